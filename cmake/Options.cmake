@@ -1,0 +1,16 @@
+# Build options and the flags every target gets.
+set(CULVERT_SANITIZE "" CACHE STRING "Sanitizers for every target, e.g. address,undefined or thread")
+option(CULVERT_FUZZ "Build the libFuzzer targets (clang only)" OFF)
+option(CULVERT_TESTS "Build tests" ON)
+
+add_library(culvert_flags INTERFACE)
+target_compile_options(culvert_flags INTERFACE -Wall -Wextra -Werror -fno-omit-frame-pointer)
+target_include_directories(culvert_flags INTERFACE "${CMAKE_SOURCE_DIR}/src")
+if(CULVERT_SANITIZE)
+  target_compile_options(culvert_flags INTERFACE
+    -fsanitize=${CULVERT_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(culvert_flags INTERFACE -fsanitize=${CULVERT_SANITIZE})
+endif()
+if(CULVERT_FUZZ)
+  target_compile_options(culvert_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
