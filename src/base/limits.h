@@ -1,0 +1,50 @@
+// Every shared bound and default, with its unit and its reason. Settings that a user can
+// change take their defaults from here.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/time.h"
+
+namespace culvert::limits {
+
+// --- control messages ---------------------------------------------------------------------
+inline constexpr std::size_t kControlMessageBytes = 16'384;  // as tunnel-rs, both directions
+inline constexpr std::size_t kReasonBytes = 512;             // refusal texts, cut at a UTF-8 boundary
+
+// --- handshakes and sessions ----------------------------------------------------------------
+inline constexpr Duration kHandshakeTimeout = std::chrono::seconds(10);  // authenticated by then
+inline constexpr std::size_t kMaxUnauthenticatedConnections = 64;        // per worker
+inline constexpr std::size_t kRetryThreshold = 16;  // unauthenticated ones above which we demand Retry
+inline constexpr std::uint32_t kDefaultMaxSessions = 100;
+inline constexpr std::uint32_t kDefaultMaxFlowsPerSession = 16'384;
+inline constexpr Duration kDrainTimeout = std::chrono::seconds(5);  // polite shutdown
+
+// --- QUIC -----------------------------------------------------------------------------------
+// Home routers forget UDP mappings after 30 s and up; 5 s also bounds the outage after a
+// silent NAT rebinding of a peer that only receives.
+inline constexpr Duration kKeepAlive = std::chrono::seconds(5);
+inline constexpr Duration kIdleTimeout = std::chrono::seconds(30);
+inline constexpr std::uint16_t kUdpPayloadOwnPeers = 65'527;  // largest UDP payload over IPv6
+inline constexpr std::uint16_t kUdpPayloadIroh = 1'472;       // what iroh 1.x advertises
+inline constexpr std::size_t kSocketBufferBytes = std::size_t{7} << 20;
+inline constexpr std::uint64_t kStreamWindowInitial = 256 << 10;
+inline constexpr std::uint64_t kStreamWindowMax = 16 << 20;
+inline constexpr std::uint64_t kConnectionWindowInitial = 1 << 20;
+inline constexpr std::uint64_t kConnectionWindowMax = 64 << 20;
+// Sent and not yet acknowledged, per stream. Larger buffers than 1 MiB were slower where
+// 1 MiB fills the path (cache), so it grows only with the congestion window.
+inline constexpr std::size_t kSendBufferMin = 1 << 20;
+inline constexpr std::size_t kSendBufferMax = 16 << 20;
+inline constexpr std::size_t kDatagramQueueBytes = 1 << 20;  // then the oldest is dropped
+
+// --- flows ----------------------------------------------------------------------------------
+inline constexpr Duration kUdpFlowIdle = std::chrono::seconds(60);
+inline constexpr std::size_t kMaxUdpFlowsPerTunnel = 4'096;
+inline constexpr Duration kDialTimeout = std::chrono::seconds(10);
+inline constexpr Duration kHappyEyeballsDelay = std::chrono::milliseconds(250);  // RFC 8305 5
+inline constexpr Duration kResolveTimeout = std::chrono::seconds(5);
+inline constexpr std::size_t kMaxResolvedAddresses = 16;
+
+}  // namespace culvert::limits
