@@ -1,0 +1,69 @@
+// The client role on one worker: dials the server, authenticates, opens local listeners
+// and carries every accepted connection and datagram through the tunnel. Runs on any
+// Host: the kernel's or a simulated one.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "base/result.h"
+#include "drive/ports.h"
+#include "quic/config.h"
+#include "session/auth_policy.h"
+#include "session/dialect.h"
+#include "tunnel/source.h"
+
+namespace culvert::drive {
+
+struct ClientConfig {
+  quic::EndpointConfig endpoint;  // alpns ignored
+  crypto::EndpointId server;
+  std::vector<SocketAddress> addresses;  // all tried at once; the first to answer wins
+  session::ClientCredentials credentials;
+  session::Dialect dialect = session::Dialect::culvert_1;
+  std::vector<tunnel::TunnelSpec> tunnels;
+  std::optional<SocketAddress> socks5;       // listen here
+  std::optional<tunnel::Source> stdio;       // -W: connect stdin/stdout to this, end with it
+  Duration connect_timeout = limits::kDialTimeout;
+  Duration udp_flow_idle = limits::kUdpFlowIdle;
+  Duration drain_timeout = limits::kDrainTimeout;
+};
+
+struct ClientStats {
+  std::uint64_t flows_opened = 0;
+  std::uint64_t flows_refused = 0;
+  std::uint64_t flows_active = 0;
+  std::uint64_t bytes_up = 0;
+  std::uint64_t bytes_down = 0;
+  std::uint64_t udp_dropped = 0;
+  quic::ConnectionStats connection;
+};
+
+// What the program around the client learns. Called from the loop.
+class ClientObserver {
+ public:
+  virtual ~ClientObserver() = default;
+  virtual void on_connected(Instant now, const SocketAddress& server) = 0;  // authenticated
+  virtual void on_listening(Instant now, const tunnel::TunnelSpec& tunnel,
+                            const std::string& local_address) = 0;
+  // The client is over. A clean end (stdio finished, stop()) has no error.
+  virtual void on_finished(Instant now, std::optional<Error> error) = 0;
+};
+
+class Client {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<Client>> create(Host& host, Logger& log,
+                                                              ClientConfig config,
+                                                              ClientObserver& observer);
+  virtual ~Client() = default;
+  virtual void start(Instant now) = 0;
+  // Polite end: listeners close, flows get until drain_timeout, then on_finished.
+  virtual void stop(Instant now) = 0;
+  [[nodiscard]] virtual ClientStats stats() const = 0;
+};
+
+}  // namespace culvert::drive

@@ -1,0 +1,179 @@
+// The seam between a worker and the outside world. Production binds these interfaces
+// to the kernel (net/), simulation to a virtual world (sim/). The unit of exchange is
+// the batch, so a virtual call costs one indirection per ~100 packets.
+//
+// Rules for every implementation:
+//  - All calls and all handler callbacks of one Host happen on one thread.
+//  - A handler is never called from inside a call to its port (always from the loop).
+//  - Destroying a port ends its callbacks at once; a handler may destroy its own port
+//    from inside a callback.
+//  - `now` never goes back.
+//  - want_*() are one-shot: one call, at most one callback. Asking twice is one wish.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/datagram.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "base/rng.h"
+#include "base/time.h"
+
+namespace culvert::drive {
+
+// --- UDP -------------------------------------------------------------------------------
+
+class UdpHandler {
+ public:
+  virtual ~UdpHandler() = default;
+  // Datagrams wait: call recv_batch until it returns 0 or a budget is spent. Level-triggered:
+  // called again next turn while datagrams remain.
+  virtual void on_udp_readable(Instant now) = 0;
+  // The socket takes datagrams again after send_batch was blocked.
+  virtual void on_udp_writable(Instant now) = 0;
+};
+
+struct UdpSendResult {
+  std::size_t batches_taken = 0;  // the rest was not sent: blocked; on_udp_writable follows
+  bool is_blocked = false;
+};
+
+class UdpPort {
+ public:
+  virtual ~UdpPort() = default;
+  // Fills `out` from the front; the bytes stay valid until the next call. 0 = nothing waits.
+  [[nodiscard]] virtual std::size_t recv_batch(std::span<RxDatagram> out) = 0;
+  // Datagrams that the network refuses (no route, too large, port unreachable) count as
+  // taken: UDP promises nothing, and QUIC notices by itself.
+  [[nodiscard]] virtual UdpSendResult send_batch(std::span<const TxBatch> batches) = 0;
+  [[nodiscard]] virtual SocketAddress local_address() const = 0;
+};
+
+struct UdpOptions {
+  SocketAddress bind;                   // port 0 = any
+  std::optional<SocketAddress> remote;  // connected socket: only this peer, errors seen
+  bool is_shared = false;               // SO_REUSEPORT among the workers of this process
+  bool is_dual_stack = false;           // bind is [::]: also carry IPv4 (if IPv6 is absent: IPv4 only)
+  bool has_large_buffers = false;       // ask for limits::kSocketBufferBytes (the QUIC socket)
+};
+
+// --- byte streams: TCP, Unix sockets, stdio -----------------------------------------------
+
+struct UnixPath {
+  std::string path;
+  friend auto operator<=>(const UnixPath&, const UnixPath&) = default;
+};
+using StreamAddress = std::variant<SocketAddress, UnixPath>;
+[[nodiscard]] std::string to_text(const StreamAddress& address);
+
+enum class IoStatus : std::uint8_t {
+  ok,           // `bytes` moved (may be fewer than asked: more may follow at once)
+  would_block,  // nothing moved; use want_*
+  end,          // read: the peer sent FIN
+  failed,       // connection reset or broken; no more calls but destroy
+};
+struct IoResult {
+  std::size_t bytes = 0;
+  IoStatus status = IoStatus::ok;
+};
+
+class StreamHandler {
+ public:
+  virtual ~StreamHandler() = default;
+  virtual void on_stream_connected(Instant now) = 0;                    // after connect_stream only
+  virtual void on_stream_failed(Instant now, const Error& error) = 0;   // connect failed, or reset seen
+  virtual void on_stream_readable(Instant now) = 0;
+  virtual void on_stream_writable(Instant now) = 0;
+};
+
+class StreamPort {
+ public:
+  virtual ~StreamPort() = default;  // closes; unread or unsent data makes TCP send RST by itself
+  [[nodiscard]] virtual IoResult try_read(std::span<const ByteSpan> into) = 0;
+  [[nodiscard]] virtual IoResult try_write(std::span<const ByteView> from) = 0;
+  virtual void want_readable() = 0;
+  virtual void want_writable() = 0;
+  virtual void shutdown_write() = 0;  // FIN after what was written
+  virtual void reset() = 0;           // RST (TCP); then destroy
+  // An accepted stream starts without a handler.
+  virtual void set_handler(StreamHandler& handler) = 0;
+  [[nodiscard]] virtual std::string remote_text() const = 0;  // for logs
+};
+
+class ListenerHandler {
+ public:
+  virtual ~ListenerHandler() = default;
+  virtual void on_accept(Instant now, std::unique_ptr<StreamPort> stream) = 0;
+};
+class ListenerPort {
+ public:
+  virtual ~ListenerPort() = default;
+  [[nodiscard]] virtual StreamAddress local_address() const = 0;
+  // Stop and resume taking connections (a client without session, a full flow table).
+  virtual void pause() = 0;
+  virtual void resume() = 0;
+};
+
+// --- names -----------------------------------------------------------------------------
+
+class ResolveHandler {
+ public:
+  virtual ~ResolveHandler() = default;
+  // Called once, never from inside resolve(). At most limits::kMaxResolvedAddresses.
+  virtual void on_resolved(Instant now, Result<std::vector<IpAddress>> addresses) = 0;
+};
+class ResolvePort {  // a lookup under way; destroy to cancel
+ public:
+  virtual ~ResolvePort() = default;
+};
+
+// --- the host ----------------------------------------------------------------------------
+
+// What a worker is woken for. Implemented by drive::Worker.
+class HostHandler {
+ public:
+  virtual ~HostHandler() = default;
+  virtual void on_deadline(Instant now) = 0;
+  // Once after request_turn_end(), when the events already waiting have been delivered.
+  virtual void on_turn_end(Instant now) = 0;
+  // A datagram another worker received for us (RxDatagram with one segment).
+  virtual void on_handover(Instant now, const RxDatagram& datagram) = 0;
+  // Local addresses or routes changed (netlink; simulation: interface events).
+  virtual void on_network_changed(Instant now) = 0;
+};
+
+class Host {
+ public:
+  virtual ~Host() = default;
+
+  virtual void set_handler(HostHandler& handler) = 0;
+  // One deadline; a later call replaces it. kNever = none. A past deadline fires next turn.
+  virtual void set_deadline(Instant deadline) = 0;
+  virtual void request_turn_end() = 0;
+  // Gives a datagram to another worker of this process (copies it). False: its queue is full.
+  virtual bool hand_over(std::uint8_t worker_index, const RxDatagram& datagram) = 0;
+
+  [[nodiscard]] virtual Result<std::unique_ptr<UdpPort>> open_udp(const UdpOptions& options,
+                                                                  UdpHandler& handler) = 0;
+  // Starts connecting; the outcome comes by the handler.
+  [[nodiscard]] virtual Result<std::unique_ptr<StreamPort>> connect_stream(
+      const StreamAddress& address, StreamHandler& handler) = 0;
+  [[nodiscard]] virtual Result<std::unique_ptr<ListenerPort>> listen_stream(
+      const StreamAddress& address, ListenerHandler& handler) = 0;
+  // Standard input and output as one stream (-W).
+  [[nodiscard]] virtual Result<std::unique_ptr<StreamPort>> open_stdio(StreamHandler& handler) = 0;
+  [[nodiscard]] virtual std::unique_ptr<ResolvePort> resolve(const std::string& host,
+                                                             ResolveHandler& handler) = 0;
+  // The local address the routing table picks towards `remote`.
+  [[nodiscard]] virtual Result<IpAddress> local_address_towards(const IpAddress& remote) = 0;
+
+  [[nodiscard]] virtual Rng& rng() = 0;
+};
+
+}  // namespace culvert::drive

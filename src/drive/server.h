@@ -1,0 +1,68 @@
+// The server role on one worker. A process runs one Server per core, all with the same
+// ServerShared; each has its own socket on the shared port, its own connections and flows.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "base/result.h"
+#include "drive/ports.h"
+#include "quic/config.h"
+#include "quic/endpoint.h"
+#include "session/auth_policy.h"
+#include "tunnel/allow_list.h"
+
+namespace culvert::drive {
+
+// What all workers of a server share. Immutable but for the counters.
+struct ServerShared {
+  session::ServerAuthPolicy auth;
+  tunnel::SourcePolicy sources;  // the allow lists for TCP, UDP and Unix sockets
+  std::uint32_t max_sessions = limits::kDefaultMaxSessions;
+  std::uint32_t max_flows_per_session = limits::kDefaultMaxFlowsPerSession;
+  Duration udp_flow_idle = limits::kUdpFlowIdle;
+  Duration drain_timeout = limits::kDrainTimeout;
+  std::atomic<std::uint32_t> sessions{0};  // authenticated now, over all workers
+};
+
+struct ServerConfig {
+  quic::EndpointConfig endpoint;  // alpns: culvert/1 and mf/4
+  SocketAddress bind;
+  bool is_shared = false;  // several workers on this port
+};
+
+struct ServerStats {
+  std::uint64_t sessions_accepted = 0;
+  std::uint64_t sessions_refused = 0;
+  std::uint64_t sessions_active = 0;
+  std::uint64_t flows_opened = 0;
+  std::uint64_t flows_refused = 0;
+  std::uint64_t flows_active = 0;
+  std::uint64_t bytes_up = 0;    // client to target
+  std::uint64_t bytes_down = 0;  // target to client
+  std::uint64_t udp_dropped = 0;
+  std::uint64_t handed_over = 0;
+  quic::EndpointStats endpoint;
+};
+
+class Server {
+ public:
+  // `shared` outlives the server.
+  [[nodiscard]] static Result<std::unique_ptr<Server>> create(Host& host, Logger& log,
+                                                              ServerConfig config,
+                                                              ServerShared& shared);
+  virtual ~Server() = default;
+  [[nodiscard]] virtual SocketAddress local_address() const = 0;
+  virtual void start(Instant now) = 0;
+  // Polite end: no new sessions or flows; running flows get until drain_timeout.
+  // `on_stopped` is called from the loop.
+  virtual void stop(Instant now, std::function<void(Instant)> on_stopped) = 0;
+  [[nodiscard]] virtual ServerStats stats() const = 0;
+};
+
+}  // namespace culvert::drive

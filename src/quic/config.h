@@ -1,0 +1,58 @@
+// What an endpoint and its connections are configured with.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/limits.h"
+#include "base/time.h"
+#include "crypto/keys.h"
+
+namespace culvert::quic {
+
+enum class CongestionControl : std::uint8_t { cubic, bbr };
+
+// AEAD and header protection of 1-RTT packets (packet_protection.h).
+enum class ProtectionBackend : std::uint8_t { gnutls, ipsec_mb };
+
+struct TransportConfig {
+  CongestionControl congestion_control = CongestionControl::cubic;
+  // Largest datagram we accept and probe for: kUdpPayloadOwnPeers or, towards iroh,
+  // whatever the peer advertises (it caps us by its transport parameter).
+  std::uint16_t max_udp_payload_size = limits::kUdpPayloadOwnPeers;
+  // Non-zero: never send larger datagrams than this and do not probe (benchmarks, odd paths).
+  std::uint16_t fixed_udp_payload_size = 0;
+  Duration keep_alive = limits::kKeepAlive;      // 0 = off
+  Duration idle_timeout = limits::kIdleTimeout;  // advertised max_idle_timeout
+  // Streams the peer may open before anybody raises it (Connection::allow_streams).
+  std::uint64_t initial_streams_bidi = 1;
+};
+
+// Receives NSS key log lines (SSLKEYLOGFILE format, with newline). Only with an explicit flag.
+using KeyLogSink = std::function<void(std::string_view line)>;
+// Receives qlog text of one connection; `id` names it (hex of the original DCID).
+using QlogSink = std::function<void(std::string_view id, std::string_view chunk)>;
+
+struct EndpointConfig {
+  crypto::SecretKey identity;      // our EndpointId
+  std::vector<std::string> alpns;  // server: accepted, in order of preference
+  TransportConfig transport;
+  std::optional<ProtectionBackend> protection;  // empty: the fastest this machine has
+  bool accepts_connections = false;             // server role
+  std::uint8_t worker_index = 0;                // goes into our connection ids
+  std::uint8_t worker_count = 1;
+  // Shared by all workers of a process: seals Retry tokens, derives stateless reset tokens.
+  Secret<std::array<std::uint8_t, 32>> static_secret;
+  KeyLogSink key_log;
+  QlogSink qlog;
+};
+
+struct ConnectOptions {
+  crypto::EndpointId peer;  // verified in the handshake
+  std::string alpn;
+};
+
+}  // namespace culvert::quic

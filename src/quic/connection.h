@@ -1,0 +1,183 @@
+// One QUIC v1 connection (RFC 9000, 9001, 9002, 9221) with mutual raw public keys
+// (RFC 7250), over ngtcp2 and GnuTLS. Sans-I/O: datagrams and `now` in; packets,
+// events and the next deadline out.
+//
+// Contract: after every input (handle_datagram, handle_timeout, or a call that queues
+// data) the driver polls events and streams until empty, then poll_transmit until it
+// returns false, then arms next_timeout(). Calls belong to one worker; the Endpoint owns
+// the object. Time must not go back.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+
+#include "base/datagram.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "crypto/keys.h"
+#include "quic/config.h"
+#include "quic/intrusive_list.h"
+#include "quic/stream_buffer.h"
+#include "quic/tx_builder.h"
+
+namespace culvert::quic {
+
+using StreamId = std::int64_t;
+
+// One bidirectional stream. Owned by its Connection; the pointer is valid until
+// StreamClosed for it was polled.
+struct Stream {
+  Stream(StreamId stream_id, ChunkPool& pool, std::size_t send_limit)
+      : id(stream_id), output(pool, send_limit), input(pool) {}
+
+  const StreamId id;
+  void* context = nullptr;  // the driver's own: its flow
+  SendBuffer output;        // fill, then Connection::submit()
+  RecvBuffer input;         // read its views, then Connection::consume()
+  bool is_fin_queued = false;    // we: no more data after output
+  bool is_fin_sent = false;
+  bool is_fin_received = false;  // peer: no more data after input
+  bool is_reset_received = false;
+  bool wants_space = false;      // set to be reported by poll_writable() once output has space
+
+  // Everything the peer sent has been consumed.
+  [[nodiscard]] bool is_input_finished() const { return is_fin_received && input.size() == 0; }
+
+  // The connection's own: its queues and what it remembers.
+  ListHook<Stream> send_hook;
+  ListHook<Stream> readable_hook;
+  ListHook<Stream> writable_hook;
+  std::uint32_t index = 0;              // in its table
+  bool is_local = false;                // we opened it
+  bool is_flow_blocked = false;         // waits for MAX_STREAM_DATA
+  bool is_output_over = false;          // reset by us, or stopped by the peer
+  bool is_input_dropped = false;        // stop_sending()
+  bool is_closed_by_transport = false;  // both directions acknowledged
+  bool is_close_reported = false;
+};
+
+struct HandshakeCompleted {
+  crypto::EndpointId peer;
+  std::string alpn;
+};
+struct StreamOpened {  // by the peer
+  Stream* stream;
+};
+struct StreamReset {  // RESET_STREAM from the peer; input may hold bytes from before it
+  Stream* stream;
+  std::uint64_t code;
+};
+// STOP_SENDING from the peer; our output was discarded and reset. ngtcp2 has no callback
+// for it: it is noticed when the stream is written to, closed or looked at in turn (a few
+// streams after every input), and `code` is 0 unless the stream closed with one.
+struct StopSending {
+  Stream* stream;
+  std::uint64_t code;
+};
+struct StreamClosed {  // both directions over and input consumed; stream dies after this poll
+  Stream* stream;
+};
+struct StreamsAvailable {};  // open_stream() may succeed again
+struct PathChanged {         // a validated path now carries the connection
+  PathId path;
+};
+// The connection is over for the application; the object may drain a while. Not reported
+// after our own close().
+struct Closed {
+  // kind: unreachable (never established), authentication (TLS), protocol, cancelled (peer
+  // closed with application code 0), lost (everything else)
+  Error error;
+  std::optional<std::uint64_t> application_code;  // CONNECTION_CLOSE of type 0x1d
+  std::string reason;                             // peer's reason phrase, made printable
+  bool is_by_peer = false;
+};
+using Event = std::variant<HandshakeCompleted, StreamOpened, StreamReset, StopSending, StreamClosed,
+                           StreamsAvailable, PathChanged, Closed>;
+
+struct ConnectionStats {
+  Duration smoothed_rtt{};
+  Duration min_rtt{};
+  std::uint64_t congestion_window_bytes = 0;
+  std::uint64_t bytes_in_flight = 0;
+  std::uint64_t bytes_sent = 0;
+  std::uint64_t bytes_received = 0;
+  std::uint64_t packets_sent = 0;
+  std::uint64_t packets_received = 0;
+  std::uint64_t packets_lost = 0;  // those that carried stream data or DATAGRAMs
+  std::uint64_t datagrams_dropped = 0;  // by our own queues
+  std::size_t max_udp_payload_bytes = 0;  // what path MTU discovery has found
+};
+
+class Connection {
+ public:
+  virtual ~Connection() = default;
+
+  // --- input -------------------------------------------------------------------------
+  // One datagram (not a GRO batch). Never fails: what is wrong with it is dropped, or
+  // closes the connection and shows as Closed.
+  virtual void handle_datagram(Instant now, const PathId& path, Ecn ecn, ByteView bytes) = 0;
+  virtual void handle_timeout(Instant now) = 0;
+  [[nodiscard]] virtual Instant next_timeout() const = 0;
+
+  // --- output ------------------------------------------------------------------------
+  // Writes packets until there is nothing to send, the congestion controller or pacer
+  // says stop, the arena is full or `budget_bytes` is spent. True: there may be more to
+  // send right now (arena or budget ended it).
+  // `out`'s arena holds at least one datagram of max_udp_payload_size when empty.
+  [[nodiscard]] virtual bool poll_transmit(Instant now, std::size_t budget_bytes,
+                                           TxBuilder& out) = 0;
+  [[nodiscard]] virtual std::optional<Event> poll_event() = 0;
+  // Streams with new input, a FIN or a reset since last polled; nullptr when none.
+  [[nodiscard]] virtual Stream* poll_readable() = 0;
+  // Streams with wants_space set whose output has space again; clears the wish.
+  [[nodiscard]] virtual Stream* poll_writable() = 0;
+  // Next received DATAGRAM payload; valid until the next call on this connection.
+  [[nodiscard]] virtual std::optional<ByteView> poll_datagram() = 0;
+
+  // --- streams -----------------------------------------------------------------------
+  // nullptr: the peer grants no more streams now (StreamsAvailable follows), or closed.
+  [[nodiscard]] virtual Stream* open_stream() = 0;
+  virtual void submit(Stream& stream) = 0;                          // output grew
+  virtual void finish(Stream& stream) = 0;                          // FIN after output
+  virtual void reset(Stream& stream, std::uint64_t code) = 0;       // RESET_STREAM, drop output
+  virtual void stop_sending(Stream& stream, std::uint64_t code) = 0;  // STOP_SENDING, drop input
+  virtual void consume(Stream& stream, std::size_t count) = 0;      // input was read: grow windows
+  // Lets the peer have `count` streams open at a time (it starts at initial_streams_bidi);
+  // closed streams give their place back by themselves.
+  virtual void allow_streams(std::uint64_t count) = 0;
+
+  // --- datagrams (RFC 9221) ----------------------------------------------------------
+  // Largest payload that fits the path now; 0 when the peer takes none.
+  [[nodiscard]] virtual std::size_t max_datagram_payload() const = 0;
+  // Queues header + payload as one DATAGRAM frame. False: does not fit the path. A full
+  // queue drops its oldest and counts it.
+  virtual bool send_datagram(ByteView header, ByteView payload) = 0;
+
+  // --- state -------------------------------------------------------------------------
+  [[nodiscard]] virtual bool is_client() const = 0;
+  [[nodiscard]] virtual bool is_established() const = 0;
+  [[nodiscard]] virtual bool is_closed() const = 0;    // Closed was reported or close() called
+  [[nodiscard]] virtual bool is_drained() const = 0;   // nothing left to do: Endpoint may drop it
+  [[nodiscard]] virtual const crypto::EndpointId& peer() const = 0;  // after the handshake
+  [[nodiscard]] virtual const std::string& alpn() const = 0;
+  [[nodiscard]] virtual PathId path() const = 0;
+  [[nodiscard]] virtual ConnectionStats stats() const = 0;
+  [[nodiscard]] virtual bool owns_connection_id(ByteView dcid) const = 0;
+  // TLS exporter (RFC 8446 7.5): binds authentication proofs to this connection.
+  [[nodiscard]] virtual Status export_keying_material(std::string_view label, ByteView context,
+                                                      ByteSpan out) const = 0;
+
+  // --- life --------------------------------------------------------------------------
+  // Client: validate a path from another local address and move to it (RFC 9000 9).
+  virtual Status migrate(Instant now, const PathId& path) = 0;
+  // CONNECTION_CLOSE with an application code; data not yet sent is dropped.
+  virtual void close(Instant now, std::uint64_t code, std::string_view reason) = 0;
+
+  void* context = nullptr;  // the driver's own: its session
+};
+
+}  // namespace culvert::quic

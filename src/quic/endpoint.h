@@ -1,0 +1,75 @@
+// All connections of one worker: routes datagrams by connection id, accepts, answers
+// what belongs to no connection (Version Negotiation, Retry, stateless reset), and
+// never keeps state for it (RFC 9000 5.2, 6, 8.1, 10.3).
+//
+// Our connection ids are 10 bytes: the worker's index, then 9 random ones. A datagram
+// that the kernel gave to the wrong worker is recognised and handed over by the driver.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <variant>
+
+#include "base/datagram.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "base/rng.h"
+#include "base/time.h"
+#include "quic/config.h"
+#include "quic/connection.h"
+#include "quic/stream_buffer.h"
+#include "quic/tx_builder.h"
+
+namespace culvert::quic {
+
+inline constexpr std::size_t kConnectionIdBytes = 10;
+
+// Where a datagram went.
+struct RoutedTo {
+  Connection* connection;
+};
+struct BelongsToWorker {
+  std::uint8_t index;
+};
+struct Dropped {};  // unknown, invalid, over a limit, or answered statelessly
+using Routing = std::variant<RoutedTo, BelongsToWorker, Dropped>;
+
+struct EndpointStats {
+  std::uint64_t accepted = 0;
+  std::uint64_t retries_sent = 0;
+  std::uint64_t version_negotiations_sent = 0;
+  std::uint64_t stateless_resets_sent = 0;
+  std::uint64_t dropped_unknown = 0;
+  std::uint64_t dropped_malformed = 0;
+  std::uint64_t refused_over_limit = 0;
+};
+
+class Endpoint {
+ public:
+  // Fails when keys or TLS cannot be set up.
+  [[nodiscard]] static Result<std::unique_ptr<Endpoint>> create(EndpointConfig config, Rng& rng,
+                                                                Logger& log, ChunkPool& chunks);
+  virtual ~Endpoint() = default;
+
+  // One datagram (not a GRO batch). RoutedTo: the connection has handled it; the driver
+  // now polls that connection. New connections appear here too, once, before their
+  // HandshakeCompleted. Stateless answers are written to `replies`.
+  [[nodiscard]] virtual Routing handle_datagram(Instant now, const PathId& path, Ecn ecn,
+                                                ByteView bytes, TxBuilder& replies) = 0;
+  // Starts a client connection; the driver polls it for its first packet.
+  [[nodiscard]] virtual Result<Connection*> connect(Instant now, const PathId& path,
+                                                    const ConnectOptions& options) = 0;
+  // Destroys a connection for good; it must be drained, or be dropped without a word.
+  virtual void remove(Connection& connection) = 0;
+
+  // Connections whose peer has not authenticated at the session layer count against
+  // kMaxUnauthenticatedConnections, and make Retry mandatory above kRetryThreshold.
+  // The driver says when one has.
+  virtual void set_authenticated(Connection& connection) = 0;
+
+  [[nodiscard]] virtual std::size_t connection_count() const = 0;
+  [[nodiscard]] virtual const EndpointStats& stats() const = 0;
+  [[nodiscard]] virtual ProtectionBackend protection() const = 0;
+};
+
+}  // namespace culvert::quic

@@ -1,0 +1,124 @@
+// The bytes of a stream between the application and the packets: chunked, so that an
+// idle stream holds nothing, a busy one stays in cache, and a long fat path can have
+// many megabytes in flight.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/bytes.h"
+
+namespace culvert::quic {
+
+inline constexpr std::size_t kChunkBytes = 32 * 1024;
+using Chunk = std::unique_ptr<std::uint8_t[]>;
+
+// Recycles chunks last-in first-out (the warmest first). One per worker; outlives the
+// buffers that use it. Keeps at most `max_cached` free chunks.
+class ChunkPool {
+ public:
+  explicit ChunkPool(std::size_t max_cached = 256) : max_cached_(max_cached) {}
+  [[nodiscard]] Chunk take();
+  void give(Chunk chunk);
+  [[nodiscard]] std::size_t chunks_in_use() const { return in_use_; }
+
+ private:
+  std::vector<Chunk> free_;
+  std::size_t max_cached_;
+  std::size_t in_use_ = 0;
+};
+
+// The chunks of one buffer, first in first out. Allocates nothing while empty
+// (std::deque would hold half a kilobyte for each of 10,000 idle streams).
+class ChunkRing {
+ public:
+  [[nodiscard]] bool is_empty() const { return size_ == 0; }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] std::uint8_t* at(std::size_t index) const {
+    return slots_[(head_ + index) & (capacity_ - 1)].get();
+  }
+  void push_back(Chunk chunk);
+  [[nodiscard]] Chunk pop_front();
+  [[nodiscard]] Chunk pop_back();
+
+ private:
+  void release_if_empty();
+
+  std::unique_ptr<Chunk[]> slots_;
+  std::uint32_t head_ = 0;
+  std::uint32_t size_ = 0;
+  std::uint32_t capacity_ = 0;  // a power of two, or 0
+};
+
+// What the application wrote and the peer has not acknowledged. ngtcp2 keeps pointers
+// into it until then, so bytes never move.
+class SendBuffer {
+ public:
+  explicit SendBuffer(ChunkPool& pool, std::size_t limit);
+  ~SendBuffer();
+  SendBuffer(const SendBuffer&) = delete;
+  SendBuffer& operator=(const SendBuffer&) = delete;
+
+  // Bytes that may be appended before `limit` is reached.
+  [[nodiscard]] std::size_t space() const;
+  [[nodiscard]] std::size_t limit() const { return limit_; }
+  void set_limit(std::size_t limit) { limit_ = limit; }
+
+  // Writable memory at the end, at most `max_bytes` and at most space(), as spans for
+  // readv(); returns how many spans. Then, before any other call on this buffer, commit(n)
+  // what was filled (also 0): unused chunks go back.
+  [[nodiscard]] std::size_t reserve(std::size_t max_bytes, std::span<ByteSpan> out);
+  void commit(std::size_t count);
+  void append(ByteView bytes);  // precondition: bytes.size() <= space()
+
+  // Views of the bytes from `sent_offset()` on, at most out.size() of them.
+  [[nodiscard]] std::size_t unsent(std::span<ByteView> out) const;
+  void mark_sent(std::size_t count);
+  void acknowledge(std::size_t count);  // the oldest `count` bytes
+  // Stream was reset: forget everything. Acknowledgements that follow mean nothing.
+  void discard();
+
+  [[nodiscard]] std::uint64_t end_offset() const { return end_; }
+  [[nodiscard]] std::uint64_t sent_offset() const { return sent_; }
+  [[nodiscard]] std::uint64_t acked_offset() const { return acked_; }
+  [[nodiscard]] bool has_unsent() const { return sent_ != end_; }
+  [[nodiscard]] std::size_t unacked_bytes() const { return static_cast<std::size_t>(end_ - acked_); }
+
+ private:
+  void release_chunks();
+
+  ChunkPool& pool_;
+  std::size_t limit_;
+  ChunkRing chunks_;
+  std::uint64_t base_ = 0;  // stream offset of the first byte of the first chunk
+  std::uint64_t acked_ = 0;
+  std::uint64_t sent_ = 0;
+  std::uint64_t end_ = 0;
+};
+
+// What has arrived in order and the application has not consumed. Bounded by the
+// flow-control window that the connection advertises.
+class RecvBuffer {
+ public:
+  explicit RecvBuffer(ChunkPool& pool) : pool_(pool) {}
+  ~RecvBuffer();
+  RecvBuffer(const RecvBuffer&) = delete;
+  RecvBuffer& operator=(const RecvBuffer&) = delete;
+
+  void append(ByteView bytes);
+  [[nodiscard]] std::size_t views(std::span<ByteView> out) const;
+  void consume(std::size_t count);
+  void discard();
+  [[nodiscard]] std::size_t size() const { return static_cast<std::size_t>(end_ - start_); }
+
+ private:
+  ChunkPool& pool_;
+  ChunkRing chunks_;
+  std::uint64_t base_ = 0;  // as in SendBuffer
+  std::uint64_t start_ = 0;
+  std::uint64_t end_ = 0;
+};
+
+}  // namespace culvert::quic

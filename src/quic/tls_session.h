@@ -1,0 +1,76 @@
+// TLS 1.3 for QUIC over GnuTLS with raw public keys in both directions (RFC 7250): the
+// certificate of each side is its Ed25519 key. Internal to quic/.
+#pragma once
+
+#include <gnutls/gnutls.h>
+#include <ngtcp2/ngtcp2_crypto.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "crypto/keys.h"
+#include "quic/config.h"
+
+namespace culvert::quic {
+
+// Our key in GnuTLS's form; one per endpoint, shared by its sessions.
+class TlsCredentials {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<TlsCredentials>> create(
+      const crypto::SecretKey& identity);
+  ~TlsCredentials();
+  TlsCredentials(const TlsCredentials&) = delete;
+  TlsCredentials& operator=(const TlsCredentials&) = delete;
+
+  [[nodiscard]] gnutls_certificate_credentials_t handle() const { return handle_; }
+
+ private:
+  TlsCredentials() = default;
+  gnutls_certificate_credentials_t handle_ = nullptr;
+};
+
+struct TlsOptions {
+  bool is_server = false;
+  std::vector<std::string> alpns;             // client: exactly one
+  std::optional<crypto::EndpointId> peer;     // client: whom we must meet; server: learn
+  ProtectionBackend protection = ProtectionBackend::gnutls;
+  const KeyLogSink* key_log = nullptr;        // outlives the session
+};
+
+// One TLS session, belonging to one connection.
+class TlsSession {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<TlsSession>> create(
+      const TlsCredentials& credentials, const TlsOptions& options);
+  ~TlsSession();
+  TlsSession(const TlsSession&) = delete;
+  TlsSession& operator=(const TlsSession&) = delete;
+
+  // Joins both libraries: each finds the other from now on. `connection` outlives the
+  // session's last use.
+  void attach(ngtcp2_conn& connection);
+  // The key the peer has proven to hold; meaningful once the handshake completed.
+  [[nodiscard]] const crypto::EndpointId& peer() const { return peer_; }
+  [[nodiscard]] std::string alpn() const;
+  [[nodiscard]] Status export_keying_material(std::string_view label, ByteView context,
+                                              ByteSpan out) const;
+
+ private:
+  TlsSession() = default;
+  [[nodiscard]] static TlsSession& of(gnutls_session_t session);
+  static int verify(gnutls_session_t session);
+  static int log_key(gnutls_session_t session, const char* label, const gnutls_datum_t* secret);
+
+  gnutls_session_t handle_ = nullptr;
+  ngtcp2_conn* connection_ = nullptr;
+  ngtcp2_crypto_conn_ref connection_ref_{};  // what ngtcp2's glue finds in the session
+  std::optional<crypto::EndpointId> expected_peer_;
+  crypto::EndpointId peer_;
+  const KeyLogSink* key_log_ = nullptr;
+};
+
+}  // namespace culvert::quic
