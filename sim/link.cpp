@@ -1,0 +1,89 @@
+#include "sim/link.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace culvert::sim {
+namespace {
+
+Duration scaled(Duration duration, double factor) {
+  return Duration(static_cast<Duration::rep>(static_cast<double>(duration.count()) * factor));
+}
+
+}  // namespace
+
+bool Link::is_later(const InFlight& a, const InFlight& b) {
+  return a.due != b.due ? a.due > b.due : a.sequence > b.sequence;
+}
+
+bool Link::is_lost(Rng& rng) {
+  if (config_.burst_start > 0) {
+    const double draw = rng.unit();
+    is_in_burst_ = is_in_burst_ ? draw >= config_.burst_end : draw < config_.burst_start;
+  } else {
+    is_in_burst_ = false;
+  }
+  const double loss = is_in_burst_ ? config_.burst_loss : config_.loss;
+  return loss > 0 && rng.unit() < loss;
+}
+
+void Link::schedule(Instant due, Packet packet) {
+  heap_.push_back({due, next_sequence_++, std::move(packet)});
+  std::ranges::push_heap(heap_, is_later);
+}
+
+void Link::handle_packet(Instant now, Rng& rng, Packet packet) {
+  ++stats_.sent;
+  const std::size_t wire_bytes = packet.payload.size() + kHeaderBytes;
+  if (wire_bytes > config_.mtu) {
+    ++stats_.mtu_drops;
+    return;
+  }
+  if (config_.is_down || is_lost(rng)) {
+    ++stats_.lost;
+    return;
+  }
+
+  Instant leaves = now;
+  if (config_.bits_per_second > 0) {
+    const Instant starts = std::max(now, busy_until_);
+    const double queued_seconds = std::chrono::duration<double>(starts - now).count();
+    const double queued_bytes = queued_seconds * static_cast<double>(config_.bits_per_second) / 8;
+    if (queued_bytes + static_cast<double>(wire_bytes) > static_cast<double>(config_.queue_bytes)) {
+      ++stats_.queue_drops;
+      return;
+    }
+    const double seconds =
+        static_cast<double>(wire_bytes) * 8 / static_cast<double>(config_.bits_per_second);
+    leaves = starts + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+    busy_until_ = leaves;
+  }
+  if (config_.mark_ce > 0 && packet.ecn != Ecn::not_ect && rng.unit() < config_.mark_ce) {
+    packet.ecn = Ecn::ce;
+  }
+
+  Instant due = leaves + config_.delay;
+  if (config_.jitter > Duration::zero()) due += scaled(config_.jitter, rng.unit());
+  if (config_.reorder > 0 && rng.unit() < config_.reorder) {
+    due += scaled(config_.reorder_delay, rng.unit());
+  } else {
+    due = last_in_order_ = std::max(due, last_in_order_);
+  }
+  if (config_.duplicate > 0 && rng.unit() < config_.duplicate) {
+    schedule(due + scaled(config_.reorder_delay, rng.unit()), packet);
+  }
+  schedule(due, std::move(packet));
+}
+
+Instant Link::next_delivery() const { return heap_.empty() ? kNever : heap_.front().due; }
+
+std::optional<Packet> Link::poll(Instant now) {
+  if (heap_.empty() || heap_.front().due > now) return std::nullopt;
+  std::ranges::pop_heap(heap_, is_later);
+  Packet packet = std::move(heap_.back().packet);
+  heap_.pop_back();
+  ++stats_.delivered;
+  return packet;
+}
+
+}  // namespace culvert::sim

@@ -1,0 +1,80 @@
+// A one-way link with rate, delay and faults; sans-I/O, so that simulation and the
+// lab's real forwarder behave alike.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/datagram.h"
+#include "base/rng.h"
+#include "base/time.h"
+
+namespace culvert::sim {
+
+struct Packet {
+  SocketAddress from;
+  SocketAddress to;
+  Ecn ecn = Ecn::not_ect;
+  Bytes payload;
+};
+
+// IP and UDP headers, counted against `mtu` and rate (IPv4; IPv6 is close enough here).
+inline constexpr std::size_t kHeaderBytes = 28;
+
+struct LinkConfig {
+  std::uint64_t bits_per_second = 0;  // 0 = unlimited
+  Duration delay{};
+  Duration jitter{};         // uniform extra in [0, jitter]; on its own does not reorder
+  double loss = 0;           // independent, in the good state
+  double burst_start = 0;    // Gilbert-Elliott: chance per packet to enter the bad state
+  double burst_end = 0.25;   // ... and to leave it
+  double burst_loss = 0.8;   // loss in the bad state
+  double duplicate = 0;
+  double reorder = 0;        // chance that a packet overtakes or is overtaken: delayed by
+  Duration reorder_delay{};  // up to this much, without holding back its successors
+  std::size_t queue_bytes = 256 * 1024;  // beyond: tail drop (only with a rate)
+  std::size_t mtu = 65'535;              // larger packets vanish (no ICMP: a black hole)
+  double mark_ce = 0;                    // chance to set CE on ECN-capable packets
+  bool is_down = false;
+};
+
+struct LinkStats {
+  std::uint64_t sent = 0;
+  std::uint64_t delivered = 0;
+  std::uint64_t lost = 0;        // by chance
+  std::uint64_t queue_drops = 0;
+  std::uint64_t mtu_drops = 0;
+};
+
+class Link {
+ public:
+  explicit Link(LinkConfig config) : config_(config) {}
+
+  // Changeable at any moment; packets under way keep what they were given.
+  [[nodiscard]] LinkConfig& config() { return config_; }
+  void handle_packet(Instant now, Rng& rng, Packet packet);
+  [[nodiscard]] Instant next_delivery() const;
+  [[nodiscard]] std::optional<Packet> poll(Instant now);
+  [[nodiscard]] const LinkStats& stats() const { return stats_; }
+
+ private:
+  struct InFlight {
+    Instant due;
+    std::uint64_t sequence;
+    Packet packet;
+  };
+  static bool is_later(const InFlight& a, const InFlight& b);
+  [[nodiscard]] bool is_lost(Rng& rng);
+  void schedule(Instant due, Packet packet);
+
+  LinkConfig config_;
+  std::vector<InFlight> heap_;
+  std::uint64_t next_sequence_ = 0;
+  Instant busy_until_{};      // the transmitter is serialising until then
+  Instant last_in_order_{};   // jitter alone keeps order
+  bool is_in_burst_ = false;
+  LinkStats stats_;
+};
+
+}  // namespace culvert::sim

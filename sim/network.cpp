@@ -1,0 +1,181 @@
+#include "sim/network.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+
+namespace culvert::sim {
+namespace {
+
+std::uint64_t flow_hash(const Packet& packet) {
+  const std::hash<SocketAddress> hash;
+  return hash(packet.from) * 31 + hash(packet.to);
+}
+
+}  // namespace
+
+Machine::Machine(Network& network, std::string name, std::vector<IpAddress> addresses,
+                 LinkConfig up, LinkConfig down)
+    : network_(network),
+      name_(std::move(name)),
+      addresses_(std::move(addresses)),
+      up_(up),
+      down_(down),
+      rng_(network.world().rng_for("machine " + name_)) {}
+
+bool Machine::has_address(const IpAddress& ip) const {
+  return std::ranges::find(addresses_, ip) != addresses_.end();
+}
+
+std::optional<IpAddress> Machine::address_of(Family family) const {
+  for (const IpAddress& ip : addresses_) {
+    if (ip.family() == family) return ip;
+  }
+  return std::nullopt;
+}
+
+void Machine::set_addresses(std::vector<IpAddress> addresses) {
+  addresses_ = std::move(addresses);
+  network_.world().after(Duration::zero(), [this](Instant now) {
+    for (auto& watcher : watchers_) watcher(now);
+  });
+}
+
+std::uint16_t Machine::ephemeral_port() {
+  const std::uint16_t port = next_port_++;
+  if (next_port_ < 40'000) next_port_ = 40'000;
+  return port;
+}
+
+Result<std::uint16_t> Machine::bind_udp(const SocketAddress& bind, bool is_shared,
+                                        PacketSink& sink) {
+  std::uint16_t port = bind.port;
+  if (port == 0) {
+    do port = ephemeral_port();
+    while (udp_.contains(port));
+  } else if (!is_shared) {
+    const auto [first, last] = udp_.equal_range(port);
+    for (auto it = first; it != last; ++it) {
+      if (it->second.ip == bind.ip || it->second.ip.is_unspecified() || bind.ip.is_unspecified()) {
+        return fail(ErrorKind::io, "address already in use", bind.text());
+      }
+    }
+  }
+  udp_.emplace(port, Binding{bind.ip, &sink});
+  return port;
+}
+
+void Machine::unbind_udp(std::uint16_t port, PacketSink& sink) {
+  const auto [first, last] = udp_.equal_range(port);
+  for (auto it = first; it != last; ++it) {
+    if (it->second.sink == &sink) {
+      udp_.erase(it);
+      return;
+    }
+  }
+}
+
+void Machine::send(Packet packet) {
+  if (packet.to.ip.is_loopback()) {
+    if (packet.from.ip.is_unspecified()) packet.from.ip = packet.to.ip;
+    network_.world().after(Duration(1'000), [this, packet = std::move(packet)](Instant now) mutable {
+      deliver(now, std::move(packet));
+    });
+    return;
+  }
+  if (packet.from.ip.is_unspecified()) {
+    const auto primary = address_of(packet.to.ip.family());
+    if (!primary) return;  // no route
+    packet.from.ip = *primary;
+  } else if (!has_address(packet.from.ip)) {
+    return;  // the kernel refuses a source address that the machine no longer has
+  }
+  network_.enter_uplink(*this, std::move(packet));
+}
+
+void Machine::deliver(Instant now, Packet packet) {
+  const auto [first, last] = udp_.equal_range(packet.to.port);
+  std::vector<PacketSink*> candidates;
+  for (auto it = first; it != last; ++it) {
+    if (it->second.ip.is_unspecified() || it->second.ip == packet.to.ip) {
+      candidates.push_back(it->second.sink);
+    }
+  }
+  if (candidates.empty()) return;
+  candidates[flow_hash(packet) % candidates.size()]->deliver(now, std::move(packet));
+}
+
+Machine& Network::add_machine(std::string name, std::vector<IpAddress> addresses, LinkConfig up,
+                              LinkConfig down) {
+  machines_.push_back(
+      std::make_unique<Machine>(*this, std::move(name), std::move(addresses), up, down));
+  return *machines_.back();
+}
+
+Nat& Network::add_nat(NatConfig config) {
+  auto& slot = nats_[config.public_ip];
+  slot = std::make_unique<Nat>(config);
+  return *slot;
+}
+
+Machine* Network::machine_at(const IpAddress& ip) {
+  for (const auto& machine : machines_) {
+    if (machine->has_address(ip)) return machine.get();
+  }
+  return nullptr;
+}
+
+void Network::enter_uplink(Machine& machine, Packet packet) {
+  machine.up_.handle_packet(world_.now(), machine.rng_, std::move(packet));
+  pump(machine, true);
+}
+
+// Each accepted packet schedules one visit at the link's next delivery; a visit takes
+// what is due, so visits never outnumber packets.
+void Network::pump(Machine& machine, bool is_uplink) {
+  Link& link = is_uplink ? machine.up_ : machine.down_;
+  const Instant due = link.next_delivery();
+  if (due == kNever) return;
+  world_.at(due, [this, &machine, &link, is_uplink](Instant now) {
+    bool has_delivered = false;
+    while (auto packet = link.poll(now)) {
+      has_delivered = true;
+      if (!is_uplink) {
+        machine.deliver(now, std::move(*packet));
+        continue;
+      }
+      if (machine.nat_ != nullptr) {
+        packet->from =
+            machine.nat_->translate_outbound(now, machine.rng_, packet->from, packet->to);
+      }
+      route(now, std::move(*packet));
+    }
+    if (has_delivered) pump(machine, is_uplink);
+  });
+}
+
+void Network::route(Instant now, Packet packet) {
+  ++stats_.packets;
+  if (tap && !tap(now, packet)) return;
+  const std::hash<SocketAddress> hash;
+  world_.trace(hash(packet.from), hash(packet.to), packet.payload.size());
+
+  if (const auto nat = nats_.find(packet.to.ip); nat != nats_.end()) {
+    const auto inside = nat->second->translate_inbound(now, packet.from, packet.to);
+    if (!inside) {
+      ++stats_.filtered_by_nat;
+      return;
+    }
+    packet.to = *inside;
+  }
+  Machine* machine = machine_at(packet.to.ip);
+  if (machine == nullptr) {
+    ++stats_.unroutable;
+    return;
+  }
+  machine->down_.handle_packet(now, machine->rng_, std::move(packet));
+  pump(*machine, false);
+}
+
+}  // namespace culvert::sim

@@ -1,0 +1,126 @@
+// Machines, the links between them and the routers in front of them. Every machine hangs
+// by one uplink and one downlink on a core that routes by address at once; delay, rate
+// and loss are properties of those links.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/rng.h"
+#include "drive/ports.h"
+#include "sim/link.h"
+#include "sim/nat.h"
+#include "sim/world.h"
+
+namespace culvert::sim {
+
+class Network;
+class SimListener;
+
+// Receives the packets for a bound UDP port.
+class PacketSink {
+ public:
+  virtual ~PacketSink() = default;
+  virtual void deliver(Instant now, Packet packet) = 0;
+};
+
+// A computer: addresses, ports, and what listens on them. Owned by the Network.
+class Machine {
+ public:
+  Machine(Network& network, std::string name, std::vector<IpAddress> addresses, LinkConfig up,
+          LinkConfig down);
+
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] const std::vector<IpAddress>& addresses() const { return addresses_; }
+  [[nodiscard]] bool has_address(const IpAddress& ip) const;
+  [[nodiscard]] std::optional<IpAddress> address_of(Family family) const;
+  [[nodiscard]] LinkConfig& uplink() { return up_.config(); }
+  [[nodiscard]] LinkConfig& downlink() { return down_.config(); }
+  [[nodiscard]] const LinkStats& uplink_stats() const { return up_.stats(); }
+  [[nodiscard]] const LinkStats& downlink_stats() const { return down_.stats(); }
+
+  // Replaces the addresses, as a laptop changing networks does; sockets bound to a
+  // wildcard stay usable, and everyone watching is told.
+  void set_addresses(std::vector<IpAddress> addresses);
+  void set_nat(Nat* nat) { nat_ = nat; }  // borrowed; nullptr = none
+
+  // --- for SimHost -------------------------------------------------------------------
+  // Port 0 picks a free one. Several sinks may share a port (SO_REUSEPORT): a datagram
+  // goes to one of them by a hash of its addresses.
+  [[nodiscard]] Result<std::uint16_t> bind_udp(const SocketAddress& bind, bool is_shared,
+                                               PacketSink& sink);
+  void unbind_udp(std::uint16_t port, PacketSink& sink);
+  void send(Packet packet);               // `from.ip` unspecified: the primary address
+  void deliver(Instant now, Packet packet);
+  void watch_addresses(std::function<void(Instant)> on_change) {
+    watchers_.push_back(std::move(on_change));
+  }
+  [[nodiscard]] Network& network() { return network_; }
+  [[nodiscard]] std::map<drive::StreamAddress, SimListener*>& listeners() { return listeners_; }
+  [[nodiscard]] std::uint16_t ephemeral_port();
+
+ private:
+  friend class Network;
+  struct Binding {
+    IpAddress ip;  // unspecified = all
+    PacketSink* sink;
+  };
+
+  Network& network_;
+  std::string name_;
+  std::vector<IpAddress> addresses_;
+  Link up_;
+  Link down_;
+  Nat* nat_ = nullptr;
+  SeededRng rng_;
+  std::multimap<std::uint16_t, Binding> udp_;
+  std::map<drive::StreamAddress, SimListener*> listeners_;
+  std::vector<std::function<void(Instant)>> watchers_;
+  std::uint16_t next_port_ = 40'000;
+};
+
+struct NetworkStats {
+  std::uint64_t packets = 0;
+  std::uint64_t unroutable = 0;
+  std::uint64_t filtered_by_nat = 0;
+};
+
+class Network {
+ public:
+  explicit Network(World& world) : world_(world) {}
+
+  Machine& add_machine(std::string name, std::vector<IpAddress> addresses, LinkConfig up = {},
+                       LinkConfig down = {});
+  // Puts the machines' traffic behind a NAT with a public address.
+  Nat& add_nat(NatConfig config);
+
+  [[nodiscard]] World& world() { return world_; }
+  [[nodiscard]] const NetworkStats& stats() const { return stats_; }
+  [[nodiscard]] Machine* machine_at(const IpAddress& ip);
+
+  // What a name means to SimHost::resolve.
+  std::map<std::string, std::vector<IpAddress>> names;
+  // Sees every packet as it enters the core (after NAT); may change it, or drop it by
+  // returning false. For oracles and for adversaries on the path.
+  std::function<bool(Instant now, Packet& packet)> tap;
+  // Puts a packet into the core as if someone had sent it: forged sources, replays.
+  void inject(Packet packet) { route(world_.now(), std::move(packet)); }
+
+ private:
+  friend class Machine;
+  void enter_uplink(Machine& machine, Packet packet);
+  void pump(Machine& machine, bool is_uplink);
+  void route(Instant now, Packet packet);
+
+  World& world_;
+  std::vector<std::unique_ptr<Machine>> machines_;
+  std::map<IpAddress, std::unique_ptr<Nat>> nats_;
+  NetworkStats stats_;
+};
+
+}  // namespace culvert::sim

@@ -1,0 +1,194 @@
+#include "sim/sim_host.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "sim/sim_stream.h"
+#include "sim/sim_udp.h"
+
+namespace culvert::sim {
+namespace {
+
+class SimLookup final : public drive::ResolvePort {
+ public:
+  ~SimLookup() override { *is_wanted = false; }
+  std::shared_ptr<bool> is_wanted = std::make_shared<bool>(true);
+};
+
+PipeConfig pipe_config(const HostKnobs& knobs) {
+  return {.buffer_bytes = knobs.stream_buffer_bytes,
+          .delay = knobs.stream_delay,
+          .max_io_bytes = knobs.max_io_bytes};
+}
+
+// A connect under way: nobody can write before on_stream_connected, so the pipe exists
+// at once and only the news of it travels.
+class Connecting final : public drive::StreamPort {
+ public:
+  ~Connecting() override { *is_alive = false; }
+  drive::IoResult try_read(std::span<const ByteSpan> into) override {
+    return pipe ? pipe->try_read(into) : refusal();
+  }
+  drive::IoResult try_write(std::span<const ByteView> from) override {
+    return pipe ? pipe->try_write(from) : refusal();
+  }
+  void want_readable() override {
+    if (pipe) pipe->want_readable();
+  }
+  void want_writable() override {
+    if (pipe) pipe->want_writable();
+  }
+  void shutdown_write() override {
+    if (pipe) pipe->shutdown_write();
+  }
+  void reset() override {
+    if (pipe) pipe->reset();
+  }
+  void set_handler(drive::StreamHandler& new_handler) override {
+    handler = &new_handler;
+    if (pipe) pipe->set_handler(new_handler);
+  }
+  std::string remote_text() const override { return remote; }
+
+  std::unique_ptr<PipeEnd> pipe;
+  drive::StreamHandler* handler = nullptr;
+  std::string remote;
+  std::shared_ptr<bool> is_alive = std::make_shared<bool>(true);
+
+ private:
+  static drive::IoResult refusal() { return {0, drive::IoStatus::would_block}; }
+};
+
+}  // namespace
+
+SimHost::SimHost(Machine& machine, HostKnobs knobs, SimProcess* process)
+    : machine_(machine),
+      knobs_(knobs),
+      process_(process),
+      rng_(machine.network().world().rng_for(
+          "host " + machine.name() + " " +
+          std::to_string(process == nullptr ? 0 : process->workers.size()))) {
+  if (process_ != nullptr) process_->workers.push_back(this);
+  machine_.watch_addresses([this, alive = is_alive_](Instant now) {
+    if (*alive && handler_ != nullptr) handler_->on_network_changed(now);
+  });
+}
+
+SimHost::~SimHost() {
+  *is_alive_ = false;
+  if (process_ != nullptr) std::ranges::replace(process_->workers, this, nullptr);
+}
+
+void SimHost::set_deadline(Instant deadline) {
+  if (deadline == deadline_) return;
+  deadline_ = deadline;
+  const std::uint64_t generation = ++deadline_generation_;
+  if (deadline == kNever) return;
+  world().at(deadline, [this, alive = is_alive_, generation](Instant now) {
+    if (!*alive || generation != deadline_generation_) return;
+    deadline_ = kNever;
+    handler_->on_deadline(now);
+  });
+}
+
+void SimHost::request_turn_end() {
+  if (is_turn_end_requested_) return;
+  is_turn_end_requested_ = true;
+  world().after(Duration::zero(), [this, alive = is_alive_](Instant now) {
+    if (!*alive) return;
+    is_turn_end_requested_ = false;
+    handler_->on_turn_end(now);
+  });
+}
+
+bool SimHost::hand_over(std::uint8_t worker_index, const RxDatagram& datagram) {
+  if (process_ == nullptr || worker_index >= process_->workers.size()) return false;
+  SimHost* other = process_->workers[worker_index];
+  if (other == nullptr) return false;
+  world().after(Duration::zero(),
+                [other, alive = other->is_alive_, datagram,
+                 copy = Bytes(datagram.bytes.begin(), datagram.bytes.end())](Instant now) mutable {
+                  if (!*alive || other->handler_ == nullptr) return;
+                  datagram.bytes = copy;
+                  other->handler_->on_handover(now, datagram);
+                });
+  return true;
+}
+
+Result<std::unique_ptr<drive::UdpPort>> SimHost::open_udp(const drive::UdpOptions& options,
+                                                          drive::UdpHandler& handler) {
+  return SimUdpPort::open(*this, options, handler);
+}
+
+Result<std::unique_ptr<drive::StreamPort>> SimHost::connect_stream(
+    const drive::StreamAddress& address, drive::StreamHandler& handler) {
+  auto connecting = std::make_unique<Connecting>();
+  connecting->handler = &handler;
+  connecting->remote = drive::to_text(address);
+  world().after(knobs_.stream_delay, [this, host_alive = is_alive_, self = connecting.get(),
+                                      alive = connecting->is_alive, address](Instant now) {
+    if (!*alive || !*host_alive) return;
+    SimListener* listener = find_listener(machine_, address);
+    if (listener == nullptr) {
+      self->handler->on_stream_failed(
+          now, Error{ErrorKind::unreachable, "connection refused", drive::to_text(address)});
+      return;
+    }
+    auto [ours, theirs] =
+        PipeEnd::make_pair(world(), pipe_config(knobs_), "sim " + machine_.name(), self->remote);
+    ours->set_handler(*self->handler);
+    self->pipe = std::move(ours);
+    listener->offer(std::move(theirs));
+    self->handler->on_stream_connected(now);
+  });
+  return connecting;
+}
+
+Result<std::unique_ptr<drive::ListenerPort>> SimHost::listen_stream(
+    const drive::StreamAddress& address, drive::ListenerHandler& handler) {
+  drive::StreamAddress actual = address;
+  if (auto* socket_address = std::get_if<SocketAddress>(&actual)) {
+    if (socket_address->port == 0) socket_address->port = machine_.ephemeral_port();
+  }
+  if (machine_.listeners().contains(actual)) {
+    return fail(ErrorKind::io, "address already in use", drive::to_text(actual));
+  }
+  return std::make_unique<SimListener>(machine_, actual, handler);
+}
+
+Result<std::unique_ptr<drive::StreamPort>> SimHost::open_stdio(drive::StreamHandler& handler) {
+  auto [ours, theirs] = PipeEnd::make_pair(world(), pipe_config(knobs_), "terminal", "program");
+  ours->set_handler(handler);
+  stdio_peer_ = std::move(theirs);
+  return std::move(ours);
+}
+
+std::unique_ptr<drive::StreamPort> SimHost::take_stdio_peer() { return std::move(stdio_peer_); }
+
+std::unique_ptr<drive::ResolvePort> SimHost::resolve(const std::string& host,
+                                                     drive::ResolveHandler& handler) {
+  auto lookup = std::make_unique<SimLookup>();
+  Result<std::vector<IpAddress>> answer = fail(ErrorKind::unreachable, "name not found", host);
+  if (auto literal = IpAddress::parse(host)) {
+    answer = std::vector<IpAddress>{*literal};
+  } else if (host == "localhost") {
+    answer = std::vector<IpAddress>{IpAddress::loopback(Family::v6), IpAddress::loopback(Family::v4)};
+  } else if (const auto known = machine_.network().names.find(host);
+             known != machine_.network().names.end()) {
+    answer = known->second;
+  }
+  world().after(knobs_.resolve_delay, [&handler, wanted = lookup->is_wanted,
+                                       answer = std::move(answer)](Instant now) mutable {
+    if (*wanted) handler.on_resolved(now, std::move(answer));
+  });
+  return lookup;
+}
+
+Result<IpAddress> SimHost::local_address_towards(const IpAddress& remote) {
+  if (remote.is_loopback()) return remote;
+  const auto address = machine_.address_of(remote.family());
+  if (!address) return fail(ErrorKind::unreachable, "no address of this family", remote.text());
+  return *address;
+}
+
+}  // namespace culvert::sim

@@ -1,0 +1,75 @@
+// drive::Host on a simulated machine: one worker's view of a kernel. TCP is modelled as
+// what applications see of it: a reliable byte pipe with a bounded buffer, a delay, half
+// close and reset; UDP goes through the Network with all its faults.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "drive/ports.h"
+#include "sim/network.h"
+#include "sim/world.h"
+
+namespace culvert::sim {
+
+// Behaviours of the kernel that a seed may choose.
+struct HostKnobs {
+  bool coalesces_datagrams = true;    // GRO
+  double send_blocked = 0;            // chance that send_batch stops short
+  std::size_t udp_queue_bytes = 4 << 20;
+  std::size_t stream_buffer_bytes = 256 * 1024;  // per direction, before try_write blocks
+  Duration stream_delay = std::chrono::microseconds(50);
+  std::size_t max_io_bytes = 0;       // non-zero: one try_read/try_write moves at most this
+  Duration resolve_delay = std::chrono::milliseconds(3);
+};
+
+// Workers of one process: they may hand datagrams to each other.
+class SimHost;
+struct SimProcess {
+  std::vector<SimHost*> workers;  // by worker index
+};
+
+class SimHost final : public drive::Host {
+ public:
+  SimHost(Machine& machine, HostKnobs knobs, SimProcess* process = nullptr);
+  ~SimHost() override;
+
+  void set_handler(drive::HostHandler& handler) override { handler_ = &handler; }
+  void set_deadline(Instant deadline) override;
+  void request_turn_end() override;
+  bool hand_over(std::uint8_t worker_index, const RxDatagram& datagram) override;
+  Result<std::unique_ptr<drive::UdpPort>> open_udp(const drive::UdpOptions& options,
+                                                   drive::UdpHandler& handler) override;
+  Result<std::unique_ptr<drive::StreamPort>> connect_stream(const drive::StreamAddress& address,
+                                                            drive::StreamHandler& handler) override;
+  Result<std::unique_ptr<drive::ListenerPort>> listen_stream(
+      const drive::StreamAddress& address, drive::ListenerHandler& handler) override;
+  Result<std::unique_ptr<drive::StreamPort>> open_stdio(drive::StreamHandler& handler) override;
+  std::unique_ptr<drive::ResolvePort> resolve(const std::string& host,
+                                              drive::ResolveHandler& handler) override;
+  Result<IpAddress> local_address_towards(const IpAddress& remote) override;
+  Rng& rng() override { return rng_; }
+
+  [[nodiscard]] Machine& machine() { return machine_; }
+  [[nodiscard]] World& world() { return machine_.network().world(); }
+  [[nodiscard]] const HostKnobs& knobs() const { return knobs_; }
+  // The other end of open_stdio(), for a test to read and write.
+  [[nodiscard]] std::unique_ptr<drive::StreamPort> take_stdio_peer();
+
+ private:
+  Machine& machine_;
+  HostKnobs knobs_;
+  SimProcess* process_;
+  SeededRng rng_;
+  drive::HostHandler* handler_ = nullptr;
+  Instant deadline_ = kNever;
+  std::uint64_t deadline_generation_ = 0;
+  bool is_turn_end_requested_ = false;
+  std::unique_ptr<drive::StreamPort> stdio_peer_;
+  // Events in the world's queue outlive ports and hosts; they hold this and check it.
+  std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace culvert::sim

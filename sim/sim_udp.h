@@ -1,0 +1,46 @@
+// UDP sockets of a simulated machine, as drive::UdpPort.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "drive/ports.h"
+#include "sim/network.h"
+#include "sim/sim_host.h"
+
+namespace culvert::sim {
+
+class SimUdpPort final : public drive::UdpPort, public PacketSink {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<drive::UdpPort>> open(
+      SimHost& host, const drive::UdpOptions& options, drive::UdpHandler& handler);
+  ~SimUdpPort() override;
+
+  std::size_t recv_batch(std::span<RxDatagram> out) override;
+  drive::UdpSendResult send_batch(std::span<const TxBatch> batches) override;
+  SocketAddress local_address() const override;
+
+  void deliver(Instant now, Packet packet) override;
+
+ private:
+  SimUdpPort(SimHost& host, const drive::UdpOptions& options, drive::UdpHandler& handler);
+  void schedule_readable();
+  void schedule_writable();
+
+  SimHost& host_;
+  Machine& machine_;
+  drive::UdpOptions options_;
+  drive::UdpHandler& handler_;
+  std::uint16_t port_ = 0;
+  SeededRng rng_;
+  std::deque<Packet> queue_;
+  std::size_t queued_bytes_ = 0;
+  std::vector<Bytes> lent_;  // what the last recv_batch handed out
+  bool is_readable_scheduled_ = false;
+  bool is_blocked_ = false;
+  std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace culvert::sim
