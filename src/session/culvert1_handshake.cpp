@@ -1,0 +1,255 @@
+#include "session/culvert1_handshake.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "crypto/mac.h"
+
+namespace culvert::session {
+namespace {
+
+// Field tags, by message.
+enum HelloTag : std::uint64_t { kVersions = 1, kHelloFeatures = 2, kSoftware = 3 };
+enum ChallengeTag : std::uint64_t { kNonce = 1, kProofKinds = 2, kVersion = 3, kFeatures = 4 };
+enum ProofTag : std::uint64_t { kKind = 1, kMac = 2, kPublicKey = 3, kSignature = 4 };
+enum AcceptedTag : std::uint64_t { kSessionId = 1, kMaxFlows = 2 };
+enum RefusedTag : std::uint64_t { kCode = 1, kReason = 2, kRetryAfter = 3 };
+
+// No optional features are defined yet; the field is there for them.
+constexpr std::uint64_t kNoFeatures = 0;
+constexpr std::string_view kSoftwareName = "culvert";
+constexpr std::string_view kTokenContext{"culvert/1 token\0", 16};
+constexpr std::string_view kKeyContext{"culvert/1 key\0", 14};
+constexpr std::string_view kBadProof = "Invalid authentication proof";
+
+bool is_type(const Message& message, MessageType type) {
+  return message.type == static_cast<std::uint64_t>(type);
+}
+
+std::uint64_t bit(ProofKind kind) { return std::uint64_t{1} << static_cast<unsigned>(kind); }
+
+Bytes bound_message(std::string_view context, const ExporterValue& exporter, const Nonce& nonce) {
+  Bytes message;
+  ByteWriter writer(message);
+  writer.raw(as_bytes(context));
+  writer.raw(exporter);
+  writer.raw(nonce);
+  return message;
+}
+
+void append_goodbye(std::string_view reason, Bytes& out) {
+  MessageBuilder(MessageType::goodbye)
+      .number(kCode, static_cast<std::uint64_t>(CloseCode::done))
+      .text(kReason, reason)
+      .append_to(out);
+}
+
+std::unexpected<DecodeError> malformed() { return std::unexpected(DecodeError::malformed); }
+
+}  // namespace
+
+std::array<std::uint8_t, 32> token_proof(std::string_view token, const ExporterValue& exporter,
+                                         const Nonce& nonce) {
+  return crypto::hmac_sha256(as_bytes(token), bound_message(kTokenContext, exporter, nonce));
+}
+
+Bytes key_proof_message(const ExporterValue& exporter, const Nonce& nonce) {
+  return bound_message(kKeyContext, exporter, nonce);
+}
+
+// --- client --------------------------------------------------------------------------------
+
+Culvert1Client::Culvert1Client(const ClientCredentials& credentials,
+                               const ExporterValue& exporter, Instant now)
+    : HandshakeBase(now), credentials_(credentials), exporter_(exporter) {
+  const std::array<std::uint8_t, 1> versions{kCulvert1Version};
+  MessageBuilder(MessageType::hello)
+      .bytes(kVersions, versions)
+      .number(kHelloFeatures, kNoFeatures)
+      .text(kSoftware, kSoftwareName)
+      .append_to(output());
+}
+
+Decoded<std::size_t> Culvert1Client::handle_message(ByteView input) {
+  const auto message = decode_message(input);
+  if (!message) return std::unexpected(message.error());
+  Decoded<void> handled;
+  if (is_type(*message, MessageType::challenge)) {
+    handled = handle_challenge(*message);
+  } else if (is_type(*message, MessageType::accepted)) {
+    handled = handle_accepted(*message);
+  } else if (is_type(*message, MessageType::refused)) {
+    handled = handle_refused(*message);
+  } else if (is_type(*message, MessageType::goodbye)) {
+    emit(PeerLeaving{message->text(kReason)});
+  }
+  if (!handled) return std::unexpected(handled.error());
+  return message->size;
+}
+
+Decoded<void> Culvert1Client::handle_challenge(const Message& message) {
+  const auto nonce = message.array<32>(kNonce);
+  const auto kinds = message.number(kProofKinds);
+  if (has_proved_ || !nonce || !kinds) return malformed();
+  if (message.number(kVersion) != kCulvert1Version) {
+    return std::unexpected(DecodeError::unsupported);
+  }
+  has_proved_ = true;
+  MessageBuilder proof(MessageType::proof);
+  if (credentials_.key && (*kinds & bit(ProofKind::key)) != 0) {
+    proof_ = ProofKind::key;
+    proof.bytes(kPublicKey, credentials_.key->public_key().bytes())
+        .bytes(kSignature, credentials_.key->sign(key_proof_message(exporter_, *nonce)));
+  } else if (credentials_.token && (*kinds & bit(ProofKind::token)) != 0) {
+    proof_ = ProofKind::token;
+    proof.bytes(kMac, token_proof(credentials_.token->reveal(), exporter_, *nonce));
+  } else {
+    // TLS has shown our EndpointId; whether that suffices is the server's policy.
+    proof_ = ProofKind::endpoint_id;
+  }
+  proof.number(kKind, static_cast<std::uint64_t>(proof_)).append_to(output());
+  return {};
+}
+
+Decoded<void> Culvert1Client::handle_accepted(const Message& message) {
+  const auto session_id = message.array<16>(kSessionId);
+  if (!has_proved_ || is_decided() || !session_id) return malformed();
+  succeed({.identity = {.kind = proof_, .comment = {}},
+           .session_id = *session_id,
+           .max_flows = message.number(kMaxFlows).value_or(0)});
+  return {};
+}
+
+Decoded<void> Culvert1Client::handle_refused(const Message& message) {
+  const auto code = message.number(kCode);
+  if (is_decided() || !code) return malformed();
+  const std::uint64_t retry_after = message.number(kRetryAfter).value_or(0);
+  refuse({.code = static_cast<CloseCode>(*code),
+          .reason = message.text(kReason),
+          .retry_after_s = static_cast<std::uint32_t>(std::min<std::uint64_t>(retry_after, 86'400))});
+  return {};
+}
+
+void Culvert1Client::leave(std::string_view reason) { append_goodbye(reason, output()); }
+
+Error Culvert1Client::ended_early() const {
+  return {ErrorKind::protocol, "the server ended the control stream before answering", {}};
+}
+Error Culvert1Client::timed_out() const {
+  return {ErrorKind::authentication, "the server did not answer the authentication in time", {}};
+}
+
+// --- server --------------------------------------------------------------------------------
+
+Culvert1Server::Culvert1Server(const ServerHandshakeConfig& config, const crypto::EndpointId& peer,
+                               const ExporterValue& exporter, Rng& rng, Instant now)
+    : HandshakeBase(now), config_(config), peer_(peer), exporter_(exporter), rng_(rng) {}
+
+Decoded<std::size_t> Culvert1Server::handle_message(ByteView input) {
+  const auto message = decode_message(input);
+  if (!message) return std::unexpected(message.error());
+  Decoded<void> handled;
+  if (is_type(*message, MessageType::hello)) {
+    handled = handle_hello(*message);
+  } else if (is_type(*message, MessageType::proof)) {
+    handled = handle_proof(*message);
+  } else if (is_type(*message, MessageType::goodbye)) {
+    emit(PeerLeaving{message->text(kReason)});
+  }
+  if (!handled) return std::unexpected(handled.error());
+  return message->size;
+}
+
+Decoded<void> Culvert1Server::handle_hello(const Message& message) {
+  const auto versions = message.field(kVersions);
+  if (has_greeted_ || !versions) return malformed();
+  has_greeted_ = true;
+  if (std::ranges::find(*versions, kCulvert1Version) == versions->end()) {
+    answer_refused(CloseCode::protocol_error, "this server speaks culvert/1 version 1 only");
+    return {};
+  }
+  const ServerAuthPolicy& policy = *config_.policy;
+  std::uint64_t kinds = bit(ProofKind::endpoint_id);
+  if (!policy.tokens.is_empty()) kinds |= bit(ProofKind::token);
+  if (!policy.keys.is_empty()) kinds |= bit(ProofKind::key);
+  rng_.fill(nonce_);
+  MessageBuilder(MessageType::challenge)
+      .bytes(kNonce, nonce_)
+      .number(kProofKinds, kinds)
+      .number(kVersion, kCulvert1Version)
+      .number(kFeatures, kNoFeatures)
+      .append_to(output());
+  return {};
+}
+
+std::optional<AuthIdentity> Culvert1Server::verify(const Message& proof) const {
+  const ServerAuthPolicy& policy = *config_.policy;
+  if (const auto mac = proof.array<32>(kMac)) {
+    bool is_known = false;
+    for (const Token& token : policy.tokens.tokens()) {
+      // Not ||: the time must not tell which token matched.
+      is_known |= crypto::constant_time_equal(token_proof(token.reveal(), exporter_, nonce_), *mac);
+    }
+    if (is_known) return AuthIdentity{.kind = ProofKind::token, .comment = {}};
+  }
+  const auto key_bytes = proof.array<32>(kPublicKey);
+  const auto signature = proof.array<64>(kSignature);
+  if (key_bytes && signature) {
+    const crypto::PublicKey key(*key_bytes);
+    const auto comment = policy.keys.lookup(key);
+    if (comment && key.verify(key_proof_message(exporter_, nonce_), *signature)) {
+      return AuthIdentity{.kind = ProofKind::key, .comment = *comment};
+    }
+  }
+  if (const auto known = policy.endpoint_ids.find(peer_); known != policy.endpoint_ids.end()) {
+    return AuthIdentity{.kind = ProofKind::endpoint_id, .comment = known->second};
+  }
+  if (policy.allows_anyone) return AuthIdentity{};
+  return std::nullopt;
+}
+
+Decoded<void> Culvert1Server::handle_proof(const Message& message) {
+  if (!has_greeted_ || is_decided() || !message.number(kKind)) return malformed();
+  const auto identity = verify(message);
+  if (!identity) {
+    answer_refused(CloseCode::auth_failed, kBadProof);
+    return {};
+  }
+  if (config_.admits && !config_.admits()) {
+    answer_refused(CloseCode::session_limit, "Session limit reached");
+    return {};
+  }
+  SessionId session_id{};
+  rng_.fill(session_id);
+  MessageBuilder(MessageType::accepted)
+      .bytes(kSessionId, session_id)
+      .number(kMaxFlows, config_.max_flows)
+      .append_to(output());
+  succeed({.identity = *identity, .session_id = session_id, .max_flows = config_.max_flows});
+  return {};
+}
+
+void Culvert1Server::answer_refused(CloseCode code, std::string_view reason) {
+  MessageBuilder(MessageType::refused)
+      .number(kCode, static_cast<std::uint64_t>(code))
+      .text(kReason, reason)
+      .append_to(output());
+  finish_output();
+  refuse({.code = code, .reason = std::string(reason)});
+}
+
+void Culvert1Server::leave(std::string_view reason) { append_goodbye(reason, output()); }
+
+Error Culvert1Server::ended_early() const {
+  return {ErrorKind::protocol, "the client ended the control stream before authenticating", {}};
+}
+Error Culvert1Server::timed_out() const {
+  return {ErrorKind::authentication,
+          fmt::format("no authentication within {} s",
+                      std::chrono::duration_cast<std::chrono::seconds>(limits::kHandshakeTimeout)
+                          .count()),
+          {}};
+}
+
+}  // namespace culvert::session

@@ -1,0 +1,64 @@
+// The handshakes of culvert/1 (docs/protocol/culvert-1.md 3). Private to session/.
+#pragma once
+
+#include "session/handshake_base.h"
+#include "session/message.h"
+
+namespace culvert::session {
+
+inline constexpr std::uint64_t kCulvert1Version = 1;
+
+using Nonce = std::array<std::uint8_t, 32>;
+
+// HMAC-SHA256(token, "culvert/1 token" || 0 || exporter || nonce): shows that the token is
+// known without showing it, on this connection only.
+[[nodiscard]] std::array<std::uint8_t, 32> token_proof(std::string_view token,
+                                                       const ExporterValue& exporter,
+                                                       const Nonce& nonce);
+// What a key proof signs: "culvert/1 key" || 0 || exporter || nonce.
+[[nodiscard]] Bytes key_proof_message(const ExporterValue& exporter, const Nonce& nonce);
+
+class Culvert1Client final : public HandshakeBase {
+ public:
+  Culvert1Client(const ClientCredentials& credentials, const ExporterValue& exporter, Instant now);
+  void leave(std::string_view reason) override;
+
+ private:
+  Decoded<std::size_t> handle_message(ByteView input) override;
+  Error ended_early() const override;
+  Error timed_out() const override;
+  Decoded<void> handle_challenge(const Message& message);
+  Decoded<void> handle_accepted(const Message& message);
+  Decoded<void> handle_refused(const Message& message);
+
+  const ClientCredentials& credentials_;  // outlives the handshake
+  ExporterValue exporter_;
+  ProofKind proof_ = ProofKind::nothing;
+  bool has_proved_ = false;
+};
+
+class Culvert1Server final : public HandshakeBase {
+ public:
+  Culvert1Server(const ServerHandshakeConfig& config, const crypto::EndpointId& peer,
+                 const ExporterValue& exporter, Rng& rng, Instant now);
+  void leave(std::string_view reason) override;
+
+ private:
+  Decoded<std::size_t> handle_message(ByteView input) override;
+  Error ended_early() const override;
+  Error timed_out() const override;
+  Decoded<void> handle_hello(const Message& message);
+  Decoded<void> handle_proof(const Message& message);
+  // Who the proof shows the client to be; nothing when it shows nobody we know.
+  [[nodiscard]] std::optional<AuthIdentity> verify(const Message& proof) const;
+  void answer_refused(CloseCode code, std::string_view reason);
+
+  ServerHandshakeConfig config_;
+  crypto::EndpointId peer_;
+  ExporterValue exporter_;
+  Rng& rng_;
+  Nonce nonce_{};
+  bool has_greeted_ = false;
+};
+
+}  // namespace culvert::session

@@ -1,0 +1,45 @@
+// The protocols a session may speak; the ALPN chooses.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace culvert::session {
+
+enum class Dialect : std::uint8_t {
+  culvert_1,  // docs/protocol/culvert-1.md
+  mf_4,       // tunnel-rs 0.4 .. 0.6, docs/protocol/mf-4.md
+};
+
+[[nodiscard]] constexpr std::string_view alpn(Dialect dialect) {
+  return dialect == Dialect::culvert_1 ? "culvert/1" : "mf/4";
+}
+
+[[nodiscard]] constexpr std::optional<Dialect> dialect_of(std::string_view alpn_text) {
+  if (alpn_text == alpn(Dialect::culvert_1)) return Dialect::culvert_1;
+  if (alpn_text == alpn(Dialect::mf_4)) return Dialect::mf_4;
+  return std::nullopt;
+}
+
+// Application codes of CONNECTION_CLOSE, common to both dialects (mf/4 defines 0 to 3).
+enum class CloseCode : std::uint64_t {
+  done = 0,
+  auth_failed = 1,
+  auth_timeout = 2,
+  rate_limited = 3,
+  protocol_error = 4,
+  session_limit = 5,
+  shutting_down = 6,
+};
+
+// Codes of RESET_STREAM and STOP_SENDING on flow streams.
+enum class FlowCode : std::uint64_t {
+  none = 0,          // done with it
+  reset = 1,         // the TCP connection behind it was reset
+  refused = 2,       // the source was not allowed or not reached
+  protocol_error = 3,
+  cancelled = 4,     // the session ends
+};
+
+}  // namespace culvert::session

@@ -1,0 +1,145 @@
+#include "session/flow_open.h"
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "session/message.h"
+#include "session/mf4_json.h"
+
+namespace culvert::session {
+namespace {
+
+enum OpenTag : std::uint64_t { kSource = 1, kFlowId = 2 };
+enum ReplyTag : std::uint64_t { kDialled = 1, kCode = 1, kReason = 2 };
+
+Decoded<Head<FlowReply>> reply_from_message(const Message& message) {
+  if (message.type == static_cast<std::uint64_t>(MessageType::flow_accepted)) {
+    return Head<FlowReply>{FlowAccepted{message.text(kDialled)}, message.size};
+  }
+  if (message.type == static_cast<std::uint64_t>(MessageType::flow_refused)) {
+    const auto code = message.number(kCode);
+    if (!code || *code == 0 || *code > 255) return std::unexpected(DecodeError::malformed);
+    return Head<FlowReply>{FlowRefused{static_cast<RefusalCode>(*code), message.text(kReason)},
+                           message.size};
+  }
+  return std::unexpected(DecodeError::unsupported);
+}
+
+}  // namespace
+
+std::string_view to_string(RefusalCode code) {
+  switch (code) {
+    case RefusalCode::not_allowed:
+      return "not allowed";
+    case RefusalCode::not_resolved:
+      return "name not resolved";
+    case RefusalCode::dial_refused:
+      return "connection refused";
+    case RefusalCode::dial_timeout:
+      return "connection timed out";
+    case RefusalCode::unreachable:
+      return "unreachable";
+    case RefusalCode::limit:
+      return "limit reached";
+    case RefusalCode::malformed:
+      return "malformed source";
+    case RefusalCode::shutting_down:
+      return "shutting down";
+  }
+  return "refused";
+}
+
+void encode_flow_open(Dialect dialect, const FlowOpen& open, Bytes& out) {
+  if (dialect == Dialect::mf_4) {
+    mf4::append_source_request(open.source, out);
+    return;
+  }
+  MessageBuilder message(MessageType::flow_open);
+  message.text(kSource, open.source);
+  if (open.is_udp()) message.number(kFlowId, open.flow_id);
+  message.append_to(out);
+}
+
+void encode_flow_reply(Dialect dialect, const FlowReply& reply, Bytes& out) {
+  const auto* refused = std::get_if<FlowRefused>(&reply);
+  if (dialect == Dialect::mf_4) {
+    mf4::append_source_response(refused == nullptr, refused == nullptr ? "" : refused->reason, out);
+    return;
+  }
+  if (refused != nullptr) {
+    MessageBuilder(MessageType::flow_refused)
+        .number(kCode, static_cast<std::uint64_t>(refused->code))
+        .text(kReason, bounded_reason(refused->reason))
+        .append_to(out);
+    return;
+  }
+  MessageBuilder(MessageType::flow_accepted)
+      .text(kDialled, std::get<FlowAccepted>(reply).dialled)
+      .append_to(out);
+}
+
+Decoded<Head<FlowOpen>> decode_flow_open(Dialect dialect, ByteView stream) {
+  if (dialect == Dialect::mf_4) return mf4::decode_source_request(stream);
+  const auto message = decode_message(stream);
+  if (!message) return std::unexpected(message.error());
+  if (message->type != static_cast<std::uint64_t>(MessageType::flow_open)) {
+    return std::unexpected(DecodeError::unsupported);
+  }
+  const auto source = message->field(kSource);
+  if (!source || source->empty()) return std::unexpected(DecodeError::malformed);
+  Head<FlowOpen> head{{.source = std::string(as_text(*source))}, message->size};
+  if (head.value.is_udp()) {
+    const auto flow_id = message->number(kFlowId);
+    if (!flow_id) return std::unexpected(DecodeError::malformed);
+    head.value.flow_id = *flow_id;
+  }
+  return head;
+}
+
+Decoded<Head<FlowReply>> decode_flow_reply(Dialect dialect, ByteView stream) {
+  if (dialect == Dialect::mf_4) return mf4::decode_source_response(stream);
+  const auto message = decode_message(stream);
+  if (!message) return std::unexpected(message.error());
+  return reply_from_message(*message);
+}
+
+std::array<std::uint8_t, kDatagramFrameHeaderBytes> datagram_frame_header(
+    std::uint16_t payload_bytes) {
+  return {static_cast<std::uint8_t>(payload_bytes >> 8), static_cast<std::uint8_t>(payload_bytes)};
+}
+
+Decoded<Head<ByteView>> decode_datagram_frame(ByteView stream) {
+  ByteReader reader(stream);
+  const auto size = reader.u16();
+  if (!size) return std::unexpected(size.error());
+  const auto payload = reader.take(*size);
+  if (!payload) return std::unexpected(payload.error());
+  return Head<ByteView>{*payload, kDatagramFrameHeaderBytes + payload->size()};
+}
+
+DatagramHeader datagram_header(std::uint64_t flow_id) {
+  const std::size_t size = varint_size(flow_id);
+  const std::uint64_t prefix = size == 1 ? 0 : size == 2 ? 1 : size == 4 ? 2 : 3;
+  const std::uint64_t tagged = flow_id | (prefix << (8 * size - 2));
+  DatagramHeader header{.size = size};
+  for (std::size_t i = 0; i < size; ++i) {
+    header.bytes[i] = static_cast<std::uint8_t>(tagged >> (8 * (size - 1 - i)));
+  }
+  return header;
+}
+
+Decoded<Head<std::uint64_t>> decode_datagram_header(ByteView datagram) {
+  ByteReader reader(datagram);
+  const auto flow_id = reader.varint();
+  if (!flow_id) return std::unexpected(flow_id.error());
+  return Head<std::uint64_t>{*flow_id, datagram.size() - reader.rest().size()};
+}
+
+std::string bounded_reason(std::string_view reason) {
+  constexpr std::string_view kCut = "...";
+  if (reason.size() <= limits::kReasonBytes) return std::string(reason);
+  std::size_t end = limits::kReasonBytes - kCut.size();
+  while (end > 0 && (static_cast<unsigned char>(reason[end]) & 0xc0) == 0x80) --end;
+  return std::string(reason.substr(0, end)) + std::string(kCut);
+}
+
+}  // namespace culvert::session

@@ -1,0 +1,89 @@
+// The head of a flow stream in both dialects, the frames of UDP flows, and DATAGRAM
+// headers. docs/protocol/culvert-1.md, docs/protocol/mf-4.md.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "base/bytes.h"
+#include "session/dialect.h"
+
+namespace culvert::session {
+
+// --- the client's request -----------------------------------------------------------------
+
+struct FlowOpen {
+  std::string source;         // "tcp://host:port", "udp://host:port", "unix:///path"
+  std::uint64_t flow_id = 0;  // culvert/1, UDP: names the flow in DATAGRAM frames
+  [[nodiscard]] bool is_udp() const { return source.starts_with("udp:"); }
+};
+
+// --- the server's reply -------------------------------------------------------------------
+
+enum class RefusalCode : std::uint8_t {
+  not_allowed = 1,   // outside the allow lists
+  not_resolved = 2,  // the name has no address
+  dial_refused = 3,  // the target said no
+  dial_timeout = 4,
+  unreachable = 5,
+  limit = 6,      // too many flows
+  malformed = 7,  // the source could not be read
+  shutting_down = 8,
+};
+[[nodiscard]] std::string_view to_string(RefusalCode code);
+
+struct FlowAccepted {
+  std::string dialled;  // the address reached; empty in mf/4
+};
+struct FlowRefused {
+  RefusalCode code = RefusalCode::not_allowed;  // mf/4 tells only the reason
+  std::string reason;                           // <= limits::kReasonBytes
+};
+using FlowReply = std::variant<FlowAccepted, FlowRefused>;
+
+void encode_flow_open(Dialect dialect, const FlowOpen& open, Bytes& out);
+void encode_flow_reply(Dialect dialect, const FlowReply& reply, Bytes& out);
+
+// Reads one length-prefixed head from a stream that continues with raw data. Feed what
+// the stream holds; DecodeError::truncated means: call again with more (from the start).
+// On success `size` bytes belonged to the head.
+template <typename T>
+struct Head {
+  T value;
+  std::size_t size = 0;
+};
+[[nodiscard]] Decoded<Head<FlowOpen>> decode_flow_open(Dialect dialect, ByteView stream);
+[[nodiscard]] Decoded<Head<FlowReply>> decode_flow_reply(Dialect dialect, ByteView stream);
+
+// The most bytes a head can have, prefix included: a stream that holds this much without
+// a complete head is broken.
+inline constexpr std::size_t kMaxHeadBytes = 4 + 16'384;
+
+// --- UDP on streams -------------------------------------------------------------------------
+// mf/4 carries every datagram so, culvert/1 those that fit no DATAGRAM frame: u16 length,
+// big endian, then the payload.
+
+inline constexpr std::size_t kDatagramFrameHeaderBytes = 2;
+[[nodiscard]] std::array<std::uint8_t, kDatagramFrameHeaderBytes> datagram_frame_header(
+    std::uint16_t payload_bytes);
+// The first frame of `stream`; truncated when it is not complete yet.
+[[nodiscard]] Decoded<Head<ByteView>> decode_datagram_frame(ByteView stream);
+
+// --- UDP in DATAGRAM frames (culvert/1): varint flow id, then the payload ---------------------
+
+struct DatagramHeader {
+  std::array<std::uint8_t, 8> bytes{};
+  std::size_t size = 0;
+  [[nodiscard]] ByteView view() const { return {bytes.data(), size}; }
+};
+[[nodiscard]] DatagramHeader datagram_header(std::uint64_t flow_id);
+[[nodiscard]] Decoded<Head<std::uint64_t>> decode_datagram_header(ByteView datagram);
+
+// `reason` cut to limits::kReasonBytes at a UTF-8 boundary, "..." appended when cut.
+[[nodiscard]] std::string bounded_reason(std::string_view reason);
+
+}  // namespace culvert::session

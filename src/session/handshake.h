@@ -1,0 +1,87 @@
+// Authentication on the control stream, for both roles and dialects. Sans-I/O: stream
+// bytes and `now` in; stream bytes, events and a deadline out. The driver moves bytes
+// between this and the first bidirectional stream of a connection, polls until empty after
+// every input, and closes the connection as the events say.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/rng.h"
+#include "base/time.h"
+#include "crypto/keys.h"
+#include "session/auth_policy.h"
+#include "session/dialect.h"
+
+namespace culvert::session {
+
+// From the TLS exporter (RFC 8446 7.5) with this label and no context: binds a proof to
+// one connection, so that no other server can use it.
+inline constexpr std::string_view kExporterLabel = "EXPORTER-culvert-1-auth";
+using ExporterValue = std::array<std::uint8_t, 32>;
+using SessionId = std::array<std::uint8_t, 16>;
+
+// Both sides: flows may be opened now.
+struct Authenticated {
+  AuthIdentity identity;     // as the server found it; on the client only the kind
+  SessionId session_id{};    // zero in mf/4
+  std::uint64_t max_flows = 0;  // the server's limit as told to the client; 0 = not told
+};
+// Server: the answer says no; let the client read it, then close with `code`.
+// Client: the server said no.
+struct Refused {
+  CloseCode code = CloseCode::auth_failed;
+  std::string reason;
+  std::uint32_t retry_after_s = 0;
+};
+// The other side broke the protocol or was too slow: close with `code` at once.
+struct Failed {
+  CloseCode code = CloseCode::protocol_error;
+  Error error;
+};
+// The other side says goodbye (culvert/1 only); the connection closes soon.
+struct PeerLeaving {
+  std::string reason;
+};
+using HandshakeEvent = std::variant<Authenticated, Refused, Failed, PeerLeaving>;
+
+class Handshake {
+ public:
+  virtual ~Handshake() = default;
+  virtual void handle_data(Instant now, ByteView bytes) = 0;
+  virtual void handle_fin(Instant now) = 0;
+  virtual void handle_timeout(Instant now) = 0;
+  [[nodiscard]] virtual Instant next_timeout() const = 0;
+  // Bytes to append to the control stream; empty when there are none.
+  [[nodiscard]] virtual Bytes take_output() = 0;
+  // Nothing follows what take_output() returned: send FIN (mf/4).
+  [[nodiscard]] virtual bool is_output_finished() const = 0;
+  [[nodiscard]] virtual std::optional<HandshakeEvent> poll_event() = 0;
+  // Says goodbye where the dialect can; the driver then closes the connection.
+  virtual void leave(std::string_view reason) = 0;
+};
+
+struct ServerHandshakeConfig {
+  const ServerAuthPolicy* policy;  // outlives the handshake
+  std::uint64_t max_flows = 0;
+  // Asked once, when the proof was good: may one more session begin? False refuses with
+  // CloseCode::session_limit. The driver owns the count.
+  std::function<bool()> admits;
+};
+
+[[nodiscard]] std::unique_ptr<Handshake> make_client_handshake(Dialect dialect,
+                                                               const ClientCredentials& credentials,
+                                                               const ExporterValue& exporter,
+                                                               Rng& rng, Instant now);
+[[nodiscard]] std::unique_ptr<Handshake> make_server_handshake(
+    Dialect dialect, const ServerHandshakeConfig& config, const crypto::EndpointId& peer,
+    const ExporterValue& exporter, Rng& rng, Instant now);
+
+}  // namespace culvert::session

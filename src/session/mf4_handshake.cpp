@@ -1,0 +1,117 @@
+#include "session/mf4_handshake.h"
+
+namespace culvert::session {
+namespace {
+
+constexpr std::string_view kBadProof = "Invalid authentication proof";
+constexpr std::string_view kBadToken = "Invalid authentication token";
+
+}  // namespace
+
+Mf4Client::Mf4Client(const ClientCredentials& credentials, Instant now)
+    : HandshakeBase(now), credentials_(credentials) {
+  if (credentials_.key) {
+    mf4::append_auth_init(output());
+    return;
+  }
+  mf4::append_auth_token(credentials_.token ? credentials_.token->reveal() : "", output());
+  has_proved_ = true;
+  finish_output();
+}
+
+Decoded<std::size_t> Mf4Client::handle_message(ByteView input) {
+  const auto head = mf4::decode_auth_message(input);
+  if (!head) return std::unexpected(head.error());
+  const mf4::AuthMessage& message = head->value;
+  if (!has_proved_) {
+    if (!message.challenge) return std::unexpected(DecodeError::malformed);
+    mf4::append_auth_proof(credentials_.key->public_key().bytes(),
+                           credentials_.key->sign(mf4::proof_message(*message.challenge)),
+                           output());
+    has_proved_ = true;
+    finish_output();
+  } else if (is_decided() || !message.accepted) {
+    return std::unexpected(DecodeError::malformed);
+  } else if (*message.accepted) {
+    succeed({.identity = {.kind = credentials_.key ? ProofKind::key : ProofKind::token,
+                          .comment = {}}});
+  } else {
+    refuse({.code = CloseCode::auth_failed,
+            .reason = message.reason.empty() ? std::string(kBadProof) : message.reason});
+  }
+  return head->size;
+}
+
+Error Mf4Client::ended_early() const {
+  return {ErrorKind::authentication, "the server ended the authentication without an answer", {}};
+}
+Error Mf4Client::timed_out() const {
+  return {ErrorKind::authentication, "the server did not answer the authentication in time", {}};
+}
+
+Mf4Server::Mf4Server(const ServerHandshakeConfig& config, const crypto::EndpointId& peer, Rng& rng,
+                     Instant now)
+    : HandshakeBase(now), config_(config), peer_(peer), rng_(rng) {}
+
+Decoded<std::size_t> Mf4Server::handle_message(ByteView input) {
+  const auto head = mf4::decode_auth_message(input);
+  if (!head) return std::unexpected(head.error());
+  const mf4::AuthMessage& message = head->value;
+  if (is_decided()) return std::unexpected(DecodeError::malformed);
+  const bool is_init = message.version == mf4::kKeyVersion && !message.public_key;
+  if (is_init) {
+    if (challenge_) return std::unexpected(DecodeError::malformed);
+    rng_.fill(challenge_.emplace());
+    mf4::append_auth_challenge(*challenge_, output());
+  } else {
+    answer(message.version, verify(message));
+  }
+  return head->size;
+}
+
+std::optional<AuthIdentity> Mf4Server::verify(const mf4::AuthMessage& message) const {
+  const ServerAuthPolicy& policy = *config_.policy;
+  if (message.auth_token && policy.tokens.contains(*message.auth_token)) {
+    return AuthIdentity{.kind = ProofKind::token, .comment = {}};
+  }
+  if (challenge_ && message.public_key && message.signature) {
+    const crypto::PublicKey key(*message.public_key);
+    const auto comment = policy.keys.lookup(key);
+    if (comment && key.verify(mf4::proof_message(*challenge_), *message.signature)) {
+      return AuthIdentity{.kind = ProofKind::key, .comment = *comment};
+    }
+  }
+  if (const auto known = policy.endpoint_ids.find(peer_); known != policy.endpoint_ids.end()) {
+    return AuthIdentity{.kind = ProofKind::endpoint_id, .comment = known->second};
+  }
+  if (policy.allows_anyone) return AuthIdentity{};
+  return std::nullopt;
+}
+
+void Mf4Server::answer(unsigned version, const std::optional<AuthIdentity>& identity) {
+  CloseCode code = CloseCode::done;
+  std::string_view reason;
+  if (!identity) {
+    code = CloseCode::auth_failed;
+    reason = version == mf4::kTokenVersion ? kBadToken : kBadProof;
+  } else if (config_.admits && !config_.admits()) {
+    code = CloseCode::session_limit;
+    reason = "Session limit reached";
+  }
+  mf4::append_auth_response(version, reason.empty(), reason, output());
+  finish_output();
+  if (reason.empty()) {
+    succeed({.identity = *identity, .session_id = {}, .max_flows = config_.max_flows});
+  } else {
+    refuse({.code = code, .reason = std::string(reason)});
+  }
+}
+
+Error Mf4Server::ended_early() const {
+  return {ErrorKind::protocol, "the client ended the auth stream before authenticating", {}};
+}
+Error Mf4Server::timed_out() const {
+  return {ErrorKind::authentication, "no authentication in time", {}};
+}
+
+}  // namespace culvert::session
