@@ -1,15 +1,15 @@
 // What an endpoint and its connections are configured with.
 #pragma once
 
+#include "base/limits.h"
+#include "base/time.h"
+#include "crypto/keys.h"
+
 #include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "base/limits.h"
-#include "base/time.h"
-#include "crypto/keys.h"
 
 namespace culvert::quic {
 

@@ -8,13 +8,6 @@
 // the object. Time must not go back.
 #pragma once
 
-#include <cstdint>
-#include <memory>
-#include <optional>
-#include <span>
-#include <string>
-#include <variant>
-
 #include "base/datagram.h"
 #include "base/result.h"
 #include "base/time.h"
@@ -23,6 +16,13 @@
 #include "quic/intrusive_list.h"
 #include "quic/stream_buffer.h"
 #include "quic/tx_builder.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
 
 namespace culvert::quic {
 
@@ -35,14 +35,14 @@ struct Stream {
       : id(stream_id), output(pool, send_limit), input(pool) {}
 
   const StreamId id;
-  void* context = nullptr;  // the driver's own: its flow
-  SendBuffer output;        // fill, then Connection::submit()
-  RecvBuffer input;         // read its views, then Connection::consume()
-  bool is_fin_queued = false;    // we: no more data after output
+  void* context = nullptr;     // the driver's own: its flow
+  SendBuffer output;           // fill, then Connection::submit()
+  RecvBuffer input;            // read its views, then Connection::consume()
+  bool is_fin_queued = false;  // we: no more data after output
   bool is_fin_sent = false;
   bool is_fin_received = false;  // peer: no more data after input
   bool is_reset_received = false;
-  bool wants_space = false;      // set to be reported by poll_writable() once output has space
+  bool wants_space = false;  // set to be reported by poll_writable() once output has space
 
   // Everything the peer sent has been consumed.
   [[nodiscard]] bool is_input_finished() const { return is_fin_received && input.size() == 0; }
@@ -107,8 +107,8 @@ struct ConnectionStats {
   std::uint64_t bytes_received = 0;
   std::uint64_t packets_sent = 0;
   std::uint64_t packets_received = 0;
-  std::uint64_t packets_lost = 0;  // those that carried stream data or DATAGRAMs
-  std::uint64_t datagrams_dropped = 0;  // by our own queues
+  std::uint64_t packets_lost = 0;         // those that carried stream data or DATAGRAMs
+  std::uint64_t datagrams_dropped = 0;    // by our own queues
   std::size_t max_udp_payload_bytes = 0;  // what path MTU discovery has found
 };
 
@@ -141,11 +141,11 @@ class Connection {
   // --- streams -----------------------------------------------------------------------
   // nullptr: the peer grants no more streams now (StreamsAvailable follows), or closed.
   [[nodiscard]] virtual Stream* open_stream() = 0;
-  virtual void submit(Stream& stream) = 0;                          // output grew
-  virtual void finish(Stream& stream) = 0;                          // FIN after output
-  virtual void reset(Stream& stream, std::uint64_t code) = 0;       // RESET_STREAM, drop output
+  virtual void submit(Stream& stream) = 0;                            // output grew
+  virtual void finish(Stream& stream) = 0;                            // FIN after output
+  virtual void reset(Stream& stream, std::uint64_t code) = 0;         // RESET_STREAM, drop output
   virtual void stop_sending(Stream& stream, std::uint64_t code) = 0;  // STOP_SENDING, drop input
-  virtual void consume(Stream& stream, std::size_t count) = 0;      // input was read: grow windows
+  virtual void consume(Stream& stream, std::size_t count) = 0;  // input was read: grow windows
   // Lets the peer have `count` streams open at a time (it starts at initial_streams_bidi);
   // closed streams give their place back by themselves.
   virtual void allow_streams(std::uint64_t count) = 0;
@@ -160,8 +160,8 @@ class Connection {
   // --- state -------------------------------------------------------------------------
   [[nodiscard]] virtual bool is_client() const = 0;
   [[nodiscard]] virtual bool is_established() const = 0;
-  [[nodiscard]] virtual bool is_closed() const = 0;    // Closed was reported or close() called
-  [[nodiscard]] virtual bool is_drained() const = 0;   // nothing left to do: Endpoint may drop it
+  [[nodiscard]] virtual bool is_closed() const = 0;   // Closed was reported or close() called
+  [[nodiscard]] virtual bool is_drained() const = 0;  // nothing left to do: Endpoint may drop it
   [[nodiscard]] virtual const crypto::EndpointId& peer() const = 0;  // after the handshake
   [[nodiscard]] virtual const std::string& alpn() const = 0;
   [[nodiscard]] virtual PathId path() const = 0;

@@ -1,13 +1,13 @@
 // Connection ids as values, and the table that finds a connection by one.
 #pragma once
 
+#include "base/bytes.h"
+#include "base/rng.h"
+
 #include <array>
 #include <cstdint>
 #include <cstring>
 #include <unordered_map>
-
-#include "base/bytes.h"
-#include "base/rng.h"
 
 namespace culvert::quic {
 

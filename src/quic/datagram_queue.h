@@ -2,10 +2,10 @@
 // once it has grown to what is needed, none at all while it was never used.
 #pragma once
 
+#include "base/bytes.h"
+
 #include <cstdint>
 #include <vector>
-
-#include "base/bytes.h"
 
 namespace culvert::quic {
 

@@ -6,10 +6,6 @@
 // that the kernel gave to the wrong worker is recognised and handed over by the driver.
 #pragma once
 
-#include <cstdint>
-#include <memory>
-#include <variant>
-
 #include "base/datagram.h"
 #include "base/log.h"
 #include "base/result.h"
@@ -19,6 +15,10 @@
 #include "quic/connection.h"
 #include "quic/stream_buffer.h"
 #include "quic/tx_builder.h"
+
+#include <cstdint>
+#include <memory>
+#include <variant>
 
 namespace culvert::quic {
 

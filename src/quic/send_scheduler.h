@@ -3,10 +3,10 @@
 // writes share packets. Internal to quic/.
 #pragma once
 
-#include <ngtcp2/ngtcp2.h>
-
 #include "quic/datagram_queue.h"
 #include "quic/stream_table.h"
+
+#include <ngtcp2/ngtcp2.h>
 
 namespace culvert::quic {
 
@@ -52,7 +52,7 @@ class SendScheduler {
   StreamTable& streams_;
   DatagramQueue& datagrams_;
   Observer& observer_;
-  std::size_t turn_bytes_ = 0;       // written by the stream at the front of the queue
+  std::size_t turn_bytes_ = 0;        // written by the stream at the front of the queue
   std::size_t datagram_packets_ = 0;  // in a row
   std::uint64_t datagrams_dropped_ = 0;
 };

@@ -1,10 +1,10 @@
 // Addresses and instants at the edge to ngtcp2. Internal to quic/.
 #pragma once
 
-#include <ngtcp2/ngtcp2.h>
-
 #include "base/address.h"
 #include "base/time.h"
+
+#include <ngtcp2/ngtcp2.h>
 
 namespace culvert::quic {
 
@@ -32,8 +32,7 @@ class PathStorage {
 [[nodiscard]] PathId to_path_id(const ngtcp2_path& path);
 
 // Fills a socket address of the right family; returns its length.
-[[nodiscard]] ngtcp2_socklen to_sockaddr(const SocketAddress& address,
-                                         ngtcp2_sockaddr_union& out);
+[[nodiscard]] ngtcp2_socklen to_sockaddr(const SocketAddress& address, ngtcp2_sockaddr_union& out);
 
 [[nodiscard]] inline ngtcp2_tstamp to_timestamp(Instant instant) {
   return static_cast<ngtcp2_tstamp>(instant.time_since_epoch().count());

@@ -3,12 +3,12 @@
 // many megabytes in flight.
 #pragma once
 
+#include "base/bytes.h"
+
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
-
-#include "base/bytes.h"
 
 namespace culvert::quic {
 
@@ -84,7 +84,9 @@ class SendBuffer {
   [[nodiscard]] std::uint64_t sent_offset() const { return sent_; }
   [[nodiscard]] std::uint64_t acked_offset() const { return acked_; }
   [[nodiscard]] bool has_unsent() const { return sent_ != end_; }
-  [[nodiscard]] std::size_t unacked_bytes() const { return static_cast<std::size_t>(end_ - acked_); }
+  [[nodiscard]] std::size_t unacked_bytes() const {
+    return static_cast<std::size_t>(end_ - acked_);
+  }
 
  private:
   void release_chunks();

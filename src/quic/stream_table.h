@@ -1,10 +1,10 @@
 // The streams of one connection and the queues they wait in. Internal to quic/.
 #pragma once
 
+#include "quic/connection.h"
+
 #include <memory>
 #include <vector>
-
-#include "quic/connection.h"
 
 namespace culvert::quic {
 

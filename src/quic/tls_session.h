@@ -2,6 +2,10 @@
 // certificate of each side is its Ed25519 key. Internal to quic/.
 #pragma once
 
+#include "base/result.h"
+#include "crypto/keys.h"
+#include "quic/config.h"
+
 #include <gnutls/gnutls.h>
 #include <ngtcp2/ngtcp2_crypto.h>
 
@@ -10,10 +14,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "base/result.h"
-#include "crypto/keys.h"
-#include "quic/config.h"
 
 namespace culvert::quic {
 
@@ -35,17 +35,17 @@ class TlsCredentials {
 
 struct TlsOptions {
   bool is_server = false;
-  std::vector<std::string> alpns;             // client: exactly one
-  std::optional<crypto::EndpointId> peer;     // client: whom we must meet; server: learn
+  std::vector<std::string> alpns;          // client: exactly one
+  std::optional<crypto::EndpointId> peer;  // client: whom we must meet; server: learn
   ProtectionBackend protection = ProtectionBackend::gnutls;
-  const KeyLogSink* key_log = nullptr;        // outlives the session
+  const KeyLogSink* key_log = nullptr;  // outlives the session
 };
 
 // One TLS session, belonging to one connection.
 class TlsSession {
  public:
-  [[nodiscard]] static Result<std::unique_ptr<TlsSession>> create(
-      const TlsCredentials& credentials, const TlsOptions& options);
+  [[nodiscard]] static Result<std::unique_ptr<TlsSession>> create(const TlsCredentials& credentials,
+                                                                  const TlsOptions& options);
   ~TlsSession();
   TlsSession(const TlsSession&) = delete;
   TlsSession& operator=(const TlsSession&) = delete;

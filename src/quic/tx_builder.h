@@ -1,11 +1,11 @@
 // Gathers outgoing packets of many connections into batches for one send call.
 #pragma once
 
+#include "base/datagram.h"
+
 #include <cstdint>
 #include <span>
 #include <vector>
-
-#include "base/datagram.h"
 
 namespace culvert::quic {
 

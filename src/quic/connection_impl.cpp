@@ -1,0 +1,462 @@
+#include "quic/connection_impl.h"
+
+#include "base/assert.h"
+#include "base/encoding.h"
+#include "base/limits.h"
+#include "quic/close_reason.h"
+#include "quic/connection_callbacks.h"
+#include "quic/endpoint.h"
+#include "quic/transport_setup.h"
+
+#include <algorithm>
+
+namespace culvert::quic {
+namespace {
+
+// Queued DATAGRAMs besides the bound in bytes: that many of 64 bytes.
+constexpr std::size_t kMaxQueuedDatagrams = limits::kDatagramQueueBytes / 64;
+// RFC 9000 10.2: closing and draining last at least three PTOs.
+constexpr std::uint64_t kClosingPtos = 3;
+// Our client's first destination id: unpredictable (RFC 9000 7.2 asks for 8 bytes or more).
+constexpr std::size_t kFirstDestinationBytes = 16;
+
+ngtcp2_cid to_cid(const ConnectionId& id) {
+  ngtcp2_cid cid;
+  ngtcp2_cid_init(&cid, id.bytes.data(), id.size);
+  return cid;
+}
+
+}  // namespace
+
+ConnectionImpl::ConnectionImpl(ConnectionHost& host, bool is_client)
+    : host_(host),
+      is_client_(is_client),
+      streams_(host.chunks()),
+      incoming_datagrams_(limits::kDatagramQueueBytes, kMaxQueuedDatagrams),
+      outgoing_datagrams_(limits::kDatagramQueueBytes, kMaxQueuedDatagrams),
+      scheduler_(streams_, outgoing_datagrams_, *this),
+      send_limit_(limits::kSendBufferMin),
+      streams_granted_(host.config().transport.initial_streams_bidi),
+      streams_allowed_(streams_granted_) {}
+
+ConnectionImpl::~ConnectionImpl() {
+  // First ngtcp2, which points into streams and TLS.
+  if (connection_ != nullptr) ngtcp2_conn_del(connection_);
+  for (const ConnectionId& id : ids_) host_.unregister_id(id);
+}
+
+Result<std::unique_ptr<ConnectionImpl>> ConnectionImpl::connect(ConnectionHost& host, Instant now,
+                                                                const PathId& path,
+                                                                const ConnectOptions& options) {
+  std::unique_ptr<ConnectionImpl> connection(new ConnectionImpl(host, true));
+  std::array<std::uint8_t, kFirstDestinationBytes> destination;
+  host.rng().fill(destination);
+  TlsOptions tls;
+  tls.alpns = {options.alpn};
+  tls.peer = options.peer;
+  if (Status status = connection->set_up(now, path, ConnectionId(destination), nullptr, tls);
+      !status) {
+    return forward(status);
+  }
+  return connection;
+}
+
+Result<std::unique_ptr<ConnectionImpl>> ConnectionImpl::accept(ConnectionHost& host, Instant now,
+                                                               const PathId& path,
+                                                               const AcceptedInitial& initial) {
+  std::unique_ptr<ConnectionImpl> connection(new ConnectionImpl(host, false));
+  TlsOptions tls;
+  tls.is_server = true;
+  tls.alpns = host.config().alpns;
+  if (Status status = connection->set_up(now, path, initial.source, &initial, tls); !status) {
+    return forward(status);
+  }
+  return connection;
+}
+
+Status ConnectionImpl::set_up(Instant now, const PathId& path, const ConnectionId& destination,
+                              const AcceptedInitial* initial, const TlsOptions& tls_options) {
+  const EndpointConfig& config = host_.config();
+  last_now_ = to_timestamp(now);
+  ngtcp2_settings settings = make_settings(config.transport, last_now_, host_.rng());
+  ngtcp2_transport_params params = make_transport_params(config.transport);
+  const ConnectionId source = host_.make_connection_id();
+  const ngtcp2_cid source_cid = to_cid(source);
+  const ngtcp2_cid destination_cid = to_cid(destination);
+
+  ConnectionId original = destination;
+  if (initial != nullptr) {
+    original = initial->original_destination.value_or(initial->destination);
+    params.original_dcid = to_cid(original);
+    params.original_dcid_present = 1;
+    params.stateless_reset_token_present = 1;
+    std::ranges::copy(host_.reset_token(source), params.stateless_reset_token);
+    if (initial->original_destination) {
+      params.retry_scid = to_cid(initial->destination);
+      params.retry_scid_present = 1;
+      settings.token = initial->token.data();
+      settings.tokenlen = initial->token.size();
+      settings.token_type = NGTCP2_TOKEN_TYPE_RETRY;
+    }
+  }
+  if (config.qlog) {
+    qlog_id_ = hex_encode(original.view());
+    settings.qlog_write = &write_qlog;
+  }
+
+  TlsOptions with_protection = tls_options;
+  with_protection.protection = host_.protection();
+  with_protection.key_log = &config.key_log;
+  CULVERT_TRY(tls_, TlsSession::create(host_.credentials(), with_protection));
+
+  if (is_client_ && path.local.ip.is_unspecified()) wildcard_local_ = path.local;
+  const PathStorage storage(path);
+  const ngtcp2_callbacks callbacks = make_callbacks(host_.protection());
+  const int rv = is_client_ ? ngtcp2_conn_client_new(&connection_, &destination_cid, &source_cid,
+                                                     storage.path(), NGTCP2_PROTO_VER_V1,
+                                                     &callbacks, &settings, &params, nullptr, this)
+                            : ngtcp2_conn_server_new(&connection_, &destination_cid, &source_cid,
+                                                     storage.path(), initial->version, &callbacks,
+                                                     &settings, &params, nullptr, this);
+  if (rv != 0) {
+    return fail(ErrorKind::internal,
+                fmt::format("cannot set up a QUIC connection: {}", ngtcp2_strerror(rv)));
+  }
+  tls_->attach(*connection_);
+  if (!add_id(source) || (initial != nullptr && !add_id(initial->destination))) {
+    return fail(ErrorKind::internal, "a connection id is already in use");
+  }
+  return {};
+}
+
+bool ConnectionImpl::add_id(const ConnectionId& id) {
+  if (!host_.register_id(id, *this)) return false;
+  ids_.push_back(id);
+  return true;
+}
+
+ngtcp2_tstamp ConnectionImpl::advance(Instant now) {
+  last_now_ = std::max(last_now_, to_timestamp(now));
+  return last_now_;
+}
+
+// --- input -------------------------------------------------------------------------------
+
+PathId ConnectionImpl::arrival_path(const PathId& path) const {
+  if (!wildcard_local_ || path.local.port != wildcard_local_->port) return path;
+  return {.local = *wildcard_local_, .remote = path.remote};
+}
+
+void ConnectionImpl::handle_datagram(Instant now, const PathId& path, Ecn ecn, ByteView bytes) {
+  const ngtcp2_tstamp timestamp = advance(now);
+  ++stats_.packets_received;
+  stats_.bytes_received += bytes.size();
+  if (life_ != Life::open) {
+    // RFC 9000 10.2.1: ever fewer answers: to the 1st, 2nd, 4th, 8th ... packet.
+    ++packets_while_closing_;
+    if (life_ == Life::closing && (packets_while_closing_ & (packets_while_closing_ - 1)) == 0) {
+      is_close_resend_due_ = true;
+    }
+    return;
+  }
+
+  const ngtcp2_pkt_info info{.ecn = static_cast<std::uint8_t>(ecn)};
+  const ngtcp2_path* from = wildcard_local_ ? rx_path_.get(arrival_path(path)) : rx_path_.get(path);
+  const int rv =
+      ngtcp2_conn_read_pkt(connection_, from, &info, bytes.data(), bytes.size(), timestamp);
+  may_have_stopped_ = true;
+  if (was_reset_) {
+    begin_drain();
+    report(closed_by_stateless_reset(is_established_));
+    return;
+  }
+  switch (rv) {
+    case 0:
+      return;
+    case NGTCP2_ERR_DRAINING:
+      begin_drain();
+      report(closed_by_peer(*ngtcp2_conn_get_ccerr(connection_), is_established_));
+      return;
+    case NGTCP2_ERR_DROP_CONN:
+      was_dropped_ = true;
+      life_ = Life::drained;
+      report(closed_by_error(rv, 0, is_established_));
+      return;
+    case NGTCP2_ERR_RETRY:
+      wants_retry_ = true;
+      life_ = Life::drained;
+      return;
+    default:
+      fail_with(rv);
+  }
+}
+
+void ConnectionImpl::handle_timeout(Instant now) {
+  const ngtcp2_tstamp timestamp = advance(now);
+  if (life_ == Life::drained) return;
+  if (life_ != Life::open) {
+    if (to_instant(timestamp) >= drained_at_) life_ = Life::drained;
+    return;
+  }
+  may_have_stopped_ = true;
+  if (const int rv = ngtcp2_conn_handle_expiry(connection_, timestamp); rv != 0) fail_with(rv);
+}
+
+Instant ConnectionImpl::next_timeout() const {
+  switch (life_) {
+    case Life::open:
+      return to_instant(ngtcp2_conn_get_expiry(connection_));
+    case Life::drained:
+      return kNever;
+    default:
+      return drained_at_;
+  }
+}
+
+// --- output ------------------------------------------------------------------------------
+
+bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuilder& out) {
+  const ngtcp2_tstamp timestamp = advance(now);
+  if (life_ == Life::must_close) return write_close_packet(out);
+  if (life_ == Life::closing && is_close_resend_due_) return resend_close_packet(out);
+  if (life_ != Life::open) return false;
+
+  // A pacing timer that has run out is served here, or it would stay due for ever.
+  if (ngtcp2_conn_get_expiry(connection_) <= timestamp) {
+    if (const int rv = ngtcp2_conn_handle_expiry(connection_, timestamp); rv != 0) {
+      fail_with(rv);
+      return life_ == Life::must_close && write_close_packet(out);
+    }
+  }
+  update_send_limit();
+  const std::size_t quantum = ngtcp2_conn_get_send_quantum(connection_);
+  const std::size_t max_payload = max_datagram_payload();
+  std::size_t spent = 0;
+  std::size_t unpaced = 0;
+  bool may_probe = true;
+  for (;;) {
+    const std::size_t path_size = ngtcp2_conn_get_path_max_tx_udp_payload_size(connection_);
+    ByteSpan tail;
+    // A path MTU probe is larger than what the path is known to carry; room for one in the
+    // first packet of each call is enough.
+    if (may_probe) tail = out.tail(ngtcp2_conn_get_max_tx_udp_payload_size(connection_));
+    if (tail.empty()) tail = out.tail(path_size);
+    may_probe = false;
+    ngtcp2_pkt_info info{};
+    ngtcp2_ssize size = 0;
+    if (!tail.empty()) {
+      size = scheduler_.write_packet(
+          *connection_, {.path = tx_path_.path(), .info = &info, .bytes = tail, .now = timestamp},
+          max_payload);
+    }
+    if (size > 0) {
+      const auto bytes = static_cast<std::size_t>(size);
+      commit(out, *tx_path_.path(), info.ecn, bytes);
+      spent += bytes;
+      unpaced += bytes;
+    }
+    const bool is_over = size <= 0 || spent >= budget_bytes;
+    if (is_over || unpaced >= quantum) {
+      ngtcp2_conn_update_pkt_tx_time(connection_, timestamp);
+      unpaced = 0;
+    }
+    if (size < 0) {
+      fail_with(static_cast<int>(size));
+      return life_ == Life::must_close && write_close_packet(out);
+    }
+    if (is_over) return tail.empty() || size > 0;
+  }
+}
+
+void ConnectionImpl::commit(TxBuilder& out, const ngtcp2_path& path, std::uint32_t ecn,
+                            std::size_t size) {
+  if (ngtcp2_path_eq(sent_path_.path(), &path) == 0) {
+    sent_path_value_ = to_path_id(path);
+    sent_path_.set(sent_path_value_);
+  }
+  out.commit(sent_path_value_, static_cast<Ecn>(ecn & 3U), size);
+  ++stats_.packets_sent;
+  stats_.bytes_sent += size;
+}
+
+// --- end of life ---------------------------------------------------------------------------
+
+void ConnectionImpl::report(Closed closed) {
+  host_.log().debug("quic", "connection over by_peer={} what={}", closed.is_by_peer,
+                    closed.error.text());
+  events_.emplace_back(std::move(closed));
+}
+
+void ConnectionImpl::fail_with(int library_error) {
+  if (life_ != Life::open) return;
+  const std::uint8_t alert = ngtcp2_conn_get_tls_alert(connection_);
+  report(closed_by_error(library_error, alert, is_established_));
+  ngtcp2_ccerr error;
+  ngtcp2_ccerr_default(&error);
+  switch (library_error) {
+    case NGTCP2_ERR_IDLE_CLOSE:  // RFC 9000 10.1: without a word
+    case NGTCP2_ERR_HANDSHAKE_TIMEOUT:
+    case NGTCP2_ERR_RECV_VERSION_NEGOTIATION:
+    case NGTCP2_ERR_DROP_CONN:
+      life_ = Life::drained;
+      return;
+    case NGTCP2_ERR_CRYPTO:
+      ngtcp2_ccerr_set_tls_alert(&error, alert, nullptr, 0);
+      break;
+    default:
+      ngtcp2_ccerr_set_liberr(&error, library_error, nullptr, 0);
+  }
+  begin_close(error);
+}
+
+void ConnectionImpl::close(Instant now, std::uint64_t code, std::string_view reason) {
+  advance(now);
+  if (life_ != Life::open) return;
+  close_reason_ = std::string(reason.substr(0, limits::kReasonBytes));
+  ngtcp2_ccerr error;
+  ngtcp2_ccerr_set_application_error(&error, code,
+                                     reinterpret_cast<const std::uint8_t*>(close_reason_.data()),
+                                     close_reason_.size());
+  begin_close(error);
+}
+
+void ConnectionImpl::begin_close(const ngtcp2_ccerr& error) {
+  close_error_ = error;
+  life_ = Life::must_close;
+  drained_at_ = to_instant(last_now_ + kClosingPtos * ngtcp2_conn_get_pto(connection_));
+}
+
+void ConnectionImpl::begin_drain() {
+  life_ = Life::draining;
+  drained_at_ = to_instant(last_now_ + kClosingPtos * ngtcp2_conn_get_pto(connection_));
+}
+
+bool ConnectionImpl::write_close_packet(TxBuilder& out) {
+  const ByteSpan tail = out.tail(ngtcp2_conn_get_path_max_tx_udp_payload_size(connection_));
+  if (tail.empty()) return true;
+  ngtcp2_pkt_info info{};
+  const ngtcp2_ssize size = ngtcp2_conn_write_connection_close(
+      connection_, tx_path_.path(), &info, tail.data(), tail.size(), &close_error_, last_now_);
+  if (size <= 0) {  // nothing was ever sent, or nothing may be: there is nobody to tell
+    life_ = Life::drained;
+    return false;
+  }
+  life_ = Life::closing;
+  const ByteView packet = tail.first(static_cast<std::size_t>(size));
+  close_packet_.assign(packet.begin(), packet.end());
+  commit(out, *tx_path_.path(), info.ecn, packet.size());
+  close_path_ = sent_path_value_;
+  return false;
+}
+
+bool ConnectionImpl::resend_close_packet(TxBuilder& out) {
+  const ByteSpan tail = out.tail(close_packet_.size());
+  if (tail.empty()) return true;
+  std::ranges::copy(close_packet_, tail.begin());
+  out.commit(close_path_, Ecn::not_ect, close_packet_.size());
+  is_close_resend_due_ = false;
+  return false;
+}
+
+// --- state ---------------------------------------------------------------------------------
+
+PathId ConnectionImpl::path() const {
+  return to_path_id(*ngtcp2_conn_get_path(connection_));
+}
+
+ConnectionStats ConnectionImpl::stats() const {
+  ConnectionStats stats = stats_;
+  ngtcp2_conn_info info;
+  ngtcp2_conn_get_conn_info(connection_, &info);
+  stats.smoothed_rtt = Duration(static_cast<Duration::rep>(info.smoothed_rtt));
+  // Before the first sample ngtcp2 has UINT64_MAX.
+  stats.min_rtt = info.min_rtt == UINT64_MAX ? Duration::zero()
+                                             : Duration(static_cast<Duration::rep>(info.min_rtt));
+  stats.congestion_window_bytes = info.cwnd;
+  stats.bytes_in_flight = info.bytes_in_flight;
+  stats.max_udp_payload_bytes = ngtcp2_conn_get_path_max_tx_udp_payload_size(connection_);
+  stats.datagrams_dropped += scheduler_.datagrams_dropped();
+  stats.packets_lost = datagrams_lost_ + lost_with_closed_streams_;
+  for (const auto& stream : streams_.all()) {
+    stats.packets_lost += ngtcp2_conn_get_stream_loss_count(connection_, stream->id);
+  }
+  return stats;
+}
+
+bool ConnectionImpl::owns_connection_id(ByteView dcid) const {
+  return std::ranges::any_of(
+      ids_, [&](const ConnectionId& id) { return std::ranges::equal(id.view(), dcid); });
+}
+
+Status ConnectionImpl::export_keying_material(std::string_view label, ByteView context,
+                                              ByteSpan out) const {
+  if (!is_established_) {
+    return fail(ErrorKind::internal, "the TLS exporter was used before the handshake completed");
+  }
+  return tls_->export_keying_material(label, context, out);
+}
+
+Status ConnectionImpl::migrate(Instant now, const PathId& path) {
+  const ngtcp2_tstamp timestamp = advance(now);
+  if (life_ != Life::open || !is_client_) {
+    return fail(ErrorKind::internal, "only the client of an open connection can migrate");
+  }
+  const PathStorage storage(path);
+  // Not the immediate form: it empties the congestion window before the path is known.
+  switch (const int rv = ngtcp2_conn_initiate_migration(connection_, storage.path(), timestamp)) {
+    case 0:
+      if (path.local.ip.is_unspecified()) wildcard_local_ = path.local;
+      return {};
+    case NGTCP2_ERR_INVALID_STATE:
+      return fail(ErrorKind::refused,
+                  "cannot migrate: the handshake is not confirmed yet, or the peer forbids it");
+    case NGTCP2_ERR_CONN_ID_BLOCKED:
+      return fail(ErrorKind::limit, "cannot migrate now: the peer gave no spare connection id");
+    case NGTCP2_ERR_INVALID_ARGUMENT:
+      return fail(ErrorKind::internal, "cannot migrate: the connection already uses this address",
+                  path.local.text());
+    default:
+      return fail(ErrorKind::internal, fmt::format("cannot migrate: {}", ngtcp2_strerror(rv)));
+  }
+}
+
+bool ConnectionImpl::update_keys(Instant now) {
+  return life_ == Life::open && ngtcp2_conn_initiate_key_update(connection_, advance(now)) == 0;
+}
+
+void ConnectionImpl::on_path_validated(const ngtcp2_path& path) {
+  if (ngtcp2_path_eq(&path, ngtcp2_conn_get_path(connection_)) == 0) return;
+  events_.emplace_back(PathChanged{to_path_id(path)});
+}
+
+bool ConnectionImpl::on_new_connection_id(ngtcp2_cid& id, std::uint8_t* token, std::size_t size) {
+  const ConnectionId made = host_.make_connection_id();
+  if (made.size != size || !add_id(made)) return false;
+  id = to_cid(made);
+  std::ranges::copy(host_.reset_token(made), token);
+  return true;
+}
+
+void ConnectionImpl::on_connection_id_retired(const ngtcp2_cid& id) {
+  const ByteView retired(id.data, id.datalen);
+  const auto found = std::ranges::find_if(
+      ids_, [&](const ConnectionId& own) { return std::ranges::equal(own.view(), retired); });
+  if (found == ids_.end()) return;
+  host_.unregister_id(*found);
+  ids_.erase(found);
+}
+
+void ConnectionImpl::on_handshake_completed() {
+  is_established_ = true;
+  alpn_ = tls_->alpn();
+  if (const Duration keep_alive = host_.config().transport.keep_alive;
+      keep_alive > Duration::zero()) {
+    ngtcp2_conn_set_keep_alive_timeout(connection_,
+                                       static_cast<ngtcp2_duration>(keep_alive.count()));
+  }
+  host_.log().debug("quic", "handshake completed peer={} alpn={}", tls_->peer().short_text(),
+                    alpn_);
+  events_.emplace_back(HandshakeCompleted{.peer = tls_->peer(), .alpn = alpn_});
+}
+
+}  // namespace culvert::quic

@@ -1,0 +1,209 @@
+// Connection over ngtcp2: wiring of the parts. What goes into a packet is decided by
+// SendScheduler, what a close means by close_reason, TLS by TlsSession. Internal to quic/.
+#pragma once
+
+#include "base/log.h"
+#include "base/rng.h"
+#include "quic/connection.h"
+#include "quic/connection_id.h"
+#include "quic/datagram_queue.h"
+#include "quic/send_scheduler.h"
+#include "quic/sockaddr.h"
+#include "quic/stream_table.h"
+#include "quic/tls_session.h"
+
+#include <ngtcp2/ngtcp2.h>
+
+#include <array>
+#include <deque>
+#include <memory>
+#include <vector>
+
+namespace culvert::quic {
+
+class ConnectionImpl;
+using ResetToken = std::array<std::uint8_t, NGTCP2_STATELESS_RESET_TOKENLEN>;
+
+// What a connection needs from its endpoint, which outlives it.
+class ConnectionHost {
+ public:
+  virtual ~ConnectionHost() = default;
+  // A new random id of ours, not in use.
+  [[nodiscard]] virtual ConnectionId make_connection_id() = 0;
+  [[nodiscard]] virtual ResetToken reset_token(const ConnectionId& id) = 0;
+  // False when the id is taken.
+  virtual bool register_id(const ConnectionId& id, ConnectionImpl& connection) = 0;
+  virtual void unregister_id(const ConnectionId& id) = 0;
+
+  [[nodiscard]] virtual const EndpointConfig& config() const = 0;
+  [[nodiscard]] virtual const TlsCredentials& credentials() const = 0;
+  [[nodiscard]] virtual ProtectionBackend protection() const = 0;
+  [[nodiscard]] virtual Rng& rng() = 0;
+  [[nodiscard]] virtual Logger& log() = 0;
+  [[nodiscard]] virtual ChunkPool& chunks() = 0;
+};
+
+// What a server knows of a client's first Initial.
+struct AcceptedInitial {
+  ConnectionId destination;  // of this packet
+  ConnectionId source;
+  std::uint32_t version = 0;
+  // After Retry: the validated token, and the destination of the client's very first packet.
+  ByteView token;
+  std::optional<ConnectionId> original_destination;
+};
+
+class ConnectionImpl final : public Connection, private SendScheduler::Observer {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<ConnectionImpl>> connect(
+      ConnectionHost& host, Instant now, const PathId& path, const ConnectOptions& options);
+  [[nodiscard]] static Result<std::unique_ptr<ConnectionImpl>> accept(
+      ConnectionHost& host, Instant now, const PathId& path, const AcceptedInitial& initial);
+  ~ConnectionImpl() override;
+
+  void handle_datagram(Instant now, const PathId& path, Ecn ecn, ByteView bytes) override;
+  void handle_timeout(Instant now) override;
+  [[nodiscard]] Instant next_timeout() const override;
+
+  [[nodiscard]] bool poll_transmit(Instant now, std::size_t budget_bytes, TxBuilder& out) override;
+  [[nodiscard]] std::optional<Event> poll_event() override;
+  [[nodiscard]] Stream* poll_readable() override;
+  [[nodiscard]] Stream* poll_writable() override;
+  [[nodiscard]] std::optional<ByteView> poll_datagram() override;
+
+  [[nodiscard]] Stream* open_stream() override;
+  void submit(Stream& stream) override;
+  void finish(Stream& stream) override;
+  void reset(Stream& stream, std::uint64_t code) override;
+  void stop_sending(Stream& stream, std::uint64_t code) override;
+  void consume(Stream& stream, std::size_t count) override;
+  void allow_streams(std::uint64_t count) override;
+
+  [[nodiscard]] std::size_t max_datagram_payload() const override;
+  bool send_datagram(ByteView header, ByteView payload) override;
+
+  [[nodiscard]] bool is_client() const override { return is_client_; }
+  [[nodiscard]] bool is_established() const override { return is_established_; }
+  [[nodiscard]] bool is_closed() const override { return life_ != Life::open; }
+  [[nodiscard]] bool is_drained() const override { return life_ == Life::drained; }
+  [[nodiscard]] const crypto::EndpointId& peer() const override { return tls_->peer(); }
+  [[nodiscard]] const std::string& alpn() const override { return alpn_; }
+  [[nodiscard]] PathId path() const override;
+  [[nodiscard]] ConnectionStats stats() const override;
+  [[nodiscard]] bool owns_connection_id(ByteView dcid) const override;
+  [[nodiscard]] Status export_keying_material(std::string_view label, ByteView context,
+                                              ByteSpan out) const override;
+
+  Status migrate(Instant now, const PathId& path) override;
+  void close(Instant now, std::uint64_t code, std::string_view reason) override;
+
+  // --- for the endpoint and tests ----------------------------------------------------
+  // The first packet was no valid beginning: forget the connection without a word.
+  [[nodiscard]] bool was_dropped() const { return was_dropped_; }
+  // The first packet held only part of a ClientHello: the client must prove its address
+  // before we keep anything.
+  [[nodiscard]] bool wants_retry() const { return wants_retry_; }
+  // RFC 9001 6: new keys for both directions. False while the last update is unfinished.
+  bool update_keys(Instant now);
+  [[nodiscard]] ngtcp2_conn* raw() { return connection_; }
+
+  // The endpoint's own: set while the connection counts as unauthenticated.
+  std::optional<IpAddress> unauthenticated_ip;
+
+ private:
+  friend struct Callbacks;  // connection_callbacks.cpp: ngtcp2 calls the on_* below
+
+  enum class Life : std::uint8_t {
+    open,
+    must_close,  // the close packet is not written yet
+    closing,     // it was sent; repeated when the peer goes on sending (RFC 9000 10.2.1)
+    draining,    // the peer closed: silence (10.2.2)
+    drained,
+  };
+
+  explicit ConnectionImpl(ConnectionHost& host, bool is_client);
+  Status set_up(Instant now, const PathId& path, const ConnectionId& destination,
+                const AcceptedInitial* initial, const TlsOptions& tls);
+  // Time must not go back (ngtcp2 asserts it): a batch may carry a `now` read before
+  // this connection was made.
+  ngtcp2_tstamp advance(Instant now);
+  [[nodiscard]] PathId arrival_path(const PathId& path) const;
+
+  // ngtcp2 callbacks; 0 or NGTCP2_ERR_CALLBACK_FAILURE.
+  void on_handshake_completed();
+  void on_stream_opened(StreamId id);
+  void on_stream_data(StreamId id, Stream* stream, bool is_fin, ByteView data);
+  void on_stream_acked(Stream& stream, std::uint64_t count);
+  void on_stream_reset(Stream& stream, std::uint64_t code);
+  void on_stream_closed(Stream& stream, std::optional<std::uint64_t> code);
+  void on_stream_window(Stream& stream);
+  void on_streams_available();
+  void on_datagram(ByteView payload);
+  void on_path_validated(const ngtcp2_path& path);
+  bool on_new_connection_id(ngtcp2_cid& id, std::uint8_t* token, std::size_t size);
+  void on_connection_id_retired(const ngtcp2_cid& id);
+  void on_stopped_by_peer(Stream& stream, std::uint64_t code) override;
+
+  bool add_id(const ConnectionId& id);
+  void look_for_stopped_streams();
+  void update_send_limit();
+  void offer_space(Stream& stream);
+  // Reports StreamClosed once nothing is left for the application to see.
+  void report_if_over(Stream& stream);
+
+  void fail_with(int library_error);
+  void begin_close(const ngtcp2_ccerr& error);
+  void begin_drain();
+  void report(Closed closed);
+  [[nodiscard]] bool write_close_packet(TxBuilder& out);
+  [[nodiscard]] bool resend_close_packet(TxBuilder& out);
+  void commit(TxBuilder& out, const ngtcp2_path& path, std::uint32_t ecn, std::size_t size);
+
+  ConnectionHost& host_;
+  const bool is_client_;
+  Life life_ = Life::open;
+  bool is_established_ = false;
+  bool was_dropped_ = false;
+  bool wants_retry_ = false;
+  bool was_reset_ = false;         // a stateless reset arrived
+  bool is_stream_wanted_ = false;  // open_stream() failed
+  bool may_have_stopped_ = false;  // input came since streams were looked at
+  std::string alpn_;
+  std::vector<ConnectionId> ids_;  // ours, registered with the host
+
+  StreamTable streams_;
+  DatagramQueue incoming_datagrams_;
+  DatagramQueue outgoing_datagrams_;
+  SendScheduler scheduler_;
+  std::deque<Event> events_;
+  std::unique_ptr<Stream> reported_closed_;  // lives until the next poll_event
+  bool is_datagram_lent_ = false;            // front() was handed out by poll_datagram
+  std::size_t send_limit_;
+  std::uint64_t streams_granted_;  // places the peer has, in use or not
+  std::uint64_t streams_allowed_;  // places it should have
+
+  std::unique_ptr<TlsSession> tls_;
+  ngtcp2_conn* connection_ = nullptr;
+  ngtcp2_tstamp last_now_ = 0;
+  std::string qlog_id_;
+  // We were told no local address (0.0.0.0): what arrives at its port came by this path.
+  std::optional<SocketAddress> wildcard_local_;
+  PathStorage rx_path_;
+  PathStorage tx_path_;
+  PathStorage sent_path_;  // where the last packet went, and the same as a value
+  PathId sent_path_value_;
+
+  ngtcp2_ccerr close_error_{};
+  std::string close_reason_;  // close_error_ points into it
+  std::vector<std::uint8_t> close_packet_;
+  PathId close_path_;
+  Instant drained_at_ = kNever;
+  std::uint64_t packets_while_closing_ = 0;
+  bool is_close_resend_due_ = false;
+
+  std::uint64_t lost_with_closed_streams_ = 0;
+  std::uint64_t datagrams_lost_ = 0;
+  ConnectionStats stats_;
+};
+
+}  // namespace culvert::quic

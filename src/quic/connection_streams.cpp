@@ -1,0 +1,281 @@
+// The part of ConnectionImpl that deals with streams and DATAGRAMs.
+#include "base/limits.h"
+#include "quic/connection_impl.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace culvert::quic {
+namespace {
+
+// A reader that waits for space is woken when this much is free: less would make it read
+// in slices of one acknowledged packet.
+constexpr std::size_t kWorthwhileSpace = 64 * 1024;
+// Streams looked at for STOP_SENDING after each batch of input.
+constexpr std::size_t kStoppedStreamsLookedAt = 8;
+
+constexpr std::size_t kShortHeaderBytes = 1 + 4;  // first byte, longest packet number
+constexpr std::size_t kAeadTagBytes = 16;
+
+// Payload of a DATAGRAM frame (with length, RFC 9221 4) of at most `frame_bytes`.
+std::size_t payload_of_frame(std::uint64_t frame_bytes) {
+  if (frame_bytes <= 1 + 2) return 0;
+  const std::uint64_t payload = frame_bytes - 1 - 2;
+  return static_cast<std::size_t>(payload <= 16'383 ? payload : frame_bytes - 1 - 4);
+}
+
+}  // namespace
+
+// --- events ------------------------------------------------------------------------------
+
+std::optional<Event> ConnectionImpl::poll_event() {
+  reported_closed_.reset();
+  if (events_.empty() && may_have_stopped_) look_for_stopped_streams();
+  if (events_.empty()) return std::nullopt;
+  Event event = std::move(events_.front());
+  events_.pop_front();
+  if (const auto* closed = std::get_if<StreamClosed>(&event)) {
+    reported_closed_ = streams_.remove(*closed->stream);
+    if (!closed->stream->is_local && life_ == Life::open) {
+      if (streams_granted_ > streams_allowed_) {
+        --streams_granted_;
+      } else {
+        ngtcp2_conn_extend_max_streams_bidi(connection_, 1);
+      }
+    }
+  }
+  return event;
+}
+
+// ngtcp2 1.11 does not say when STOP_SENDING arrives, but refuses writes afterwards. An
+// impossible write (its length is no varint) is refused before anything else happens, for
+// one reason or the other.
+void ConnectionImpl::look_for_stopped_streams() {
+  may_have_stopped_ = false;
+  if (life_ != Life::open) return;
+  const std::size_t count = std::min(streams_.size(), kStoppedStreamsLookedAt);
+  for (std::size_t i = 0; i < count; ++i) {
+    Stream& stream = *streams_.next_in_turn();
+    if (stream.is_output_over || stream.is_fin_sent || stream.is_closed_by_transport) continue;
+    const ngtcp2_vec impossible{.base = nullptr, .len = std::numeric_limits<std::size_t>::max()};
+    ngtcp2_ssize written = -1;
+    const ngtcp2_ssize rv = ngtcp2_conn_writev_stream(connection_, nullptr, nullptr, nullptr, 0,
+                                                      &written, NGTCP2_WRITE_STREAM_FLAG_NONE,
+                                                      stream.id, &impossible, 1, last_now_);
+    if (rv == NGTCP2_ERR_STREAM_SHUT_WR) on_stopped_by_peer(stream, 0);
+  }
+}
+
+void ConnectionImpl::on_stopped_by_peer(Stream& stream, std::uint64_t code) {
+  if (stream.is_output_over) return;
+  stream.is_output_over = true;
+  stream.output.discard();
+  streams_.sendable.remove(stream);
+  streams_.writable.remove(stream);
+  events_.emplace_back(StopSending{.stream = &stream, .code = code});
+}
+
+Stream* ConnectionImpl::poll_readable() {
+  Stream* stream = streams_.readable.pop_front();
+  if (stream != nullptr) report_if_over(*stream);
+  return stream;
+}
+
+Stream* ConnectionImpl::poll_writable() {
+  Stream* stream = streams_.writable.pop_front();
+  if (stream != nullptr) stream->wants_space = false;
+  return stream;
+}
+
+void ConnectionImpl::report_if_over(Stream& stream) {
+  if (!stream.is_closed_by_transport || stream.is_close_reported || stream.input.size() != 0 ||
+      stream.readable_hook.is_linked) {
+    return;
+  }
+  stream.is_close_reported = true;
+  events_.emplace_back(StreamClosed{&stream});
+}
+
+// --- what the application does -----------------------------------------------------------
+
+Stream* ConnectionImpl::open_stream() {
+  if (life_ != Life::open || !is_established_) return nullptr;
+  StreamId id = -1;
+  if (ngtcp2_conn_open_bidi_stream(connection_, &id, nullptr) != 0) {
+    is_stream_wanted_ = true;
+    return nullptr;
+  }
+  Stream& stream = streams_.add(id, true, send_limit_);
+  ngtcp2_conn_set_stream_user_data(connection_, id, &stream);
+  return &stream;
+}
+
+void ConnectionImpl::submit(Stream& stream) {
+  if (stream.is_closed_by_transport || stream.is_output_over || life_ != Life::open) {
+    stream.output.discard();
+    return;
+  }
+  const bool has_fin_to_send = stream.is_fin_queued && !stream.is_fin_sent;
+  if (!stream.is_flow_blocked && (stream.output.has_unsent() || has_fin_to_send)) {
+    streams_.sendable.push_back(stream);
+  }
+  offer_space(stream);
+}
+
+void ConnectionImpl::finish(Stream& stream) {
+  stream.is_fin_queued = true;
+  submit(stream);
+}
+
+void ConnectionImpl::reset(Stream& stream, std::uint64_t code) {
+  if (stream.is_closed_by_transport || stream.is_output_over || life_ != Life::open) return;
+  stream.is_output_over = true;
+  ngtcp2_conn_shutdown_stream_write(connection_, 0, stream.id, code);
+  stream.output.discard();
+  streams_.sendable.remove(stream);
+  streams_.writable.remove(stream);
+}
+
+void ConnectionImpl::stop_sending(Stream& stream, std::uint64_t code) {
+  if (stream.is_input_dropped || stream.is_close_reported) return;
+  stream.is_input_dropped = true;
+  if (life_ == Life::open) {
+    if (!stream.is_closed_by_transport) {
+      ngtcp2_conn_shutdown_stream_read(connection_, 0, stream.id, code);
+    }
+    ngtcp2_conn_extend_max_offset(connection_, stream.input.size());
+  }
+  stream.input.discard();
+  streams_.readable.remove(stream);
+  report_if_over(stream);
+}
+
+void ConnectionImpl::consume(Stream& stream, std::size_t count) {
+  stream.input.consume(count);
+  if (life_ == Life::open && count > 0) {
+    ngtcp2_conn_extend_max_offset(connection_, count);
+    if (!stream.is_closed_by_transport && !stream.is_fin_received) {
+      ngtcp2_conn_extend_max_stream_offset(connection_, stream.id, count);
+    }
+  }
+  report_if_over(stream);
+}
+
+void ConnectionImpl::allow_streams(std::uint64_t count) {
+  streams_allowed_ = count;
+  if (count <= streams_granted_ || life_ != Life::open) return;
+  ngtcp2_conn_extend_max_streams_bidi(connection_,
+                                      static_cast<std::size_t>(count - streams_granted_));
+  streams_granted_ = count;
+}
+
+// --- what the peer does ------------------------------------------------------------------
+
+void ConnectionImpl::on_stream_opened(StreamId id) {
+  Stream& stream = streams_.add(id, false, send_limit_);
+  ngtcp2_conn_set_stream_user_data(connection_, id, &stream);
+  events_.emplace_back(StreamOpened{&stream});
+}
+
+void ConnectionImpl::on_stream_data(StreamId, Stream* stream, bool is_fin, ByteView data) {
+  if (stream->is_input_dropped) {
+    ngtcp2_conn_extend_max_offset(connection_, data.size());
+    return;
+  }
+  stream->input.append(data);
+  if (is_fin) stream->is_fin_received = true;
+  streams_.readable.push_back(*stream);
+}
+
+void ConnectionImpl::on_stream_acked(Stream& stream, std::uint64_t count) {
+  if (stream.is_output_over) return;
+  stream.output.acknowledge(static_cast<std::size_t>(count));
+  stream.output.set_limit(send_limit_);
+  offer_space(stream);
+}
+
+void ConnectionImpl::on_stream_reset(Stream& stream, std::uint64_t code) {
+  if (stream.is_input_dropped) return;
+  stream.is_reset_received = true;
+  events_.emplace_back(StreamReset{.stream = &stream, .code = code});
+  streams_.readable.push_back(stream);
+}
+
+void ConnectionImpl::on_stream_closed(Stream& stream, std::optional<std::uint64_t> code) {
+  if (!stream.is_output_over && !stream.is_fin_sent) on_stopped_by_peer(stream, code.value_or(0));
+  lost_with_closed_streams_ += ngtcp2_conn_get_stream_loss_count(connection_, stream.id);
+  stream.is_closed_by_transport = true;
+  stream.output.discard();
+  streams_.sendable.remove(stream);
+  streams_.writable.remove(stream);
+  report_if_over(stream);
+}
+
+void ConnectionImpl::on_stream_window(Stream& stream) {
+  stream.is_flow_blocked = false;
+  if (!stream.is_output_over) submit(stream);
+}
+
+void ConnectionImpl::on_streams_available() {
+  if (!is_stream_wanted_) return;
+  is_stream_wanted_ = false;
+  events_.emplace_back(StreamsAvailable{});
+}
+
+// --- send buffers ------------------------------------------------------------------------
+
+// A buffer of twice the congestion window keeps the path full while acknowledgements of
+// the first half are under way.
+void ConnectionImpl::update_send_limit() {
+  ngtcp2_conn_info info;
+  ngtcp2_conn_get_conn_info(connection_, &info);
+  send_limit_ = static_cast<std::size_t>(
+      std::clamp<std::uint64_t>(2 * info.cwnd, limits::kSendBufferMin, limits::kSendBufferMax));
+}
+
+void ConnectionImpl::offer_space(Stream& stream) {
+  if (!stream.wants_space) return;
+  const std::size_t enough = std::min(stream.output.limit() / 4, kWorthwhileSpace);
+  if (stream.output.space() >= enough) streams_.writable.push_back(stream);
+}
+
+// --- DATAGRAMs ---------------------------------------------------------------------------
+
+std::size_t ConnectionImpl::max_datagram_payload() const {
+  if (!is_established_ || life_ != Life::open) return 0;
+  const ngtcp2_transport_params* peer = ngtcp2_conn_get_remote_transport_params(connection_);
+  if (peer == nullptr || peer->max_datagram_frame_size == 0) return 0;
+  const std::uint64_t packet = std::min<std::uint64_t>(
+      ngtcp2_conn_get_path_max_tx_udp_payload_size(connection_), peer->max_udp_payload_size);
+  const std::size_t overhead =
+      kShortHeaderBytes + ngtcp2_conn_get_dcid(connection_)->datalen + kAeadTagBytes;
+  return payload_of_frame(
+      std::min<std::uint64_t>(packet - overhead, peer->max_datagram_frame_size));
+}
+
+bool ConnectionImpl::send_datagram(ByteView header, ByteView payload) {
+  const std::size_t limit = max_datagram_payload();
+  if (limit == 0 || header.size() + payload.size() > limit) return false;
+  stats_.datagrams_dropped += outgoing_datagrams_.push(header, payload);
+  return true;
+}
+
+void ConnectionImpl::on_datagram(ByteView payload) {
+  if (is_datagram_lent_) {  // a push may move or drop it
+    incoming_datagrams_.pop();
+    is_datagram_lent_ = false;
+  }
+  stats_.datagrams_dropped += incoming_datagrams_.push({}, payload);
+}
+
+std::optional<ByteView> ConnectionImpl::poll_datagram() {
+  if (is_datagram_lent_) {
+    incoming_datagrams_.pop();
+    is_datagram_lent_ = false;
+  }
+  if (incoming_datagrams_.is_empty()) return std::nullopt;
+  is_datagram_lent_ = true;
+  return incoming_datagrams_.front();
+}
+
+}  // namespace culvert::quic

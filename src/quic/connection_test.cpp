@@ -1,0 +1,896 @@
+#include "quic/connection_impl.h"
+#include "quic/loopback_pair.h"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+namespace culvert::quic {
+namespace {
+
+using namespace std::chrono_literals;
+
+Bytes pattern(std::size_t size, std::uint64_t seed = 9) {
+  Bytes bytes(size);
+  SeededRng(seed).fill(bytes);
+  return bytes;
+}
+
+// Sends all of `data` on a stream as space allows, then FIN.
+struct Sender {
+  Bytes data;
+  std::size_t at = 0;
+  bool with_fin = true;
+
+  void pump(Connection& connection, Stream& stream) {
+    const std::size_t count = std::min(stream.output.space(), data.size() - at);
+    stream.output.append(ByteView(data).subspan(at, count));
+    at += count;
+    stream.wants_space = at < data.size();
+    connection.submit(stream);
+    if (at == data.size() && with_fin && !stream.is_fin_queued) connection.finish(stream);
+  }
+};
+
+// Reads everything that is there.
+Bytes take(Connection& connection, Stream& stream) {
+  Bytes taken;
+  std::array<ByteView, 8> views;
+  while (stream.input.size() > 0) {
+    std::size_t size = 0;
+    const std::size_t count = stream.input.views(views);
+    for (std::size_t i = 0; i < count; ++i) {
+      taken.insert(taken.end(), views[i].begin(), views[i].end());
+      size += views[i].size();
+    }
+    connection.consume(stream, size);
+  }
+  return taken;
+}
+
+// A server that sends back what it reads, with back-pressure, and its FIN after the peer's.
+void make_echo(LoopbackPair::Side& side) {
+  const auto echo = [](Connection& connection, Stream& stream) {
+    std::array<ByteView, 8> views;
+    while (stream.input.size() > 0 && stream.output.space() > 0) {
+      const std::size_t count = stream.input.views(views);
+      std::size_t size = 0;
+      for (std::size_t i = 0; i < count; ++i) {
+        const ByteView view = views[i].first(std::min(views[i].size(), stream.output.space()));
+        stream.output.append(view);
+        size += view.size();
+      }
+      connection.consume(stream, size);
+    }
+    stream.wants_space = stream.input.size() > 0;
+    connection.submit(stream);
+    if (stream.is_input_finished() && !stream.is_fin_queued) connection.finish(stream);
+  };
+  side.on_readable = echo;
+  side.on_writable = echo;
+}
+
+TEST(Connection, both_sides_learn_who_the_other_is) {
+  LoopbackPair pair;
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  EXPECT_EQ(pair.client.completed[0].peer, LoopbackPair::server_key().public_key());
+  EXPECT_EQ(pair.server.completed[0].peer, LoopbackPair::client_key().public_key());
+  EXPECT_EQ(pair.client.completed[0].alpn, "culvert/1");
+  EXPECT_EQ(pair.server.completed[0].alpn, "culvert/1");
+  EXPECT_TRUE(connection.is_established());
+  EXPECT_TRUE(connection.is_client());
+  EXPECT_EQ(connection.path(), LoopbackPair::client_path());
+  EXPECT_LE(connection.stats().smoothed_rtt, 20ms);
+}
+
+TEST(Connection, exporter_agrees_and_depends_on_label_and_context) {
+  LoopbackPair pair;
+  Connection& connection = pair.connect();
+  std::array<std::uint8_t, 32> early;
+  EXPECT_FALSE(connection.export_keying_material("EXPORTER-x", {}, early));
+  ASSERT_TRUE(pair.establish());
+  const auto exported = [](const Connection& from, std::string_view label,
+                           std::string_view context) {
+    std::array<std::uint8_t, 32> out{};
+    EXPECT_TRUE(from.export_keying_material(label, as_bytes(context), out));
+    return out;
+  };
+  const Connection& server = *pair.server.connections[0];
+  EXPECT_EQ(exported(connection, "EXPORTER-a", "c"), exported(server, "EXPORTER-a", "c"));
+  EXPECT_NE(exported(connection, "EXPORTER-a", "c"), exported(server, "EXPORTER-b", "c"));
+  EXPECT_NE(exported(connection, "EXPORTER-a", "c"), exported(server, "EXPORTER-a", "d"));
+}
+
+TEST(Connection, wrong_endpoint_id_is_an_authentication_error_on_both_sides) {
+  LoopbackPair pair;
+  pair.connect(LoopbackPair::key(99).public_key());
+  ASSERT_TRUE(
+      pair.run_until([&] { return !pair.client.closed.empty() && !pair.server.closed.empty(); }));
+  EXPECT_EQ(pair.client.closed[0].error.kind, ErrorKind::authentication);
+  EXPECT_FALSE(pair.client.closed[0].is_by_peer);
+  EXPECT_EQ(pair.server.closed[0].error.kind, ErrorKind::authentication);
+  EXPECT_TRUE(pair.server.closed[0].is_by_peer);
+  EXPECT_TRUE(pair.client.completed.empty());
+  EXPECT_TRUE(pair.server.completed.empty());
+}
+
+TEST(Connection, no_common_application_protocol_fails_the_handshake) {
+  LoopbackPair pair;
+  pair.connect({}, "other/1");
+  ASSERT_TRUE(pair.run_until([&] { return !pair.client.closed.empty(); }));
+  EXPECT_EQ(pair.client.closed[0].error.kind, ErrorKind::protocol);
+  EXPECT_TRUE(pair.server.completed.empty());
+  pair.run_for(10s);
+  EXPECT_EQ(pair.server.endpoint->connection_count(), 0U);
+  EXPECT_EQ(pair.client.endpoint->connection_count(), 0U);
+}
+
+TEST(Connection, server_prefers_its_own_order_of_protocols) {
+  LoopbackPair pair([](EndpointConfig& config) {
+    if (config.accepts_connections) config.alpns = {"a", "b", "culvert/1"};
+  });
+  pair.connect({}, "b");
+  ASSERT_TRUE(pair.establish());
+  EXPECT_EQ(pair.server.completed[0].alpn, "b");
+}
+
+TEST(Connection, echoes_megabytes_and_frees_every_buffer) {
+  LoopbackPair pair;
+  make_echo(pair.server);
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  Sender sender{.data = pattern(8 << 20)};
+  Bytes received;
+  bool has_fin = false;
+  pair.client.on_writable = [&](Connection& c, Stream& s) { sender.pump(c, s); };
+  pair.client.on_readable = [&](Connection& c, Stream& s) {
+    const Bytes taken = take(c, s);
+    received.insert(received.end(), taken.begin(), taken.end());
+    has_fin = s.is_fin_received;
+  };
+  Stream* stream = connection.open_stream();
+  ASSERT_NE(stream, nullptr);
+  sender.pump(connection, *stream);
+  ASSERT_TRUE(pair.run_until([&] { return has_fin; }));
+  EXPECT_EQ(received, sender.data);
+  ASSERT_TRUE(pair.run_until([&] {
+    return pair.client.stream_closed.size() == 1 && pair.server.stream_closed.size() == 1;
+  }));
+  EXPECT_EQ(pair.chunks.chunks_in_use(), 0U);
+}
+
+TEST(Connection, delivers_every_byte_over_a_lossy_reordering_path) {
+  for (const auto algorithm : {CongestionControl::cubic, CongestionControl::bbr}) {
+    LoopbackPair pair(
+        [&](EndpointConfig& config) { config.transport.congestion_control = algorithm; });
+    make_echo(pair.server);
+    SeededRng chance(5);
+    pair.filter = [&](LoopbackPair::Packet& packet) {
+      if (chance.below(100) < 5) return false;
+      if (chance.below(100) < 5) {  // late, and twice
+        pair.wire.emplace(pair.now + 12ms, packet);
+      }
+      return true;
+    };
+    Connection& connection = pair.connect();
+    ASSERT_TRUE(pair.establish());
+    std::vector<Sender> senders(5);
+    std::vector<Bytes> received(senders.size());
+    std::size_t finished = 0;
+    const auto place = [](const Stream& s) { return static_cast<std::size_t>(s.id / 4); };
+    pair.client.on_writable = [&](Connection& c, Stream& s) { senders[place(s)].pump(c, s); };
+    pair.client.on_readable = [&](Connection& c, Stream& s) {
+      const Bytes taken = take(c, s);
+      received[place(s)].insert(received[place(s)].end(), taken.begin(), taken.end());
+      if (s.is_fin_received) ++finished;
+    };
+    for (std::size_t i = 0; i < senders.size(); ++i) {
+      senders[i].data = pattern(300'000 + 1000 * i, i);
+      Stream* stream = connection.open_stream();
+      ASSERT_NE(stream, nullptr);
+      senders[i].pump(connection, *stream);
+    }
+    ASSERT_TRUE(pair.run_until([&] { return finished >= senders.size(); }, 600s));
+    for (std::size_t i = 0; i < senders.size(); ++i) EXPECT_EQ(received[i], senders[i].data);
+    EXPECT_GT(connection.stats().packets_lost, 0U);
+  }
+}
+
+TEST(Connection, half_close_leaves_the_other_direction_open) {
+  LoopbackPair pair;
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  Stream* at_server = nullptr;
+  Bytes request;
+  pair.server.on_readable = [&](Connection& c, Stream& s) {
+    at_server = &s;
+    const Bytes taken = take(c, s);
+    request.insert(request.end(), taken.begin(), taken.end());
+  };
+  Bytes response;
+  bool has_fin = false;
+  pair.client.on_readable = [&](Connection& c, Stream& s) {
+    const Bytes taken = take(c, s);
+    response.insert(response.end(), taken.begin(), taken.end());
+    has_fin = s.is_fin_received;
+  };
+  Stream* stream = connection.open_stream();
+  stream->output.append(as_bytes("request"));
+  connection.finish(*stream);
+  ASSERT_TRUE(pair.run_until([&] { return at_server != nullptr && at_server->is_fin_received; }));
+  EXPECT_EQ(as_text(request), "request");
+  pair.run_for(2s);
+  EXPECT_TRUE(pair.client.stream_closed.empty());
+  at_server->output.append(as_bytes("response"));
+  pair.server.connections[0]->submit(*at_server);
+  ASSERT_TRUE(pair.run_until([&] { return response.size() == 8; }));
+  EXPECT_FALSE(has_fin);
+  pair.server.connections[0]->finish(*at_server);
+  ASSERT_TRUE(pair.run_until([&] {
+    return pair.client.stream_closed.size() == 1 && pair.server.stream_closed.size() == 1;
+  }));
+  EXPECT_TRUE(has_fin);
+}
+
+TEST(Connection, reset_reaches_the_peer_with_its_code) {
+  LoopbackPair pair;
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  std::optional<std::uint64_t> code;
+  Stream* at_server = nullptr;
+  pair.server.on_event = [&](Connection&, Event& event) {
+    if (auto* reset = std::get_if<StreamReset>(&event)) {
+      code = reset->code;
+      at_server = reset->stream;
+    }
+  };
+  Stream* stream = connection.open_stream();
+  stream->output.append(as_bytes("half"));
+  connection.submit(*stream);
+  pair.run_for(50ms);
+  connection.reset(*stream, 77);
+  ASSERT_TRUE(pair.run_until([&] { return code.has_value(); }));
+  EXPECT_EQ(*code, 77U);
+  EXPECT_TRUE(at_server->is_reset_received);
+  EXPECT_EQ(at_server->input.size(), 4U);  // what came before stays readable
+  pair.server.connections[0]->reset(*at_server, 78);
+  pair.run_for(1s);
+  EXPECT_TRUE(pair.server.stream_closed.empty()) << "input is not consumed yet";
+  take(*pair.server.connections[0], *at_server);
+  ASSERT_TRUE(pair.run_until([&] {
+    return pair.client.stream_closed.size() == 1 && pair.server.stream_closed.size() == 1;
+  }));
+  EXPECT_EQ(pair.chunks.chunks_in_use(), 0U);
+}
+
+TEST(Connection, stop_sending_discards_output_and_is_reported) {
+  LoopbackPair pair;
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  Stream* at_server = nullptr;
+  pair.server.on_event = [&](Connection&, Event& event) {
+    if (auto* opened = std::get_if<StreamOpened>(&event)) at_server = opened->stream;
+  };
+  bool is_stopped = false;
+  pair.client.on_event = [&](Connection&, Event& event) {
+    if (std::holds_alternative<StopSending>(event)) is_stopped = true;
+  };
+  // More than the window: the stream waits for the peer, with nothing left to try to send.
+  Stream* stream = connection.open_stream();
+  stream->output.append(pattern(900'000));
+  connection.submit(*stream);
+  pair.run_for(2s);
+  ASSERT_NE(at_server, nullptr);
+  EXPECT_GT(stream->output.unacked_bytes(), 0U);
+  pair.server.connections[0]->stop_sending(*at_server, 5);
+  ASSERT_TRUE(pair.run_until([&] { return is_stopped; }, 2s));
+  EXPECT_EQ(stream->output.unacked_bytes(), 0U);
+  pair.server.connections[0]->finish(*at_server);
+  ASSERT_TRUE(pair.run_until([&] {
+    return pair.client.stream_closed.size() == 1 && pair.server.stream_closed.size() == 1;
+  }));
+  EXPECT_EQ(pair.chunks.chunks_in_use(), 0U);
+}
+
+TEST(Connection, stop_sending_of_unread_input_gives_the_connection_window_back) {
+  LoopbackPair pair;
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  Stream* unread = nullptr;
+  pair.server.on_event = [&](Connection&, Event& event) {
+    if (auto* opened = std::get_if<StreamOpened>(&event)) unread = opened->stream;
+  };
+  // Many times the connection's window, on streams that are never read but dropped.
+  for (int round = 0; round < 40; ++round) {
+    unread = nullptr;
+    Stream* stream = connection.open_stream();
+    ASSERT_NE(stream, nullptr);
+    stream->output.append(pattern(200'000));
+    connection.finish(*stream);
+    ASSERT_TRUE(pair.run_until([&] {
+      return unread != nullptr && unread->input.size() >= 100'000;
+    })) << round;
+    pair.server.connections[0]->stop_sending(*unread, 1);
+    pair.server.connections[0]->finish(*unread);
+    const std::size_t closed = pair.client.stream_closed.size();
+    ASSERT_TRUE(pair.run_until([&] { return pair.client.stream_closed.size() > closed; }));
+  }
+  EXPECT_EQ(pair.chunks.chunks_in_use(), 0U);
+}
+
+TEST(Connection, carries_datagrams_up_to_the_largest_that_fits) {
+  LoopbackPair pair;
+  Connection& connection = pair.connect();
+  EXPECT_EQ(connection.max_datagram_payload(), 0U);
+  ASSERT_TRUE(pair.establish());
+  pair.mtu = 1452;
+  std::vector<Bytes> received;
+  pair.server.on_datagram = [&](Connection&, ByteView bytes) {
+    received.emplace_back(bytes.begin(), bytes.end());
+  };
+  pair.run_for(5s);
+  const std::size_t largest = connection.max_datagram_payload();
+  EXPECT_GT(largest, 1'400U);
+  const Bytes full = pattern(largest);
+  EXPECT_TRUE(connection.send_datagram(ByteView(full).first(8), ByteView(full).subspan(8)));
+  EXPECT_FALSE(connection.send_datagram({}, pattern(largest + 1)));
+  EXPECT_TRUE(connection.send_datagram({}, {}));
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(connection.send_datagram(as_bytes("h"), as_bytes("p")));
+  ASSERT_TRUE(pair.run_until([&] { return received.size() == 102; }));
+  EXPECT_EQ(received[0], full);
+  EXPECT_TRUE(received[1].empty());
+  EXPECT_EQ(as_text(received[2]), "hp");
+}
+
+TEST(Connection, small_datagrams_share_packets) {
+  LoopbackPair pair;
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  pair.run_for(5s);
+  std::size_t received = 0;
+  pair.server.on_datagram = [&](Connection&, ByteView) { ++received; };
+  const std::uint64_t before = connection.stats().packets_sent;
+  for (int i = 0; i < 200; ++i) EXPECT_TRUE(connection.send_datagram({}, pattern(64)));
+  ASSERT_TRUE(pair.run_until([&] { return received == 200; }));
+  EXPECT_LT(connection.stats().packets_sent - before, 20U);
+}
+
+TEST(Connection, full_datagram_queue_drops_the_oldest_and_counts_it) {
+  LoopbackPair pair;
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  Bytes last;
+  std::size_t received = 0;
+  pair.server.on_datagram = [&](Connection&, ByteView bytes) {
+    ++received;
+    last.assign(bytes.begin(), bytes.end());
+  };
+  constexpr std::size_t kCount = 3000;
+  for (std::size_t i = 0; i < kCount; ++i) {
+    EXPECT_TRUE(connection.send_datagram({}, pattern(1000, i)));
+  }
+  EXPECT_GT(connection.stats().datagrams_dropped, 0U);
+  pair.run_for(10s);
+  EXPECT_EQ(received + connection.stats().datagrams_dropped, kCount);
+  EXPECT_EQ(last, pattern(1000, kCount - 1));
+}
+
+TEST(Connection, datagrams_do_not_starve_streams) {
+  LoopbackPair pair;
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  std::size_t stream_bytes = 0;
+  pair.server.on_readable = [&](Connection& c, Stream& s) { stream_bytes += take(c, s).size(); };
+  Stream* stream = connection.open_stream();
+  stream->output.append(pattern(200'000));
+  connection.submit(*stream);
+  for (int i = 0; i < 1000; ++i) EXPECT_TRUE(connection.send_datagram({}, pattern(1000)));
+  pair.run_until([&] { return stream_bytes > 0; }, 100ms);
+  EXPECT_GT(stream_bytes, 0U);
+}
+
+TEST(Connection, close_code_and_reason_reach_the_peer) {
+  LoopbackPair pair;
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  connection.close(pair.now, 4242, "maintenance\n\x01");
+  EXPECT_TRUE(connection.is_closed());
+  ASSERT_TRUE(pair.run_until([&] { return !pair.server.closed.empty(); }));
+  const Closed& closed = pair.server.closed[0];
+  EXPECT_EQ(closed.application_code, 4242U);
+  EXPECT_EQ(closed.reason, "maintenance??");
+  EXPECT_TRUE(closed.is_by_peer);
+  EXPECT_EQ(closed.error.kind, ErrorKind::lost);
+  pair.run_for(5s);
+  EXPECT_TRUE(pair.client.closed.empty()) << "our own close is no news";
+  EXPECT_EQ(pair.client.endpoint->connection_count(), 0U);
+  EXPECT_EQ(pair.server.endpoint->connection_count(), 0U);
+}
+
+TEST(Connection, close_with_code_zero_is_a_clean_end) {
+  LoopbackPair pair;
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  connection.close(pair.now, 0, "");
+  ASSERT_TRUE(pair.run_until([&] { return !pair.server.closed.empty(); }));
+  EXPECT_EQ(pair.server.closed[0].error.kind, ErrorKind::cancelled);
+  EXPECT_EQ(pair.server.closed[0].application_code, 0U);
+}
+
+TEST(Connection, a_lost_close_packet_is_repeated_ever_less_often) {
+  LoopbackPair pair;
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  pair.run_for(1s);
+  Stream* stream = nullptr;
+  Connection& server = *pair.server.connections[0];
+  stream = server.open_stream();
+  ASSERT_NE(stream, nullptr);
+  std::size_t closes = 0;
+  bool is_losing = true;
+  pair.filter = [&](LoopbackPair::Packet& packet) {
+    if (!packet.to_server) return true;
+    ++closes;
+    return !is_losing;
+  };
+  connection.close(pair.now, 1, "bye");
+  pair.run_for(1ms);
+  EXPECT_EQ(closes, 1U);
+  // The server goes on sending small packets, none the wiser.
+  for (int i = 0; i < 20; ++i) {
+    stream->output.append(as_bytes("x"));
+    server.submit(*stream);
+    pair.run_for(1ms);
+  }
+  EXPECT_GT(closes, 1U);
+  EXPECT_LE(closes, 6U);
+  is_losing = false;
+  for (int i = 0; i < 20; ++i) {
+    stream->output.append(as_bytes("x"));
+    server.submit(*stream);
+    pair.run_for(1ms);
+  }
+  EXPECT_TRUE(pair.run_until([&] { return !pair.server.closed.empty(); }, 5s));
+}
+
+TEST(Connection, silence_for_the_idle_timeout_is_a_loss) {
+  LoopbackPair pair;
+  pair.connect();
+  ASSERT_TRUE(pair.establish());
+  pair.filter = [](LoopbackPair::Packet&) { return false; };
+  ASSERT_TRUE(pair.run_until(
+      [&] { return !pair.client.closed.empty() && !pair.server.closed.empty(); }, 120s));
+  EXPECT_EQ(pair.client.closed[0].error.kind, ErrorKind::lost);
+  EXPECT_EQ(pair.server.closed[0].error.kind, ErrorKind::lost);
+  EXPECT_FALSE(pair.client.closed[0].is_by_peer);
+}
+
+TEST(Connection, nobody_answering_is_unreachable) {
+  LoopbackPair pair;
+  pair.connect();
+  pair.filter = [](LoopbackPair::Packet&) { return false; };
+  ASSERT_TRUE(pair.run_until([&] { return !pair.client.closed.empty(); }, 15s));
+  EXPECT_EQ(pair.client.closed[0].error.kind, ErrorKind::unreachable);
+}
+
+TEST(Connection, keep_alive_holds_an_idle_connection_open) {
+  LoopbackPair pair;
+  pair.connect();
+  ASSERT_TRUE(pair.establish());
+  pair.run_for(300s);
+  EXPECT_TRUE(pair.client.closed.empty());
+  EXPECT_TRUE(pair.server.closed.empty());
+}
+
+TEST(Connection, survives_key_updates_in_the_middle_of_bulk) {
+  LoopbackPair pair;
+  make_echo(pair.server);
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  Bytes received;
+  int updates = 0;
+  for (int round = 0; round < 6; ++round) {
+    pair.run_for(1s);  // RFC 9001 6.5: three PTOs between updates
+    Sender sender{.data = pattern(2 << 20, static_cast<std::uint64_t>(round))};
+    received.clear();
+    bool is_updated = false;
+    pair.client.on_writable = [&](Connection& c, Stream& s) { sender.pump(c, s); };
+    pair.client.on_readable = [&](Connection& c, Stream& s) {
+      const Bytes taken = take(c, s);
+      received.insert(received.end(), taken.begin(), taken.end());
+      if (is_updated || received.size() < 500'000) return;
+      Connection& initiator = round % 2 == 0 ? c : *pair.server.connections[0];
+      is_updated = static_cast<ConnectionImpl&>(initiator).update_keys(pair.now);
+      if (is_updated) ++updates;
+    };
+    sender.pump(connection, *connection.open_stream());
+    ASSERT_TRUE(pair.run_until([&] { return received.size() == sender.data.size(); }, 60s));
+    EXPECT_EQ(received, sender.data);
+  }
+  EXPECT_EQ(updates, 6);
+}
+
+TEST(Connection, finds_the_largest_packets_a_clean_path_carries) {
+  LoopbackPair pair;
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  EXPECT_TRUE(
+      pair.run_until([&] { return connection.stats().max_udp_payload_bytes == 65'000; }, 10s));
+}
+
+TEST(Connection, stays_within_a_small_path) {
+  for (const std::size_t mtu : {1'400, 1'372, 1'250, 1'200}) {
+    LoopbackPair pair;
+    pair.mtu = mtu;
+    make_echo(pair.server);
+    Connection& connection = pair.connect();
+    ASSERT_TRUE(pair.establish());
+    Sender sender{.data = pattern(200'000)};
+    std::size_t received = 0;
+    pair.client.on_readable = [&](Connection& c, Stream& s) { received += take(c, s).size(); };
+    Stream* stream = connection.open_stream();
+    sender.pump(connection, *stream);
+    ASSERT_TRUE(pair.run_until([&] { return received == sender.data.size(); }, 60s)) << mtu;
+    pair.run_for(30s);
+    EXPECT_LE(connection.stats().max_udp_payload_bytes, mtu);
+    EXPECT_GE(connection.stats().max_udp_payload_bytes, mtu >= 1'300 ? mtu - 70 : 1'200) << mtu;
+  }
+}
+
+TEST(Connection, obeys_the_peers_largest_datagram) {
+  LoopbackPair pair([](EndpointConfig& config) {
+    if (config.accepts_connections) config.transport.max_udp_payload_size = limits::kUdpPayloadIroh;
+  });
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  std::size_t largest = 0;
+  pair.filter = [&](LoopbackPair::Packet& packet) {
+    largest = std::max(largest, packet.bytes.size());
+    return true;
+  };
+  pair.run_for(30s);
+  EXPECT_EQ(connection.stats().max_udp_payload_bytes, 1'452U);
+  EXPECT_LE(largest, 1'472U);
+}
+
+TEST(Connection, fixed_packet_size_is_used_and_never_exceeded) {
+  LoopbackPair pair(
+      [](EndpointConfig& config) { config.transport.fixed_udp_payload_size = 1'332; });
+  make_echo(pair.server);
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  std::size_t largest = 0;
+  pair.filter = [&](LoopbackPair::Packet& packet) {
+    largest = std::max(largest, packet.bytes.size());
+    return true;
+  };
+  Sender sender{.data = pattern(500'000)};
+  std::size_t received = 0;
+  pair.client.on_readable = [&](Connection& c, Stream& s) { received += take(c, s).size(); };
+  sender.pump(connection, *connection.open_stream());
+  ASSERT_TRUE(pair.run_until([&] { return received == sender.data.size(); }));
+  EXPECT_EQ(largest, 1'332U);
+}
+
+TEST(Connection, marks_packets_ect0_once_the_path_is_known_to_keep_it) {
+  LoopbackPair pair;
+  make_echo(pair.server);
+  Connection& connection = pair.connect();
+  std::size_t ect0 = 0;
+  pair.filter = [&](LoopbackPair::Packet& packet) {
+    if (packet.ecn == Ecn::ect0) ++ect0;
+    return true;
+  };
+  ASSERT_TRUE(pair.establish());
+  Sender sender{.data = pattern(500'000)};
+  std::size_t received = 0;
+  pair.client.on_readable = [&](Connection& c, Stream& s) { received += take(c, s).size(); };
+  sender.pump(connection, *connection.open_stream());
+  ASSERT_TRUE(pair.run_until([&] { return received == sender.data.size(); }));
+  EXPECT_GT(ect0, 20U);
+}
+
+TEST(Connection, congestion_marks_shrink_the_window) {
+  const auto window_after = [](bool is_marking) {
+    LoopbackPair pair;
+    Connection& connection = pair.connect();
+    pair.establish();
+    pair.server.on_readable = [&](Connection& c, Stream& s) { take(c, s); };
+    pair.run_for(2s);
+    pair.filter = [&](LoopbackPair::Packet& packet) {
+      if (is_marking && packet.to_server && packet.ecn == Ecn::ect0) packet.ecn = Ecn::ce;
+      return true;
+    };
+    Sender sender{.data = pattern(6 << 20)};
+    pair.client.on_writable = [&](Connection& c, Stream& s) { sender.pump(c, s); };
+    sender.pump(connection, *connection.open_stream());
+    pair.run_for(300ms);
+    return connection.stats().congestion_window_bytes;
+  };
+  EXPECT_LT(window_after(true), window_after(false) / 2);
+}
+
+TEST(Connection, migrates_to_another_local_address_without_losing_a_byte) {
+  LoopbackPair pair;
+  make_echo(pair.server);
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  pair.run_for(1s);
+  Sender sender{.data = pattern(6 << 20)};
+  Bytes received;
+  pair.client.on_writable = [&](Connection& c, Stream& s) { sender.pump(c, s); };
+  const PathId moved = LoopbackPair::client_path(50'001, 3);
+  bool is_migrating = false;
+  pair.client.on_readable = [&](Connection& c, Stream& s) {
+    const Bytes taken = take(c, s);
+    received.insert(received.end(), taken.begin(), taken.end());
+    if (!is_migrating && received.size() > 1'000'000) {
+      is_migrating = true;
+      EXPECT_TRUE(c.migrate(pair.now, moved));
+    }
+  };
+  sender.pump(connection, *connection.open_stream());
+  ASSERT_TRUE(pair.run_until([&] { return received.size() == sender.data.size(); }, 60s));
+  EXPECT_EQ(received, sender.data);
+  EXPECT_EQ(connection.path(), moved);
+  ASSERT_FALSE(pair.client.path_changes.empty());
+  EXPECT_EQ(pair.client.path_changes.back(), moved);
+  EXPECT_EQ(pair.server.connections[0]->path().remote, moved.local);
+}
+
+TEST(Connection, migrating_to_the_address_in_use_is_refused) {
+  LoopbackPair pair;
+  Connection& connection = pair.connect();
+  EXPECT_FALSE(connection.migrate(pair.now, LoopbackPair::client_path(50'001, 3)));
+  ASSERT_TRUE(pair.establish());
+  pair.run_for(1s);
+  EXPECT_FALSE(connection.migrate(pair.now, LoopbackPair::client_path()));
+  EXPECT_FALSE(pair.server.connections[0]->migrate(pair.now, LoopbackPair::client_path(50'001, 3)));
+}
+
+TEST(Connection, survives_nat_rebinding_in_the_middle_of_a_transfer) {
+  LoopbackPair pair;
+  make_echo(pair.server);
+  // A NAT in front of the client: its port at the server changes with time.
+  std::uint16_t outside = 60'000;
+  pair.filter = [&](LoopbackPair::Packet& packet) {
+    if (packet.to_server) {
+      packet.path.remote.port = outside;
+      return true;
+    }
+    const bool is_current = packet.path.local.port == outside;
+    packet.path.local.port = 50'000;
+    return is_current;  // the old mapping is gone
+  };
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  Sender sender{.data = pattern(6 << 20)};
+  Bytes received;
+  pair.client.on_writable = [&](Connection& c, Stream& s) { sender.pump(c, s); };
+  pair.client.on_readable = [&](Connection& c, Stream& s) {
+    const Bytes taken = take(c, s);
+    received.insert(received.end(), taken.begin(), taken.end());
+    outside = static_cast<std::uint16_t>(60'000 + received.size() / 1'000'000);
+  };
+  sender.pump(connection, *connection.open_stream());
+  ASSERT_TRUE(pair.run_until([&] { return received.size() == sender.data.size(); }, 120s));
+  EXPECT_EQ(received, sender.data);
+  EXPECT_FALSE(pair.server.path_changes.empty());
+}
+
+TEST(Connection, rebinding_of_a_receiving_client_heals_with_its_keep_alive) {
+  LoopbackPair pair;
+  std::uint16_t outside = 60'000;
+  pair.filter = [&](LoopbackPair::Packet& packet) {
+    if (packet.to_server) {
+      packet.path.remote.port = outside;
+      return true;
+    }
+    const bool is_current = packet.path.local.port == outside;
+    packet.path.local.port = 50'000;
+    return is_current;
+  };
+  pair.connect();
+  ASSERT_TRUE(pair.establish());
+  pair.run_for(2s);
+  Connection& server = *pair.server.connections[0];
+  Sender sender{.data = pattern(1 << 20)};
+  pair.server.on_writable = [&](Connection& c, Stream& s) { sender.pump(c, s); };
+  std::size_t received = 0;
+  pair.client.on_readable = [&](Connection& c, Stream& s) {
+    received += take(c, s).size();
+    if (received > 100'000) outside = 60'001;
+  };
+  ASSERT_TRUE(pair.run_until([&] { return server.open_stream() != nullptr; }));
+  Stream* stream = server.open_stream();
+  sender.pump(server, *stream);
+  EXPECT_TRUE(pair.run_until([&] { return received == sender.data.size(); }, 25s));
+}
+
+// Debian's ngtcp2 1.11 asserts that discovery is on when a peer migrates back.
+TEST(Connection, fixed_packet_size_survives_a_peer_that_moves_back_and_forth) {
+  LoopbackPair pair(
+      [](EndpointConfig& config) { config.transport.fixed_udp_payload_size = 1'400; });
+  make_echo(pair.server);
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  std::size_t count = 0;
+  pair.filter = [&](LoopbackPair::Packet& packet) {
+    if (packet.to_server) packet.path.remote.port = ++count % 7 < 3 ? 50'000 : 50'009;
+    if (!packet.to_server) packet.path.local.port = 50'000;
+    return true;
+  };
+  Sender sender{.data = pattern(1 << 20)};
+  std::size_t received = 0;
+  pair.client.on_readable = [&](Connection& c, Stream& s) { received += take(c, s).size(); };
+  pair.client.on_writable = [&](Connection& c, Stream& s) { sender.pump(c, s); };
+  sender.pump(connection, *connection.open_stream());
+  EXPECT_TRUE(pair.run_until([&] { return received == sender.data.size(); }, 120s));
+}
+
+TEST(Connection, a_client_bound_to_any_address_hears_its_answers) {
+  LoopbackPair pair;
+  PathId path = LoopbackPair::client_path();
+  path.local.ip = IpAddress::any(Family::v4);
+  pair.filter = [&](LoopbackPair::Packet& packet) {
+    // The kernel fills in and reports the real address.
+    if (packet.to_server) packet.path.remote.ip = LoopbackPair::client_address().ip;
+    return true;
+  };
+  auto connection = pair.client.endpoint->connect(
+      pair.now, path, {.peer = LoopbackPair::server_key().public_key(), .alpn = "culvert/1"});
+  ASSERT_TRUE(connection);
+  pair.client.connections.push_back(*connection);
+  EXPECT_TRUE(pair.establish());
+}
+
+TEST(Connection, holds_as_many_streams_as_allowed_and_gives_places_back) {
+  LoopbackPair pair([](EndpointConfig& config) { config.transport.initial_streams_bidi = 1; });
+  make_echo(pair.server);
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  Stream* first = connection.open_stream();
+  ASSERT_NE(first, nullptr);
+  EXPECT_EQ(connection.open_stream(), nullptr);
+  int available = 0;
+  pair.client.on_event = [&](Connection&, Event& event) {
+    if (std::holds_alternative<StreamsAvailable>(event)) ++available;
+  };
+  pair.client.on_readable = [&](Connection& c, Stream& s) { take(c, s); };
+  connection.finish(*first);
+  ASSERT_TRUE(pair.run_until([&] { return available == 1; }));
+  Stream* second = connection.open_stream();
+  ASSERT_NE(second, nullptr);
+  EXPECT_EQ(connection.open_stream(), nullptr);
+  pair.server.connections[0]->allow_streams(3);
+  ASSERT_TRUE(pair.run_until([&] { return available == 2; }));
+  EXPECT_NE(connection.open_stream(), nullptr);
+  EXPECT_NE(connection.open_stream(), nullptr);
+  EXPECT_EQ(connection.open_stream(), nullptr);
+}
+
+TEST(Connection, ten_thousand_open_streams_cost_nothing_while_idle) {
+  constexpr std::size_t kStreams = 10'000;
+  LoopbackPair pair([](EndpointConfig& config) { config.transport.initial_streams_bidi = 1; });
+  make_echo(pair.server);
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  pair.server.connections[0]->allow_streams(kStreams);
+  std::size_t echoed = 0;
+  pair.client.on_readable = [&](Connection& c, Stream& s) { echoed += take(c, s).size(); };
+  std::size_t opened = 0;
+  const auto open_more = [&] {
+    while (Stream* stream = connection.open_stream()) {
+      ++opened;
+      stream->output.append(as_bytes("hi"));
+      connection.submit(*stream);
+    }
+  };
+  open_more();
+  pair.client.on_event = [&](Connection&, Event& event) {
+    if (std::holds_alternative<StreamsAvailable>(event)) open_more();
+  };
+  ASSERT_TRUE(pair.run_until([&] { return echoed == 2 * kStreams; }, 60s));
+  EXPECT_EQ(opened, kStreams);
+  pair.run_for(1s);  // the last acknowledgements
+  EXPECT_EQ(pair.chunks.chunks_in_use(), 0U);
+  EXPECT_LT(sizeof(Stream), 400U);
+  // All of them still work.
+  const std::uint64_t before = connection.stats().packets_sent;
+  pair.run_for(60s);
+  EXPECT_LT(connection.stats().packets_sent - before, 100U);
+}
+
+TEST(Connection, streams_share_the_connection_fairly) {
+  LoopbackPair pair;
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  std::map<StreamId, std::size_t> received;
+  pair.server.on_readable = [&](Connection& c, Stream& s) { received[s.id] += take(c, s).size(); };
+  for (int i = 0; i < 4; ++i) {
+    Stream* stream = connection.open_stream();
+    stream->output.append(pattern(1 << 20));
+    connection.submit(*stream);
+  }
+  pair.run_until([&] { return received[0] > 150'000; });
+  for (const auto& [id, bytes] : received) EXPECT_GT(bytes, 75'000U) << id;
+  EXPECT_EQ(received.size(), 4U);
+}
+
+TEST(Connection, send_buffers_grow_with_the_congestion_window) {
+  LoopbackPair pair;
+  pair.delay = 50ms;
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  std::size_t received = 0;
+  pair.server.on_readable = [&](Connection& c, Stream& s) { received += take(c, s).size(); };
+  Sender sender{.data = pattern(64 << 20)};
+  std::size_t largest_limit = 0;
+  pair.client.on_writable = [&](Connection& c, Stream& s) {
+    largest_limit = std::max(largest_limit, s.output.limit());
+    sender.pump(c, s);
+  };
+  sender.pump(connection, *connection.open_stream());
+  ASSERT_TRUE(pair.run_until([&] { return received == sender.data.size(); }, 60s));
+  EXPECT_GT(largest_limit, 4U << 20);
+  EXPECT_LE(largest_limit, limits::kSendBufferMax);
+}
+
+TEST(Connection, key_log_has_the_secrets_of_the_handshake_and_of_traffic) {
+  std::string log;
+  LoopbackPair pair([&](EndpointConfig& config) {
+    if (!config.accepts_connections) {
+      config.key_log = [&](std::string_view line) { log += line; };
+    }
+  });
+  pair.connect();
+  ASSERT_TRUE(pair.establish());
+  for (const char* label : {"CLIENT_HANDSHAKE_TRAFFIC_SECRET ", "SERVER_HANDSHAKE_TRAFFIC_SECRET ",
+                            "CLIENT_TRAFFIC_SECRET_0 ", "SERVER_TRAFFIC_SECRET_0 "}) {
+    EXPECT_NE(log.find(label), std::string::npos) << label;
+  }
+  EXPECT_EQ(log.back(), '\n');
+}
+
+TEST(Connection, qlog_names_the_connection_and_begins_with_its_header) {
+  std::map<std::string, std::string> logs;
+  {
+    LoopbackPair pair([&](EndpointConfig& config) {
+      config.qlog = [&](std::string_view id, std::string_view chunk) {
+        logs[std::string(id)] += chunk;
+      };
+    });
+    pair.connect();
+    ASSERT_TRUE(pair.establish());
+  }
+  ASSERT_EQ(logs.size(), 1U);  // both ends use the original destination id
+  EXPECT_NE(logs.begin()->second.find("qlog_version"), std::string::npos);
+}
+
+TEST(Connection, same_seed_same_packets) {
+  const auto trace = [](std::uint64_t seed) {
+    LoopbackPair pair([](EndpointConfig&) {}, seed);
+    make_echo(pair.server);
+    std::string trace;
+    SeededRng chance(seed);
+    pair.filter = [&](LoopbackPair::Packet& packet) {
+      trace += fmt::format("{}:{}:{} ", pair.now.time_since_epoch().count(), packet.to_server,
+                           packet.bytes.size());
+      return chance.below(20) != 0;
+    };
+    Connection& connection = pair.connect();
+    pair.establish();
+    if (Stream* stream = connection.open_stream()) {
+      stream->output.append(pattern(100'000));
+      connection.submit(*stream);
+    }
+    pair.run_for(5s);
+    return trace;
+  };
+  EXPECT_EQ(trace(3), trace(3));
+  EXPECT_NE(trace(3), trace(4));
+}
+
+}  // namespace
+}  // namespace culvert::quic

@@ -1,0 +1,249 @@
+#include "quic/endpoint_impl.h"
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "quic/packet_protection.h"
+
+#include <algorithm>
+
+namespace culvert::quic {
+namespace {
+
+// One address may hold half of the places for peers that have not authenticated: it cannot
+// lock out the others, and a NAT full of clients still gets in quickly.
+constexpr std::size_t kMaxUnauthenticatedPerIp = limits::kMaxUnauthenticatedConnections / 2;
+
+ByteView to_view(const ngtcp2_cid& cid) {
+  return {cid.data, cid.datalen};
+}
+
+bool is_long_header(ByteView bytes) {
+  return (bytes[0] & 0x80) != 0;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Endpoint>> Endpoint::create(EndpointConfig config, Rng& rng, Logger& log,
+                                                   ChunkPool& chunks) {
+  const ProtectionBackend protection = config.protection.value_or(best_protection());
+  if (!is_available(protection)) {
+    return fail(ErrorKind::configuration,
+                "this machine lacks the packet protection that was asked for");
+  }
+  if (config.accepts_connections && config.alpns.empty()) {
+    return fail(ErrorKind::configuration, "a server needs at least one application protocol");
+  }
+  CULVERT_TRY(auto credentials, TlsCredentials::create(config.identity));
+  return std::unique_ptr<Endpoint>(std::make_unique<EndpointImpl>(
+      std::move(config), std::move(credentials), protection, rng, log, chunks));
+}
+
+EndpointImpl::EndpointImpl(EndpointConfig config, std::unique_ptr<TlsCredentials> credentials,
+                           ProtectionBackend protection, Rng& rng, Logger& log, ChunkPool& chunks)
+    : config_(std::move(config)),
+      credentials_(std::move(credentials)),
+      protection_(protection),
+      rng_(rng),
+      log_(log),
+      chunks_(chunks),
+      replies_(config_.static_secret, rng),
+      by_id_(rng) {}
+
+EndpointImpl::~EndpointImpl() = default;
+
+// --- routing -----------------------------------------------------------------------------
+
+ConnectionImpl* EndpointImpl::find(ByteView destination) {
+  if (last_ != nullptr && std::ranges::equal(destination, last_id_.view())) return last_;
+  ConnectionImpl* found = by_id_.find(destination);
+  if (found != nullptr) {
+    last_ = found;
+    last_id_ = ConnectionId(destination);
+  }
+  return found;
+}
+
+Routing EndpointImpl::handle_datagram(Instant now, const PathId& path, Ecn ecn, ByteView bytes,
+                                      TxBuilder& replies) {
+  ngtcp2_version_cid ids{};
+  const int rv = bytes.empty() ? NGTCP2_ERR_INVALID_ARGUMENT
+                               : ngtcp2_pkt_decode_version_cid(&ids, bytes.data(), bytes.size(),
+                                                               kConnectionIdBytes);
+  if (rv != 0 && rv != NGTCP2_ERR_VERSION_NEGOTIATION) {
+    ++stats_.dropped_malformed;
+    return Dropped{};
+  }
+  const ByteView destination(ids.dcid, ids.dcidlen);
+  if (ConnectionImpl* connection = find(destination); connection != nullptr) {
+    connection->handle_datagram(now, path, ecn, bytes);
+    return RoutedTo{connection};
+  }
+  const Arrival arrival{.now = now, .path = path, .ecn = ecn, .bytes = bytes};
+  if (!is_long_header(bytes)) return handle_unknown_short(arrival, destination, replies);
+  return handle_unknown_long(arrival, ids, replies);
+}
+
+bool EndpointImpl::belongs_elsewhere(ByteView destination) const {
+  return destination.size() == kConnectionIdBytes && destination[0] != config_.worker_index &&
+         destination[0] < config_.worker_count;
+}
+
+Routing EndpointImpl::handle_unknown_short(const Arrival& arrival, ByteView destination,
+                                           TxBuilder& replies) {
+  if (belongs_elsewhere(destination)) return BelongsToWorker{destination[0]};
+  ++stats_.dropped_unknown;
+  if (replies_.write_reset(arrival.now, arrival.path, ConnectionId(destination),
+                           arrival.bytes.size(), replies)) {
+    ++stats_.stateless_resets_sent;
+  }
+  return Dropped{};
+}
+
+Routing EndpointImpl::handle_unknown_long(const Arrival& arrival, const ngtcp2_version_cid& ids,
+                                          TxBuilder& replies) {
+  if (!config_.accepts_connections || ids.version == 0) {  // 0: Version Negotiation itself
+    ++stats_.dropped_unknown;
+    return Dropped{};
+  }
+  if (ids.version != NGTCP2_PROTO_VER_V1) {
+    // RFC 9000 6.1, 14.1: only datagrams as large as an Initial must be are answered.
+    if (arrival.bytes.size() >= NGTCP2_MAX_UDP_PAYLOAD_SIZE &&
+        replies_.write_version_negotiation(arrival.now, arrival.path, {ids.dcid, ids.dcidlen},
+                                           {ids.scid, ids.scidlen}, replies)) {
+      ++stats_.version_negotiations_sent;
+    } else {
+      ++stats_.dropped_unknown;
+    }
+    return Dropped{};
+  }
+  ngtcp2_pkt_hd initial;
+  if (ngtcp2_accept(&initial, arrival.bytes.data(), arrival.bytes.size()) != 0) {
+    // Of a connection that is gone, or too small for a first packet.
+    if (belongs_elsewhere({ids.dcid, ids.dcidlen})) return BelongsToWorker{ids.dcid[0]};
+    ++stats_.dropped_unknown;
+    return Dropped{};
+  }
+  return handle_initial(arrival, initial, replies);
+}
+
+// --- accepting ---------------------------------------------------------------------------
+
+Routing EndpointImpl::handle_initial(const Arrival& arrival, const ngtcp2_pkt_hd& initial,
+                                     TxBuilder& replies) {
+  const CheckedToken token = replies_.check_token(arrival.now, arrival.path, initial);
+  if (token.verdict == TokenVerdict::invalid) {
+    // A client takes only one Retry, so a second one would not help (RFC 9000 8.1.2).
+    ++stats_.dropped_unknown;
+    replies_.write_refusal(arrival.now, arrival.path, initial, NGTCP2_INVALID_TOKEN, replies);
+    return Dropped{};
+  }
+  if (token.verdict == TokenVerdict::none && unauthenticated_ >= limits::kRetryThreshold) {
+    return send_retry(arrival, initial, replies);
+  }
+  const auto from_ip = unauthenticated_by_ip_.find(arrival.path.remote.ip);
+  if (unauthenticated_ >= limits::kMaxUnauthenticatedConnections ||
+      (from_ip != unauthenticated_by_ip_.end() && from_ip->second >= kMaxUnauthenticatedPerIp)) {
+    ++stats_.refused_over_limit;
+    replies_.write_refusal(arrival.now, arrival.path, initial, NGTCP2_CONNECTION_REFUSED, replies);
+    return Dropped{};
+  }
+  return accept(arrival, initial, token, replies);
+}
+
+Routing EndpointImpl::send_retry(const Arrival& arrival, const ngtcp2_pkt_hd& initial,
+                                 TxBuilder& replies) {
+  if (replies_.write_retry(arrival.now, arrival.path, initial, make_connection_id(), replies)) {
+    ++stats_.retries_sent;
+  } else {
+    ++stats_.dropped_unknown;
+  }
+  return Dropped{};
+}
+
+Routing EndpointImpl::accept(const Arrival& arrival, const ngtcp2_pkt_hd& initial,
+                             const CheckedToken& token, TxBuilder& replies) {
+  AcceptedInitial accepted;
+  accepted.destination = ConnectionId(to_view(initial.dcid));
+  accepted.source = ConnectionId(to_view(initial.scid));
+  accepted.version = initial.version;
+  if (token.verdict == TokenVerdict::valid) {
+    accepted.token = {initial.token, initial.tokenlen};
+    accepted.original_destination = token.original_destination;
+  }
+  auto made = ConnectionImpl::accept(*this, arrival.now, arrival.path, accepted);
+  if (!made) {
+    log_.warn("quic", "cannot accept a connection from={} what={}", arrival.path.remote.text(),
+              made.error().text());
+    ++stats_.dropped_unknown;
+    return Dropped{};
+  }
+  const std::unique_ptr<ConnectionImpl>& connection = *made;
+  connection->handle_datagram(arrival.now, arrival.path, arrival.ecn, arrival.bytes);
+  if (connection->wants_retry()) return send_retry(arrival, initial, replies);
+  if (connection->was_dropped()) {  // only looked like an Initial
+    ++stats_.dropped_malformed;
+    return Dropped{};
+  }
+  ++stats_.accepted;
+  ++unauthenticated_;
+  ++unauthenticated_by_ip_[arrival.path.remote.ip];
+  connection->unauthenticated_ip = arrival.path.remote.ip;
+  ConnectionImpl* routed = connection.get();
+  connections_.emplace(routed, std::move(*made));
+  return RoutedTo{routed};
+}
+
+Result<Connection*> EndpointImpl::connect(Instant now, const PathId& path,
+                                          const ConnectOptions& options) {
+  CULVERT_TRY(auto connection, ConnectionImpl::connect(*this, now, path, options));
+  ConnectionImpl* connected = connection.get();
+  connections_.emplace(connected, std::move(connection));
+  return connected;
+}
+
+void EndpointImpl::remove(Connection& connection) {
+  const auto found = connections_.find(&connection);
+  CULVERT_ASSERT(found != connections_.end());
+  count_authenticated(*found->second);
+  connections_.erase(found);
+}
+
+void EndpointImpl::set_authenticated(Connection& connection) {
+  const auto found = connections_.find(&connection);
+  CULVERT_ASSERT(found != connections_.end());
+  count_authenticated(*found->second);
+}
+
+void EndpointImpl::count_authenticated(ConnectionImpl& connection) {
+  if (!connection.unauthenticated_ip) return;
+  --unauthenticated_;
+  const auto from_ip = unauthenticated_by_ip_.find(*connection.unauthenticated_ip);
+  if (--from_ip->second == 0) unauthenticated_by_ip_.erase(from_ip);
+  connection.unauthenticated_ip.reset();
+}
+
+// --- connection ids ------------------------------------------------------------------------
+
+ConnectionId EndpointImpl::make_connection_id() {
+  std::array<std::uint8_t, kConnectionIdBytes> bytes;
+  do {
+    bytes[0] = config_.worker_index;
+    rng_.fill(ByteSpan(bytes).subspan(1));
+  } while (by_id_.find(bytes) != nullptr);
+  return ConnectionId(bytes);
+}
+
+ResetToken EndpointImpl::reset_token(const ConnectionId& id) {
+  return replies_.reset_token(id);
+}
+
+bool EndpointImpl::register_id(const ConnectionId& id, ConnectionImpl& connection) {
+  return by_id_.insert(id, &connection);
+}
+
+void EndpointImpl::unregister_id(const ConnectionId& id) {
+  by_id_.erase(id);
+  last_ = nullptr;
+}
+
+}  // namespace culvert::quic

@@ -1,0 +1,71 @@
+// Answers to datagrams that belong to no connection. Nothing here remembers a peer, and no
+// answer is larger than what it answers (RFC 9000 6, 8.1.2, 10.3). Internal to quic/.
+#pragma once
+
+#include "base/rng.h"
+#include "base/secret.h"
+#include "base/time.h"
+#include "quic/connection_id.h"
+#include "quic/connection_impl.h"
+#include "quic/tx_builder.h"
+
+#include <ngtcp2/ngtcp2.h>
+
+#include <optional>
+
+namespace culvert::quic {
+
+using StaticSecret = Secret<std::array<std::uint8_t, 32>>;
+
+// A token bucket: `burst` at once, then `per_second`.
+class RateLimit {
+ public:
+  RateLimit(std::uint64_t per_second, std::uint64_t burst)
+      : per_second_(per_second), burst_(burst), tokens_(burst) {}
+  [[nodiscard]] bool take(Instant now);
+
+ private:
+  std::uint64_t per_second_;
+  std::uint64_t burst_;
+  std::uint64_t tokens_;
+  Instant filled_at_{};
+};
+
+enum class TokenVerdict : std::uint8_t { none, valid, invalid };
+struct CheckedToken {
+  TokenVerdict verdict = TokenVerdict::none;
+  ConnectionId original_destination;  // valid: of the packet that we answered with Retry
+};
+
+class StatelessReplies {
+ public:
+  // `secret` is the same in all workers of a process: one worker's Retry token is valid at
+  // another, and so is its reset token.
+  StatelessReplies(const StaticSecret& secret, Rng& rng) : secret_(secret), rng_(rng) {}
+
+  // RFC 9000 10.3.2.
+  [[nodiscard]] ResetToken reset_token(const ConnectionId& id) const;
+  // The token of an Initial. A token that we did not make counts as none (8.1.3).
+  [[nodiscard]] CheckedToken check_token(Instant now, const PathId& path,
+                                         const ngtcp2_pkt_hd& initial) const;
+
+  // Each writes one packet for `path`, or returns false: no room, or not allowed now.
+  bool write_version_negotiation(Instant now, const PathId& path, ByteView destination,
+                                 ByteView source, TxBuilder& out);
+  bool write_retry(Instant now, const PathId& path, const ngtcp2_pkt_hd& initial,
+                   const ConnectionId& retry_source, TxBuilder& out);
+  // CONNECTION_CLOSE in answer to an Initial.
+  bool write_refusal(Instant now, const PathId& path, const ngtcp2_pkt_hd& initial,
+                     std::uint64_t error_code, TxBuilder& out);
+  // In answer to a short-header packet of `received_bytes`; always smaller than that, so
+  // that two endpoints without state cannot answer each other for ever (10.3.3).
+  bool write_reset(Instant now, const PathId& path, const ConnectionId& destination,
+                   std::size_t received_bytes, TxBuilder& out);
+
+ private:
+  const StaticSecret& secret_;
+  Rng& rng_;
+  RateLimit limit_{1000, 200};  // everything but Retry, which honest clients need in a flood
+};
+
+}  // namespace culvert::quic

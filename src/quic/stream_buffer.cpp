@@ -1,0 +1,219 @@
+#include "quic/stream_buffer.h"
+
+#include "base/assert.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace culvert::quic {
+
+Chunk ChunkPool::take() {
+  ++in_use_;
+  if (free_.empty()) return std::make_unique_for_overwrite<std::uint8_t[]>(kChunkBytes);
+  Chunk chunk = std::move(free_.back());
+  free_.pop_back();
+  return chunk;
+}
+
+void ChunkPool::give(Chunk chunk) {
+  CULVERT_ASSERT(chunk != nullptr && in_use_ > 0);
+  --in_use_;
+  if (free_.size() < max_cached_) free_.push_back(std::move(chunk));
+}
+
+void ChunkRing::push_back(Chunk chunk) {
+  if (size_ == capacity_) {
+    const std::uint32_t grown = capacity_ == 0 ? 2 : capacity_ * 2;
+    auto slots = std::make_unique<Chunk[]>(grown);
+    for (std::uint32_t i = 0; i < size_; ++i) {
+      slots[i] = std::move(slots_[(head_ + i) & (capacity_ - 1)]);
+    }
+    slots_ = std::move(slots);
+    head_ = 0;
+    capacity_ = grown;
+  }
+  slots_[(head_ + size_) & (capacity_ - 1)] = std::move(chunk);
+  ++size_;
+}
+
+Chunk ChunkRing::pop_front() {
+  CULVERT_ASSERT(size_ > 0);
+  Chunk chunk = std::move(slots_[head_]);
+  head_ = (head_ + 1) & (capacity_ - 1);
+  --size_;
+  release_if_empty();
+  return chunk;
+}
+
+Chunk ChunkRing::pop_back() {
+  CULVERT_ASSERT(size_ > 0);
+  --size_;
+  Chunk chunk = std::move(slots_[(head_ + size_) & (capacity_ - 1)]);
+  release_if_empty();
+  return chunk;
+}
+
+// A ring of the first size stays: request/response traffic would allocate it each time.
+void ChunkRing::release_if_empty() {
+  if (size_ == 0 && capacity_ > 2) {
+    slots_.reset();
+    head_ = 0;
+    capacity_ = 0;
+  }
+}
+
+namespace {
+
+// Calls use(pointer, size) for the bytes [from, to) of the ring that starts at `base`,
+// piece by piece, until it returns false.
+template <typename Use>
+void for_each_piece(const ChunkRing& chunks, std::uint64_t base, std::uint64_t from,
+                    std::uint64_t to, Use&& use) {
+  while (from < to) {
+    const std::uint64_t position = from - base;
+    const std::size_t within = static_cast<std::size_t>(position % kChunkBytes);
+    const auto size =
+        static_cast<std::size_t>(std::min<std::uint64_t>(kChunkBytes - within, to - from));
+    if (!use(chunks.at(static_cast<std::size_t>(position / kChunkBytes)) + within, size)) return;
+    from += size;
+  }
+}
+
+}  // namespace
+
+SendBuffer::SendBuffer(ChunkPool& pool, std::size_t limit) : pool_(pool), limit_(limit) {}
+
+SendBuffer::~SendBuffer() {
+  release_chunks();
+}
+
+void SendBuffer::release_chunks() {
+  while (!chunks_.is_empty()) pool_.give(chunks_.pop_front());
+}
+
+std::size_t SendBuffer::space() const {
+  const std::size_t used = unacked_bytes();
+  return used < limit_ ? limit_ - used : 0;
+}
+
+std::size_t SendBuffer::reserve(std::size_t max_bytes, std::span<ByteSpan> out) {
+  if (chunks_.is_empty()) base_ = end_;
+  const std::uint64_t to = end_ + std::min(max_bytes, space());
+  std::size_t count = 0;
+  std::uint64_t from = end_;
+  while (from < to && count < out.size()) {
+    const std::uint64_t position = from - base_;
+    const auto index = static_cast<std::size_t>(position / kChunkBytes);
+    if (index == chunks_.size()) chunks_.push_back(pool_.take());
+    const auto within = static_cast<std::size_t>(position % kChunkBytes);
+    const auto size =
+        static_cast<std::size_t>(std::min<std::uint64_t>(kChunkBytes - within, to - from));
+    out[count++] = ByteSpan(chunks_.at(index) + within, size);
+    from += size;
+  }
+  return count;
+}
+
+void SendBuffer::commit(std::size_t count) {
+  CULVERT_ASSERT(end_ - base_ + count <= chunks_.size() * kChunkBytes);
+  end_ += count;
+  const std::size_t needed =
+      end_ == acked_ ? 0 : static_cast<std::size_t>((end_ - base_ + kChunkBytes - 1) / kChunkBytes);
+  while (chunks_.size() > needed) pool_.give(chunks_.pop_back());
+}
+
+void SendBuffer::append(ByteView bytes) {
+  CULVERT_ASSERT(bytes.size() <= space());
+  while (!bytes.empty()) {
+    std::array<ByteSpan, 8> spans;
+    const std::size_t count = reserve(bytes.size(), spans);
+    std::size_t written = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      std::memcpy(spans[i].data(), bytes.data() + written, spans[i].size());
+      written += spans[i].size();
+    }
+    commit(written);
+    bytes = bytes.subspan(written);
+  }
+}
+
+std::size_t SendBuffer::unsent(std::span<ByteView> out) const {
+  std::size_t count = 0;
+  for_each_piece(chunks_, base_, sent_, end_, [&](const std::uint8_t* data, std::size_t size) {
+    if (count == out.size()) return false;
+    out[count++] = ByteView(data, size);
+    return true;
+  });
+  return count;
+}
+
+void SendBuffer::mark_sent(std::size_t count) {
+  CULVERT_ASSERT(count <= end_ - sent_);
+  sent_ += count;
+}
+
+void SendBuffer::acknowledge(std::size_t count) {
+  acked_ += std::min<std::uint64_t>(count, sent_ - acked_);
+  if (acked_ == end_) {
+    release_chunks();
+    return;
+  }
+  while (acked_ - base_ >= kChunkBytes) {
+    pool_.give(chunks_.pop_front());
+    base_ += kChunkBytes;
+  }
+}
+
+void SendBuffer::discard() {
+  release_chunks();
+  acked_ = sent_ = end_;
+}
+
+RecvBuffer::~RecvBuffer() {
+  discard();
+}
+
+void RecvBuffer::append(ByteView bytes) {
+  if (chunks_.is_empty()) base_ = end_;
+  while (!bytes.empty()) {
+    const std::uint64_t position = end_ - base_;
+    const auto index = static_cast<std::size_t>(position / kChunkBytes);
+    if (index == chunks_.size()) chunks_.push_back(pool_.take());
+    const auto within = static_cast<std::size_t>(position % kChunkBytes);
+    const std::size_t size = std::min(kChunkBytes - within, bytes.size());
+    std::memcpy(chunks_.at(index) + within, bytes.data(), size);
+    end_ += size;
+    bytes = bytes.subspan(size);
+  }
+}
+
+std::size_t RecvBuffer::views(std::span<ByteView> out) const {
+  std::size_t count = 0;
+  for_each_piece(chunks_, base_, start_, end_, [&](const std::uint8_t* data, std::size_t size) {
+    if (count == out.size()) return false;
+    out[count++] = ByteView(data, size);
+    return true;
+  });
+  return count;
+}
+
+void RecvBuffer::consume(std::size_t count) {
+  CULVERT_ASSERT(count <= size());
+  start_ += count;
+  if (start_ == end_) {
+    discard();
+    return;
+  }
+  while (start_ - base_ >= kChunkBytes) {
+    pool_.give(chunks_.pop_front());
+    base_ += kChunkBytes;
+  }
+}
+
+void RecvBuffer::discard() {
+  while (!chunks_.is_empty()) pool_.give(chunks_.pop_front());
+  start_ = end_;
+}
+
+}  // namespace culvert::quic

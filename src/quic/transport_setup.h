@@ -1,0 +1,17 @@
+// From TransportConfig to what ngtcp2 wants to know. Internal to quic/.
+#pragma once
+
+#include "base/rng.h"
+#include "quic/config.h"
+
+#include <ngtcp2/ngtcp2.h>
+
+namespace culvert::quic {
+
+// `rng` outlives the connection.
+[[nodiscard]] ngtcp2_settings make_settings(const TransportConfig& config, ngtcp2_tstamp now,
+                                            Rng& rng);
+// Without the connection ids and the reset token, which depend on the role.
+[[nodiscard]] ngtcp2_transport_params make_transport_params(const TransportConfig& config);
+
+}  // namespace culvert::quic

@@ -1,0 +1,40 @@
+#include "quic/tx_builder.h"
+
+#include "base/assert.h"
+
+namespace culvert::quic {
+
+TxBuilder::TxBuilder(std::size_t arena_bytes) : arena_(arena_bytes) {}
+
+ByteSpan TxBuilder::tail(std::size_t size) {
+  if (arena_.size() - used_ < size) return {};
+  return ByteSpan(arena_).subspan(used_, size);
+}
+
+void TxBuilder::commit(const PathId& path, Ecn ecn, std::size_t size) {
+  CULVERT_ASSERT(size > 0 && size <= 0xFFFF && size <= arena_.size() - used_);
+  const auto packet = ByteView(arena_).subspan(used_, size);
+  used_ += size;
+
+  if (is_last_open_) {
+    TxBatch& last = batches_.back();
+    const std::size_t count = last.bytes.size() / last.segment_size;
+    if (size <= last.segment_size && ecn == last.ecn && count < kMaxBatchSegments &&
+        last.bytes.size() + size <= kMaxBatchBytes && path == last.path) {
+      last.bytes = ByteView(last.bytes.data(), last.bytes.size() + size);
+      is_last_open_ = size == last.segment_size;
+      return;
+    }
+  }
+  batches_.push_back(TxBatch{
+      .path = path, .ecn = ecn, .segment_size = static_cast<std::uint16_t>(size), .bytes = packet});
+  is_last_open_ = true;
+}
+
+void TxBuilder::clear() {
+  used_ = 0;
+  batches_.clear();
+  is_last_open_ = false;
+}
+
+}  // namespace culvert::quic
