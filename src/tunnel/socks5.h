@@ -1,0 +1,65 @@
+// The server's side of SOCKS5 (RFC 1928) without authentication: the listener is on our
+// own machine. Sans-I/O.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <variant>
+
+#include "base/address.h"
+#include "base/bytes.h"
+
+namespace culvert::tunnel {
+
+enum class SocksReply : std::uint8_t {  // RFC 1928 6
+  succeeded = 0x00,
+  general_failure = 0x01,
+  not_allowed = 0x02,
+  network_unreachable = 0x03,
+  host_unreachable = 0x04,
+  connection_refused = 0x05,
+  ttl_expired = 0x06,
+  command_not_supported = 0x07,
+  address_type_not_supported = 0x08,
+};
+
+struct SocksConnect {
+  HostPort destination;  // names stay names: the tunnel's server resolves them
+};
+struct SocksUdpAssociate {};
+struct SocksRefused {};  // take_output() holds the answer; close behind it
+using SocksEvent = std::variant<SocksConnect, SocksUdpAssociate, SocksRefused>;
+
+class Socks5Server {
+ public:
+  // Returns how many bytes it took. After an event it takes no more: what follows is the
+  // application's data.
+  std::size_t handle_data(ByteView bytes);
+  [[nodiscard]] std::optional<SocksEvent> poll_event();
+  [[nodiscard]] Bytes take_output();
+  // The answer to SocksConnect or SocksUdpAssociate; `bound` is our end (any for CONNECT).
+  [[nodiscard]] static Bytes reply(SocksReply code, const SocketAddress& bound);
+
+ private:
+  enum class State : std::uint8_t { greeting, request, done };
+  Decoded<std::size_t> read_greeting(ByteView input);
+  Decoded<std::size_t> read_request(ByteView input);
+  void refuse(SocksReply code);
+
+  // Longest: 4 + 1 + 255 + 2 bytes of request; a greeting has at most 2 + 255.
+  Bytes input_;
+  Bytes output_;
+  State state_ = State::greeting;
+  std::optional<SocksEvent> event_;
+};
+
+// Header of a datagram between a SOCKS5 client and the relay (RFC 1928 7): RSV, FRAG,
+// ATYP, address, port. Fragments (FRAG != 0) are unsupported.
+struct SocksDatagram {
+  HostPort destination;
+  ByteView payload;
+};
+[[nodiscard]] Decoded<SocksDatagram> decode_socks_datagram(ByteView datagram);
+void encode_socks_datagram_header(const HostPort& source, Bytes& out);
+
+}  // namespace culvert::tunnel

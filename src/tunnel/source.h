@@ -1,0 +1,56 @@
+// What a tunnel leads to (source, on the server's side) and where the client listens for
+// it (target): their grammar.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/address.h"
+#include "base/result.h"
+
+namespace culvert::tunnel {
+
+enum class Protocol : std::uint8_t { tcp, udp, unix_stream };
+
+// "tcp://host:port", "udp://host:port" or "unix:///path". The host is a name (resolved by
+// the server) or an address literal; IPv6 in brackets; port 1..65535; at most 255 and 107
+// bytes for host and path.
+struct Source {
+  Protocol protocol = Protocol::tcp;
+  HostPort host_port;  // tcp, udp
+  std::string path;    // unix_stream: absolute
+
+  [[nodiscard]] static Result<Source> parse(std::string_view text);
+  [[nodiscard]] std::string text() const;
+  friend bool operator==(const Source&, const Source&) = default;
+};
+
+// "host:port" where host is an address literal, or "localhost" for every loopback address,
+// or "*" for every address; "unix:/path". Port 0 lets the kernel choose. A leading tcp://
+// or udp:// is accepted (tunnel-rs nostr spelling) and must agree with the source.
+struct Target {
+  enum class Kind : std::uint8_t { address, all_loopback, unix_path };
+  Kind kind = Kind::address;
+  SocketAddress address;  // all_loopback: only its port counts
+  std::string path;
+  std::optional<Protocol> protocol;  // when spelt out
+
+  [[nodiscard]] static Result<Target> parse(std::string_view text);
+  [[nodiscard]] std::string text() const;
+  friend bool operator==(const Target&, const Target&) = default;
+};
+
+struct TunnelSpec {
+  std::string name;  // for people; unique within a client, may be empty
+  Source source;
+  Target target;
+  bool is_enabled = true;
+
+  // Checks that source and target go together.
+  [[nodiscard]] static Result<TunnelSpec> make(std::string name, Source source, Target target);
+  friend bool operator==(const TunnelSpec&, const TunnelSpec&) = default;
+};
+
+}  // namespace culvert::tunnel
