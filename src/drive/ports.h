@@ -47,7 +47,8 @@ struct UdpSendResult {
 class UdpPort {
  public:
   virtual ~UdpPort() = default;
-  // Fills `out` from the front; the bytes stay valid until the next call. 0 = nothing waits.
+  // Fills `out` from the front. The bytes stay valid until the next recv_batch of any port
+  // of this Host: the ports share its receive buffers. 0 = nothing waits.
   [[nodiscard]] virtual std::size_t recv_batch(std::span<RxDatagram> out) = 0;
   // Datagrams that the network refuses (no route, too large, port unreachable) count as
   // taken: UDP promises nothing, and QUIC notices by itself.
@@ -56,11 +57,12 @@ class UdpPort {
 };
 
 struct UdpOptions {
-  SocketAddress bind;                   // port 0 = any
-  std::optional<SocketAddress> remote;  // connected socket: only this peer, errors seen
+  SocketAddress bind{};                   // port 0 = any
+  std::optional<SocketAddress> remote{};  // connected socket: only this peer, errors seen
   bool is_shared = false;               // SO_REUSEPORT among the workers of this process
   bool is_dual_stack = false;           // bind is [::]: also carry IPv4 (if IPv6 is absent: IPv4 only)
-  bool has_large_buffers = false;       // ask for limits::kSocketBufferBytes (the QUIC socket)
+  // The QUIC socket: limits::kSocketBufferBytes, and never fragment (path MTU discovery).
+  bool has_large_buffers = false;
 };
 
 // --- byte streams: TCP, Unix sockets, stdio -----------------------------------------------

@@ -1,0 +1,118 @@
+#include "net/files.h"
+
+#include "net/socket_address.h"
+#include "net/system_rng.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace culvert::net {
+namespace {
+
+constexpr mode_t kPrivate = 0600;
+
+Error file_error(int error, std::string_view what, const std::string& path) {
+  return {ErrorKind::configuration, std::string(what) + ": " + std::strerror(error), path};
+}
+
+Status write_all(int fd, std::string_view contents, const std::string& path) {
+  while (!contents.empty()) {
+    const ssize_t count = ::write(fd, contents.data(), contents.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return std::unexpected(file_error(errno, "cannot write", path));
+    contents.remove_prefix(static_cast<std::size_t>(count));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::string> read_descriptor(int fd, std::size_t max_bytes, const std::string& name) {
+  std::string contents;
+  std::array<char, 4096> block;
+  for (;;) {
+    const ssize_t count = ::read(fd, block.data(), block.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return std::unexpected(file_error(errno, "cannot read", name));
+    if (count == 0) return contents;
+    contents.append(block.data(), static_cast<std::size_t>(count));
+    if (contents.size() > max_bytes) {
+      return fail(ErrorKind::configuration,
+                  "is larger than " + std::to_string(max_bytes) + " bytes", name);
+    }
+  }
+}
+
+Result<std::string> read_file(const std::string& path, std::size_t max_bytes) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.is_open()) return std::unexpected(file_error(errno, "cannot open", path));
+  return read_descriptor(fd.get(), max_bytes, path);
+}
+
+Status write_secret_file(const std::string& path, std::string_view contents, Overwrite overwrite) {
+  SystemRng rng;
+  const std::string temporary = path + ".tmp" + std::to_string(rng.next());
+  Fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kPrivate));
+  if (!fd.is_open()) return std::unexpected(file_error(errno, "cannot create", path));
+  Status status = write_all(fd.get(), contents, path);
+  if (status && ::fsync(fd.get()) != 0) {
+    status = std::unexpected(file_error(errno, "cannot write", path));
+  }
+  fd.close();
+  if (status && overwrite == Overwrite::yes && ::rename(temporary.c_str(), path.c_str()) != 0) {
+    status = std::unexpected(file_error(errno, "cannot replace", path));
+  }
+  if (status && overwrite == Overwrite::no && ::link(temporary.c_str(), path.c_str()) != 0) {
+    status = errno == EEXIST
+                 ? fail(ErrorKind::configuration, "exists already; --force replaces it", path)
+                 : std::unexpected(file_error(errno, "cannot create", path));
+  }
+  ::unlink(temporary.c_str());
+  return status;
+}
+
+bool is_readable_by_others(const std::string& path) {
+  struct stat info{};
+  return ::stat(path.c_str(), &info) == 0 && (info.st_mode & (S_IRWXG | S_IRWXO)) != 0;
+}
+
+Status create_directories(const std::string& path) {
+  std::filesystem::path done;
+  for (const auto& part : std::filesystem::path(path)) {
+    done /= part;
+    if (::mkdir(done.c_str(), 0700) == 0 || errno == EEXIST) continue;
+    return std::unexpected(file_error(errno, "cannot create directory", done.string()));
+  }
+  struct stat info{};
+  if (::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return {};
+  return fail(ErrorKind::configuration, "is not a directory", path);
+}
+
+Result<AppendFile> AppendFile::open(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, kPrivate);
+  if (fd < 0) return std::unexpected(file_error(errno, "cannot open", path));
+  return AppendFile(fd);
+}
+
+AppendFile::AppendFile(AppendFile&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+AppendFile& AppendFile::operator=(AppendFile&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  return *this;
+}
+AppendFile::~AppendFile() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void AppendFile::write(std::string_view chunk) const {
+  [[maybe_unused]] const ssize_t written = ::write(fd_, chunk.data(), chunk.size());
+}
+
+}  // namespace culvert::net

@@ -1,0 +1,119 @@
+#include "net/files.h"
+
+#include "net/service_manager.h"
+#include "net/stderr_sink.h"
+#include "net/system_rng.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+
+#include <sys/stat.h>
+
+namespace culvert::net {
+namespace {
+
+class FilesTest : public ::testing::Test {
+ protected:
+  FilesTest() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "culvert-files-XXXXXX");
+    directory_ = ::mkdtemp(pattern.data());
+  }
+  ~FilesTest() override { std::filesystem::remove_all(directory_); }
+  [[nodiscard]] std::string path(const std::string& name) const { return directory_ + "/" + name; }
+  [[nodiscard]] std::ptrdiff_t file_count() const {
+    return std::distance(std::filesystem::directory_iterator(directory_), {});
+  }
+  std::string directory_;
+};
+
+TEST_F(FilesTest, secret_file_is_private_and_reads_back) {
+  ASSERT_TRUE(write_secret_file(path("key"), "secret\n", Overwrite::no));
+  struct stat info{};
+  ASSERT_EQ(::stat(path("key").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600U);
+  EXPECT_FALSE(is_readable_by_others(path("key")));
+  EXPECT_EQ(*read_file(path("key"), 100), "secret\n");
+  EXPECT_EQ(file_count(), 1);  // no temporary stays
+}
+
+TEST_F(FilesTest, secret_file_is_never_replaced_unless_forced) {
+  ASSERT_TRUE(write_secret_file(path("key"), "first", Overwrite::no));
+  const Status second = write_secret_file(path("key"), "second", Overwrite::no);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().kind, ErrorKind::configuration);
+  EXPECT_EQ(second.error().offender, path("key"));
+  EXPECT_EQ(*read_file(path("key"), 100), "first");
+  ASSERT_TRUE(write_secret_file(path("key"), "third", Overwrite::yes));
+  EXPECT_EQ(*read_file(path("key"), 100), "third");
+  EXPECT_EQ(file_count(), 1);
+}
+
+TEST_F(FilesTest, reading_is_bounded_and_errors_name_the_path) {
+  ASSERT_TRUE(write_secret_file(path("big"), std::string(10'000, 'x'), Overwrite::no));
+  EXPECT_EQ(read_file(path("big"), 10'000)->size(), 10'000U);
+  for (const std::string& name : {path("big"), path("absent")}) {
+    const auto result = read_file(name, 9'999);
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().kind, ErrorKind::configuration);
+    EXPECT_EQ(result.error().offender, name);
+  }
+}
+
+TEST_F(FilesTest, directories_are_made_and_a_file_in_the_way_is_told) {
+  ASSERT_TRUE(create_directories(path("a/b/c")));
+  ASSERT_TRUE(create_directories(path("a/b/c")));
+  ASSERT_TRUE(write_secret_file(path("a/b/c/file"), "x", Overwrite::no));
+  EXPECT_FALSE(create_directories(path("a/b/c/file")));
+}
+
+TEST_F(FilesTest, append_file_keeps_what_was_there) {
+  for (const char* line : {"one\n", "two\n"}) {
+    const auto file = AppendFile::open(path("log"));
+    ASSERT_TRUE(file);
+    file->write(line);
+  }
+  EXPECT_EQ(*read_file(path("log"), 100), "one\ntwo\n");
+}
+
+TEST(StderrSink, human_line_hides_control_characters_of_peers) {
+  const std::string line =
+      format_human(1'767'323'045'678, LogLevel::warn, "path", "peer says \033[2J\n!", false);
+  EXPECT_EQ(line.substr(line.find(".678")), ".678 warn  path: peer says  [2J !\n");
+}
+
+TEST(StderrSink, json_line_is_utc_and_escaped) {
+  EXPECT_EQ(format_json(1'767'323'045'008, LogLevel::info, "net", "a \"b\" \\ \n"),
+            R"({"time":"2026-01-02T03:04:05.008Z","level":"info","area":"net",)"
+            "\"message\":\"a \\\"b\\\" \\\\ \\u000a\"}\n");
+}
+
+TEST(SystemRng, gives_fresh_bytes_for_small_and_large_requests) {
+  SystemRng rng;
+  std::vector<std::uint64_t> seen;
+  for (int i = 0; i < 200; ++i) seen.push_back(rng.next());
+  std::ranges::sort(seen);
+  EXPECT_EQ(std::ranges::adjacent_find(seen), seen.end());
+  Bytes large(4096);
+  rng.fill(large);
+  EXPECT_LT(std::ranges::count(large, 0), 100);
+}
+
+TEST(ServiceManager, watchdog_interval_is_half_of_what_systemd_asks) {
+  ::unsetenv("WATCHDOG_PID");
+  ::setenv("WATCHDOG_USEC", "3000000", 1);
+  EXPECT_EQ(watchdog_interval(), std::chrono::milliseconds(1500));
+  ::setenv("WATCHDOG_PID", "1", 1);
+  EXPECT_EQ(watchdog_interval(), std::nullopt);
+  ::unsetenv("WATCHDOG_PID");
+  ::setenv("WATCHDOG_USEC", "soon", 1);
+  EXPECT_EQ(watchdog_interval(), std::nullopt);
+  ::unsetenv("WATCHDOG_USEC");
+  EXPECT_EQ(watchdog_interval(), std::nullopt);
+}
+
+}  // namespace
+}  // namespace culvert::net

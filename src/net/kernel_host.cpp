@@ -1,0 +1,185 @@
+#include "net/kernel_host.h"
+
+#include "base/assert.h"
+#include "net/loop_asio.h"
+#include "net/network_watch.h"
+#include "net/resolver.h"
+#include "net/route.h"
+#include "net/stdio_stream.h"
+#include "net/stream_listener.h"
+#include "net/stream_socket.h"
+#include "net/udp_socket.h"
+
+#include <boost/asio/signal_set.hpp>
+
+#include <csignal>
+#include <deque>
+#include <mutex>
+#include <utility>
+
+namespace culvert::net {
+namespace {
+
+// Datagrams on their way from other workers; beyond that the network has lost them.
+constexpr std::size_t kMaxHandedOver = 1024;
+
+struct HandedOver {
+  RxDatagram datagram;  // its bytes point into `bytes`
+  Bytes bytes;
+};
+
+}  // namespace
+
+struct KernelHost::State {
+  // The handler's callbacks as loop items.
+  struct DeadlineItem final : Runnable {
+    explicit DeadlineItem(State& state) : state(state) {}
+    void run(Instant now) override { state.handler->on_deadline(now); }
+    State& state;
+  };
+  struct TurnEndItem final : Runnable {
+    explicit TurnEndItem(State& state) : state(state) {}
+    void run(Instant now) override { state.handler->on_turn_end(now); }
+    State& state;
+  };
+
+  explicit State(KernelHost& host) : signals(loop.asio().context), host(host) {}
+
+  void take_handed_over();
+  void wait_for_signal();
+
+  Loop loop;
+  drive::HostHandler* handler = nullptr;
+  DeadlineItem deadline{*this};
+  TurnEndItem turn_end{*this};
+  std::unique_ptr<NetworkWatch> network_watch;
+  std::unique_ptr<Timer> alarm;
+  boost::asio::signal_set signals;
+  std::function<void(Instant, int)> on_signal;
+  KernelHost& host;
+
+  std::mutex handover_mutex;
+  std::deque<HandedOver> handed_over;  // guarded by handover_mutex
+};
+
+HostGroup::HostGroup(Logger& log, UdpFeatures features, unsigned worker_count)
+    : log_(log), features_(features), resolver_(std::make_unique<Resolver>()) {
+  // A peer that closes while we write is an error value (EPIPE), not a reason to die.
+  ::signal(SIGPIPE, SIG_IGN);
+  for (unsigned i = 0; i < worker_count; ++i) {
+    hosts_.push_back(std::make_unique<KernelHost>(*this));
+  }
+}
+
+HostGroup::~HostGroup() = default;
+
+KernelHost::KernelHost(HostGroup& group) : group_(group), state_(std::make_unique<State>(*this)) {}
+
+KernelHost::~KernelHost() = default;
+
+void KernelHost::run() {
+  state_->loop.run();
+}
+void KernelHost::stop() {
+  state_->loop.stop();
+}
+Instant KernelHost::now() {
+  return state_->loop.refresh_now();
+}
+
+bool KernelHost::post(std::move_only_function<void(Instant now)> task) {
+  return state_->loop.mailbox()->post(
+      [&loop = state_->loop, task = std::move(task)]() mutable { task(loop.now()); });
+}
+
+void KernelHost::watch_signals(std::vector<int> signals,
+                               std::function<void(Instant now, int signal)> task) {
+  state_->on_signal = std::move(task);
+  state_->signals.clear();
+  for (const int signal : signals) state_->signals.add(signal);
+  state_->wait_for_signal();
+}
+
+void KernelHost::State::wait_for_signal() {
+  signals.async_wait([this](const boost::system::error_code& error, int signal) {
+    if (error) return;
+    wait_for_signal();
+    on_signal(loop.refresh_now(), signal);
+  });
+}
+
+void KernelHost::set_alarm(Duration delay, std::function<void(Instant now)> task) {
+  state_->alarm = state_->loop.after(delay, std::move(task));
+}
+
+void KernelHost::set_handler(drive::HostHandler& handler) {
+  state_->handler = &handler;
+  if (state_->network_watch) return;
+  state_->network_watch = std::make_unique<NetworkWatch>(
+      state_->loop,
+      [state = state_.get()](Instant now) { state->handler->on_network_changed(now); });
+}
+
+void KernelHost::set_deadline(Instant deadline) {
+  CULVERT_ASSERT(state_->handler != nullptr);
+  state_->loop.set_deadline(deadline, state_->deadline);
+}
+
+void KernelHost::request_turn_end() {
+  CULVERT_ASSERT(state_->handler != nullptr);
+  state_->loop.request_turn_end(state_->turn_end);
+}
+
+bool KernelHost::hand_over(std::uint8_t worker_index, const RxDatagram& datagram) {
+  if (worker_index >= group_.size()) return false;
+  State& target = *group_.host(worker_index).state_;
+  HandedOver item{datagram, Bytes(datagram.bytes.begin(), datagram.bytes.end())};
+  item.datagram.bytes = item.bytes;  // moving a vector keeps its storage
+  {
+    const std::lock_guard lock(target.handover_mutex);
+    if (target.handed_over.size() >= kMaxHandedOver) return false;
+    target.handed_over.push_back(std::move(item));
+    if (target.handed_over.size() > 1) return true;  // it has been woken already
+  }
+  return target.loop.mailbox()->post([&target] { target.take_handed_over(); });
+}
+
+void KernelHost::State::take_handed_over() {
+  std::deque<HandedOver> items;
+  {
+    const std::lock_guard lock(handover_mutex);
+    items.swap(handed_over);
+  }
+  if (handler == nullptr) return;
+  for (const HandedOver& item : items) handler->on_handover(loop.now(), item.datagram);
+}
+
+Result<std::unique_ptr<drive::UdpPort>> KernelHost::open_udp(const drive::UdpOptions& options,
+                                                             drive::UdpHandler& handler) {
+  return UdpSocket::open(group_, state_->loop, options, handler);
+}
+
+Result<std::unique_ptr<drive::StreamPort>> KernelHost::connect_stream(
+    const drive::StreamAddress& address, drive::StreamHandler& handler) {
+  return StreamSocket::connect(state_->loop, address, handler);
+}
+
+Result<std::unique_ptr<drive::ListenerPort>> KernelHost::listen_stream(
+    const drive::StreamAddress& address, drive::ListenerHandler& handler) {
+  return StreamListener::listen(group_, state_->loop, address, handler);
+}
+
+Result<std::unique_ptr<drive::StreamPort>> KernelHost::open_stdio(drive::StreamHandler& handler) {
+  return StdioStream::open(state_->loop, 0, 1, handler);
+}
+
+std::unique_ptr<drive::ResolvePort> KernelHost::resolve(const std::string& host,
+                                                        drive::ResolveHandler& handler) {
+  return group_.resolver().resolve(state_->loop, host, handler);
+}
+
+Result<IpAddress> KernelHost::local_address_towards(const IpAddress& remote) {
+  return net::local_address_towards(remote);
+}
+
+}  // namespace culvert::net

@@ -1,0 +1,101 @@
+// drive::Host bound to the Linux kernel: one KernelHost per worker thread, all of a
+// process in one HostGroup.
+//
+//   HostGroup group(log, features, 4);
+//   KernelHost& host = group.host(0);       // one per thread
+//   auto server = drive::Server::create(host, ...);
+//   host.run();                             // until host.stop()
+#pragma once
+
+#include "drive/ports.h"
+#include "net/features.h"
+#include "net/system_rng.h"
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace culvert::net {
+
+class Loop;
+class NetworkWatch;
+class Resolver;
+class KernelHost;
+
+// What the hosts of one process share. Created before and destroyed after the threads
+// that run its hosts; the hosts belong to it.
+class HostGroup {
+ public:
+  HostGroup(Logger& log, UdpFeatures features, unsigned worker_count);
+  ~HostGroup();
+  HostGroup(const HostGroup&) = delete;
+  HostGroup& operator=(const HostGroup&) = delete;
+
+  [[nodiscard]] KernelHost& host(unsigned index) { return *hosts_[index]; }
+  [[nodiscard]] unsigned size() const { return static_cast<unsigned>(hosts_.size()); }
+  [[nodiscard]] Resolver& resolver() { return *resolver_; }
+  [[nodiscard]] Logger& log() { return log_; }
+  [[nodiscard]] UdpFeatures features() const { return features_; }
+
+  // Conditions worth one log line per process, not one per socket.
+  struct Notes {
+    std::atomic<bool> clamped_buffers = false;
+    std::atomic<bool> gso_refused = false;
+    std::atomic<bool> gro_refused = false;
+    std::atomic<bool> ipv6_absent = false;
+    std::atomic<bool> descriptors_exhausted = false;
+  };
+  [[nodiscard]] Notes& notes() { return notes_; }
+
+ private:
+  Logger& log_;
+  UdpFeatures features_;
+  Notes notes_;
+  std::unique_ptr<Resolver> resolver_;
+  std::vector<std::unique_ptr<KernelHost>> hosts_;
+};
+
+// Owned by its HostGroup. Everything but post() belongs to the thread that calls run();
+// before run() to the thread that sets things up. Ports die before the host.
+class KernelHost final : public drive::Host {
+ public:
+  explicit KernelHost(HostGroup& group);
+  ~KernelHost() override;
+
+  void run();   // until stop()
+  void stop();  // on the host's thread
+  // From any thread: runs `task` on the host's thread. False when too much waits there.
+  bool post(std::move_only_function<void(Instant now)> task);
+  // `task` once on the loop for each of these signals; replaces earlier calls. One host of
+  // a process does this. SIGPIPE is ignored by the first HostGroup.
+  void watch_signals(std::vector<int> signals, std::function<void(Instant now, int signal)> task);
+  // Once after `delay`; a later call replaces an earlier one that has not come due.
+  void set_alarm(Duration delay, std::function<void(Instant now)> task);
+  [[nodiscard]] Instant now();  // reads the clock
+
+  void set_handler(drive::HostHandler& handler) override;
+  void set_deadline(Instant deadline) override;
+  void request_turn_end() override;
+  bool hand_over(std::uint8_t worker_index, const RxDatagram& datagram) override;
+  Result<std::unique_ptr<drive::UdpPort>> open_udp(const drive::UdpOptions& options,
+                                                   drive::UdpHandler& handler) override;
+  Result<std::unique_ptr<drive::StreamPort>> connect_stream(const drive::StreamAddress& address,
+                                                            drive::StreamHandler& handler) override;
+  Result<std::unique_ptr<drive::ListenerPort>> listen_stream(
+      const drive::StreamAddress& address, drive::ListenerHandler& handler) override;
+  Result<std::unique_ptr<drive::StreamPort>> open_stdio(drive::StreamHandler& handler) override;
+  std::unique_ptr<drive::ResolvePort> resolve(const std::string& host,
+                                              drive::ResolveHandler& handler) override;
+  Result<IpAddress> local_address_towards(const IpAddress& remote) override;
+  Rng& rng() override { return rng_; }
+
+ private:
+  struct State;  // members that need net/loop.h
+  HostGroup& group_;
+  SystemRng rng_;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace culvert::net

@@ -1,0 +1,78 @@
+#include "net/network_watch.h"
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <utility>
+
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+namespace culvert::net {
+namespace {
+
+// An interface that comes up brings a dozen messages within some tens of milliseconds.
+constexpr Duration kSettleTime = std::chrono::milliseconds(100);
+
+// Whether a message is about our addresses or routes. Routing cache entries (path MTU
+// exceptions, redirects) are not.
+bool is_change(const nlmsghdr& header) {
+  if (header.nlmsg_type == RTM_NEWADDR || header.nlmsg_type == RTM_DELADDR) return true;
+  if (header.nlmsg_type != RTM_NEWROUTE && header.nlmsg_type != RTM_DELROUTE) return false;
+  const auto* route = static_cast<const rtmsg*>(NLMSG_DATA(&header));
+  return (route->rtm_flags & RTM_F_CLONED) == 0;
+}
+
+}  // namespace
+
+NetworkWatch::NetworkWatch(Loop& loop, std::function<void(Instant)> on_changed)
+    : loop_(loop),
+      on_changed_(std::move(on_changed)),
+      fd_(::socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE)) {
+  sockaddr_nl address{};
+  address.nl_family = AF_NETLINK;
+  address.nl_groups =
+      RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
+  if (!fd_.is_open() ||
+      ::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    return;
+  }
+  if (auto watch = loop_.watch(fd_.get(), EPOLLIN, *this)) watch_ = *watch;
+}
+
+NetworkWatch::~NetworkWatch() {
+  loop_.unwatch(watch_, fd_.get());
+}
+
+void NetworkWatch::on_fd_events(std::uint32_t) {
+  loop_.make_ready(*this);
+}
+
+void NetworkWatch::run(Instant) {
+  alignas(nlmsghdr) std::array<std::uint8_t, 8192> buffer;
+  bool has_changed = false;
+  for (;;) {
+    const ssize_t got = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == ENOBUFS) {  // messages were lost: assume the worst
+      has_changed = true;
+      continue;
+    }
+    if (got <= 0) break;
+    auto left = static_cast<unsigned>(got);
+    for (const auto* header = reinterpret_cast<const nlmsghdr*>(buffer.data());
+         NLMSG_OK(header, left); header = NLMSG_NEXT(header, left)) {
+      has_changed = has_changed || is_change(*header);
+    }
+  }
+  if (!has_changed || settling_) return;
+  settling_ = loop_.after(kSettleTime, [this](Instant now) {
+    settling_.reset();
+    on_changed_(now);
+  });
+}
+
+}  // namespace culvert::net

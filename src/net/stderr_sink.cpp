@@ -1,0 +1,89 @@
+#include "net/stderr_sink.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <ctime>
+
+#include <unistd.h>
+
+namespace culvert::net {
+namespace {
+
+std::string_view colour_of(LogLevel level) {
+  switch (level) {
+    case LogLevel::error:
+      return "\033[31m";
+    case LogLevel::warn:
+      return "\033[33m";
+    case LogLevel::info:
+      return "\033[32m";
+    default:
+      return "\033[2m";
+  }
+}
+
+void append_json_string(std::string& out, std::string_view text) {
+  out += '"';
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(c));
+    } else {
+      out += c;
+    }
+  }
+  out += '"';
+}
+
+}  // namespace
+
+std::string format_human(std::int64_t milliseconds, LogLevel level, std::string_view area,
+                         std::string_view line, bool has_colour) {
+  const std::time_t seconds = milliseconds / 1000;
+  std::tm local{};
+  ::localtime_r(&seconds, &local);
+  std::string out =
+      fmt::format("{:02}:{:02}:{:02}.{:03} {}{:<5}{} {}: ", local.tm_hour, local.tm_min,
+                  local.tm_sec, milliseconds % 1000, has_colour ? colour_of(level) : "",
+                  to_string(level), has_colour ? "\033[0m" : "", area);
+  // Peers' words may be in a line: control characters must not reach a terminal.
+  for (const char c : line) {
+    const auto byte = static_cast<unsigned char>(c);
+    out += byte < 0x20 || byte == 0x7f ? ' ' : c;
+  }
+  out += '\n';
+  return out;
+}
+
+std::string format_json(std::int64_t milliseconds, LogLevel level, std::string_view area,
+                        std::string_view line) {
+  std::string out = fmt::format("{{\"time\":\"{:%FT%T}.{:03}Z\",\"level\":\"{}\",\"area\":",
+                                fmt::gmtime(static_cast<std::time_t>(milliseconds / 1000)),
+                                milliseconds % 1000, to_string(level));
+  append_json_string(out, area);
+  out += ",\"message\":";
+  append_json_string(out, line);
+  out += "}\n";
+  return out;
+}
+
+StderrSink::StderrSink(LogFormat format)
+    : format_(format),
+      has_colour_(::isatty(STDERR_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr) {}
+
+void StderrSink::write(LogLevel level, std::string_view area, std::string_view line) {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const std::int64_t milliseconds =
+      std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+  const std::string text = format_ == LogFormat::json
+                               ? format_json(milliseconds, level, area, line)
+                               : format_human(milliseconds, level, area, line, has_colour_);
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+}
+
+}  // namespace culvert::net

@@ -1,0 +1,49 @@
+// A listening TCP or Unix-domain socket as drive::ListenerPort. Belongs to one loop.
+// Private to net/.
+#pragma once
+
+#include "drive/ports.h"
+#include "net/kernel_host.h"
+#include "net/loop.h"
+#include "net/socket_address.h"
+
+#include <memory>
+#include <string>
+
+namespace culvert::net {
+
+class StreamListener final : public drive::ListenerPort, private FdWatcher, private Runnable {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<StreamListener>> listen(
+      HostGroup& group, Loop& loop, const drive::StreamAddress& address,
+      drive::ListenerHandler& handler);
+  ~StreamListener() override;  // removes a Unix socket's file
+
+  drive::StreamAddress local_address() const override { return local_; }
+  void pause() override { is_paused_ = true; }
+  void resume() override;
+
+ private:
+  StreamListener(HostGroup& group, Loop& loop, drive::ListenerHandler& handler)
+      : group_(group), loop_(loop), handler_(handler) {}
+  Status open_tcp(const SocketAddress& address);
+  Status open_unix(const std::string& path);
+
+  void on_fd_events(std::uint32_t events) override;
+  void run(Instant now) override;
+  void rest_a_while();
+
+  HostGroup& group_;
+  Loop& loop_;
+  drive::ListenerHandler& handler_;
+  Fd fd_;
+  WatchId watch_;
+  bool is_paused_ = false;
+  bool has_waiting_ = false;  // connections may wait to be accepted
+  bool* is_gone_ = nullptr;   // set while handlers run, which may destroy us
+  std::unique_ptr<Timer> rest_;
+  drive::StreamAddress local_;
+  bool owns_path_ = false;
+};
+
+}  // namespace culvert::net

@@ -1,0 +1,358 @@
+#include "net/udp_socket.h"
+
+#include "base/limits.h"
+#include "net/udp_message.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include <netinet/udp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+namespace culvert::net {
+namespace {
+
+constexpr std::size_t kSendMessages = 32;     // per sendmmsg
+constexpr std::size_t kMaxSegments = 64;      // UDP_MAX_SEGMENTS of kernels before 6.9
+constexpr std::size_t kMaxGsoBytes = 65'507;  // the largest UDP payload over IPv4
+
+// Errors by which a kernel or a driver says "no GSO here", among other things.
+bool may_mean_no_gso(int error) {
+  return error == EIO || error == EINVAL || error == EOPNOTSUPP || error == ENOPROTOOPT;
+}
+
+// Which of our addresses a datagram comes to or leaves from; pointless where there is one.
+bool wants_local_address(const drive::UdpOptions& options) {
+  return options.bind.ip.is_unspecified() && !options.remote;
+}
+
+}  // namespace
+
+struct UdpSocket::Cursor {
+  std::size_t batch = 0;
+  std::size_t offset = 0;  // bytes of that batch already gone
+
+  void advance(std::span<const TxBatch> batches, std::size_t bytes) {
+    offset += bytes;
+    if (offset >= batches[batch].bytes.size()) {
+      ++batch;
+      offset = 0;
+    }
+  }
+};
+
+struct UdpSocket::Tail {
+  TxBatch batch;  // its bytes point into `bytes`
+  Bytes bytes;
+};
+
+UdpSocket::UdpSocket(HostGroup& group, Loop& loop, drive::UdpHandler& handler)
+    : group_(group), loop_(loop), handler_(handler), features_(group.features()) {}
+
+UdpSocket::~UdpSocket() {
+  loop_.unwatch(watch_, fd_.get());
+}
+
+Result<std::unique_ptr<UdpSocket>> UdpSocket::open(HostGroup& group, Loop& loop,
+                                                   const drive::UdpOptions& options,
+                                                   drive::UdpHandler& handler) {
+  std::unique_ptr<UdpSocket> port(new UdpSocket(group, loop, handler));
+  if (Status bound = port->bind(options); !bound) return forward(bound);
+  CULVERT_TRY(port->watch_, loop.watch(port->fd_.get(), EPOLLIN, *port));
+  return port;
+}
+
+Status UdpSocket::bind(const drive::UdpOptions& options) {
+  SocketAddress bind = options.bind;
+  // A connected socket needs its peer's family; "any" is the same wish in both.
+  if (options.remote && bind.ip.is_unspecified()) {
+    bind.ip = IpAddress::any(options.remote->ip.family());
+  }
+  is_v6_ = bind.ip.is_v6();
+  for (;;) {
+    const std::string name = bind.text();
+    fd_ = Fd(::socket(is_v6_ ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    int error = fd_.is_open() ? 0 : errno;
+    if (error == 0) {
+      if (Status configured = configure(options); !configured) return configured;
+      RawAddress raw;
+      to_raw(bind, is_v6_, raw);
+      if (::bind(fd_.get(), raw.get(), raw.size) != 0) error = errno;
+    }
+    if (error == 0) break;
+    const bool is_v6_absent = error == EAFNOSUPPORT || error == EADDRNOTAVAIL;
+    if (!is_v6_ || !options.is_dual_stack || !is_v6_absent) {
+      return std::unexpected(system_error(error, "cannot open a UDP socket", name));
+    }
+    if (!group_.notes().ipv6_absent.exchange(true)) {
+      group_.log().info("net", "no IPv6 on this machine: using IPv4 only");
+    }
+    bind.ip = IpAddress::any(Family::v4);
+    is_v6_ = false;
+  }
+  if (options.remote) {
+    RawAddress raw;
+    to_raw(*options.remote, is_v6_, raw);
+    if (::connect(fd_.get(), raw.get(), raw.size) != 0) {
+      return std::unexpected(system_error(errno, "no route for UDP", options.remote->text()));
+    }
+    is_connected_ = true;
+  }
+  RawAddress raw;
+  raw.size = sizeof raw.storage;
+  if (::getsockname(fd_.get(), raw.get(), &raw.size) != 0) {
+    return std::unexpected(system_error(errno, "getsockname", bind.text()));
+  }
+  local_ = from_raw(raw.get()).value_or(bind);
+  // The mapped wildcard is IPv6's: say so rather than 0.0.0.0.
+  if (is_v6_ && bind.ip.is_unspecified() && !is_connected_) {
+    local_.ip = IpAddress::any(Family::v6);
+  }
+  picks_source_ = wants_local_address(options);
+  return {};
+}
+
+Status UdpSocket::configure(const drive::UdpOptions& options) {
+  const int fd = fd_.get();
+  if (options.is_shared && !set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)) {
+    return std::unexpected(system_error(errno, "SO_REUSEPORT", options.bind.text()));
+  }
+  const bool wants_local = wants_local_address(options);
+  if (is_v6_) {
+    const bool is_dual = options.is_dual_stack || (options.remote && options.remote->ip.is_v4());
+    set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, is_dual ? 0 : 1);
+    if (wants_local) set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+    set_option(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+    if (options.has_large_buffers) {
+      set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
+    }
+  } else if (wants_local) {
+    set_option(fd, IPPROTO_IP, IP_PKTINFO, 1);
+  }
+  // Also for the IPv4 traffic of a dual-stack socket.
+  set_option(fd, IPPROTO_IP, IP_RECVTOS, 1);
+  if (options.has_large_buffers) {
+    // Never fragment, and ignore what the kernel thinks the path MTU is: QUIC probes itself.
+    set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+    size_buffers();
+  }
+  if (features_.gro && !set_option(fd, IPPROTO_UDP, UDP_GRO, 1)) {
+    features_.gro = false;
+    if (!group_.notes().gro_refused.exchange(true)) {
+      group_.log().info("net", "the kernel has no UDP_GRO: receiving datagrams one by one");
+    }
+  }
+  return {};
+}
+
+void UdpSocket::size_buffers() {
+  const int wanted = static_cast<int>(limits::kSocketBufferBytes);
+  // FORCE ignores the sysctl; it needs CAP_NET_ADMIN.
+  const auto ask = [&](int forced, int plain) {
+    if (!set_option(fd_.get(), SOL_SOCKET, forced, wanted)) {
+      set_option(fd_.get(), SOL_SOCKET, plain, wanted);
+    }
+    int got = 0;
+    socklen_t size = sizeof got;
+    ::getsockopt(fd_.get(), SOL_SOCKET, plain, &got, &size);
+    return got / 2;  // the kernel reports double, to count its own overhead
+  };
+  const int receive = ask(SO_RCVBUFFORCE, SO_RCVBUF);
+  const int send = ask(SO_SNDBUFFORCE, SO_SNDBUF);
+  if (std::min(receive, send) < wanted && !group_.notes().clamped_buffers.exchange(true)) {
+    group_.log().warn("net",
+                      "UDP socket buffers are clamped (fast links may lose packets): "
+                      "sysctl -w net.core.rmem_max={} net.core.wmem_max={} receive={} send={}",
+                      wanted, wanted, receive, send);
+  }
+}
+
+// --- receiving ---------------------------------------------------------------------------
+
+void UdpSocket::on_fd_events(std::uint32_t events) {
+  if ((events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0) may_be_readable_ = true;
+  if (is_blocked_ && (events & EPOLLOUT) != 0) {
+    is_blocked_ = false;
+    is_writable_due_ = true;
+    loop_.change(watch_, fd_.get(), EPOLLIN);
+  }
+  loop_.make_ready(*this);
+}
+
+void UdpSocket::run(Instant now) {
+  if (is_writable_due_) {
+    is_writable_due_ = false;
+    if (flush_tail()) {
+      if (may_be_readable_) loop_.make_ready(*this);
+      handler_.on_udp_writable(now);  // may destroy us
+      return;
+    }
+  }
+  if (!may_be_readable_) return;
+  loop_.make_ready(*this);        // again next turn, unless recv_batch finds the socket empty
+  handler_.on_udp_readable(now);  // may destroy us
+}
+
+std::size_t UdpSocket::recv_batch(std::span<RxDatagram> out) {
+  std::array<mmsghdr, Loop::kReceiveSlots> messages;
+  std::array<iovec, Loop::kReceiveSlots> slices;
+  std::array<sockaddr_in6, Loop::kReceiveSlots> senders;
+  std::array<UdpControl, Loop::kReceiveSlots> controls;
+
+  std::uint8_t* arena = loop_.receive_arena();
+  const std::size_t wanted = std::min(out.size(), Loop::kReceiveSlots);
+  // Bounded: each pass either takes datagrams from the queue or consumes one pending error.
+  while (may_be_readable_ && wanted > 0) {
+    for (std::size_t i = 0; i < wanted; ++i) {
+      slices[i] = {arena + i * Loop::kReceiveSlotBytes, Loop::kReceiveSlotBytes};
+      msghdr& header = messages[i].msg_hdr;
+      header = {};
+      header.msg_name = &senders[i];
+      header.msg_namelen = sizeof senders[i];
+      header.msg_iov = &slices[i];
+      header.msg_iovlen = 1;
+      header.msg_control = controls[i].bytes.data();
+      header.msg_controllen = controls[i].bytes.size();
+    }
+    const int received =
+        ::recvmmsg(fd_.get(), messages.data(), static_cast<unsigned>(wanted), 0, nullptr);
+    if (received < 0) {
+      // An ICMP error of a connected socket comes instead of data, once: look again.
+      if (errno == EINTR || errno == ECONNREFUSED || errno == EHOSTUNREACH ||
+          errno == ENETUNREACH) {
+        continue;
+      }
+      may_be_readable_ = false;
+      break;
+    }
+    // Fewer than asked means empty, or (connected sockets only) an error in between.
+    if (static_cast<std::size_t>(received) < wanted && !is_connected_) may_be_readable_ = false;
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(received); ++i) {
+      const bool is_cut = (messages[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
+      if (messages[i].msg_len == 0 || is_cut) continue;  // an empty datagram carries nothing
+      const ByteView bytes(arena + i * Loop::kReceiveSlotBytes, messages[i].msg_len);
+      out[count++] = parse_received(messages[i].msg_hdr, local_, bytes);
+    }
+    if (count > 0) {
+      if (!may_be_readable_ && !is_writable_due_) unlink();
+      return count;
+    }
+  }
+  if (!may_be_readable_ && !is_writable_due_) unlink();
+  return 0;
+}
+
+// --- sending -----------------------------------------------------------------------------
+
+drive::UdpSendResult UdpSocket::send_batch(std::span<const TxBatch> batches) {
+  if (!flush_tail()) return {0, true};
+  Cursor cursor;
+  if (send_all(batches, cursor) == Outcome::taken) return {batches.size(), false};
+  if (cursor.offset > 0) {
+    const TxBatch& cut = batches[cursor.batch];
+    tail_ = std::make_unique<Tail>();
+    const ByteView rest = cut.bytes.subspan(cursor.offset);
+    tail_->bytes.assign(rest.begin(), rest.end());
+    tail_->batch = cut;
+    tail_->batch.bytes = tail_->bytes;
+    ++cursor.batch;
+  }
+  wait_for_writable();
+  return {cursor.batch, true};
+}
+
+bool UdpSocket::flush_tail() {
+  if (!tail_) return true;
+  Cursor cursor;
+  if (send_all({&tail_->batch, 1}, cursor) == Outcome::taken) {
+    tail_.reset();
+    return true;
+  }
+  tail_->batch.bytes = tail_->batch.bytes.subspan(cursor.offset);
+  wait_for_writable();
+  return false;
+}
+
+void UdpSocket::wait_for_writable() {
+  if (is_blocked_) return;
+  is_blocked_ = true;
+  // Only while blocked: the kernel would report every datagram that leaves.
+  loop_.change(watch_, fd_.get(), EPOLLIN | EPOLLOUT);
+}
+
+UdpSocket::Outcome UdpSocket::send_all(std::span<const TxBatch> batches, Cursor& cursor) {
+  std::array<UdpMessage, kSendMessages> messages;
+  std::array<mmsghdr, kSendMessages> headers;
+  while (cursor.batch < batches.size()) {
+    std::size_t count = 0;
+    for (Cursor next = cursor; next.batch < batches.size() && count < kSendMessages; ++count) {
+      const TxBatch& batch = batches[next.batch];
+      const std::size_t size = chunk_bytes(batch, next.offset);
+      messages[count].write(batch, batch.bytes.subspan(next.offset, size), addressing());
+      headers[count].msg_hdr = messages[count].header();
+      next.advance(batches, size);
+    }
+    const int sent = ::sendmmsg(fd_.get(), headers.data(), static_cast<unsigned>(count), 0);
+    for (int i = 0; i < sent; ++i) {
+      cursor.advance(batches, messages[static_cast<std::size_t>(i)].size());
+    }
+    if (sent >= 0 || errno == EINTR) continue;
+    const int error = errno;
+    if (error == EAGAIN) return Outcome::blocked;
+    const std::size_t size = messages[0].size();
+    if (size > batches[cursor.batch].segment_size && may_mean_no_gso(error)) {
+      if (send_singly(batches, cursor, size) == Outcome::blocked) return Outcome::blocked;
+      continue;
+    }
+    // The network refuses this message (EMSGSIZE, ENETUNREACH, EPERM...), or reports the
+    // fate of an earlier one (ECONNREFUSED): it counts as taken.
+    cursor.advance(batches, size);
+  }
+  return Outcome::taken;
+}
+
+// The next message's share of a batch: as many segments as one GSO call takes, or one.
+std::size_t UdpSocket::chunk_bytes(const TxBatch& batch, std::size_t offset) const {
+  const std::size_t segment = std::max<std::size_t>(batch.segment_size, 1);
+  const std::size_t rest = batch.bytes.size() - offset;
+  if (!features_.gso) return std::min(segment, rest);
+  const std::size_t segments = std::clamp<std::size_t>(kMaxGsoBytes / segment, 1, kMaxSegments);
+  return std::min(segments * segment, rest);
+}
+
+// After the kernel refused `size` bytes as one GSO message. The same errors mean that the
+// path MTU has become smaller than a segment, or that our address is gone; then single
+// datagrams are refused too. If one is accepted, it is GSO that this machine lacks.
+UdpSocket::Outcome UdpSocket::send_singly(std::span<const TxBatch> batches, Cursor& cursor,
+                                          std::size_t size) {
+  const std::size_t index = cursor.batch;
+  const TxBatch& batch = batches[index];
+  const std::size_t end = cursor.offset + size;
+  while (cursor.batch == index && cursor.offset < end) {
+    const std::size_t one = std::min<std::size_t>(batch.segment_size, end - cursor.offset);
+    UdpMessage message;
+    message.write(batch, batch.bytes.subspan(cursor.offset, one), addressing());
+    const ssize_t sent = ::sendmsg(fd_.get(), &message.header(), 0);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0 && errno == EAGAIN) return Outcome::blocked;
+    if (sent >= 0) disable_gso();
+    cursor.advance(batches, one);
+  }
+  return Outcome::taken;
+}
+
+void UdpSocket::disable_gso() {
+  if (!std::exchange(features_.gso, false)) return;
+  if (!group_.notes().gso_refused.exchange(true)) {
+    group_.log().info("net",
+                      "the kernel or the network card refuses UDP_SEGMENT: sending "
+                      "datagrams one by one");
+  }
+}
+
+}  // namespace culvert::net

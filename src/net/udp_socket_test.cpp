@@ -1,0 +1,204 @@
+#include "net/udp_socket.h"
+
+#include "net/test_support.h"
+
+#include <numeric>
+
+namespace culvert::net {
+namespace {
+
+Bytes patterned(std::size_t size, std::uint8_t start = 0) {
+  Bytes bytes(size);
+  std::iota(bytes.begin(), bytes.end(), start);
+  return bytes;
+}
+
+TxBatch batch_to(const SocketAddress& remote, ByteView bytes, std::size_t segment,
+                 Ecn ecn = Ecn::not_ect) {
+  return {{{IpAddress::any(remote.ip.family()), 0}, remote},
+          ecn,
+          static_cast<std::uint16_t>(segment),
+          bytes};
+}
+
+class UdpSocketTest : public LoopTest, public ::testing::WithParamInterface<UdpFeatures> {
+ protected:
+  UdpSocketTest() : LoopTest(GetParam()) {}
+
+  std::unique_ptr<drive::UdpPort> open(const SocketAddress& bind, UdpRecorder& recorder,
+                                       std::optional<SocketAddress> remote = {}) {
+    auto port =
+        host().open_udp({.bind = bind, .remote = remote, .has_large_buffers = true}, recorder);
+    EXPECT_TRUE(port) << (port ? "" : port.error().text());
+    recorder.port = port->get();
+    return std::move(*port);
+  }
+};
+
+TEST_P(UdpSocketTest, delivers_every_datagram_of_a_batch_in_order_and_size) {
+  UdpRecorder sender_side;
+  UdpRecorder receiver_side;
+  const auto sender = open(loopback_v4(), sender_side);
+  const auto receiver = open(loopback_v4(), receiver_side);
+  const Bytes large = patterned(1400 * 9 + 321);  // ten datagrams, the last one shorter
+  const Bytes small = patterned(77, 5);
+  const SocketAddress to = receiver->local_address();
+  const std::array batches{batch_to(to, large, 1400), batch_to(to, small, small.size()),
+                           batch_to(to, large, 1000)};
+  receiver_side.on_more = [&] {
+    if (receiver_side.received.size() >= 10 + 1 + 13) done();
+  };
+  EXPECT_EQ(sender->send_batch(batches).batches_taken, 3U);
+  run();
+  ASSERT_EQ(receiver_side.received.size(), 24U);
+  std::string all;
+  for (const Received& datagram : receiver_side.received) {
+    EXPECT_EQ(datagram.path.remote, sender->local_address());
+    EXPECT_EQ(datagram.path.local, to);
+    all += datagram.bytes;
+  }
+  EXPECT_EQ(
+      all, std::string(as_text(large)) + std::string(as_text(small)) + std::string(as_text(large)));
+  EXPECT_EQ(receiver_side.received[9].bytes.size(), 321U);
+  EXPECT_EQ(receiver_side.received[10].bytes.size(), 77U);
+  EXPECT_EQ(receiver_side.received[11].bytes.size(), 1000U);
+}
+
+TEST_P(UdpSocketTest, carries_ecn_over_both_families) {
+  for (const SocketAddress& bind : {loopback_v4(), loopback_v6()}) {
+    UdpRecorder sender_side;
+    UdpRecorder receiver_side;
+    const auto sender = open(bind, sender_side);
+    const auto receiver = open(bind, receiver_side);
+    const Bytes payload = patterned(10);
+    const SocketAddress to = receiver->local_address();
+    const std::array batches{
+        batch_to(to, payload, 10, Ecn::ect0), batch_to(to, payload, 10, Ecn::not_ect),
+        batch_to(to, payload, 10, Ecn::ce), batch_to(to, payload, 10, Ecn::ect1)};
+    receiver_side.on_more = [&] {
+      if (receiver_side.received.size() >= 4) done();
+    };
+    EXPECT_FALSE(sender->send_batch(batches).is_blocked);
+    run();
+    ASSERT_EQ(receiver_side.received.size(), 4U) << bind.text();
+    EXPECT_EQ(receiver_side.received[0].ecn, Ecn::ect0);
+    EXPECT_EQ(receiver_side.received[1].ecn, Ecn::not_ect);
+    EXPECT_EQ(receiver_side.received[2].ecn, Ecn::ce);
+    EXPECT_EQ(receiver_side.received[3].ecn, Ecn::ect1);
+  }
+}
+
+TEST_P(UdpSocketTest, dual_stack_socket_speaks_ipv4_unmapped_and_answers_from_the_asked_address) {
+  UdpRecorder server_side;
+  auto opened = host().open_udp(
+      {.bind = {IpAddress::any(Family::v6), 0}, .is_dual_stack = true, .has_large_buffers = true},
+      server_side);
+  ASSERT_TRUE(opened);
+  const auto server = std::move(*opened);
+  server_side.port = server.get();
+  const std::uint16_t port = server->local_address().port;
+  const SocketAddress asked{*IpAddress::parse("127.0.0.5"), port};
+
+  UdpRecorder client_side;
+  const auto client = open(loopback_v4(), client_side);
+  const Bytes question = patterned(20);
+  server_side.on_more = [&] {
+    ASSERT_EQ(server_side.received.size(), 1U);
+    const Received& got = server_side.received.front();
+    EXPECT_EQ(got.path.remote, client->local_address());
+    EXPECT_EQ(got.path.local, asked);
+    EXPECT_EQ(got.ecn, Ecn::ect0);
+    const std::array answer{TxBatch{got.path, Ecn::ce, 10, question}};
+    EXPECT_FALSE(server->send_batch(answer).is_blocked);
+  };
+  client_side.on_more = [&] {
+    if (client_side.received.size() >= 2) done();
+  };
+  const std::array batches{batch_to(asked, question, 20, Ecn::ect0)};
+  EXPECT_FALSE(client->send_batch(batches).is_blocked);
+  run();
+  ASSERT_EQ(client_side.received.size(), 2U);
+  EXPECT_EQ(client_side.received[0].path.remote, asked);
+  EXPECT_EQ(client_side.received[0].ecn, Ecn::ce);
+}
+
+TEST_P(UdpSocketTest, refused_datagrams_count_as_taken) {
+  UdpRecorder recorder;
+  UdpRecorder closed;
+  SocketAddress nobody = open(loopback_v4(), closed)->local_address();
+  const auto connected = open({IpAddress::any(Family::v4), 0}, recorder, nobody);
+  const Bytes payload = patterned(100);
+  const std::array batches{batch_to(nobody, payload, 100), batch_to(nobody, payload, 50)};
+  // The ICMP error of one send is reported by the next: none of them may look blocked.
+  for (int i = 0; i < 5; ++i) {
+    const auto result = connected->send_batch(batches);
+    EXPECT_EQ(result.batches_taken, 2U);
+    EXPECT_FALSE(result.is_blocked);
+  }
+  const auto unconnected = open(loopback_v4(), recorder);
+  const Bytes huge(65'535);  // larger than an IPv4 datagram can be
+  const std::array too_large{batch_to(nobody, huge, 65'535)};
+  EXPECT_EQ(unconnected->send_batch(too_large).batches_taken, 1U);
+}
+
+TEST_P(UdpSocketTest, ports_may_be_destroyed_from_their_own_callback) {
+  UdpRecorder sender_side;
+  UdpRecorder receiver_side;
+  const auto sender = open(loopback_v4(), sender_side);
+  auto receiver = open(loopback_v4(), receiver_side);
+  auto bystander = open(loopback_v4(), receiver_side);
+  receiver_side.port = receiver.get();
+  receiver_side.on_more = [&] {
+    receiver.reset();
+    bystander.reset();
+    done();
+  };
+  const Bytes payload = patterned(100);
+  const std::array batches{batch_to(receiver->local_address(), payload, 10)};
+  EXPECT_FALSE(sender->send_batch(batches).is_blocked);
+  run();
+  EXPECT_EQ(receiver, nullptr);
+}
+
+INSTANTIATE_TEST_SUITE_P(Features, UdpSocketTest,
+                         ::testing::Values(UdpFeatures{true, true}, UdpFeatures{true, false},
+                                           UdpFeatures{false, true}, UdpFeatures{false, false}),
+                         [](const auto& info) {
+                           return std::string(info.param.gso ? "gso" : "no_gso") +
+                                  (info.param.gro ? "_gro" : "_no_gro");
+                         });
+
+class UdpOffloadTest : public LoopTest {};
+
+TEST_F(UdpOffloadTest, gro_brings_many_datagrams_in_one_receive) {
+  UdpRecorder sender_side;
+  UdpRecorder receiver_side;
+  auto sender = host().open_udp({.bind = loopback_v4()}, sender_side);
+  auto receiver = host().open_udp({.bind = loopback_v4()}, receiver_side);
+  ASSERT_TRUE(sender && receiver);
+  receiver_side.port = receiver->get();
+  receiver_side.on_more = [&] {
+    if (receiver_side.received.size() >= 40) done();
+  };
+  const Bytes payload = patterned(40 * 1200);
+  const std::array batches{batch_to((*receiver)->local_address(), payload, 1200)};
+  EXPECT_FALSE((*sender)->send_batch(batches).is_blocked);
+  run();
+  EXPECT_EQ(receiver_side.received.size(), 40U);
+  EXPECT_GE(receiver_side.glued, 1U);  // on loopback GSO datagrams stay together
+}
+
+TEST_F(UdpOffloadTest, shared_port_is_open_to_the_next_worker_only_when_asked) {
+  UdpRecorder recorder;
+  auto first = host().open_udp({.bind = loopback_v4(), .is_shared = true}, recorder);
+  ASSERT_TRUE(first);
+  const SocketAddress address = (*first)->local_address();
+  EXPECT_TRUE(host().open_udp({.bind = address, .is_shared = true}, recorder));
+  const auto refused = host().open_udp({.bind = address}, recorder);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::io);
+  EXPECT_EQ(refused.error().offender, address.text());
+}
+
+}  // namespace
+}  // namespace culvert::net
