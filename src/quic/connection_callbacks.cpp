@@ -82,6 +82,13 @@ struct Callbacks {
     of(user_data).on_connection_id_retired(*id);
     return 0;
   }
+  static int dcid_status(ngtcp2_conn*, ngtcp2_connection_id_status_type type, std::uint64_t,
+                         const ngtcp2_cid*, const std::uint8_t* token, void* user_data) {
+    if (token == nullptr) return 0;
+    of(user_data).on_peer_token(type == NGTCP2_CONNECTION_ID_STATUS_TYPE_ACTIVATE,
+                                {token, NGTCP2_STATELESS_RESET_TOKENLEN});
+    return 0;
+  }
   static void rand(std::uint8_t* out, std::size_t size, const ngtcp2_rand_ctx* context) {
     static_cast<Rng*>(context->native_handle)->fill({out, size});
   }
@@ -119,6 +126,7 @@ ngtcp2_callbacks make_callbacks(ProtectionBackend protection) {
   callbacks.path_validation = Callbacks::path_validation;
   callbacks.get_new_connection_id = Callbacks::get_new_connection_id;
   callbacks.remove_connection_id = Callbacks::remove_connection_id;
+  callbacks.dcid_status = Callbacks::dcid_status;
   callbacks.rand = Callbacks::rand;
   callbacks.get_path_challenge_data = Callbacks::get_path_challenge_data;
   return callbacks;

@@ -43,6 +43,7 @@ ConnectionImpl::~ConnectionImpl() {
   // First ngtcp2, which points into streams and TLS.
   if (connection_ != nullptr) ngtcp2_conn_del(connection_);
   for (const ConnectionId& id : ids_) host_.unregister_id(id);
+  for (const ConnectionId& token : peer_tokens_) host_.unregister_peer_token(token);
 }
 
 Result<std::unique_ptr<ConnectionImpl>> ConnectionImpl::connect(ConnectionHost& host, Instant now,
@@ -444,6 +445,18 @@ void ConnectionImpl::on_connection_id_retired(const ngtcp2_cid& id) {
   if (found == ids_.end()) return;
   host_.unregister_id(*found);
   ids_.erase(found);
+}
+
+void ConnectionImpl::on_peer_token(bool is_in_use, ByteView token) {
+  const ConnectionId as_id(token);
+  if (is_in_use) {
+    if (host_.register_peer_token(as_id, *this)) peer_tokens_.push_back(as_id);
+    return;
+  }
+  const auto found = std::ranges::find(peer_tokens_, as_id);
+  if (found == peer_tokens_.end()) return;
+  host_.unregister_peer_token(as_id);
+  peer_tokens_.erase(found);
 }
 
 void ConnectionImpl::on_handshake_completed() {

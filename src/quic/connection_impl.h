@@ -34,6 +34,10 @@ class ConnectionHost {
   // False when the id is taken.
   virtual bool register_id(const ConnectionId& id, ConnectionImpl& connection) = 0;
   virtual void unregister_id(const ConnectionId& id) = 0;
+  // The peer's stateless reset tokens: a reset carries no id of ours, only this
+  // (RFC 9000 10.3.1). Kept as ids, whose table is keyed against guessing.
+  virtual bool register_peer_token(const ConnectionId& token, ConnectionImpl& connection) = 0;
+  virtual void unregister_peer_token(const ConnectionId& token) = 0;
 
   [[nodiscard]] virtual const EndpointConfig& config() const = 0;
   [[nodiscard]] virtual const TlsCredentials& credentials() const = 0;
@@ -142,6 +146,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   void on_path_validated(const ngtcp2_path& path);
   bool on_new_connection_id(ngtcp2_cid& id, std::uint8_t* token, std::size_t size);
   void on_connection_id_retired(const ngtcp2_cid& id);
+  void on_peer_token(bool is_in_use, ByteView token);
   void on_stopped_by_peer(Stream& stream, std::uint64_t code) override;
 
   bool add_id(const ConnectionId& id);
@@ -169,7 +174,8 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   bool is_stream_wanted_ = false;  // open_stream() failed
   bool may_have_stopped_ = false;  // input came since streams were looked at
   std::string alpn_;
-  std::vector<ConnectionId> ids_;  // ours, registered with the host
+  std::vector<ConnectionId> peer_tokens_;  // registered with the host
+  std::vector<ConnectionId> ids_;          // ours, registered with the host
 
   StreamTable streams_;
   DatagramQueue incoming_datagrams_;

@@ -47,7 +47,8 @@ EndpointImpl::EndpointImpl(EndpointConfig config, std::unique_ptr<TlsCredentials
       log_(log),
       chunks_(chunks),
       replies_(config_.static_secret, rng),
-      by_id_(rng) {}
+      by_id_(rng),
+      by_peer_token_(rng) {}
 
 EndpointImpl::~EndpointImpl() = default;
 
@@ -90,6 +91,15 @@ bool EndpointImpl::belongs_elsewhere(ByteView destination) const {
 
 Routing EndpointImpl::handle_unknown_short(const Arrival& arrival, ByteView destination,
                                            TxBuilder& replies) {
+  // A stateless reset looks like a packet with random ids; its last bytes tell whose it is.
+  if (arrival.bytes.size() >= kMinStatelessResetBytes) {
+    ConnectionImpl* reset =
+        by_peer_token_.find(arrival.bytes.last(NGTCP2_STATELESS_RESET_TOKENLEN));
+    if (reset != nullptr) {
+      reset->handle_datagram(arrival.now, arrival.path, arrival.ecn, arrival.bytes);
+      return RoutedTo{reset};
+    }
+  }
   if (belongs_elsewhere(destination)) return BelongsToWorker{destination[0]};
   ++stats_.dropped_unknown;
   if (replies_.write_reset(arrival.now, arrival.path, ConnectionId(destination),
@@ -244,6 +254,14 @@ bool EndpointImpl::register_id(const ConnectionId& id, ConnectionImpl& connectio
 void EndpointImpl::unregister_id(const ConnectionId& id) {
   by_id_.erase(id);
   last_ = nullptr;
+}
+
+bool EndpointImpl::register_peer_token(const ConnectionId& token, ConnectionImpl& connection) {
+  return by_peer_token_.insert(token, &connection);
+}
+
+void EndpointImpl::unregister_peer_token(const ConnectionId& token) {
+  by_peer_token_.erase(token);
 }
 
 }  // namespace culvert::quic

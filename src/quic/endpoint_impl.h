@@ -57,6 +57,8 @@ class EndpointImpl final : public Endpoint, private ConnectionHost {
   [[nodiscard]] ResetToken reset_token(const ConnectionId& id) override;
   bool register_id(const ConnectionId& id, ConnectionImpl& connection) override;
   void unregister_id(const ConnectionId& id) override;
+  bool register_peer_token(const ConnectionId& token, ConnectionImpl& connection) override;
+  void unregister_peer_token(const ConnectionId& token) override;
   [[nodiscard]] const EndpointConfig& config() const override { return config_; }
   [[nodiscard]] const TlsCredentials& credentials() const override { return *credentials_; }
   [[nodiscard]] Rng& rng() override { return rng_; }
@@ -71,6 +73,7 @@ class EndpointImpl final : public Endpoint, private ConnectionHost {
   ChunkPool& chunks_;
   StatelessReplies replies_;
   ConnectionIdMap<ConnectionImpl> by_id_;
+  ConnectionIdMap<ConnectionImpl> by_peer_token_;
   // The id of the last datagram and whose it was: most follow one of the same connection.
   ConnectionId last_id_;
   ConnectionImpl* last_ = nullptr;

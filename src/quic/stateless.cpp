@@ -13,10 +13,7 @@ namespace {
 // A Retry token comes back after one round trip.
 constexpr ngtcp2_duration kRetryTokenLifetime = 10 * NGTCP2_SECONDS;
 
-// 5 unpredictable bytes and the token; from 43 bytes on it looks like any short packet
-// (RFC 9000 10.3).
-constexpr std::size_t kMinResetBytes =
-    NGTCP2_MIN_STATELESS_RESET_RANDLEN + NGTCP2_STATELESS_RESET_TOKENLEN;
+// From 43 bytes on a reset looks like any short packet (RFC 9000 10.3).
 constexpr std::size_t kUsualResetBytes = 43;
 
 ngtcp2_cid to_cid(ByteView id) {
@@ -127,7 +124,7 @@ bool StatelessReplies::write_refusal(Instant now, const PathId& path, const ngtc
 
 bool StatelessReplies::write_reset(Instant now, const PathId& path, const ConnectionId& destination,
                                    std::size_t received_bytes, TxBuilder& out) {
-  if (received_bytes <= kMinResetBytes) return false;
+  if (received_bytes <= kMinStatelessResetBytes) return false;
   const std::size_t size = std::min(received_bytes - 1, kUsualResetBytes);
   const ByteSpan tail = out.tail(size);
   if (tail.empty() || !limit_.take(now)) return false;

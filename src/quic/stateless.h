@@ -15,6 +15,10 @@
 
 namespace culvert::quic {
 
+// 5 unpredictable bytes and the token (RFC 9000 10.3).
+inline constexpr std::size_t kMinStatelessResetBytes =
+    NGTCP2_MIN_STATELESS_RESET_RANDLEN + NGTCP2_STATELESS_RESET_TOKENLEN;
+
 using StaticSecret = Secret<std::array<std::uint8_t, 32>>;
 
 // A token bucket: `burst` at once, then `per_second`.

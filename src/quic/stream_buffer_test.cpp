@@ -1,0 +1,249 @@
+#include "quic/stream_buffer.h"
+
+#include "base/rng.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <deque>
+
+namespace culvert::quic {
+namespace {
+
+Bytes random_bytes(Rng& rng, std::size_t size) {
+  Bytes bytes(size);
+  rng.fill(bytes);
+  return bytes;
+}
+
+TEST(ChunkPool, hands_out_the_warmest_chunk_first_and_counts) {
+  ChunkPool pool(2);
+  Chunk a = pool.take();
+  Chunk b = pool.take();
+  Chunk c = pool.take();
+  EXPECT_EQ(pool.chunks_in_use(), 3U);
+  const std::uint8_t* last = b.get();
+  pool.give(std::move(a));
+  pool.give(std::move(b));
+  pool.give(std::move(c));  // beyond what it keeps: freed
+  EXPECT_EQ(pool.chunks_in_use(), 0U);
+  EXPECT_EQ(pool.take().get(), last);
+}
+
+TEST(ChunkRing, keeps_order_while_growing_and_wrapping) {
+  ChunkPool pool;
+  ChunkRing ring;
+  std::deque<const std::uint8_t*> model;
+  SeededRng rng(1);
+  for (int i = 0; i < 5000; ++i) {
+    switch (rng.below(i % 500 < 250 ? 3 : 5)) {
+      case 0:
+      case 1: {
+        Chunk chunk = pool.take();
+        model.push_back(chunk.get());
+        ring.push_back(std::move(chunk));
+        break;
+      }
+      case 2:
+        if (model.empty()) break;
+        EXPECT_EQ(ring.at(model.size() - 1), model.back());
+        model.pop_back();
+        pool.give(ring.pop_back());
+        break;
+      default:
+        if (model.empty()) break;
+        EXPECT_EQ(ring.at(0), model.front());
+        model.pop_front();
+        pool.give(ring.pop_front());
+    }
+    ASSERT_EQ(ring.size(), model.size());
+  }
+  while (!ring.is_empty()) pool.give(ring.pop_front());
+  EXPECT_EQ(pool.chunks_in_use(), 0U);
+}
+
+// A SendBuffer beside the plainest thing that does the same.
+class SendModel {
+ public:
+  explicit SendModel(std::uint64_t seed) : rng_(seed), buffer_(pool_, 200'000) {}
+
+  void step() {
+    switch (rng_.below(6)) {
+      case 0:
+        write_reserved();
+        break;
+      case 1: {
+        const Bytes bytes = random_bytes(rng_, rng_.below(buffer_.space() + 1));
+        buffer_.append(bytes);
+        all_.insert(all_.end(), bytes.begin(), bytes.end());
+        break;
+      }
+      case 2:
+      case 3: {
+        const std::size_t count = rng_.below(all_.size() - sent_ + 1);
+        remember_sent(count);
+        buffer_.mark_sent(count);
+        sent_ += count;
+        break;
+      }
+      case 4: {
+        const std::size_t count = rng_.below(sent_ - acked_ + 1);
+        buffer_.acknowledge(count);
+        acked_ += count;
+        break;
+      }
+      default:
+        if (rng_.below(20) == 0) buffer_.set_limit(rng_.below(300'000));
+    }
+    check();
+  }
+
+  void finish() {
+    buffer_.mark_sent(all_.size() - sent_);
+    buffer_.acknowledge(all_.size() - acked_);
+    EXPECT_EQ(pool_.chunks_in_use(), 0U) << "an idle stream holds memory";
+  }
+
+ private:
+  void write_reserved() {
+    std::array<ByteSpan, 4> spans;
+    const std::size_t wanted = rng_.below(100'000);
+    const std::size_t count = buffer_.reserve(wanted, spans);
+    std::size_t room = 0;
+    for (std::size_t i = 0; i < count; ++i) room += spans[i].size();
+    EXPECT_LE(room, std::min(wanted, buffer_.space()));
+    const Bytes bytes = random_bytes(rng_, rng_.below(room + 1));
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < count && at < bytes.size(); ++i) {
+      const std::size_t size = std::min(spans[i].size(), bytes.size() - at);
+      std::copy_n(bytes.data() + at, size, spans[i].data());
+      at += size;
+    }
+    buffer_.commit(bytes.size());
+    all_.insert(all_.end(), bytes.begin(), bytes.end());
+  }
+
+  // What was given to ngtcp2 stays where it is until acknowledged.
+  void remember_sent(std::size_t count) {
+    std::array<ByteView, 16> views;
+    const std::size_t pieces = buffer_.unsent(views);
+    std::size_t offset = sent_;
+    for (std::size_t i = 0; i < pieces && offset < sent_ + count; ++i) {
+      const std::size_t size = std::min(views[i].size(), sent_ + count - offset);
+      lent_.push_back({offset, views[i].first(size)});
+      offset += size;
+    }
+  }
+
+  void check() {
+    ASSERT_EQ(buffer_.end_offset(), all_.size());
+    ASSERT_EQ(buffer_.sent_offset(), sent_);
+    ASSERT_EQ(buffer_.acked_offset(), acked_);
+    ASSERT_EQ(buffer_.has_unsent(), sent_ != all_.size());
+    ASSERT_EQ(buffer_.space(), buffer_.limit() > all_.size() - acked_
+                                   ? buffer_.limit() - (all_.size() - acked_)
+                                   : 0U);
+    std::array<ByteView, 16> views;
+    const std::size_t count = buffer_.unsent(views);
+    std::size_t at = sent_;
+    for (std::size_t i = 0; i < count; ++i) {
+      ASSERT_TRUE(std::equal(views[i].begin(), views[i].end(),
+                             all_.begin() + static_cast<std::ptrdiff_t>(at)));
+      at += views[i].size();
+    }
+    ASSERT_EQ(at, all_.size());
+    std::erase_if(lent_, [&](const Lent& lent) { return lent.offset < acked_; });
+    for (const Lent& lent : lent_) {
+      ASSERT_TRUE(std::equal(lent.bytes.begin(), lent.bytes.end(),
+                             all_.begin() + static_cast<std::ptrdiff_t>(lent.offset)));
+    }
+    if (all_.size() == acked_) {
+      ASSERT_EQ(pool_.chunks_in_use(), 0U);
+    }
+  }
+
+  struct Lent {
+    std::size_t offset;
+    ByteView bytes;
+  };
+  SeededRng rng_;
+  ChunkPool pool_;
+  SendBuffer buffer_;
+  Bytes all_;
+  std::size_t sent_ = 0;
+  std::size_t acked_ = 0;
+  std::vector<Lent> lent_;
+};
+
+TEST(SendBuffer, behaves_like_a_plain_buffer_and_never_moves_a_byte) {
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    SendModel model(seed);
+    for (int i = 0; i < 200; ++i) {
+      model.step();
+      if (::testing::Test::HasFatalFailure()) FAIL() << "seed " << seed;
+    }
+    model.finish();
+  }
+}
+
+TEST(SendBuffer, reserving_without_filling_keeps_nothing) {
+  ChunkPool pool;
+  SendBuffer buffer(pool, 1 << 20);
+  std::array<ByteSpan, 8> spans;
+  EXPECT_EQ(buffer.reserve(3 * kChunkBytes, spans), 3U);
+  EXPECT_EQ(pool.chunks_in_use(), 3U);
+  buffer.commit(0);
+  EXPECT_EQ(pool.chunks_in_use(), 0U);
+  EXPECT_EQ(buffer.reserve(3 * kChunkBytes, spans), 3U);
+  buffer.commit(kChunkBytes + 1);
+  EXPECT_EQ(pool.chunks_in_use(), 2U);
+}
+
+TEST(SendBuffer, discard_forgets_all_and_ignores_late_acknowledgements) {
+  ChunkPool pool;
+  SendBuffer buffer(pool, 1 << 20);
+  buffer.append(Bytes(100'000));
+  buffer.mark_sent(50'000);
+  buffer.discard();
+  EXPECT_EQ(pool.chunks_in_use(), 0U);
+  EXPECT_FALSE(buffer.has_unsent());
+  buffer.acknowledge(50'000);
+  EXPECT_EQ(buffer.unacked_bytes(), 0U);
+  EXPECT_EQ(buffer.space(), 1U << 20);
+}
+
+TEST(RecvBuffer, gives_back_what_came_in_order_and_holds_nothing_when_empty) {
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    SeededRng rng(seed);
+    ChunkPool pool;
+    {
+      RecvBuffer buffer(pool);
+      std::deque<std::uint8_t> model;
+      for (int i = 0; i < 300; ++i) {
+        if (rng.below(2) == 0) {
+          const Bytes bytes = random_bytes(rng, rng.below(50'000));
+          buffer.append(bytes);
+          model.insert(model.end(), bytes.begin(), bytes.end());
+        } else {
+          const std::size_t count = rng.below(model.size() + 1);
+          buffer.consume(count);
+          model.erase(model.begin(), model.begin() + static_cast<std::ptrdiff_t>(count));
+        }
+        ASSERT_EQ(buffer.size(), model.size());
+        std::array<ByteView, 4> views;
+        const std::size_t pieces = buffer.views(views);
+        auto expected = model.begin();
+        for (std::size_t k = 0; k < pieces; ++k) {
+          ASSERT_TRUE(std::equal(views[k].begin(), views[k].end(), expected));
+          expected += static_cast<std::ptrdiff_t>(views[k].size());
+        }
+        if (model.empty()) ASSERT_EQ(pool.chunks_in_use(), 0U);
+      }
+    }
+    EXPECT_EQ(pool.chunks_in_use(), 0U);
+  }
+}
+
+}  // namespace
+}  // namespace culvert::quic
