@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "drive/ports.h"
 #include "quic/config.h"
+#include "quic/connection.h"
 #include "session/auth_policy.h"
 #include "session/dialect.h"
 #include "tunnel/source.h"

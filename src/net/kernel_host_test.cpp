@@ -30,7 +30,9 @@ class Recorder : public drive::HostHandler {
 
  private:
   void note(const char* what, Instant now) {
-    if (!times.empty()) EXPECT_GE(now, times.back());
+    if (!times.empty()) {
+      EXPECT_GE(now, times.back());
+    }
     calls.emplace_back(what);
     times.push_back(now);
     if (on_call) on_call();

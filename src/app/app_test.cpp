@@ -1,0 +1,505 @@
+// A real server and a real client in one process, over loopback, with real sockets at both
+// ends. Nothing here waits for a fixed time.
+#include "app/client_app.h"
+#include "app/server_app.h"
+#include "app/ticket.h"
+#include "base/rng.h"
+#include "crypto/mac.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+#include <map>
+#include <thread>
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace culvert::app {
+namespace {
+
+constexpr auto kPatience = std::chrono::seconds(20);  // only failures take this long
+
+// --- plain sockets: what a user's programs would do ----------------------------------------
+
+sockaddr_in loopback(std::uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(port);
+  return address;
+}
+
+class Socket {
+ public:
+  explicit Socket(int type) : fd_(::socket(AF_INET, type | SOCK_CLOEXEC, 0)) {
+    const timeval patience{.tv_sec = 20, .tv_usec = 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  }
+  ~Socket() { ::close(fd_); }
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
+
+  [[nodiscard]] int fd() const { return fd_; }
+  void bind() {
+    const sockaddr_in any = loopback(0);
+    ASSERT_EQ(::bind(fd_, reinterpret_cast<const sockaddr*>(&any), sizeof any), 0);
+  }
+  [[nodiscard]] bool connect(std::uint16_t port) {
+    const sockaddr_in to = loopback(port);
+    return ::connect(fd_, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0;
+  }
+  [[nodiscard]] std::uint16_t port() const {
+    sockaddr_in address{};
+    socklen_t size = sizeof address;
+    ::getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size);
+    return ntohs(address.sin_port);
+  }
+  [[nodiscard]] bool send_all(std::string_view bytes) const {
+    while (!bytes.empty()) {
+      const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (sent <= 0) return false;
+      bytes.remove_prefix(static_cast<std::size_t>(sent));
+    }
+    return true;
+  }
+  // Until the end; `is_clean` tells FIN from reset or timeout.
+  [[nodiscard]] std::string read_all(bool& is_clean) const {
+    std::string all;
+    std::string block(65'536, 0);
+    for (;;) {
+      const ssize_t got = ::recv(fd_, block.data(), block.size(), 0);
+      if (got <= 0) {
+        is_clean = got == 0;
+        return all;
+      }
+      all.append(block, 0, static_cast<std::size_t>(got));
+    }
+  }
+
+ private:
+  int fd_;
+};
+
+// Answers every TCP connection with its own bytes, to the end.
+class TcpEcho {
+ public:
+  TcpEcho() : listener_(SOCK_STREAM) {
+    listener_.bind();
+    ::listen(listener_.fd(), 64);
+    thread_ = std::jthread([this] { serve(); });
+  }
+  ~TcpEcho() {
+    ::shutdown(listener_.fd(), SHUT_RDWR);  // wakes accept()
+    thread_.join();
+  }
+  [[nodiscard]] std::uint16_t port() const { return listener_.port(); }
+
+ private:
+  void serve() {
+    std::vector<std::jthread> connections;
+    for (;;) {
+      const int fd = ::accept4(listener_.fd(), nullptr, nullptr, SOCK_CLOEXEC);
+      if (fd < 0 && errno == EAGAIN) continue;
+      if (fd < 0) return;
+      connections.emplace_back([fd] {
+        std::string block(65'536, 0);
+        ssize_t got = 0;
+        while ((got = ::recv(fd, block.data(), block.size(), 0)) > 0) {
+          if (::send(fd, block.data(), static_cast<std::size_t>(got), MSG_NOSIGNAL) != got) break;
+        }
+        ::close(fd);
+      });
+    }
+  }
+  Socket listener_;
+  std::jthread thread_;
+};
+
+class UdpEcho {
+ public:
+  UdpEcho() : socket_(SOCK_DGRAM) {
+    socket_.bind();
+    thread_ = std::jthread([this] { serve(); });
+  }
+  ~UdpEcho() {
+    is_over_ = true;
+    Socket waker(SOCK_DGRAM);
+    if (waker.connect(port())) ::send(waker.fd(), "", 0, 0);
+    thread_.join();
+  }
+  [[nodiscard]] std::uint16_t port() const { return socket_.port(); }
+
+ private:
+  void serve() {
+    std::string block(65'536, 0);
+    while (!is_over_) {
+      sockaddr_in from{};
+      socklen_t size = sizeof from;
+      const ssize_t got = ::recvfrom(socket_.fd(), block.data(), block.size(), 0,
+                                     reinterpret_cast<sockaddr*>(&from), &size);
+      if (got <= 0) continue;
+      ::sendto(socket_.fd(), block.data(), static_cast<std::size_t>(got), 0,
+               reinterpret_cast<const sockaddr*>(&from), size);
+    }
+  }
+  Socket socket_;
+  std::atomic<bool> is_over_ = false;
+  std::jthread thread_;
+};
+
+// --- the apps in threads ------------------------------------------------------------------
+
+crypto::SecretKey key(std::uint64_t seed) {
+  SeededRng rng(seed);
+  return crypto::SecretKey::generate(rng);
+}
+
+session::Token token(std::uint64_t seed) {
+  SeededRng rng(seed);
+  return session::generate_token(rng);
+}
+
+ServerOptions server_options() {
+  ServerOptions options{.identity = key(1)};
+  EXPECT_TRUE(options.auth.tokens.add(token(1)));
+  EXPECT_TRUE(options.sources.tcp.add("127.0.0.0/8"));
+  EXPECT_TRUE(options.sources.udp.add("127.0.0.0/8"));
+  options.bind = {IpAddress::loopback(Family::v4), 0};
+  options.workers = 1;
+  options.handles_signals = false;
+  options.drain_timeout = std::chrono::seconds(1);
+  return options;
+}
+
+class RunningServer : public ServerReporter {
+ public:
+  explicit RunningServer(ServerOptions options) {
+    auto app = ServerApp::create(std::move(options), *this, null_logger());
+    EXPECT_TRUE(app) << (app ? "" : app.error().text());
+    app_ = std::move(*app);
+    thread_ = std::jthread([this] { status_.set_value(app_->run()); });
+    auto ready = ready_.get_future();
+    EXPECT_EQ(ready.wait_for(kPatience), std::future_status::ready);
+    info = ready.get();
+  }
+  ~RunningServer() override {
+    if (thread_.joinable()) stop();
+  }
+  void stop() {
+    app_->request_stop();
+    auto status = status_.get_future();
+    if (status.wait_for(kPatience) != std::future_status::ready) {
+      ADD_FAILURE() << "the server did not stop politely";
+      app_->request_stop();
+    }
+    thread_.join();
+    EXPECT_TRUE(status.get());
+  }
+
+  void on_ready(const ServerReady& ready) override { ready_.set_value(ready); }
+  void on_stopped(const drive::ServerStats& result) override { stats = result; }
+
+  ServerReady info;
+  drive::ServerStats stats;
+
+ private:
+  std::promise<ServerReady> ready_;
+  std::promise<Status> status_;
+  std::unique_ptr<ServerApp> app_;
+  std::jthread thread_;
+};
+
+ClientOptions client_options(const RunningServer& server) {
+  ClientOptions options{.identity = key(2)};
+  options.server = server.info.id;
+  for (const SocketAddress& address : server.info.addresses) {
+    options.addresses.push_back({address.ip.text(), address.port});
+  }
+  options.credentials.token = token(1);
+  options.handles_signals = false;
+  options.drain_timeout = std::chrono::seconds(1);
+  return options;
+}
+
+void add_tunnel(ClientOptions& options, const std::string& source) {
+  const auto parsed = tunnel::Source::parse(source);
+  const auto target = tunnel::Target::parse("127.0.0.1:0");
+  ASSERT_TRUE(parsed && target);
+  auto spec = tunnel::TunnelSpec::make(source, *parsed, *target);
+  ASSERT_TRUE(spec) << spec.error().text();
+  options.tunnels.push_back(*spec);
+}
+
+class RunningClient : public ClientReporter {
+ public:
+  explicit RunningClient(ClientOptions options) : expected_(options.tunnels.size()) {
+    auto app = ClientApp::create(std::move(options), *this, null_logger());
+    EXPECT_TRUE(app) << (app ? "" : app.error().text());
+    app_ = std::move(*app);
+    result_ = status_.get_future();
+    thread_ = std::jthread([this] { status_.set_value(app_->run()); });
+  }
+  ~RunningClient() override {
+    if (thread_.joinable()) stop();
+  }
+  // The status of run(), which must end by itself.
+  Status wait_for_end() {
+    if (result_.wait_for(kPatience) != std::future_status::ready) {
+      ADD_FAILURE() << "the client did not end";
+      app_->request_stop();
+      app_->request_stop();
+    }
+    thread_.join();
+    return result_.get();
+  }
+  void stop() {
+    app_->request_stop();
+    const Status status = wait_for_end();
+    EXPECT_TRUE(status) << status.error().text();
+  }
+  // Waits until every tunnel listens; then the local port of the one leading to `source`.
+  [[nodiscard]] std::uint16_t port_of(const std::string& source) {
+    std::unique_lock lock(mutex_);
+    const bool is_up = changed_.wait_for(
+        lock, kPatience, [this] { return is_connected_ && ports_.size() == expected_; });
+    EXPECT_TRUE(is_up) << "the client's tunnels did not come up";
+    return ports_[source];
+  }
+
+  void on_connected(const SocketAddress&) override {
+    const std::lock_guard lock(mutex_);
+    is_connected_ = true;
+    changed_.notify_all();
+  }
+  void on_listening(const tunnel::TunnelSpec& tunnel, const std::string& local) override {
+    const std::lock_guard lock(mutex_);
+    const auto address = SocketAddress::parse(local);
+    EXPECT_TRUE(address) << local;
+    if (address) ports_[tunnel.source.text()] = address->port;
+    changed_.notify_all();
+  }
+  void on_stopped(const drive::ClientStats& result) override { stats = result; }
+
+  drive::ClientStats stats;
+
+ private:
+  std::size_t expected_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool is_connected_ = false;
+  std::map<std::string, std::uint16_t> ports_;
+  std::promise<Status> status_;
+  std::future<Status> result_;
+  std::unique_ptr<ClientApp> app_;
+  std::jthread thread_;
+};
+
+std::string noise(std::size_t size, std::uint64_t seed) {
+  SeededRng rng(seed);
+  Bytes bytes(size);
+  rng.fill(bytes);
+  return std::string(as_text(bytes));
+}
+
+crypto::Digest digest(std::string_view text) {
+  return crypto::sha256(as_bytes(text));
+}
+
+void expect_echo(std::uint16_t port, std::size_t size, std::uint64_t seed) {
+  const std::string sent = noise(size, seed);
+  Socket user(SOCK_STREAM);
+  ASSERT_TRUE(user.connect(port));
+  std::jthread writer([&] {
+    EXPECT_TRUE(user.send_all(sent));
+    ::shutdown(user.fd(), SHUT_WR);
+  });
+  bool is_clean = false;
+  const std::string received = user.read_all(is_clean);
+  EXPECT_TRUE(is_clean);
+  EXPECT_EQ(received.size(), sent.size());
+  EXPECT_EQ(digest(received), digest(sent));
+}
+
+// --- tests --------------------------------------------------------------------------------
+
+TEST(App, tcp_echo_of_ten_megabytes_comes_back_whole) {
+  const TcpEcho echo;
+  RunningServer server(server_options());
+  const std::string source = "tcp://127.0.0.1:" + std::to_string(echo.port());
+  ClientOptions options = client_options(server);
+  add_tunnel(options, source);
+  RunningClient client(std::move(options));
+  expect_echo(client.port_of(source), 10'000'000, 1);
+  client.stop();
+  server.stop();
+  EXPECT_EQ(client.stats.flows_opened, 1U);
+  EXPECT_EQ(client.stats.bytes_up, 10'000'000U);
+  EXPECT_EQ(server.stats.bytes_down, 10'000'000U);
+  EXPECT_EQ(server.stats.sessions_accepted, 1U);
+}
+
+TEST(App, works_without_gso_and_gro) {
+  const TcpEcho echo;
+  ServerOptions plain_server = server_options();
+  plain_server.udp = {.gso = false, .gro = false};
+  RunningServer server(std::move(plain_server));
+  const std::string source = "tcp://127.0.0.1:" + std::to_string(echo.port());
+  ClientOptions options = client_options(server);
+  options.udp = {.gso = false, .gro = false};
+  add_tunnel(options, source);
+  RunningClient client(std::move(options));
+  expect_echo(client.port_of(source), 3'000'000, 2);
+}
+
+TEST(App, udp_replies_reach_their_own_senders) {
+  const UdpEcho echo;
+  RunningServer server(server_options());
+  const std::string source = "udp://127.0.0.1:" + std::to_string(echo.port());
+  ClientOptions options = client_options(server);
+  add_tunnel(options, source);
+  RunningClient client(std::move(options));
+  const std::uint16_t port = client.port_of(source);
+
+  constexpr int kSenders = 10;
+  std::vector<std::unique_ptr<Socket>> senders;
+  for (int i = 0; i < kSenders; ++i) {
+    senders.push_back(std::make_unique<Socket>(SOCK_DGRAM));
+    ASSERT_TRUE(senders.back()->connect(port));
+  }
+  for (int round = 0; round < 20; ++round) {
+    for (int i = 0; i < kSenders; ++i) {
+      const std::string question = std::to_string(i) + "/" + std::to_string(round);
+      ASSERT_TRUE(senders[static_cast<std::size_t>(i)]->send_all(question));
+    }
+    for (int i = 0; i < kSenders; ++i) {
+      std::string answer(100, 0);
+      const ssize_t got =
+          ::recv(senders[static_cast<std::size_t>(i)]->fd(), answer.data(), answer.size(), 0);
+      ASSERT_GT(got, 0);
+      answer.resize(static_cast<std::size_t>(got));
+      EXPECT_EQ(answer, std::to_string(i) + "/" + std::to_string(round));
+    }
+  }
+}
+
+TEST(App, source_outside_the_allow_list_is_refused_to_the_local_program) {
+  const TcpEcho echo;
+  ServerOptions strict = server_options();
+  strict.sources.tcp = {};
+  ASSERT_TRUE(strict.sources.tcp.add("127.0.0.1/32:1"));
+  RunningServer server(std::move(strict));
+  const std::string source = "tcp://127.0.0.1:" + std::to_string(echo.port());
+  ClientOptions options = client_options(server);
+  add_tunnel(options, source);
+  RunningClient client(std::move(options));
+  Socket user(SOCK_STREAM);
+  ASSERT_TRUE(user.connect(client.port_of(source)));
+  bool is_clean = true;
+  EXPECT_EQ(user.read_all(is_clean), "");
+  EXPECT_FALSE(is_clean);  // a reset, not an empty answer
+  client.stop();
+  server.stop();
+  EXPECT_EQ(server.stats.flows_refused, 1U);
+  EXPECT_EQ(client.stats.flows_refused, 1U);
+}
+
+TEST(App, wrong_token_is_an_authentication_error) {
+  RunningServer server(server_options());
+  ClientOptions options = client_options(server);
+  options.credentials.token = token(99);
+  add_tunnel(options, "tcp://127.0.0.1:9");
+  RunningClient client(std::move(options));
+  const Status status = client.wait_for_end();
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().kind, ErrorKind::authentication) << status.error().text();
+  server.stop();
+  EXPECT_EQ(server.stats.sessions_accepted, 0U);
+}
+
+TEST(App, allowed_endpoint_id_needs_no_token) {
+  const TcpEcho echo;
+  ServerOptions listed = server_options();
+  listed.auth = {};
+  listed.auth.endpoint_ids[key(2).public_key()] = "laptop";
+  RunningServer server(std::move(listed));
+  const std::string source = "tcp://127.0.0.1:" + std::to_string(echo.port());
+  ClientOptions options = client_options(server);
+  options.credentials = {};
+  add_tunnel(options, source);
+  RunningClient client(std::move(options));
+  expect_echo(client.port_of(source), 1000, 3);
+}
+
+TEST(App, server_with_another_key_is_not_spoken_to) {
+  RunningServer server(server_options());
+  ClientOptions options = client_options(server);
+  options.server = key(77).public_key();
+  options.connect_timeout = std::chrono::seconds(2);
+  RunningClient client(std::move(options));
+  const Status status = client.wait_for_end();
+  ASSERT_FALSE(status);
+  EXPECT_THAT(status.error().kind,
+              testing::AnyOf(ErrorKind::authentication, ErrorKind::unreachable));
+  server.stop();
+  EXPECT_EQ(server.stats.sessions_accepted, 0U);
+}
+
+TEST(App, mf4_dialect_carries_tcp) {
+  const TcpEcho echo;
+  RunningServer server(server_options());
+  const std::string source = "tcp://127.0.0.1:" + std::to_string(echo.port());
+  ClientOptions options = client_options(server);
+  options.dialect = session::Dialect::mf_4;
+  add_tunnel(options, source);
+  RunningClient client(std::move(options));
+  expect_echo(client.port_of(source), 500'000, 4);
+}
+
+TEST(App, several_workers_share_the_port) {
+  const TcpEcho echo;
+  ServerOptions wide = server_options();
+  wide.workers = 3;
+  RunningServer server(std::move(wide));
+  const std::string source = "tcp://127.0.0.1:" + std::to_string(echo.port());
+  std::vector<std::unique_ptr<RunningClient>> clients;
+  for (int i = 0; i < 6; ++i) {
+    ClientOptions options = client_options(server);
+    add_tunnel(options, source);
+    clients.push_back(std::make_unique<RunningClient>(std::move(options)));
+  }
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    expect_echo(clients[i]->port_of(source), 200'000, i);
+  }
+  clients.clear();
+  server.stop();
+  EXPECT_EQ(server.stats.sessions_accepted, 6U);
+}
+
+TEST(App, ready_server_tells_a_ticket_that_leads_to_it) {
+  RunningServer server(server_options());
+  const auto ticket = Ticket::parse(server.info.ticket);
+  ASSERT_TRUE(ticket);
+  EXPECT_EQ(ticket->id, key(1).public_key());
+  EXPECT_EQ(ticket->addresses, server.info.addresses);
+  ASSERT_EQ(ticket->addresses.size(), 1U);
+  EXPECT_NE(ticket->addresses.front().port, 0);
+}
+
+TEST(App, client_without_addresses_is_a_configuration_error) {
+  struct Silent : ClientReporter {
+    void on_connected(const SocketAddress&) override {}
+    void on_listening(const tunnel::TunnelSpec&, const std::string&) override {}
+  } silent;
+  const auto app = ClientApp::create({.identity = key(2)}, silent, null_logger());
+  ASSERT_FALSE(app);
+  EXPECT_EQ(app.error().kind, ErrorKind::configuration);
+}
+
+}  // namespace
+}  // namespace culvert::app

@@ -1,0 +1,68 @@
+// What a role is started with, after flags, environment and files have been read and
+// parsed (cli/). Plain values: nothing here knows how it was spelt.
+#pragma once
+
+#include "base/address.h"
+#include "base/limits.h"
+#include "crypto/keys.h"
+#include "net/features.h"
+#include "quic/config.h"
+#include "session/auth_policy.h"
+#include "session/dialect.h"
+#include "tunnel/allow_list.h"
+#include "tunnel/source.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace culvert::app {
+
+// For developers; everything off unless asked for by an explicit flag.
+struct DebugOptions {
+  std::string qlog_directory{};  // one .sqlog file a connection; empty: off
+  std::string key_log_file{};    // NSS key log (SSLKEYLOGFILE format); empty: off. Breaks secrecy.
+};
+
+struct ServerOptions {
+  crypto::SecretKey identity;
+  session::ServerAuthPolicy auth{};
+  tunnel::SourcePolicy sources{};
+  // [::]:port carries IPv4 too. Port 0: any; the first worker picks, the others share it.
+  SocketAddress bind{IpAddress::any(Family::v6), 0};
+  quic::TransportConfig transport{};
+  std::optional<quic::ProtectionBackend> protection{};  // empty: the fastest this machine has
+  std::uint32_t max_sessions = limits::kDefaultMaxSessions;
+  std::uint32_t max_flows_per_session = limits::kDefaultMaxFlowsPerSession;
+  Duration udp_flow_idle = limits::kUdpFlowIdle;
+  Duration drain_timeout = limits::kDrainTimeout;
+  unsigned workers = 0;         // 0: default_worker_count()
+  bool handles_signals = true;  // SIGINT, SIGTERM: polite stop, the second one immediate
+  net::UdpFeatures udp{};
+  DebugOptions debug{};
+};
+
+struct ClientOptions {
+  crypto::SecretKey identity;
+  crypto::EndpointId server{};
+  std::vector<HostPort> addresses{};  // names are resolved; all are tried, the first to answer wins
+  session::ClientCredentials credentials{};
+  session::Dialect dialect = session::Dialect::culvert_1;
+  std::vector<tunnel::TunnelSpec> tunnels{};
+  std::optional<SocketAddress> socks5{};
+  std::optional<tunnel::Source> stdio{};  // -W: stdin and stdout carry one flow, then end
+  quic::TransportConfig transport{};
+  std::optional<quic::ProtectionBackend> protection{};
+  Duration connect_timeout = limits::kDialTimeout;
+  Duration udp_flow_idle = limits::kUdpFlowIdle;
+  Duration drain_timeout = limits::kDrainTimeout;
+  bool handles_signals = true;
+  net::UdpFeatures udp{};
+  DebugOptions debug{};
+};
+
+// One worker a core, at most 8 (DESIGN 3).
+[[nodiscard]] unsigned default_worker_count();
+
+}  // namespace culvert::app

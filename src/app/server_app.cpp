@@ -1,0 +1,195 @@
+#include "app/server_app.h"
+
+#include "app/debug_sinks.h"
+#include "app/ticket.h"
+#include "base/assert.h"
+#include "net/kernel_host.h"
+#include "net/route.h"
+#include "net/service_manager.h"
+#include "session/dialect.h"
+
+#include <algorithm>
+#include <csignal>
+#include <thread>
+#include <utility>
+
+namespace culvert::app {
+namespace {
+
+// Beyond drain_timeout, within which drive::Server ends by itself.
+constexpr Duration kStopBackstop = std::chrono::seconds(2);
+
+// What clients can dial: a wildcard stands for every interface address. Loopback is worth
+// telling only when there is nothing else.
+std::vector<SocketAddress> reachable_addresses(const SocketAddress& local) {
+  if (!local.ip.is_unspecified()) return {local};
+  std::vector<SocketAddress> addresses;
+  for (const IpAddress& ip : net::interface_addresses()) {
+    if (local.ip.is_v4() && ip.is_v6()) continue;
+    if (ip.is_loopback() && !addresses.empty() && !addresses.front().ip.is_loopback()) continue;
+    addresses.push_back({ip, local.port});
+  }
+  return addresses;
+}
+
+void add(drive::ServerStats& sum, const drive::ServerStats& part) {
+  sum.sessions_accepted += part.sessions_accepted;
+  sum.sessions_refused += part.sessions_refused;
+  sum.sessions_active += part.sessions_active;
+  sum.flows_opened += part.flows_opened;
+  sum.flows_refused += part.flows_refused;
+  sum.flows_active += part.flows_active;
+  sum.bytes_up += part.bytes_up;
+  sum.bytes_down += part.bytes_down;
+  sum.udp_dropped += part.udp_dropped;
+  sum.handed_over += part.handed_over;
+  sum.endpoint.accepted += part.endpoint.accepted;
+  sum.endpoint.retries_sent += part.endpoint.retries_sent;
+  sum.endpoint.version_negotiations_sent += part.endpoint.version_negotiations_sent;
+  sum.endpoint.stateless_resets_sent += part.endpoint.stateless_resets_sent;
+  sum.endpoint.dropped_unknown += part.endpoint.dropped_unknown;
+  sum.endpoint.dropped_malformed += part.endpoint.dropped_malformed;
+  sum.endpoint.refused_over_limit += part.endpoint.refused_over_limit;
+}
+
+// Owned by the caller of create(). Everything but request_stop() happens on the thread of
+// run(), which is worker 0's; workers 1.. have a thread each, and meet this object only in
+// tasks posted to their hosts.
+class ServerAppImpl final : public ServerApp {
+ public:
+  ServerAppImpl(ServerOptions options, ServerReporter& reporter, Logger& log)
+      : options_(std::move(options)),
+        reporter_(reporter),
+        log_(log),
+        group_(log, options_.udp,
+               options_.workers != 0 ? options_.workers : default_worker_count()) {}
+
+  Status open();
+  Status run() override;
+  void request_stop() override {
+    group_.host(0).post([this](Instant) { stop(); });
+  }
+
+ private:
+  void stop();
+  void stop_at_once();
+  void feed_watchdog();
+
+  ServerOptions options_;
+  ServerReporter& reporter_;
+  Logger& log_;
+  drive::ServerShared shared_;
+  net::HostGroup group_;
+  std::vector<std::unique_ptr<drive::Server>> servers_;  // by worker; die before their hosts
+  bool is_stopping_ = false;
+};
+
+Status ServerAppImpl::open() {
+  shared_.auth = options_.auth;
+  shared_.sources = options_.sources;
+  shared_.max_sessions = options_.max_sessions;
+  shared_.max_flows_per_session = options_.max_flows_per_session;
+  shared_.udp_flow_idle = options_.udp_flow_idle;
+  shared_.drain_timeout = options_.drain_timeout;
+
+  std::array<std::uint8_t, 32> secret{};
+  group_.host(0).rng().fill(secret);
+  SocketAddress bind = options_.bind;
+  for (unsigned i = 0; i < group_.size(); ++i) {
+    CULVERT_TRY(DebugSinks sinks, DebugSinks::open(options_.debug, log_));
+    drive::ServerConfig config{
+        .endpoint = {.identity = options_.identity,
+                     .alpns = {std::string(session::alpn(session::Dialect::culvert_1)),
+                               std::string(session::alpn(session::Dialect::mf_4))},
+                     .transport = options_.transport,
+                     .protection = options_.protection,
+                     .accepts_connections = true,
+                     .worker_index = static_cast<std::uint8_t>(i),
+                     .worker_count = static_cast<std::uint8_t>(group_.size()),
+                     .static_secret = Secret(secret),
+                     .key_log = std::move(sinks.key_log),
+                     .qlog = std::move(sinks.qlog)},
+        .bind = bind,
+        .is_shared = group_.size() > 1};
+    CULVERT_TRY(auto server,
+                drive::Server::create(group_.host(i), log_, std::move(config), shared_));
+    bind.port = server->local_address().port;  // the first one's choice is everybody's
+    servers_.push_back(std::move(server));
+  }
+  return {};
+}
+
+Status ServerAppImpl::run() {
+  net::KernelHost& main = group_.host(0);
+  if (options_.handles_signals) {
+    main.watch_signals({SIGINT, SIGTERM}, [this](Instant, int) { stop(); });
+  }
+  std::vector<std::jthread> threads;  // joined when this scope ends
+  for (unsigned i = 1; i < group_.size(); ++i) {
+    threads.emplace_back([this, i] {
+      servers_[i]->start(group_.host(i).now());
+      group_.host(i).run();
+    });
+  }
+  servers_[0]->start(main.now());
+
+  const crypto::EndpointId id = options_.identity.public_key();
+  const auto addresses = reachable_addresses(servers_[0]->local_address());
+  reporter_.on_ready({id, addresses, Ticket{id, addresses}.text()});
+  net::notify_service_manager("READY=1");
+  feed_watchdog();
+  main.run();
+
+  threads.clear();
+  drive::ServerStats sum;
+  for (const auto& server : servers_) add(sum, server->stats());
+  reporter_.on_stopped(sum);
+  return {};
+}
+
+void ServerAppImpl::feed_watchdog() {
+  const auto interval = net::watchdog_interval();
+  if (!interval || is_stopping_) return;
+  net::notify_service_manager("WATCHDOG=1");
+  group_.host(0).set_alarm(*interval, [this](Instant) { feed_watchdog(); });
+}
+
+void ServerAppImpl::stop() {
+  if (is_stopping_) {
+    stop_at_once();
+    return;
+  }
+  is_stopping_ = true;
+  net::notify_service_manager("STOPPING=1");
+  reporter_.on_stopping();
+  group_.host(0).set_alarm(options_.drain_timeout + kStopBackstop,
+                           [this](Instant) { stop_at_once(); });
+  for (unsigned i = 0; i < group_.size(); ++i) {
+    net::KernelHost& host = group_.host(i);
+    host.post([server = servers_[i].get(), &host](Instant now) {
+      server->stop(now, [&host](Instant) { host.stop(); });
+    });
+  }
+}
+
+void ServerAppImpl::stop_at_once() {
+  for (unsigned i = 0; i < group_.size(); ++i) {
+    net::KernelHost& host = group_.host(i);
+    host.post([&host](Instant) { host.stop(); });
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ServerApp>> ServerApp::create(ServerOptions options,
+                                                     ServerReporter& reporter, Logger& log) {
+  constexpr unsigned kMaxWorkers = 64;  // the index is a byte of every connection id
+  if (options.workers > kMaxWorkers) {
+    return fail(ErrorKind::configuration, "at most 64 workers", std::to_string(options.workers));
+  }
+  auto app = std::make_unique<ServerAppImpl>(std::move(options), reporter, log);
+  if (Status opened = app->open(); !opened) return forward(opened);
+  return app;
+}
+
+}  // namespace culvert::app

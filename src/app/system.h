@@ -1,0 +1,7 @@
+// What the command line needs of the operating system, so that cli/ includes app/ only:
+// files of keys and tokens, log lines on standard error, randomness for new keys.
+#pragma once
+
+#include "net/files.h"        // IWYU pragma: export
+#include "net/stderr_sink.h"  // IWYU pragma: export
+#include "net/system_rng.h"   // IWYU pragma: export
