@@ -25,6 +25,9 @@ namespace {
 constexpr int kMaxEvents = 256;
 // Rounds of the data path before Asio's own queue (signals, posts, coroutines) gets a look.
 constexpr int kMaxRounds = 16;
+// After a round that took this long more events are likely; after a shorter one asking at
+// once would mostly cost a system call for nothing.
+constexpr Duration kLongRound = std::chrono::microseconds(20);
 constexpr std::uint64_t kTimerTag = ~std::uint64_t{0};
 
 class AsioTimer final : public Timer {
@@ -202,9 +205,9 @@ void Loop::arm_epoll_wait() {
 
 void Loop::turn() {
   is_in_turn_ = true;
-  bool did_something = true;
-  for (int i = 0; i < kMaxRounds && did_something && !asio_->context.stopped(); ++i) {
-    did_something = round();
+  bool expects_more = true;
+  for (int i = 0; i < kMaxRounds && expects_more && !asio_->context.stopped(); ++i) {
+    expects_more = round();
   }
   is_in_turn_ = false;
   arm_timer();
@@ -233,17 +236,12 @@ bool Loop::round() {
     ready_.push(*deadline_item_);
   }
 
-  bool did_something = count > 0;
+  const Instant start = now_;
   running_.take_all(ready_);
-  while (Runnable* item = running_.pop()) {
-    did_something = true;
-    item->run(now_);
-  }
-  if (Runnable* item = std::exchange(turn_end_item_, nullptr)) {
-    did_something = true;
-    item->run(refresh_now());
-  }
-  return did_something;
+  while (Runnable* item = running_.pop()) item->run(now_);
+  if (Runnable* item = std::exchange(turn_end_item_, nullptr)) item->run(refresh_now());
+  return !ready_.is_empty() || turn_end_item_ != nullptr || count == kMaxEvents ||
+         (count > 0 && refresh_now() - start > kLongRound);
 }
 
 void Loop::arm_timer() {

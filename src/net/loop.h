@@ -8,7 +8,7 @@
 // call says EAGAIN (or moved less than asked).
 //
 // A turn: collect events -> run what is ready, each once -> the turn-end callback; repeated
-// while work remains, up to a bound so that Asio's own work gets its share.
+// while more is due or likely, up to a bound so that Asio's own work gets its share.
 //
 // Everything except Mailbox belongs to the thread that runs the loop.
 #pragma once
@@ -117,9 +117,8 @@ class Loop {
     std::uint32_t next_free = WatchId::kNone;
   };
 
-  void turn();         // rounds until idle or the bound is reached
-  bool round();        // true: something was done
-  void finish_turn();  // turn-end callback, timer, next wake
+  void turn();   // rounds until idle or the bound is reached
+  bool round();  // true: more is due, or likely
   void arm_epoll_wait();
   void arm_timer();
   void schedule_turn();
