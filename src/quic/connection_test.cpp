@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include <numeric>
+#include <set>
 
 namespace culvert::quic {
 namespace {
@@ -866,6 +866,116 @@ TEST(Connection, qlog_names_the_connection_and_begins_with_its_header) {
   }
   ASSERT_EQ(logs.size(), 1U);  // both ends use the original destination id
   EXPECT_NE(logs.begin()->second.find("qlog_version"), std::string::npos);
+}
+
+// Both ends open, write, read, finish, reset and stop streams at random over a lossy path.
+// Whatever the order of events, every stream ends at both and all memory comes back.
+class RandomLife {
+ public:
+  explicit RandomLife(std::uint64_t seed) : chance_(seed), pair_([](EndpointConfig&) {}, seed) {
+    for (Actor& actor : actors_) {
+      LoopbackPair::Side& side = actor.is_client ? pair_.client : pair_.server;
+      side.on_event = [&](Connection&, Event& event) { note(actor, event); };
+      side.on_readable = [&](Connection& connection, Stream& stream) {
+        EXPECT_TRUE(actor.live.contains(&stream));
+        if (chance_.below(2) == 0) take(connection, stream);
+      };
+      side.on_writable = [&](Connection&, Stream& stream) {
+        EXPECT_TRUE(actor.live.contains(&stream));
+      };
+    }
+    pair_.filter = [&](LoopbackPair::Packet& packet) {
+      if (chance_.below(30) == 0) pair_.wire.emplace(pair_.now + 9ms, packet);
+      return chance_.below(20) != 0;
+    };
+  }
+
+  void run() {
+    actors_[0].connection = &pair_.connect();
+    ASSERT_TRUE(pair_.establish());
+    actors_[1].connection = pair_.server.connections[0];
+    for (int step = 0; step < 300; ++step) {
+      for (Actor& actor : actors_) act(actor);
+      pair_.run_for(std::chrono::milliseconds(chance_.below(4)));
+    }
+    for (int round = 0; round < 100 && !(actors_[0].live.empty() && actors_[1].live.empty());
+         ++round) {
+      for (Actor& actor : actors_) {
+        for (Stream* stream : std::set(actor.live)) {
+          actor.connection->finish(*stream);
+          actor.connection->stop_sending(*stream, 3);
+        }
+      }
+      pair_.run_for(500ms);
+    }
+    EXPECT_TRUE(actors_[0].live.empty());
+    EXPECT_TRUE(actors_[1].live.empty());
+    EXPECT_TRUE(pair_.client.closed.empty());
+    EXPECT_TRUE(pair_.server.closed.empty());
+    EXPECT_EQ(pair_.chunks.chunks_in_use(), 0U);
+  }
+
+ private:
+  struct Actor {
+    bool is_client;
+    Connection* connection = nullptr;
+    std::set<Stream*> live;
+  };
+
+  static void note(Actor& actor, const Event& event) {
+    if (const auto* opened = std::get_if<StreamOpened>(&event)) {
+      EXPECT_TRUE(actor.live.insert(opened->stream).second);
+    } else if (const auto* closed = std::get_if<StreamClosed>(&event)) {
+      EXPECT_EQ(actor.live.erase(closed->stream), 1U) << "closed twice";
+    } else if (const auto* reset = std::get_if<StreamReset>(&event)) {
+      EXPECT_TRUE(actor.live.contains(reset->stream));
+    } else if (const auto* stop = std::get_if<StopSending>(&event)) {
+      EXPECT_TRUE(actor.live.contains(stop->stream));
+    }
+  }
+
+  void act(Actor& actor) {
+    Connection& connection = *actor.connection;
+    if (actor.live.size() < 20 && chance_.below(3) == 0) {
+      if (Stream* stream = connection.open_stream()) actor.live.insert(stream);
+    }
+    if (actor.live.empty()) return;
+    auto picked = actor.live.begin();
+    std::advance(picked, chance_.below(actor.live.size()));
+    Stream& stream = **picked;
+    switch (chance_.below(12)) {
+      case 0:
+        connection.finish(stream);
+        break;
+      case 1:
+        connection.reset(stream, 1);
+        break;
+      case 2:
+        connection.stop_sending(stream, 2);
+        break;
+      case 3:
+      case 4:
+        take(connection, stream);
+        break;
+      default:
+        if (stream.is_fin_queued) break;
+        stream.output.append(Bytes(std::min(stream.output.space(), chance_.below(60'000))));
+        stream.wants_space = chance_.below(2) == 0;
+        connection.submit(stream);
+    }
+  }
+
+  SeededRng chance_;
+  LoopbackPair pair_;
+  std::array<Actor, 2> actors_{{{.is_client = true, .connection = nullptr, .live = {}},
+                                {.is_client = false, .connection = nullptr, .live = {}}}};
+};
+
+TEST(Connection, streams_end_and_free_their_memory_whatever_happens_to_them) {
+  for (std::uint64_t seed = 0; seed < 25; ++seed) {
+    RandomLife(seed).run();
+    if (HasFailure()) FAIL() << "seed " << seed;
+  }
 }
 
 TEST(Connection, same_seed_same_packets) {

@@ -238,7 +238,9 @@ TEST(RecvBuffer, gives_back_what_came_in_order_and_holds_nothing_when_empty) {
           ASSERT_TRUE(std::equal(views[k].begin(), views[k].end(), expected));
           expected += static_cast<std::ptrdiff_t>(views[k].size());
         }
-        if (model.empty()) ASSERT_EQ(pool.chunks_in_use(), 0U);
+        if (model.empty()) {
+          ASSERT_EQ(pool.chunks_in_use(), 0U);
+        }
       }
     }
     EXPECT_EQ(pool.chunks_in_use(), 0U);

@@ -73,8 +73,8 @@ Result<std::unique_ptr<TlsSession>> TlsSession::create(const TlsCredentials& cre
   session->expected_peer_ = options.peer;
   session->key_log_ = options.key_log;
 
-  const unsigned role =
-      options.is_server ? GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET : GNUTLS_CLIENT;
+  unsigned role = GNUTLS_CLIENT;
+  if (options.is_server) role = GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET;
   if (const int rv =
           gnutls_init(&session->handle_, role | GNUTLS_ENABLE_RAWPK | GNUTLS_NO_END_OF_EARLY_DATA);
       rv != 0) {
@@ -111,8 +111,8 @@ Result<std::unique_ptr<TlsSession>> TlsSession::create(const TlsCredentials& cre
     alpns.push_back({.data = reinterpret_cast<unsigned char*>(const_cast<char*>(alpn.data())),
                      .size = static_cast<unsigned>(alpn.size())});
   }
-  const unsigned flags =
-      GNUTLS_ALPN_MANDATORY | (options.is_server ? GNUTLS_ALPN_SERVER_PRECEDENCE : 0U);
+  unsigned flags = GNUTLS_ALPN_MANDATORY;
+  if (options.is_server) flags |= GNUTLS_ALPN_SERVER_PRECEDENCE;
   if (const int rv = gnutls_alpn_set_protocols(handle, alpns.data(),
                                                static_cast<unsigned>(alpns.size()), flags);
       rv != 0) {
