@@ -3,12 +3,6 @@
 // Host: the kernel's or a simulated one.
 #pragma once
 
-#include <functional>
-#include <memory>
-#include <optional>
-#include <string>
-#include <vector>
-
 #include "base/log.h"
 #include "base/result.h"
 #include "drive/ports.h"
@@ -17,6 +11,12 @@
 #include "session/auth_policy.h"
 #include "session/dialect.h"
 #include "tunnel/source.h"
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
 
 namespace culvert::drive {
 
@@ -27,8 +27,8 @@ struct ClientConfig {
   session::ClientCredentials credentials;
   session::Dialect dialect = session::Dialect::culvert_1;
   std::vector<tunnel::TunnelSpec> tunnels;
-  std::optional<SocketAddress> socks5;       // listen here
-  std::optional<tunnel::Source> stdio;       // -W: connect stdin/stdout to this, end with it
+  std::optional<SocketAddress> socks5;  // listen here
+  std::optional<tunnel::Source> stdio;  // -W: connect stdin/stdout to this, end with it
   Duration connect_timeout = limits::kDialTimeout;
   Duration udp_flow_idle = limits::kUdpFlowIdle;
   Duration drain_timeout = limits::kDrainTimeout;

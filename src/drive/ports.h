@@ -11,6 +11,12 @@
 //  - want_*() are one-shot: one call, at most one callback. Asking twice is one wish.
 #pragma once
 
+#include "base/datagram.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "base/rng.h"
+#include "base/time.h"
+
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -18,12 +24,6 @@
 #include <string>
 #include <variant>
 #include <vector>
-
-#include "base/datagram.h"
-#include "base/log.h"
-#include "base/result.h"
-#include "base/rng.h"
-#include "base/time.h"
 
 namespace culvert::drive {
 
@@ -59,8 +59,8 @@ class UdpPort {
 struct UdpOptions {
   SocketAddress bind{};                   // port 0 = any
   std::optional<SocketAddress> remote{};  // connected socket: only this peer, errors seen
-  bool is_shared = false;               // SO_REUSEPORT among the workers of this process
-  bool is_dual_stack = false;           // bind is [::]: also carry IPv4 (if IPv6 is absent: IPv4 only)
+  bool is_shared = false;                 // SO_REUSEPORT among the workers of this process
+  bool is_dual_stack = false;  // bind is [::]: also carry IPv4 (if IPv6 is absent: IPv4 only)
   // The QUIC socket: limits::kSocketBufferBytes, and never fragment (path MTU discovery).
   bool has_large_buffers = false;
 };
@@ -88,8 +88,9 @@ struct IoResult {
 class StreamHandler {
  public:
   virtual ~StreamHandler() = default;
-  virtual void on_stream_connected(Instant now) = 0;                    // after connect_stream only
-  virtual void on_stream_failed(Instant now, const Error& error) = 0;   // connect failed, or reset seen
+  virtual void on_stream_connected(Instant now) = 0;  // after connect_stream only
+  virtual void on_stream_failed(Instant now,
+                                const Error& error) = 0;  // connect failed, or reset seen
   virtual void on_stream_readable(Instant now) = 0;
   virtual void on_stream_writable(Instant now) = 0;
 };

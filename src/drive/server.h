@@ -2,13 +2,6 @@
 // ServerShared; each has its own socket on the shared port, its own connections and flows.
 #pragma once
 
-#include <atomic>
-#include <functional>
-#include <memory>
-#include <optional>
-#include <string>
-#include <vector>
-
 #include "base/log.h"
 #include "base/result.h"
 #include "drive/ports.h"
@@ -16,6 +9,13 @@
 #include "quic/endpoint.h"
 #include "session/auth_policy.h"
 #include "tunnel/allow_list.h"
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
 
 namespace culvert::drive {
 

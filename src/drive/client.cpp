@@ -1,0 +1,296 @@
+#include "drive/client.h"
+
+#include "base/assert.h"
+#include "drive/client_session.h"
+#include "drive/client_socks.h"
+#include "drive/client_tunnel.h"
+#include "drive/worker.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace culvert::drive {
+namespace {
+
+class ClientRole final : public Client,
+                         public WorkerHandler,
+                         public ClientSessionOwner,
+                         public SessionSource {
+ public:
+  ClientRole(Host& host, Logger& log, ClientConfig config, ClientObserver& observer)
+      : config_(std::move(config)),
+        observer_(observer),
+        worker_(host, log, *this),
+        context_{.worker = worker_,
+                 .config = config_,
+                 .stats = stats_,
+                 .traffic = traffic_,
+                 .graveyard = graveyard_},
+        timer_(worker_.timers(), *this) {}
+
+  Status open();
+  void start(Instant now) override;
+  void stop(Instant now) override;
+  ClientStats stats() const override;
+
+  ClientSession* session() override { return is_stopping_ ? nullptr : session_; }
+  ConnectionHandler* on_connection(Instant, quic::Connection&) override { return nullptr; }
+  void on_network_changed(Instant now) override;
+  void on_turn_done(Instant now) override;
+  void on_transport_ready(Instant now, ClientSession& session) override;
+  void on_authenticated(Instant now, ClientSession& session) override;
+  void on_session_ended(Instant now, ClientSession& session, Error error) override;
+  void on_flow_ended(Instant now) override;
+
+ private:
+  void on_timer(Instant now);
+  void open_tunnels(Instant now);
+  [[nodiscard]] Status open_tunnel(Instant now, const tunnel::TunnelSpec& spec);
+  void open_stdio(Instant now);
+  void announce(Instant now, const tunnel::TunnelSpec& spec, std::string_view protocol,
+                const std::vector<std::string>& addresses);
+  void keep_only(Instant now, ClientSession& winner);
+  void finish(Instant now, std::optional<Error> error);
+  [[nodiscard]] Error unreachable_error() const;
+
+  ClientConfig config_;
+  ClientObserver& observer_;
+  ClientStats stats_;
+  TrafficCounters traffic_;
+  Worker worker_;
+  ClientContext context_;
+  Graveyard graveyard_;
+  std::vector<std::unique_ptr<ClientSession>> sessions_;  // while dialling one per address
+  std::vector<std::unique_ptr<ClientSession>> ended_;     // until the end of the turn
+  ClientSession* session_ = nullptr;                      // authenticated
+  std::vector<std::string> failures_;                     // of dials: "address: reason"
+  std::vector<std::unique_ptr<StreamTunnel>> stream_tunnels_;
+  std::vector<std::unique_ptr<UdpTunnel>> udp_tunnels_;
+  std::unique_ptr<SocksListener> socks_;
+  bool is_stopping_ = false;
+  bool has_finished_ = false;
+  bool was_stdio_refused_ = false;
+  MemberTimer<ClientRole, &ClientRole::on_timer> timer_;  // connecting, later draining
+};
+
+Status ClientRole::open() {
+  if (config_.addresses.empty()) {
+    return fail(ErrorKind::configuration,
+                "no address of the server is known: give --address or a ticket");
+  }
+  const bool needs_v6 = std::ranges::any_of(
+      config_.addresses, [](const SocketAddress& address) { return address.ip.is_v6(); });
+  const UdpOptions udp{.bind = {IpAddress::any(needs_v6 ? Family::v6 : Family::v4), 0},
+                       .is_dual_stack = needs_v6,
+                       .has_large_buffers = true};
+  return worker_.open(config_.endpoint, udp);
+}
+
+// Every address at once: the first to complete TLS carries the session.
+void ClientRole::start(Instant now) {
+  timer_.set(now + config_.connect_timeout);
+  for (const SocketAddress& address : config_.addresses) {
+    auto session = std::make_unique<ClientSession>(context_, address, *this);
+    if (auto dialled = session->dial(now); !dialled) {
+      failures_.push_back(fmt::format("{}: {}", address.text(), dialled.error().text()));
+      continue;
+    }
+    sessions_.push_back(std::move(session));
+  }
+  if (sessions_.empty()) timer_.set(now);
+  worker_.host().request_turn_end();
+}
+
+Error ClientRole::unreachable_error() const {
+  std::vector<std::string> lines = failures_;
+  for (const auto& session : sessions_) {
+    lines.push_back(fmt::format("{}: no answer", session->server().text()));
+  }
+  std::string text = "could not connect to the server";
+  for (const std::string& line : lines) text += "; " + line;
+  return {ErrorKind::unreachable, std::move(text), {}};
+}
+
+void ClientRole::on_timer(Instant now) {
+  if (is_stopping_) {
+    finish(now, std::nullopt);
+  } else if (session_ == nullptr) {
+    finish(now, unreachable_error());
+  }
+}
+
+void ClientRole::keep_only(Instant now, ClientSession& winner) {
+  for (auto& session : sessions_) {
+    if (session.get() == &winner) continue;
+    session->abandon(now);
+    ended_.push_back(std::move(session));
+  }
+  std::erase(sessions_, nullptr);
+}
+
+void ClientRole::on_transport_ready(Instant now, ClientSession& session) {
+  worker_.log().info("session", "Connected to server! {}", session.server().text());
+  keep_only(now, session);
+}
+
+void ClientRole::on_authenticated(Instant now, ClientSession& session) {
+  timer_.cancel();
+  session_ = &session;
+  worker_.log().info("session", "Authenticated with server successfully");
+  observer_.on_connected(now, session.server());
+  open_tunnels(now);
+}
+
+void ClientRole::on_session_ended(Instant now, ClientSession& session, Error error) {
+  const auto found = std::ranges::find(sessions_, &session, &std::unique_ptr<ClientSession>::get);
+  if (found == sessions_.end()) return;
+  ended_.push_back(std::move(*found));
+  sessions_.erase(found);
+  const bool was_ours = session_ == &session;
+  if (was_ours) session_ = nullptr;
+  if (was_ours || error.kind == ErrorKind::authentication || error.kind == ErrorKind::refused) {
+    finish(now, std::move(error));
+    return;
+  }
+  failures_.push_back(fmt::format("{}: {}", session.server().text(), error.text()));
+  if (sessions_.empty()) finish(now, unreachable_error());
+}
+
+// --- tunnels -----------------------------------------------------------------------------------
+
+void ClientRole::announce(Instant now, const tunnel::TunnelSpec& spec, std::string_view protocol,
+                          const std::vector<std::string>& addresses) {
+  for (const std::string& address : addresses) {
+    worker_.log().info("tunnel", "Listening on {} {} - configure your client to connect here",
+                       protocol, address);
+    observer_.on_listening(now, spec, address);
+  }
+}
+
+Status ClientRole::open_tunnel(Instant now, const tunnel::TunnelSpec& spec) {
+  if (spec.source.protocol == tunnel::Protocol::udp) {
+    auto tunnel = std::make_unique<UdpTunnel>(*this, worker_, context_, spec);
+    if (auto opened = tunnel->open(); !opened) return forward(opened);
+    announce(now, spec, "UDP", tunnel->local_addresses());
+    udp_tunnels_.push_back(std::move(tunnel));
+    return {};
+  }
+  auto tunnel = std::make_unique<StreamTunnel>(*this, worker_.log(), spec);
+  if (auto opened = tunnel->open(worker_.host()); !opened) return forward(opened);
+  announce(now, spec, "TCP", tunnel->local_addresses());
+  stream_tunnels_.push_back(std::move(tunnel));
+  return {};
+}
+
+// A tunnel that cannot listen ends the client: whoever started it believes in its port.
+void ClientRole::open_tunnels(Instant now) {
+  for (const tunnel::TunnelSpec& spec : config_.tunnels) {
+    if (!spec.is_enabled) continue;
+    if (auto opened = open_tunnel(now, spec); !opened) {
+      finish(now, std::move(opened).error());
+      return;
+    }
+  }
+  if (config_.socks5) {
+    auto socks = std::make_unique<SocksListener>(*this, worker_, context_);
+    if (auto opened = socks->open(*config_.socks5); !opened) {
+      finish(now, std::move(opened).error());
+      return;
+    }
+    worker_.log().info("tunnel", "Listening on SOCKS5 {}", socks->local_address());
+    socks_ = std::move(socks);
+  }
+  if (config_.stdio) open_stdio(now);
+}
+
+// The stream needs a handler from the beginning; the flow takes its place at once.
+void ClientRole::open_stdio(Instant now) {
+  struct NoHandler final : StreamHandler {
+    void on_stream_connected(Instant) override {}
+    void on_stream_failed(Instant, const Error&) override {}
+    void on_stream_readable(Instant) override {}
+    void on_stream_writable(Instant) override {}
+  };
+  static NoHandler no_handler;
+  auto port = worker_.host().open_stdio(no_handler);
+  if (!port) {
+    finish(now, std::move(port).error());
+    return;
+  }
+  open_stream_flow(now, *this, worker_.log(), std::move(*port),
+                   {.source = config_.stdio->text(),
+                    .on_reply = {},
+                    .on_end = [this](Instant ended, bool was_refused) {
+                      was_stdio_refused_ = was_refused;
+                      is_stopping_ = true;
+                      timer_.set(ended);
+                    }});
+}
+
+// --- the end -----------------------------------------------------------------------------------
+
+void ClientRole::stop(Instant now) {
+  if (is_stopping_ || has_finished_) return;
+  is_stopping_ = true;
+  stream_tunnels_.clear();
+  for (const auto& tunnel : udp_tunnels_) tunnel->close(now);
+  if (socks_) socks_->close(now);
+  const bool has_flows = session_ != nullptr && session_->flow_count() > 0;
+  timer_.set(has_flows ? now + config_.drain_timeout : now);
+  worker_.host().request_turn_end();
+}
+
+void ClientRole::on_flow_ended(Instant now) {
+  if (is_stopping_ && session_ != nullptr && session_->flow_count() == 0) timer_.set(now);
+}
+
+void ClientRole::finish(Instant now, std::optional<Error> error) {
+  if (has_finished_) return;
+  has_finished_ = true;
+  timer_.cancel();
+  if (!error && was_stdio_refused_) {
+    error = Error{ErrorKind::refused, "the server refused the destination", config_.stdio->text()};
+  }
+  if (error && error->kind == ErrorKind::cancelled) error.reset();
+  for (const auto& session : sessions_) {
+    session->leave(now);
+    session->close(now, session::CloseCode::done, "done");
+  }
+  stream_tunnels_.clear();
+  for (const auto& tunnel : udp_tunnels_) tunnel->close(now);
+  if (socks_) socks_->close(now);
+  worker_.transmit_now(now);
+  observer_.on_finished(now, std::move(error));
+}
+
+void ClientRole::on_network_changed(Instant now) {
+  if (session_ != nullptr) session_->on_network_changed(now);
+}
+
+void ClientRole::on_turn_done(Instant) {
+  graveyard_.clear();  // flows first: they refer to their sessions
+  ended_.clear();
+  if (socks_) socks_->bury_dead();
+}
+
+ClientStats ClientRole::stats() const {
+  ClientStats stats = stats_;
+  stats.bytes_up = traffic_.bytes_up;
+  stats.bytes_down = traffic_.bytes_down;
+  stats.udp_dropped += worker_.egress().dropped();
+  if (session_ != nullptr) stats.connection = session_->connection().stats();
+  return stats;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Client>> Client::create(Host& host, Logger& log, ClientConfig config,
+                                               ClientObserver& observer) {
+  auto client = std::make_unique<ClientRole>(host, log, std::move(config), observer);
+  if (auto opened = client->open(); !opened) return forward(opened);
+  return client;
+}
+
+}  // namespace culvert::drive

@@ -1,0 +1,241 @@
+#include "drive/client_flow.h"
+
+#include "drive/datagram_frames.h"
+
+#include <array>
+#include <utility>
+
+namespace culvert::drive {
+namespace {
+
+constexpr auto kReset = static_cast<std::uint64_t>(session::FlowCode::reset);
+constexpr auto kNone = static_cast<std::uint64_t>(session::FlowCode::none);
+constexpr auto kProtocolError = static_cast<std::uint64_t>(session::FlowCode::protocol_error);
+
+void append_head(ClientSession& session, quic::Stream& stream, const session::FlowOpen& open) {
+  Bytes head;
+  session::encode_flow_open(session.dialect(), open, head);
+  stream.output.append(head);
+  session.connection().submit(stream);
+}
+
+// The reply at the head of the stream; consumed when it is complete.
+Decoded<session::FlowReply> take_reply(ClientSession& session, quic::Stream& stream) {
+  std::array<ByteView, 3> views;
+  const std::size_t count = stream.input.views(views);
+  Bytes joined;
+  ByteView first = count == 0 ? ByteView{} : views[0];
+  if (count > 1) {
+    for (const ByteView& view : std::span(views).first(count)) {
+      joined.insert(joined.end(), view.begin(), view.end());
+    }
+    first = joined;
+  }
+  auto head = session::decode_flow_reply(session.dialect(), first);
+  if (!head) {
+    const bool may_continue = head.error() == DecodeError::truncated && !stream.is_fin_received &&
+                              !stream.is_reset_received &&
+                              stream.input.size() < session::kMaxHeadBytes;
+    return std::unexpected(may_continue || head.error() != DecodeError::truncated
+                               ? head.error()
+                               : DecodeError::malformed);
+  }
+  session.connection().consume(stream, head->size);
+  return std::move(head->value);
+}
+
+}  // namespace
+
+// --- TCP, Unix sockets, stdio ----------------------------------------------------------------
+
+ClientStreamFlow::ClientStreamFlow(ClientSession& session, quic::Stream& stream,
+                                   std::unique_ptr<StreamPort> port,
+                                   ClientStreamFlowOptions options)
+    : session_(session),
+      stream_(&stream),
+      options_(std::move(options)),
+      pump_(session.context().worker, session.connection(), stream, session.context().traffic,
+            *this) {
+  stream.context = static_cast<StreamUser*>(this);
+  append_head(session, stream, {.source = options_.source});
+  pump_.attach(std::move(port));
+}
+
+void ClientStreamFlow::on_quic_readable(Instant now) {
+  if (!has_reply_ && !read_reply(now)) return;
+  pump_.on_quic_readable();
+}
+
+bool ClientStreamFlow::read_reply(Instant now) {
+  auto reply = take_reply(session_, *stream_);
+  if (!reply) {
+    if (reply.error() != DecodeError::truncated) {
+      session_.context().worker.log().warn("flow", "{}: the server's reply is {}", options_.source,
+                                           to_string(reply.error()));
+      pump_.abort(kProtocolError);
+      leave(now, true);
+    }
+    return false;
+  }
+  has_reply_ = true;
+  if (options_.on_reply) {
+    const Bytes ahead = options_.on_reply(*reply);
+    if (!ahead.empty() && !pump_.write_ahead(ahead)) {
+      pump_.abort(kReset);
+      leave(now, true);
+      return false;
+    }
+  }
+  if (const auto* refused = std::get_if<session::FlowRefused>(&*reply)) {
+    on_refused(now, *refused);
+    return false;
+  }
+  const auto& accepted = std::get<session::FlowAccepted>(*reply);
+  session_.context().worker.log().debug("flow", "{} reached at {}", options_.source,
+                                        accepted.dialled);
+  pump_.open_downstream();
+  return true;
+}
+
+void ClientStreamFlow::on_refused(Instant now, const session::FlowRefused& refused) {
+  ++session_.context().stats.flows_refused;
+  session_.context().worker.log().warn("flow", "the server refused {}: {}", options_.source,
+                                       refused.reason);
+  if (options_.on_reply) {
+    pump_.close_politely();  // the SOCKS answer must arrive: a reset could overtake it
+  } else {
+    pump_.abort(kNone);
+  }
+  leave(now, true);
+}
+
+void ClientStreamFlow::on_quic_writable(Instant now) {
+  pump_.on_quic_writable(now);
+}
+
+void ClientStreamFlow::on_quic_reset(Instant now, std::uint64_t) {
+  pump_.abort(kReset);
+  leave(now, !has_reply_);
+}
+
+void ClientStreamFlow::on_quic_stop_sending(Instant now, std::uint64_t) {
+  if (!has_reply_) {
+    pump_.stop_upstream();  // a refusal: its reason is on the way
+    return;
+  }
+  pump_.abort(kReset);
+  leave(now, false);
+}
+
+void ClientStreamFlow::on_quic_closed(Instant now) {
+  pump_.on_quic_closed();
+  stream_ = nullptr;
+  if (options_.on_end) std::exchange(options_.on_end, nullptr)(now, !has_reply_);
+}
+
+void ClientStreamFlow::on_pump_finished(Instant now) {
+  leave(now, false);
+}
+void ClientStreamFlow::on_pump_broken(Instant now) {
+  leave(now, false);
+}
+
+void ClientStreamFlow::leave(Instant now, bool was_refused) {
+  if (stream_ == nullptr) return;
+  stream_->context = nullptr;
+  stream_ = nullptr;
+  if (options_.on_end) std::exchange(options_.on_end, nullptr)(now, was_refused);
+  session_.retire(now, *this);
+}
+
+// --- UDP -------------------------------------------------------------------------------------
+
+ClientUdpFlow::ClientUdpFlow(ClientSession& session, quic::Stream& stream, std::uint64_t id,
+                             std::string source, UdpReplyHandler& handler)
+    : session_(session), stream_(&stream), id_(id), source_(std::move(source)), handler_(&handler) {
+  stream.context = static_cast<StreamUser*>(this);
+  append_head(session, stream, {.source = source_, .flow_id = id});
+}
+
+void ClientUdpFlow::send(ByteView payload) {
+  if (stream_ == nullptr) return;
+  quic::Connection& connection = session_.connection();
+  session_.context().traffic.bytes_up += payload.size();
+  if (is_accepted_ && session_.dialect() == session::Dialect::culvert_1) {
+    const session::DatagramHeader header = session::datagram_header(id_);
+    if (header.size + payload.size() <= connection.max_datagram_payload() &&
+        connection.send_datagram(header.view(), payload)) {
+      session_.context().worker.touch(connection);
+      return;
+    }
+  }
+  if (!append_datagram_frame(session_.context().worker, connection, *stream_, payload)) {
+    ++session_.context().stats.udp_dropped;
+  }
+}
+
+void ClientUdpFlow::on_quic_readable(Instant now) {
+  if (!is_accepted_) {
+    auto reply = take_reply(session_, *stream_);
+    if (!reply) {
+      if (reply.error() != DecodeError::truncated) end(now, std::string(to_string(reply.error())));
+      return;
+    }
+    if (const auto* refused = std::get_if<session::FlowRefused>(&*reply)) {
+      ++session_.context().stats.flows_refused;
+      session_.context().worker.log().warn("flow", "the server refused {}: {}", source_,
+                                           refused->reason);
+      end(now, refused->reason);
+      return;
+    }
+    is_accepted_ = true;
+    session_.add_udp_flow(id_, *this);
+  }
+  take_datagram_frames(session_.context().worker, session_.connection(), *stream_,
+                       [&](ByteView payload) { deliver(now, payload); });
+  if (stream_ != nullptr && stream_->is_fin_received) end(now, "ended by the server");
+}
+
+void ClientUdpFlow::deliver(Instant now, ByteView payload) {
+  session_.context().traffic.bytes_down += payload.size();
+  if (handler_ != nullptr) handler_->on_udp_reply(now, *this, payload);
+}
+
+void ClientUdpFlow::on_quic_reset(Instant now, std::uint64_t) {
+  end(now, "reset by the server");
+}
+
+void ClientUdpFlow::on_quic_stop_sending(Instant now, std::uint64_t) {
+  if (is_accepted_) end(now, "ended by the server");
+}
+
+void ClientUdpFlow::on_quic_closed(Instant now) {
+  session_.remove_udp_flow(id_);
+  stream_ = nullptr;
+  if (handler_ != nullptr) {
+    std::exchange(handler_, nullptr)->on_udp_flow_ended(now, *this, "the connection ended");
+  }
+}
+
+void ClientUdpFlow::finish(Instant now) {
+  handler_ = nullptr;
+  leave(now);
+}
+
+void ClientUdpFlow::end(Instant now, const std::string& reason) {
+  if (handler_ != nullptr) std::exchange(handler_, nullptr)->on_udp_flow_ended(now, *this, reason);
+  leave(now);
+}
+
+void ClientUdpFlow::leave(Instant now) {
+  if (stream_ == nullptr) return;
+  session_.remove_udp_flow(id_);
+  session_.connection().finish(*stream_);
+  session_.connection().stop_sending(*stream_, kNone);
+  session_.context().worker.touch(session_.connection());
+  stream_->context = nullptr;
+  stream_ = nullptr;
+  session_.retire(now, *this);
+}
+
+}  // namespace culvert::drive

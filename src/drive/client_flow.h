@@ -1,0 +1,96 @@
+// Flows at the client. Private to drive/.
+#pragma once
+
+#include "drive/client_session.h"
+#include "drive/stream_pump.h"
+#include "session/flow_open.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace culvert::drive {
+
+// Told once how the opening of a flow went: a SOCKS listener answers its caller by it.
+// Returns bytes to write to the local end before anything else.
+using FlowReplyHook = std::function<Bytes(const session::FlowReply& reply)>;
+// Called once when the flow is over.
+using FlowEndHook = std::function<void(Instant now, bool was_refused)>;
+
+struct ClientStreamFlowOptions {
+  std::string source;
+  FlowReplyHook on_reply;  // may be empty
+  FlowEndHook on_end;      // may be empty
+};
+
+// A local byte stream carried to a source. The head and whatever the local end has to say
+// leave together; a refusal resets the local end.
+class ClientStreamFlow final : public StreamUser, public PumpOwner {
+ public:
+  ClientStreamFlow(ClientSession& session, quic::Stream& stream, std::unique_ptr<StreamPort> port,
+                   ClientStreamFlowOptions options);
+
+  void on_quic_readable(Instant now) override;
+  void on_quic_writable(Instant now) override;
+  void on_quic_reset(Instant now, std::uint64_t code) override;
+  void on_quic_stop_sending(Instant now, std::uint64_t code) override;
+  void on_quic_closed(Instant now) override;
+  void on_pump_finished(Instant now) override;
+  void on_pump_broken(Instant now) override;
+
+ private:
+  [[nodiscard]] bool read_reply(Instant now);
+  void on_refused(Instant now, const session::FlowRefused& refused);
+  void leave(Instant now, bool was_refused);
+
+  ClientSession& session_;
+  quic::Stream* stream_;
+  ClientStreamFlowOptions options_;
+  StreamPump pump_;
+  bool has_reply_ = false;
+};
+
+class UdpReplyHandler {
+ public:
+  virtual void on_udp_reply(Instant now, ClientUdpFlow& flow, ByteView payload) = 0;
+  // The flow is over; it will not call again.
+  virtual void on_udp_flow_ended(Instant now, ClientUdpFlow& flow, const std::string& reason) = 0;
+
+ protected:
+  ~UdpReplyHandler() = default;
+};
+
+// The datagrams of one local sender to one source. Until the server has accepted the flow
+// they travel on its stream behind the head, in order; afterwards in DATAGRAM frames, or on
+// the stream when they do not fit (culvert/1), or always on the stream (mf/4).
+class ClientUdpFlow final : public StreamUser {
+ public:
+  ClientUdpFlow(ClientSession& session, quic::Stream& stream, std::uint64_t id, std::string source,
+                UdpReplyHandler& handler);
+
+  void send(ByteView payload);
+  void on_datagram(Instant now, ByteView payload) { deliver(now, payload); }
+  // The handler wants no more of it.
+  void finish(Instant now);
+  [[nodiscard]] std::uint64_t id() const { return id_; }
+
+  void on_quic_readable(Instant now) override;
+  void on_quic_writable(Instant) override {}
+  void on_quic_reset(Instant now, std::uint64_t code) override;
+  void on_quic_stop_sending(Instant now, std::uint64_t code) override;
+  void on_quic_closed(Instant now) override;
+
+ private:
+  void deliver(Instant now, ByteView payload);
+  void leave(Instant now);
+  void end(Instant now, const std::string& reason);
+
+  ClientSession& session_;
+  quic::Stream* stream_;
+  std::uint64_t id_;
+  std::string source_;
+  UdpReplyHandler* handler_;  // null once told of the end
+  bool is_accepted_ = false;
+};
+
+}  // namespace culvert::drive

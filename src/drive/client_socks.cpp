@@ -1,0 +1,254 @@
+#include "drive/client_socks.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace culvert::drive {
+namespace {
+
+using tunnel::SocksReply;
+
+constexpr std::size_t kMaxConnections = 4096;  // whose request has not been read
+constexpr std::size_t kMaxDestinations = 256;  // of one UDP association
+constexpr Duration kRequestTimeout = std::chrono::seconds(10);
+constexpr std::size_t kReadBytes = 1024;
+
+SocksReply reply_code(const session::FlowReply& reply) {
+  const auto* refused = std::get_if<session::FlowRefused>(&reply);
+  if (refused == nullptr) return SocksReply::succeeded;
+  switch (refused->code) {
+    case session::RefusalCode::not_allowed:
+      return SocksReply::not_allowed;
+    case session::RefusalCode::not_resolved:
+    case session::RefusalCode::unreachable:
+      return SocksReply::host_unreachable;
+    case session::RefusalCode::dial_refused:
+      return SocksReply::connection_refused;
+    case session::RefusalCode::dial_timeout:
+      return SocksReply::ttl_expired;
+    default:
+      return SocksReply::general_failure;
+  }
+}
+
+Bytes connect_reply(const session::FlowReply& reply) {
+  return tunnel::Socks5Server::reply(reply_code(reply), {});
+}
+
+}  // namespace
+
+SocksConnection::SocksConnection(Instant now, SocksListener& listener,
+                                 std::unique_ptr<StreamPort> port)
+    : listener_(listener), port_(std::move(port)), timeout_(listener.worker().timers(), *this) {
+  port_->set_handler(*this);
+  port_->want_readable();
+  timeout_.set(now + kRequestTimeout);
+}
+
+SocksConnection::~SocksConnection() {
+  *is_alive_ = false;
+  if (udp_) listener_.worker().egress().forget(*udp_);
+}
+
+void SocksConnection::on_stream_failed(Instant now, const Error&) {
+  end(now);
+}
+
+// Reads no further than the request, byte by byte: what follows belongs to the flow, and an
+// optimistic client sends it before the reply. A request is tiny.
+void SocksConnection::on_stream_readable(Instant now) {
+  std::array<std::uint8_t, kReadBytes> buffer;
+  const std::array<ByteSpan, 1> spans{ByteSpan(buffer).first(udp_ ? kReadBytes : 1)};
+  while (port_ != nullptr) {
+    const IoResult result = port_->try_read(spans);
+    if (result.status == IoStatus::would_block) {
+      port_->want_readable();
+      return;
+    }
+    if (result.status != IoStatus::ok) {
+      end(now);
+      return;
+    }
+    if (udp_) continue;  // an association's TCP connection carries nothing
+    socks_.handle_data(ByteView(buffer).first(result.bytes));
+    write(socks_.take_output());
+    if (const auto event = socks_.poll_event()) {
+      handle_event(now, *event);
+      if (!udp_) return;
+    }
+  }
+}
+
+void SocksConnection::write(ByteView bytes) {
+  if (bytes.empty() || port_ == nullptr) return;
+  const std::array<ByteView, 1> views{bytes};
+  // A few bytes into an empty socket buffer; should it refuse, the client times out.
+  static_cast<void>(port_->try_write(views));
+}
+
+void SocksConnection::handle_event(Instant now, const tunnel::SocksEvent& event) {
+  timeout_.cancel();
+  if (const auto* request = std::get_if<tunnel::SocksConnect>(&event)) {
+    connect(now, request->destination);
+  } else if (std::holds_alternative<tunnel::SocksUdpAssociate>(event)) {
+    associate(now);
+  } else {
+    if (port_) port_->shutdown_write();
+    end(now);
+  }
+}
+
+void SocksConnection::connect(Instant now, const HostPort& destination) {
+  auto source = tunnel::Source::parse("tcp://" + destination.text());
+  if (!source) {
+    write(tunnel::Socks5Server::reply(SocksReply::general_failure, {}));
+    port_->shutdown_write();
+    end(now);
+    return;
+  }
+  open_stream_flow(now, listener_.sessions(), listener_.worker().log(), std::move(port_),
+                   {.source = source->text(), .on_reply = connect_reply, .on_end = {}});
+  end(now);
+}
+
+// --- UDP ASSOCIATE -----------------------------------------------------------------------------
+
+void SocksConnection::associate(Instant now) {
+  // Beside the TCP listener, so that it is reachable by the same route.
+  const auto listening = SocketAddress::parse(listener_.local_address());
+  const UdpOptions options{
+      .bind = {listening ? listening->ip : IpAddress::loopback(Family::v4), 0}};
+  auto udp = listener_.worker().host().open_udp(options, *this);
+  if (!udp) {
+    write(tunnel::Socks5Server::reply(SocksReply::general_failure, {}));
+    end(now);
+    return;
+  }
+  udp_ = std::move(*udp);
+  write(tunnel::Socks5Server::reply(SocksReply::succeeded, udp_->local_address()));
+}
+
+void SocksConnection::on_udp_readable(Instant now) {
+  std::array<RxDatagram, 16> batch;
+  for (std::size_t rounds = 0; rounds < 4; ++rounds) {
+    const std::size_t count = udp_->recv_batch(batch);
+    if (count == 0) return;
+    for (const RxDatagram& datagram : std::span(batch).first(count)) {
+      for (std::size_t at = 0; at < datagram.bytes.size(); at += datagram.segment_size) {
+        relay(now, datagram.path.remote,
+              datagram.bytes.subspan(
+                  at, std::min<std::size_t>(datagram.segment_size, datagram.bytes.size() - at)));
+      }
+    }
+  }
+}
+
+void SocksConnection::relay(Instant now, const SocketAddress& sender, ByteView bytes) {
+  auto& dropped = listener_.context().stats.udp_dropped;
+  if (!udp_client_) udp_client_ = sender;
+  const auto datagram = tunnel::decode_socks_datagram(bytes);
+  if (!datagram || sender != *udp_client_) {
+    ++dropped;
+    return;
+  }
+  if (const auto known = flows_.find(datagram->destination); known != flows_.end()) {
+    if (known->second != nullptr) known->second->send(datagram->payload);
+    return;
+  }
+  const auto source = tunnel::Source::parse("udp://" + datagram->destination.text());
+  ClientSession* session = listener_.sessions().session();
+  if (!source || session == nullptr || flows_.size() >= kMaxDestinations) {
+    ++dropped;
+    return;
+  }
+  flows_[datagram->destination] = nullptr;
+  const bool is_taken = session->with_new_stream(
+      now,
+      [this, alive = is_alive_, session, destination = datagram->destination, text = source->text(),
+       first = Bytes(datagram->payload.begin(), datagram->payload.end())](Instant,
+                                                                          quic::Stream& stream) {
+        if (!*alive) {
+          session->connection().reset(stream, 0);
+          return;
+        }
+        auto udp = std::make_unique<ClientUdpFlow>(*session, stream, session->next_udp_flow_id(),
+                                                   text, *this);
+        ClientUdpFlow& flow = *udp;
+        session->add_flow(std::move(udp));
+        flow.send(first);
+        flows_[destination] = &flow;
+        by_flow_[&flow] = destination;
+      });
+  if (!is_taken) {
+    flows_.erase(datagram->destination);
+    ++dropped;
+  }
+}
+
+void SocksConnection::on_udp_reply(Instant, ClientUdpFlow& flow, ByteView payload) {
+  const auto destination = by_flow_.find(&flow);
+  if (destination == by_flow_.end() || !udp_ || !udp_client_) return;
+  Bytes datagram;
+  tunnel::encode_socks_datagram_header(destination->second, datagram);
+  datagram.insert(datagram.end(), payload.begin(), payload.end());
+  listener_.worker().egress().send(*udp_, {.local = {}, .remote = *udp_client_}, datagram);
+}
+
+void SocksConnection::on_udp_flow_ended(Instant, ClientUdpFlow& flow, const std::string&) {
+  const auto destination = by_flow_.find(&flow);
+  if (destination == by_flow_.end()) return;
+  flows_.erase(destination->second);
+  by_flow_.erase(destination);
+}
+
+void SocksConnection::end(Instant now) {
+  timeout_.cancel();
+  *is_alive_ = false;
+  for (const auto& [flow, destination] : by_flow_) flow->finish(now);
+  by_flow_.clear();
+  flows_.clear();
+  if (udp_) listener_.worker().egress().forget(*udp_);
+  udp_.reset();
+  port_.reset();
+  listener_.remove(*this);
+}
+
+SocksListener::SocksListener(SessionSource& sessions, Worker& worker, ClientContext& context)
+    : sessions_(sessions), worker_(worker), context_(context) {}
+
+SocksListener::~SocksListener() = default;
+
+Status SocksListener::open(const SocketAddress& address) {
+  auto listener = worker_.host().listen_stream(address, *this);
+  if (!listener) {
+    return std::unexpected(std::move(listener).error().in("cannot listen for SOCKS5"));
+  }
+  listener_ = std::move(*listener);
+  return {};
+}
+
+void SocksListener::on_accept(Instant now, std::unique_ptr<StreamPort> stream) {
+  if (connections_.size() >= kMaxConnections) {
+    stream->reset();
+    return;
+  }
+  auto connection = std::make_unique<SocksConnection>(now, *this, std::move(stream));
+  SocksConnection* key = connection.get();
+  connections_.emplace(key, std::move(connection));
+}
+
+void SocksListener::close(Instant now) {
+  listener_.reset();
+  while (!connections_.empty()) connections_.begin()->second->end(now);
+}
+
+void SocksListener::remove(SocksConnection& connection) {
+  const auto found = connections_.find(&connection);
+  if (found == connections_.end()) return;
+  dead_.push_back(std::move(found->second));
+  connections_.erase(found);
+  worker_.host().request_turn_end();
+}
+
+}  // namespace culvert::drive

@@ -1,0 +1,79 @@
+// The local SOCKS5 listener: CONNECT and UDP ASSOCIATE to whatever the server allows.
+// Private to drive/.
+#pragma once
+
+#include "drive/client_tunnel.h"
+#include "tunnel/socks5.h"
+
+#include <map>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+namespace culvert::drive {
+
+class SocksListener;
+
+// One TCP connection to the listener: until its request is read, then, for UDP ASSOCIATE,
+// as long as the association lives (RFC 1928 7).
+class SocksConnection final : public StreamHandler, public UdpHandler, public UdpReplyHandler {
+ public:
+  SocksConnection(Instant now, SocksListener& listener, std::unique_ptr<StreamPort> port);
+  ~SocksConnection() override;
+  void end(Instant now);
+
+ private:
+  void on_stream_connected(Instant) override {}
+  void on_stream_failed(Instant now, const Error& error) override;
+  void on_stream_readable(Instant now) override;
+  void on_stream_writable(Instant) override {}
+  void on_udp_readable(Instant now) override;
+  void on_udp_writable(Instant) override {}
+  void on_udp_reply(Instant now, ClientUdpFlow& flow, ByteView payload) override;
+  void on_udp_flow_ended(Instant now, ClientUdpFlow& flow, const std::string& reason) override;
+
+  void handle_event(Instant now, const tunnel::SocksEvent& event);
+  void connect(Instant now, const HostPort& destination);
+  void associate(Instant now);
+  void on_request_timeout(Instant now) { end(now); }
+  void relay(Instant now, const SocketAddress& sender, ByteView datagram);
+  void write(ByteView bytes);
+
+  SocksListener& listener_;
+  std::unique_ptr<StreamPort> port_;
+  tunnel::Socks5Server socks_;
+  std::unique_ptr<UdpPort> udp_;
+  std::optional<SocketAddress> udp_client_;   // the first sender; nobody else is served
+  std::map<HostPort, ClientUdpFlow*> flows_;  // null: waits for a stream
+  std::unordered_map<ClientUdpFlow*, HostPort> by_flow_;
+  // Shared with flow starts that may come after this object's end.
+  std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
+  MemberTimer<SocksConnection, &SocksConnection::on_request_timeout> timeout_;
+};
+
+class SocksListener final : public ListenerHandler {
+ public:
+  SocksListener(SessionSource& sessions, Worker& worker, ClientContext& context);
+  ~SocksListener() override;
+  [[nodiscard]] Status open(const SocketAddress& address);
+  [[nodiscard]] std::string local_address() const { return to_text(listener_->local_address()); }
+  void close(Instant now);
+  void bury_dead() { dead_.clear(); }
+
+  [[nodiscard]] SessionSource& sessions() { return sessions_; }
+  [[nodiscard]] Worker& worker() { return worker_; }
+  [[nodiscard]] ClientContext& context() { return context_; }
+  void remove(SocksConnection& connection);
+
+ private:
+  void on_accept(Instant now, std::unique_ptr<StreamPort> stream) override;
+
+  SessionSource& sessions_;
+  Worker& worker_;
+  ClientContext& context_;
+  std::unique_ptr<ListenerPort> listener_;
+  std::unordered_map<SocksConnection*, std::unique_ptr<SocksConnection>> connections_;
+  std::vector<std::unique_ptr<SocksConnection>> dead_;
+};
+
+}  // namespace culvert::drive

@@ -1,0 +1,228 @@
+#include "drive/client_tunnel.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <utility>
+
+namespace culvert::drive {
+namespace {
+
+constexpr std::size_t kMessagesPerTurn = 64;
+
+}  // namespace
+
+void open_stream_flow(Instant now, SessionSource& sessions, Logger& log,
+                      std::unique_ptr<StreamPort> port, ClientStreamFlowOptions options) {
+  ClientSession* session = sessions.session();
+  if (session == nullptr) {
+    log.debug("flow", "{}: no session, connection reset", options.source);
+    port->reset();
+    return;
+  }
+  const std::string source = options.source;
+  const bool is_taken =
+      session->with_new_stream(now, [session, port = std::move(port), options = std::move(options)](
+                                        Instant, quic::Stream& stream) mutable {
+        session->add_flow(std::make_unique<ClientStreamFlow>(*session, stream, std::move(port),
+                                                             std::move(options)));
+      });
+  if (!is_taken) log.warn("flow", "{}: too many connections wait for the server", source);
+}
+
+std::vector<StreamAddress> listen_addresses(const tunnel::Target& target) {
+  switch (target.kind) {
+    case tunnel::Target::Kind::unix_path:
+      return {UnixPath{target.path}};
+    case tunnel::Target::Kind::all_loopback:
+      return {SocketAddress{IpAddress::loopback(Family::v4), target.address.port},
+              SocketAddress{IpAddress::loopback(Family::v6), target.address.port}};
+    case tunnel::Target::Kind::address:
+      break;
+  }
+  return {target.address};
+}
+
+// --- TCP and Unix sockets --------------------------------------------------------------------
+
+StreamTunnel::StreamTunnel(SessionSource& sessions, Logger& log, tunnel::TunnelSpec spec)
+    : sessions_(sessions), log_(log), spec_(std::move(spec)) {}
+
+Status StreamTunnel::open(Host& host) {
+  Error first_error;
+  std::uint16_t port = spec_.target.address.port;
+  for (StreamAddress address : listen_addresses(spec_.target)) {
+    // With port 0, every loopback address gets the port that the first was given.
+    if (auto* socket_address = std::get_if<SocketAddress>(&address)) socket_address->port = port;
+    auto listener = host.listen_stream(address, *this);
+    if (!listener) {
+      log_.debug("tunnel", "cannot listen on {}: {}", to_text(address), listener.error().text());
+      if (first_error.what.empty()) first_error = std::move(listener).error();
+      continue;
+    }
+    const StreamAddress bound = (*listener)->local_address();
+    if (const auto* socket_address = std::get_if<SocketAddress>(&bound)) {
+      port = socket_address->port;
+    }
+    listeners_.push_back(std::move(*listener));
+  }
+  if (listeners_.empty()) {
+    return std::unexpected(std::move(first_error).in("cannot listen on " + spec_.target.text()));
+  }
+  return {};
+}
+
+std::vector<std::string> StreamTunnel::local_addresses() const {
+  std::vector<std::string> addresses;
+  for (const auto& listener : listeners_) addresses.push_back(to_text(listener->local_address()));
+  return addresses;
+}
+
+void StreamTunnel::on_accept(Instant now, std::unique_ptr<StreamPort> stream) {
+  open_stream_flow(now, sessions_, log_, std::move(stream),
+                   {.source = spec_.source.text(), .on_reply = {}, .on_end = {}});
+}
+
+// --- UDP -------------------------------------------------------------------------------------
+
+UdpTunnel::UdpTunnel(SessionSource& sessions, Worker& worker, ClientContext& context,
+                     tunnel::TunnelSpec spec)
+    : sessions_(sessions),
+      worker_(worker),
+      context_(context),
+      spec_(std::move(spec)),
+      flows_(context.config.udp_flow_idle, limits::kMaxUdpFlowsPerTunnel),
+      expiry_(worker.timers(), *this) {}
+
+UdpTunnel::~UdpTunnel() {
+  for (const auto& socket : sockets_) {
+    if (socket->port) worker_.egress().forget(*socket->port);
+  }
+}
+
+Status UdpTunnel::open() {
+  Error first_error;
+  std::uint16_t port = spec_.target.address.port;
+  for (const StreamAddress& address : listen_addresses(spec_.target)) {
+    auto socket = std::make_unique<Socket>();
+    socket->tunnel = this;
+    socket->index = static_cast<std::uint16_t>(sockets_.size());
+    SocketAddress bind = std::get<SocketAddress>(address);
+    bind.port = port;
+    const UdpOptions options{.bind = bind,
+                             .is_dual_stack = bind.ip.is_v6() && bind.ip.is_unspecified(),
+                             .has_large_buffers = true};
+    auto opened = worker_.host().open_udp(options, *socket);
+    if (!opened) {
+      if (first_error.what.empty()) first_error = std::move(opened).error();
+      continue;
+    }
+    socket->port = std::move(*opened);
+    port = socket->port->local_address().port;
+    sockets_.push_back(std::move(socket));
+  }
+  if (sockets_.empty()) {
+    return std::unexpected(std::move(first_error).in("cannot listen on " + spec_.target.text()));
+  }
+  return {};
+}
+
+std::vector<std::string> UdpTunnel::local_addresses() const {
+  std::vector<std::string> addresses;
+  for (const auto& socket : sockets_) addresses.push_back(socket->port->local_address().text());
+  return addresses;
+}
+
+void UdpTunnel::close(Instant now) {
+  while (tunnel::UdpFlow* flow = flows_.idlest()) drop(now, *flow);
+  for (const auto& socket : sockets_) worker_.egress().forget(*socket->port);
+  sockets_.clear();
+}
+
+void UdpTunnel::on_readable(Instant now, Socket& socket) {
+  std::array<RxDatagram, 16> batch;
+  for (std::size_t taken = 0; taken < kMessagesPerTurn;) {
+    const std::size_t count = socket.port->recv_batch(batch);
+    if (count == 0) return;
+    taken += count;
+    for (const RxDatagram& datagram : std::span(batch).first(count)) {
+      for (std::size_t at = 0; at < datagram.bytes.size(); at += datagram.segment_size) {
+        on_datagram(now, socket, datagram.path.remote,
+                    datagram.bytes.subspan(at, std::min<std::size_t>(datagram.segment_size,
+                                                                     datagram.bytes.size() - at)));
+      }
+    }
+  }
+}
+
+void UdpTunnel::on_datagram(Instant now, Socket& socket, const SocketAddress& sender,
+                            ByteView payload) {
+  tunnel::UdpFlow* flow = flows_.find(sender, socket.index);
+  if (flow == nullptr) {
+    start_flow(now, socket, sender, payload);
+    return;
+  }
+  flows_.touch(now, *flow);
+  // Null while the flow waits for a stream.
+  if (auto* udp = static_cast<ClientUdpFlow*>(flow->context)) {
+    udp->send(payload);
+  } else {
+    ++context_.stats.udp_dropped;
+  }
+}
+
+void UdpTunnel::start_flow(Instant now, Socket& socket, const SocketAddress& sender,
+                           ByteView payload) {
+  ClientSession* session = sessions_.session();
+  if (session == nullptr) {
+    ++context_.stats.udp_dropped;
+    return;
+  }
+  if (flows_.is_full()) drop(now, *flows_.idlest());
+  const std::uint64_t id = session->next_udp_flow_id();
+  flows_.add(now, id, sender, socket.index);
+  expiry_.set(flows_.next_timeout());
+  const bool is_taken = session->with_new_stream(
+      now, [this, session, id, first = Bytes(payload.begin(), payload.end())](
+               Instant started, quic::Stream& stream) {
+        auto udp =
+            std::make_unique<ClientUdpFlow>(*session, stream, id, spec_.source.text(), *this);
+        ClientUdpFlow& flow = *udp;
+        session->add_flow(std::move(udp));
+        flow.send(first);
+        if (tunnel::UdpFlow* entry = flows_.find(id)) {
+          entry->context = &flow;
+        } else {
+          flow.finish(started);  // expired while it waited
+        }
+      });
+  if (!is_taken) {
+    ++context_.stats.udp_dropped;
+    flows_.remove(*flows_.find(id));
+  }
+}
+
+void UdpTunnel::on_udp_reply(Instant now, ClientUdpFlow& flow, ByteView payload) {
+  tunnel::UdpFlow* entry = flows_.find(flow.id());
+  if (entry == nullptr || entry->socket >= sockets_.size()) return;
+  flows_.touch(now, *entry);
+  worker_.egress().send(*sockets_[entry->socket]->port, {.local = {}, .remote = entry->sender},
+                        payload);
+}
+
+void UdpTunnel::on_udp_flow_ended(Instant, ClientUdpFlow& flow, const std::string&) {
+  if (tunnel::UdpFlow* entry = flows_.find(flow.id())) flows_.remove(*entry);
+}
+
+void UdpTunnel::on_expiry(Instant now) {
+  while (tunnel::UdpFlow* flow = flows_.poll_expired(now)) drop(now, *flow);
+  expiry_.set(flows_.next_timeout());
+}
+
+void UdpTunnel::drop(Instant now, tunnel::UdpFlow& flow) {
+  auto* udp = static_cast<ClientUdpFlow*>(flow.context);
+  flows_.remove(flow);
+  if (udp != nullptr) udp->finish(now);
+}
+
+}  // namespace culvert::drive

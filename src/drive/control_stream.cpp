@@ -1,0 +1,78 @@
+#include "drive/control_stream.h"
+
+#include <array>
+
+namespace culvert::drive {
+
+ControlStream::ControlStream(Worker& worker, quic::Connection& connection, quic::Stream& stream,
+                             std::unique_ptr<session::Handshake> handshake, ControlHandler& handler)
+    : worker_(worker),
+      connection_(connection),
+      stream_(&stream),
+      handshake_(std::move(handshake)),
+      handler_(handler),
+      timer_(worker.timers(), *this) {
+  stream.context = static_cast<StreamUser*>(this);
+}
+
+ControlStream::~ControlStream() {
+  if (stream_ != nullptr) stream_->context = nullptr;
+}
+
+void ControlStream::on_quic_readable(Instant now) {
+  std::array<ByteView, 4> views;
+  while (stream_ != nullptr && stream_->input.size() > 0) {
+    const std::size_t count = stream_->input.views(views);
+    std::size_t used = 0;
+    for (const ByteView& view : std::span(views).first(count)) {
+      handshake_->handle_data(now, view);
+      used += view.size();
+    }
+    connection_.consume(*stream_, used);
+  }
+  if (stream_ != nullptr && stream_->is_input_finished()) handshake_->handle_fin(now);
+  pump(now);
+}
+
+void ControlStream::on_quic_reset(Instant now, std::uint64_t) {
+  handshake_->handle_fin(now);
+  pump(now);
+}
+
+void ControlStream::on_timer(Instant now) {
+  handshake_->handle_timeout(now);
+  pump(now);
+}
+
+void ControlStream::leave(Instant now, std::string_view reason) {
+  handshake_->leave(reason);
+  pump(now);
+}
+
+void ControlStream::pump(Instant now) {
+  const Bytes output = handshake_->take_output();
+  if (stream_ != nullptr && !stream_->is_fin_queued) {
+    if (!output.empty() && output.size() <= stream_->output.space()) {
+      stream_->output.append(output);
+      connection_.submit(*stream_);
+      worker_.touch(connection_);
+    }
+    if (handshake_->is_output_finished()) {
+      connection_.finish(*stream_);
+      worker_.touch(connection_);
+    }
+  }
+  timer_.set(handshake_->next_timeout());
+  while (auto event = handshake_->poll_event()) handler_.on_handshake_event(now, *event);
+}
+
+Result<session::ExporterValue> export_auth_value(const quic::Connection& connection) {
+  session::ExporterValue value{};
+  if (auto exported = connection.export_keying_material(session::kExporterLabel, {}, value);
+      !exported) {
+    return forward(exported);
+  }
+  return value;
+}
+
+}  // namespace culvert::drive

@@ -1,0 +1,52 @@
+// Carries a session::Handshake on the control stream of a connection.
+#pragma once
+
+#include "drive/stream_user.h"
+#include "drive/worker.h"
+#include "session/handshake.h"
+
+#include <memory>
+
+namespace culvert::drive {
+
+class ControlHandler {
+ public:
+  virtual void on_handshake_event(Instant now, session::HandshakeEvent& event) = 0;
+
+ protected:
+  ~ControlHandler() = default;
+};
+
+// Owned by its session.
+class ControlStream final : public StreamUser {
+ public:
+  ControlStream(Worker& worker, quic::Connection& connection, quic::Stream& stream,
+                std::unique_ptr<session::Handshake> handshake, ControlHandler& handler);
+  ~ControlStream() override;
+
+  void start(Instant now) { pump(now); }
+  void leave(Instant now, std::string_view reason);
+
+  void on_quic_readable(Instant now) override;
+  void on_quic_writable(Instant) override {}
+  void on_quic_reset(Instant now, std::uint64_t code) override;
+  void on_quic_stop_sending(Instant, std::uint64_t) override {}
+  void on_quic_closed(Instant) override { stream_ = nullptr; }
+  [[nodiscard]] bool is_flow() const override { return false; }
+
+ private:
+  void on_timer(Instant now);
+  void pump(Instant now);
+
+  Worker& worker_;
+  quic::Connection& connection_;
+  quic::Stream* stream_;  // null once it is closed
+  std::unique_ptr<session::Handshake> handshake_;
+  ControlHandler& handler_;
+  MemberTimer<ControlStream, &ControlStream::on_timer> timer_;
+};
+
+// The value that binds proofs to this connection.
+[[nodiscard]] Result<session::ExporterValue> export_auth_value(const quic::Connection& connection);
+
+}  // namespace culvert::drive

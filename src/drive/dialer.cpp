@@ -1,0 +1,118 @@
+#include "drive/dialer.h"
+
+#include "drive/worker.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace culvert::drive {
+
+using session::RefusalCode;
+
+SourceLookup::SourceLookup(Host& host, const tunnel::SourcePolicy& policy, tunnel::Source source,
+                           AddressHandler& handler)
+    : policy_(policy),
+      source_(std::move(source)),
+      handler_(handler),
+      lookup_(host.resolve(source_.host_port.host, *this)) {}
+
+void SourceLookup::on_resolved(Instant now, Result<std::vector<IpAddress>> addresses) {
+  if (!addresses) {
+    handler_.on_no_address(
+        now, RefusalCode::not_resolved,
+        fmt::format("Source '{}': {}", source_.text(), addresses.error().text()));
+    return;
+  }
+  auto allowed = tunnel::allowed_addresses(policy_, source_, *addresses);
+  if (!allowed) {
+    handler_.on_no_address(now, RefusalCode::not_allowed, allowed.error().what);
+    return;
+  }
+  handler_.on_addresses(now, std::move(*allowed));
+}
+
+Dialer::Dialer(Worker& worker, const tunnel::SourcePolicy& policy, const tunnel::Source& source,
+               DialHandler& handler)
+    : worker_(worker),
+      policy_(policy),
+      source_(source),
+      handler_(handler),
+      timer_(worker.timers(), *this) {}
+
+Dialer::~Dialer() = default;
+
+void Dialer::start(Instant now) {
+  if (source_.protocol != tunnel::Protocol::unix_stream) {
+    lookup_ = std::make_unique<SourceLookup>(worker_.host(), policy_, source_, *this);
+    return;
+  }
+  if (!policy_.unix_sockets.allows(source_.path)) {
+    handler_.on_dial_failed(now, RefusalCode::not_allowed,
+                            fmt::format("Source '{}' not in allowed sockets {}", source_.text(),
+                                        policy_.unix_sockets.text()));
+    return;
+  }
+  attempts_.push_back(std::make_unique<Attempt>());
+  attempts_[0]->dialer = this;
+  auto port = worker_.host().connect_stream(UnixPath{source_.path}, *attempts_[0]);
+  if (!port) {
+    on_failed(now, 0, port.error());
+    return;
+  }
+  attempts_[0]->port = std::move(*port);
+}
+
+void Dialer::on_addresses(Instant now, std::vector<SocketAddress> addresses) {
+  attempts_.resize(addresses.size());
+  eyeballs_ = std::make_unique<tunnel::HappyEyeballs>(std::move(addresses), now);
+  advance(now);
+}
+
+void Dialer::on_no_address(Instant now, RefusalCode code, const std::string& reason) {
+  handler_.on_dial_failed(now, code, reason);
+}
+
+void Dialer::advance(Instant now) {
+  while (const auto index = eyeballs_->poll_attempt(now)) {
+    auto attempt = std::make_unique<Attempt>();
+    attempt->dialer = this;
+    attempt->index = *index;
+    auto port = worker_.host().connect_stream(eyeballs_->address(*index), *attempt);
+    if (!port) {
+      eyeballs_->handle_failure(*index, port.error());
+      continue;
+    }
+    attempt->port = std::move(*port);
+    attempts_[*index] = std::move(attempt);
+  }
+  if (eyeballs_->is_exhausted(now)) {
+    const RefusalCode code = eyeballs_->is_refused()            ? RefusalCode::dial_refused
+                             : now >= eyeballs_->next_timeout() ? RefusalCode::dial_timeout
+                                                                : RefusalCode::unreachable;
+    handler_.on_dial_failed(
+        now, code, fmt::format("Source '{}': {}", source_.text(), eyeballs_->error(now).text()));
+    return;
+  }
+  timer_.set(eyeballs_->next_timeout());
+}
+
+void Dialer::on_connected(Instant now, std::size_t index) {
+  timer_.cancel();
+  const std::string address = eyeballs_ ? eyeballs_->address(index).text() : "unix:" + source_.path;
+  // The handler takes the port over and may destroy us and the attempt with it.
+  std::unique_ptr<StreamPort> port = std::move(attempts_[index]->port);
+  handler_.on_dialled(now, std::move(port), address);
+}
+
+void Dialer::on_failed(Instant now, std::size_t index, const Error& error) {
+  if (!eyeballs_) {
+    handler_.on_dial_failed(now, RefusalCode::dial_refused,
+                            fmt::format("Source '{}': {}", source_.text(), error.what));
+    return;
+  }
+  eyeballs_->handle_failure(index, error);
+  advance(now);
+}
+
+}  // namespace culvert::drive

@@ -1,0 +1,94 @@
+// The server's way to a source: resolve once, keep only allowed addresses, dial them by
+// Happy Eyeballs. One object per flow that is being opened; destroy it to cancel.
+#pragma once
+
+#include "drive/ports.h"
+#include "drive/timer_heap.h"
+#include "session/flow_open.h"
+#include "tunnel/allow_list.h"
+#include "tunnel/happy_eyeballs.h"
+#include "tunnel/source.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace culvert::drive {
+
+class Worker;
+
+class AddressHandler {
+ public:
+  // At least one address, all of them allowed, in the order to try them.
+  virtual void on_addresses(Instant now, std::vector<SocketAddress> addresses) = 0;
+  virtual void on_no_address(Instant now, session::RefusalCode code, const std::string& reason) = 0;
+
+ protected:
+  ~AddressHandler() = default;
+};
+
+// Resolves a TCP or UDP source and applies the allow list. Answers later, never at once.
+class SourceLookup final : public ResolveHandler {
+ public:
+  SourceLookup(Host& host, const tunnel::SourcePolicy& policy, tunnel::Source source,
+               AddressHandler& handler);
+
+ private:
+  void on_resolved(Instant now, Result<std::vector<IpAddress>> addresses) override;
+
+  const tunnel::SourcePolicy& policy_;
+  tunnel::Source source_;
+  AddressHandler& handler_;
+  std::unique_ptr<ResolvePort> lookup_;
+};
+
+class DialHandler {
+ public:
+  virtual void on_dialled(Instant now, std::unique_ptr<StreamPort> port,
+                          const std::string& address) = 0;
+  virtual void on_dial_failed(Instant now, session::RefusalCode code,
+                              const std::string& reason) = 0;
+
+ protected:
+  ~DialHandler() = default;
+};
+
+// Both callbacks end the dialer's work; the handler may destroy it from inside them.
+class Dialer final : public AddressHandler {
+ public:
+  Dialer(Worker& worker, const tunnel::SourcePolicy& policy, const tunnel::Source& source,
+         DialHandler& handler);
+  ~Dialer();
+  void start(Instant now);
+
+ private:
+  struct Attempt final : StreamHandler {
+    void on_stream_connected(Instant now) override { dialer->on_connected(now, index); }
+    void on_stream_failed(Instant now, const Error& error) override {
+      dialer->on_failed(now, index, error);
+    }
+    void on_stream_readable(Instant) override {}
+    void on_stream_writable(Instant) override {}
+    Dialer* dialer = nullptr;
+    std::size_t index = 0;
+    std::unique_ptr<StreamPort> port;
+  };
+
+  void on_addresses(Instant now, std::vector<SocketAddress> addresses) override;
+  void on_no_address(Instant now, session::RefusalCode code, const std::string& reason) override;
+  void on_connected(Instant now, std::size_t index);
+  void on_failed(Instant now, std::size_t index, const Error& error);
+  void on_timer(Instant now) { advance(now); }
+  void advance(Instant now);
+
+  Worker& worker_;
+  const tunnel::SourcePolicy& policy_;
+  tunnel::Source source_;
+  DialHandler& handler_;
+  std::unique_ptr<SourceLookup> lookup_;
+  std::unique_ptr<tunnel::HappyEyeballs> eyeballs_;  // null for a Unix socket
+  std::vector<std::unique_ptr<Attempt>> attempts_;
+  MemberTimer<Dialer, &Dialer::on_timer> timer_;
+};
+
+}  // namespace culvert::drive

@@ -1,0 +1,47 @@
+// The flows of one session. A flow that ends inside one of its own callbacks is retired:
+// it gets no more calls and is deleted at the end of the turn.
+#pragma once
+
+#include "drive/stream_user.h"
+
+#include <memory>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace culvert::drive {
+
+// What died in this turn. One per role, buried when the turn is done.
+using Graveyard = std::vector<std::unique_ptr<StreamUser>>;
+
+class FlowSet {
+ public:
+  explicit FlowSet(Graveyard& graveyard) : graveyard_(graveyard) {}
+
+  template <typename Flow>
+  Flow& add(std::unique_ptr<Flow> flow) {
+    Flow& reference = *flow;
+    StreamUser* key = flow.get();
+    flows_.emplace(key, std::move(flow));
+    return reference;
+  }
+  // The flow must have let go of its stream (context = nullptr). False: not (or no longer)
+  // in the set.
+  bool retire(StreamUser& flow) {
+    const auto found = flows_.find(&flow);
+    if (found == flows_.end()) return false;
+    graveyard_.push_back(std::move(found->second));
+    flows_.erase(found);
+    return true;
+  }
+  [[nodiscard]] StreamUser* any() {
+    return flows_.empty() ? nullptr : flows_.begin()->second.get();
+  }
+  [[nodiscard]] std::size_t size() const { return flows_.size(); }
+
+ private:
+  std::unordered_map<StreamUser*, std::unique_ptr<StreamUser>> flows_;
+  Graveyard& graveyard_;
+};
+
+}  // namespace culvert::drive

@@ -1,0 +1,130 @@
+#include "drive/server.h"
+
+#include "drive/server_session.h"
+#include "drive/worker.h"
+
+#include <unordered_map>
+#include <utility>
+
+namespace culvert::drive {
+namespace {
+
+class ServerRole final : public Server, public WorkerHandler, public SessionOwner {
+ public:
+  ServerRole(Host& host, Logger& log, ServerConfig config, ServerShared& shared)
+      : config_(std::move(config)),
+        worker_(host, log, *this),
+        context_{.worker = worker_,
+                 .shared = shared,
+                 .stats = stats_,
+                 .traffic = traffic_,
+                 .graveyard = graveyard_},
+        drain_(worker_.timers(), *this) {}
+
+  Status open() {
+    const UdpOptions udp{
+        .bind = config_.bind,
+        .is_shared = config_.is_shared,
+        .is_dual_stack = config_.bind.ip.is_v6() && config_.bind.ip.is_unspecified(),
+        .has_large_buffers = true};
+    return worker_.open(std::move(config_.endpoint), udp);
+  }
+
+  SocketAddress local_address() const override { return worker_.local_address(); }
+  void start(Instant) override {}
+  void stop(Instant now, std::function<void(Instant)> on_stopped) override;
+  ServerStats stats() const override;
+
+  ConnectionHandler* on_connection(Instant now, quic::Connection& connection) override;
+  void on_network_changed(Instant) override {}
+  void on_turn_done(Instant now) override;
+  void on_session_ended(Instant now, ServerSession& session) override;
+  void on_flow_ended(Instant now) override;
+
+ private:
+  void on_drain_timeout(Instant now);
+  void finish_stopping(Instant now);
+  [[nodiscard]] bool has_flows() const;
+
+  ServerConfig config_;
+  ServerStats stats_;
+  TrafficCounters traffic_;
+  Worker worker_;
+  ServerContext context_;
+  Graveyard graveyard_;
+  std::unordered_map<ServerSession*, std::unique_ptr<ServerSession>> sessions_;
+  std::vector<std::unique_ptr<ServerSession>> ended_;  // until the end of the turn
+  std::function<void(Instant)> on_stopped_;
+  MemberTimer<ServerRole, &ServerRole::on_drain_timeout> drain_;
+};
+
+ConnectionHandler* ServerRole::on_connection(Instant, quic::Connection& connection) {
+  auto session = std::make_unique<ServerSession>(context_, connection, *this);
+  ServerSession* handler = session.get();
+  sessions_.emplace(handler, std::move(session));
+  return handler;
+}
+
+void ServerRole::on_session_ended(Instant, ServerSession& session) {
+  const auto found = sessions_.find(&session);
+  ended_.push_back(std::move(found->second));
+  sessions_.erase(found);
+}
+
+void ServerRole::on_flow_ended(Instant now) {
+  // Not from inside the flow's own callback: at the turn's end, as a due timer.
+  if (context_.is_stopping && !has_flows()) drain_.set(now);
+}
+
+void ServerRole::on_turn_done(Instant) {
+  graveyard_.clear();  // flows first: they refer to their sessions
+  ended_.clear();
+}
+
+bool ServerRole::has_flows() const {
+  for (const auto& [session, owner] : sessions_) {
+    if (session->flow_count() > 0) return true;
+  }
+  return false;
+}
+
+void ServerRole::stop(Instant now, std::function<void(Instant)> on_stopped) {
+  context_.is_stopping = true;
+  on_stopped_ = std::move(on_stopped);
+  for (const auto& [session, owner] : sessions_) session->leave(now);
+  drain_.set(has_flows() ? now + context_.shared.drain_timeout : now);
+  worker_.host().request_turn_end();
+}
+
+void ServerRole::on_drain_timeout(Instant now) {
+  while (!sessions_.empty()) {
+    sessions_.begin()->first->close(now, session::CloseCode::shutting_down, "server shut down");
+  }
+  finish_stopping(now);
+}
+
+void ServerRole::finish_stopping(Instant now) {
+  worker_.transmit_now(now);
+  if (on_stopped_) std::exchange(on_stopped_, nullptr)(now);
+}
+
+ServerStats ServerRole::stats() const {
+  ServerStats stats = stats_;
+  stats.bytes_up = traffic_.bytes_down;  // towards the source is up for a user
+  stats.bytes_down = traffic_.bytes_up;
+  stats.udp_dropped += worker_.egress().dropped();
+  stats.handed_over = worker_.handed_over();
+  stats.endpoint = worker_.endpoint().stats();
+  return stats;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::create(Host& host, Logger& log, ServerConfig config,
+                                               ServerShared& shared) {
+  auto server = std::make_unique<ServerRole>(host, log, std::move(config), shared);
+  if (auto opened = server->open(); !opened) return forward(opened);
+  return server;
+}
+
+}  // namespace culvert::drive

@@ -1,0 +1,264 @@
+#include "drive/server_flow.h"
+
+#include "base/limits.h"
+#include "drive/datagram_frames.h"
+
+#include <array>
+
+namespace culvert::drive {
+namespace {
+
+constexpr std::size_t kMessagesPerTurn = 64;
+constexpr auto kReset = static_cast<std::uint64_t>(session::FlowCode::reset);
+constexpr auto kProtocolError = static_cast<std::uint64_t>(session::FlowCode::protocol_error);
+
+// The beginning of the input in one piece: heads are far smaller than a chunk, but one that
+// arrives in pieces may straddle two.
+ByteView first_bytes(const quic::Stream& stream, Bytes& scratch) {
+  std::array<ByteView, 3> views;
+  const std::size_t count = stream.input.views(views);
+  if (count <= 1) return count == 0 ? ByteView{} : views[0];
+  for (const ByteView& view : std::span(views).first(count)) {
+    scratch.insert(scratch.end(), view.begin(), view.end());
+  }
+  return scratch;
+}
+
+}  // namespace
+
+// --- head ----------------------------------------------------------------------------------
+
+ServerFlowHead::ServerFlowHead(ServerSession& session, quic::Stream& stream)
+    : session_(session), stream_(stream) {
+  stream.context = static_cast<StreamUser*>(this);
+}
+
+void ServerFlowHead::on_quic_readable(Instant now) {
+  Bytes scratch;
+  const auto head = session::decode_flow_open(session_.dialect(), first_bytes(stream_, scratch));
+  if (!head) {
+    const bool may_continue = head.error() == DecodeError::truncated && !stream_.is_fin_received &&
+                              stream_.input.size() < session::kMaxHeadBytes;
+    if (!may_continue) give_up(now, to_string(head.error()));
+    return;
+  }
+  session_.connection().consume(stream_, head->size);
+  stream_.context = nullptr;
+  session_.start_flow(now, stream_, head->value);
+  session_.retire(now, *this);
+}
+
+void ServerFlowHead::on_quic_reset(Instant now, std::uint64_t) {
+  give_up(now, "reset");
+}
+
+void ServerFlowHead::give_up(Instant now, std::string_view why) {
+  Worker& worker = session_.context().worker;
+  worker.log().debug("flow", "a stream without a readable head was reset: {}", why);
+  session_.connection().reset(stream_, kProtocolError);
+  session_.connection().stop_sending(stream_, kProtocolError);
+  worker.touch(session_.connection());
+  stream_.context = nullptr;
+  session_.retire(now, *this);
+}
+
+// --- TCP and Unix sockets --------------------------------------------------------------------
+
+ServerStreamFlow::ServerStreamFlow(ServerSession& session, quic::Stream& stream,
+                                   const tunnel::Source& source)
+    : session_(session),
+      stream_(&stream),
+      dialer_(std::make_unique<Dialer>(session.context().worker, session.context().shared.sources,
+                                       source, *this)),
+      pump_(session.context().worker, session.connection(), stream, session.context().traffic,
+            *this) {
+  stream.context = static_cast<StreamUser*>(this);
+}
+
+void ServerStreamFlow::on_quic_readable(Instant) {
+  pump_.on_quic_readable();
+}
+void ServerStreamFlow::on_quic_writable(Instant now) {
+  pump_.on_quic_writable(now);
+}
+
+void ServerStreamFlow::on_quic_reset(Instant now, std::uint64_t) {
+  pump_.abort(kReset);
+  leave(now);
+}
+
+void ServerStreamFlow::on_quic_stop_sending(Instant now, std::uint64_t) {
+  // The client's application closed its socket: TCP tells the source by a reset.
+  pump_.abort(kReset);
+  leave(now);
+}
+
+void ServerStreamFlow::on_quic_closed(Instant) {
+  pump_.on_quic_closed();
+  dialer_.reset();
+  stream_ = nullptr;
+}
+
+void ServerStreamFlow::on_dialled(Instant, std::unique_ptr<StreamPort> port,
+                                  const std::string& address) {
+  session_.context().worker.log().info("flow", "Accepted source request, forwarding to {}",
+                                       address);
+  session_.accept_flow(*stream_, address);
+  pump_.attach(std::move(port));
+  pump_.open_downstream();
+  dialer_.reset();  // with the attempts that lost
+}
+
+void ServerStreamFlow::on_dial_failed(Instant now, session::RefusalCode code,
+                                      const std::string& reason) {
+  session_.refuse_flow(*stream_, code, reason);
+  leave(now);
+}
+
+void ServerStreamFlow::on_pump_finished(Instant now) {
+  leave(now);
+}
+void ServerStreamFlow::on_pump_broken(Instant now) {
+  leave(now);
+}
+
+void ServerStreamFlow::leave(Instant now) {
+  if (stream_ == nullptr) return;
+  stream_->context = nullptr;
+  stream_ = nullptr;
+  dialer_.reset();
+  session_.retire(now, *this);
+}
+
+// --- UDP -------------------------------------------------------------------------------------
+
+ServerUdpFlow::ServerUdpFlow(ServerSession& session, quic::Stream& stream, std::uint64_t id,
+                             const tunnel::Source& source)
+    : session_(session),
+      stream_(&stream),
+      id_(id),
+      source_(source),
+      lookup_(std::make_unique<SourceLookup>(session.context().worker.host(),
+                                             session.context().shared.sources, source, *this)),
+      idle_(session.context().worker.timers(), *this) {
+  stream.context = static_cast<StreamUser*>(this);
+}
+
+ServerUdpFlow::~ServerUdpFlow() {
+  if (port_) session_.context().worker.egress().forget(*port_);
+}
+
+void ServerUdpFlow::on_addresses(Instant now, std::vector<SocketAddress> addresses) {
+  // UDP has no connect that could fail: the first allowed address is the one.
+  remote_ = addresses.front();
+  const UdpOptions options{.bind = {IpAddress::any(remote_.ip.family()), 0}, .remote = remote_};
+  Worker& worker = session_.context().worker;
+  auto port = worker.host().open_udp(options, *this);
+  if (!port) {
+    on_no_address(now, session::RefusalCode::unreachable, port.error().text());
+    return;
+  }
+  port_ = std::move(*port);
+  worker.log().info("flow", "Accepted source request, forwarding to {}", remote_.text());
+  session_.accept_flow(*stream_, remote_.text());
+  if (session_.dialect() == session::Dialect::culvert_1) session_.add_udp_flow(id_, *this);
+  idle_.set(now + session_.context().shared.udp_flow_idle);
+  on_quic_readable(now);
+}
+
+void ServerUdpFlow::on_no_address(Instant now, session::RefusalCode code,
+                                  const std::string& reason) {
+  session_.refuse_flow(*stream_, code, reason);
+  leave(now);
+}
+
+void ServerUdpFlow::on_datagram(Instant now, ByteView payload) {
+  forward(now, payload);
+}
+
+void ServerUdpFlow::on_quic_readable(Instant now) {
+  if (!port_) return;  // what came early waits for the name
+  take_datagram_frames(session_.context().worker, session_.connection(), *stream_,
+                       [&](ByteView payload) { forward(now, payload); });
+  if (stream_->is_fin_received) {
+    session_.connection().finish(*stream_);
+    session_.connection().stop_sending(*stream_, 0);
+    leave(now);
+  }
+}
+
+void ServerUdpFlow::forward(Instant now, ByteView payload) {
+  idle_.set(now + session_.context().shared.udp_flow_idle);
+  session_.context().traffic.bytes_down += payload.size();
+  session_.context().worker.egress().send(*port_, {.local = {}, .remote = remote_}, payload);
+}
+
+void ServerUdpFlow::on_udp_readable(Instant now) {
+  std::array<RxDatagram, 16> batch;
+  for (std::size_t taken = 0; taken < kMessagesPerTurn;) {
+    const std::size_t count = port_->recv_batch(batch);
+    if (count == 0) break;
+    taken += count;
+    for (const RxDatagram& datagram : std::span(batch).first(count)) {
+      for (std::size_t at = 0; at < datagram.bytes.size(); at += datagram.segment_size) {
+        reply(datagram.bytes.subspan(
+            at, std::min<std::size_t>(datagram.segment_size, datagram.bytes.size() - at)));
+      }
+    }
+  }
+  idle_.set(now + session_.context().shared.udp_flow_idle);
+  session_.context().worker.touch(session_.connection());
+}
+
+void ServerUdpFlow::reply(ByteView payload) {
+  quic::Connection& connection = session_.connection();
+  session_.context().traffic.bytes_up += payload.size();
+  if (session_.dialect() == session::Dialect::culvert_1) {
+    const session::DatagramHeader header = session::datagram_header(id_);
+    if (header.size + payload.size() <= connection.max_datagram_payload() &&
+        connection.send_datagram(header.view(), payload)) {
+      return;
+    }
+  }
+  if (!append_datagram_frame(session_.context().worker, connection, *stream_, payload)) {
+    ++session_.context().stats.udp_dropped;
+  }
+}
+
+void ServerUdpFlow::on_quic_reset(Instant now, std::uint64_t) {
+  session_.connection().reset(*stream_, 0);
+  leave(now);
+}
+
+void ServerUdpFlow::on_quic_stop_sending(Instant now, std::uint64_t) {
+  session_.connection().stop_sending(*stream_, 0);
+  leave(now);
+}
+
+void ServerUdpFlow::on_quic_closed(Instant) {
+  session_.remove_udp_flow(id_);
+  stream_ = nullptr;
+  lookup_.reset();
+  idle_.cancel();
+}
+
+void ServerUdpFlow::on_idle(Instant now) {
+  session_.connection().finish(*stream_);
+  session_.connection().stop_sending(*stream_, 0);
+  leave(now);
+}
+
+void ServerUdpFlow::leave(Instant now) {
+  if (stream_ == nullptr) return;
+  session_.remove_udp_flow(id_);
+  session_.context().worker.touch(session_.connection());
+  stream_->context = nullptr;
+  stream_ = nullptr;
+  idle_.cancel();
+  lookup_.reset();
+  if (port_) session_.context().worker.egress().forget(*port_);
+  port_.reset();
+  session_.retire(now, *this);
+}
+
+}  // namespace culvert::drive

@@ -1,0 +1,96 @@
+// Flows at the server. Private to drive/.
+#pragma once
+
+#include "drive/dialer.h"
+#include "drive/server_session.h"
+#include "drive/stream_pump.h"
+#include "session/flow_open.h"
+#include "tunnel/source.h"
+
+#include <memory>
+
+namespace culvert::drive {
+
+// Reads the head of a stream the client opened, then hands the stream to a flow of the
+// right kind.
+class ServerFlowHead final : public StreamUser {
+ public:
+  ServerFlowHead(ServerSession& session, quic::Stream& stream);
+  void on_quic_readable(Instant now) override;
+  void on_quic_writable(Instant) override {}
+  void on_quic_reset(Instant now, std::uint64_t code) override;
+  void on_quic_stop_sending(Instant, std::uint64_t) override {}
+  void on_quic_closed(Instant) override {}
+  [[nodiscard]] bool is_flow() const override { return false; }
+
+ private:
+  void give_up(Instant now, std::string_view why);
+
+  ServerSession& session_;
+  quic::Stream& stream_;
+};
+
+// A byte stream to a TCP or Unix source. What the client sends early waits in the stream's
+// input until the source is connected.
+class ServerStreamFlow final : public StreamUser, public DialHandler, public PumpOwner {
+ public:
+  ServerStreamFlow(ServerSession& session, quic::Stream& stream, const tunnel::Source& source);
+  void start(Instant now) { dialer_->start(now); }
+
+  void on_quic_readable(Instant now) override;
+  void on_quic_writable(Instant now) override;
+  void on_quic_reset(Instant now, std::uint64_t code) override;
+  void on_quic_stop_sending(Instant now, std::uint64_t code) override;
+  void on_quic_closed(Instant now) override;
+  void on_dialled(Instant now, std::unique_ptr<StreamPort> port,
+                  const std::string& address) override;
+  void on_dial_failed(Instant now, session::RefusalCode code, const std::string& reason) override;
+  void on_pump_finished(Instant now) override;
+  void on_pump_broken(Instant now) override;
+
+ private:
+  void leave(Instant now);  // lets go of the stream and retires
+
+  ServerSession& session_;
+  quic::Stream* stream_;
+  std::unique_ptr<Dialer> dialer_;  // until connected
+  StreamPump pump_;
+};
+
+// One UDP sender of the client, with a socket of its own towards the source.
+class ServerUdpFlow final : public StreamUser, public AddressHandler, public UdpHandler {
+ public:
+  ServerUdpFlow(ServerSession& session, quic::Stream& stream, std::uint64_t id,
+                const tunnel::Source& source);
+  ~ServerUdpFlow() override;
+
+  // A datagram from the client in a DATAGRAM frame.
+  void on_datagram(Instant now, ByteView payload);
+
+  void on_quic_readable(Instant now) override;
+  void on_quic_writable(Instant) override {}
+  void on_quic_reset(Instant now, std::uint64_t code) override;
+  void on_quic_stop_sending(Instant now, std::uint64_t code) override;
+  void on_quic_closed(Instant now) override;
+  void on_addresses(Instant now, std::vector<SocketAddress> addresses) override;
+  void on_no_address(Instant now, session::RefusalCode code, const std::string& reason) override;
+  void on_udp_readable(Instant now) override;
+  void on_udp_writable(Instant) override {}
+
+ private:
+  void forward(Instant now, ByteView payload);
+  void reply(ByteView payload);
+  void on_idle(Instant now);
+  void leave(Instant now);
+
+  ServerSession& session_;
+  quic::Stream* stream_;
+  std::uint64_t id_;
+  tunnel::Source source_;
+  std::unique_ptr<SourceLookup> lookup_;
+  std::unique_ptr<UdpPort> port_;
+  SocketAddress remote_;
+  MemberTimer<ServerUdpFlow, &ServerUdpFlow::on_idle> idle_;
+};
+
+}  // namespace culvert::drive

@@ -1,0 +1,173 @@
+#include "drive/stream_pump.h"
+
+#include "session/dialect.h"
+
+#include <array>
+
+namespace culvert::drive {
+namespace {
+
+// Per call into the pump: one busy flow must not starve the others of the turn.
+constexpr std::size_t kBytesPerTurn = 256 * 1024;
+constexpr std::size_t kSpans = 16;
+
+}  // namespace
+
+StreamPump::StreamPump(Worker& worker, quic::Connection& connection, quic::Stream& stream,
+                       TrafficCounters& counters, PumpOwner& owner)
+    : worker_(worker),
+      connection_(connection),
+      stream_(stream),
+      counters_(counters),
+      owner_(owner) {}
+
+StreamPump::~StreamPump() {
+  worker_.cancel_flush(*this);
+}
+
+void StreamPump::attach(std::unique_ptr<StreamPort> port) {
+  port_ = std::move(port);
+  port_->set_handler(*this);
+  if (!is_up_done_) port_->want_readable();
+  if (is_down_open_) worker_.request_flush(*this);
+}
+
+void StreamPump::open_downstream() {
+  is_down_open_ = true;
+  worker_.request_flush(*this);
+}
+
+void StreamPump::on_quic_readable() {
+  if (is_down_open_ && !is_port_blocked_) worker_.request_flush(*this);
+}
+
+void StreamPump::on_quic_writable(Instant now) {
+  pump_up(now);
+}
+
+void StreamPump::on_stream_failed(Instant now, const Error&) {
+  break_off(now);
+}
+void StreamPump::on_stream_readable(Instant now) {
+  pump_up(now);
+}
+
+void StreamPump::on_stream_writable(Instant now) {
+  is_port_blocked_ = false;
+  pump_down(now);
+}
+
+void StreamPump::flush(Instant now) {
+  pump_down(now);
+}
+
+void StreamPump::pump_up(Instant now) {
+  if (port_ == nullptr || is_up_done_) return;
+  std::size_t moved = 0;
+  while (moved < kBytesPerTurn) {
+    std::array<ByteSpan, kSpans> spans;
+    const std::size_t count = stream_.output.reserve(kBytesPerTurn - moved, spans);
+    if (count == 0) {
+      stream_.wants_space = true;
+      break;
+    }
+    const IoResult result = port_->try_read(std::span(spans).first(count));
+    stream_.output.commit(result.bytes);
+    moved += result.bytes;
+    if (result.status == IoStatus::ok) continue;
+    if (result.status == IoStatus::failed) {
+      break_off(now);
+      return;
+    }
+    if (result.status == IoStatus::end) {
+      is_up_done_ = true;
+      connection_.finish(stream_);
+    } else {
+      port_->want_readable();
+    }
+    break;
+  }
+  if (moved >= kBytesPerTurn) port_->want_readable();
+  if (moved > 0) connection_.submit(stream_);
+  counters_.bytes_up += moved;
+  if (moved > 0 || is_up_done_) worker_.touch(connection_);
+  finish_if_done(now);
+}
+
+void StreamPump::pump_down(Instant now) {
+  if (port_ == nullptr || !is_down_open_ || is_down_done_ || is_port_blocked_) return;
+  std::size_t moved = 0;
+  while (stream_.input.size() > 0) {
+    std::array<ByteView, kSpans> views;
+    const std::size_t count = stream_.input.views(views);
+    const IoResult result = port_->try_write(std::span(views).first(count));
+    if (result.status == IoStatus::would_block) {
+      is_port_blocked_ = true;
+      port_->want_writable();
+      break;
+    }
+    if (result.status != IoStatus::ok) {
+      break_off(now);
+      return;
+    }
+    connection_.consume(stream_, result.bytes);
+    moved += result.bytes;
+  }
+  counters_.bytes_down += moved;
+  if (moved > 0) worker_.touch(connection_);
+  if (stream_.is_input_finished()) {
+    is_down_done_ = true;
+    port_->shutdown_write();
+  }
+  finish_if_done(now);
+}
+
+void StreamPump::finish_if_done(Instant now) {
+  if (port_ == nullptr || !is_up_done_ || !is_down_done_) return;
+  port_.reset();
+  owner_.on_pump_finished(now);
+}
+
+void StreamPump::stop_upstream() {
+  is_up_done_ = true;
+  stream_.wants_space = false;
+}
+
+void StreamPump::break_off(Instant now) {
+  abort(static_cast<std::uint64_t>(session::FlowCode::reset));
+  owner_.on_pump_broken(now);
+}
+
+void StreamPump::abort(std::uint64_t flow_code) {
+  if (port_ != nullptr) port_->reset();
+  port_.reset();
+  is_up_done_ = is_down_done_ = true;
+  connection_.reset(stream_, flow_code);
+  connection_.stop_sending(stream_, flow_code);
+  worker_.touch(connection_);
+}
+
+void StreamPump::close_politely() {
+  if (port_ != nullptr) port_->shutdown_write();
+  port_.reset();
+  abort(static_cast<std::uint64_t>(session::FlowCode::none));
+}
+
+void StreamPump::on_quic_closed() {
+  worker_.cancel_flush(*this);
+  if (port_ == nullptr) return;
+  if (is_up_done_ && stream_.is_input_finished() && !stream_.is_reset_received) {
+    if (!is_down_done_) port_->shutdown_write();
+  } else {
+    port_->reset();
+  }
+  port_.reset();
+  is_up_done_ = is_down_done_ = true;
+}
+
+bool StreamPump::write_ahead(ByteView bytes) {
+  const std::array<ByteView, 1> views{bytes};
+  return port_ != nullptr && port_->try_write(views).bytes == bytes.size();
+}
+
+}  // namespace culvert::drive

@@ -1,0 +1,89 @@
+// Moves bytes both ways between a byte stream (TCP, Unix socket, stdio) and a QUIC stream:
+// backpressure, half-close and reset in both directions, nothing held while idle.
+//
+//   port readable  -> straight into the stream's send buffer -> submit
+//   stream readable -> at the end of the turn one writev to the port -> consume
+//
+// Owned by a flow; the stream and the connection outlive it or it is detached first.
+#pragma once
+
+#include "drive/ports.h"
+#include "drive/worker.h"
+#include "quic/connection.h"
+
+#include <cstdint>
+#include <memory>
+
+namespace culvert::drive {
+
+// Summed over all flows of a role.
+struct TrafficCounters {
+  std::uint64_t bytes_up = 0;    // port to stream
+  std::uint64_t bytes_down = 0;  // stream to port
+};
+
+class PumpOwner {
+ public:
+  // Both directions have ended in order; the port is closed.
+  virtual void on_pump_finished(Instant now) = 0;
+  // The port was reset or failed; the stream has been reset both ways.
+  virtual void on_pump_broken(Instant now) = 0;
+
+ protected:
+  ~PumpOwner() = default;
+};
+
+class StreamPump final : public StreamHandler, public Flushable {
+ public:
+  StreamPump(Worker& worker, quic::Connection& connection, quic::Stream& stream,
+             TrafficCounters& counters, PumpOwner& owner);
+  virtual ~StreamPump();
+
+  // Begins to read from the port. It is connected; this becomes its handler.
+  void attach(std::unique_ptr<StreamPort> port);
+  // Lets bytes from the stream reach the port: once the head of the flow has been read.
+  void open_downstream();
+
+  // From the flow, for events of the stream.
+  void on_quic_readable();
+  void on_quic_writable(Instant now);
+  // The peer wants no more of our bytes, but may still send: stop reading the port.
+  void stop_upstream();
+  // Resets both sides; no callback.
+  void abort(std::uint64_t flow_code);
+  // Lets go of the stream as abort() does, but ends the port in order.
+  void close_politely();
+  // The stream is over. What it delivered in full ends the port in order, anything else by
+  // a reset. The stream is not touched again.
+  void on_quic_closed();
+  // Writes to the port ahead of the stream's bytes (a SOCKS reply). Small; if the port does
+  // not take it at once it is broken.
+  bool write_ahead(ByteView bytes);
+
+  [[nodiscard]] bool has_port() const { return port_ != nullptr; }
+
+ private:
+  void on_stream_connected(Instant) override {}
+  void on_stream_failed(Instant now, const Error& error) override;
+  void on_stream_readable(Instant now) override;
+  void on_stream_writable(Instant now) override;
+  void flush(Instant now) override;
+
+  void pump_up(Instant now);
+  void pump_down(Instant now);
+  void break_off(Instant now);
+  void finish_if_done(Instant now);
+
+  Worker& worker_;
+  quic::Connection& connection_;
+  quic::Stream& stream_;
+  TrafficCounters& counters_;
+  PumpOwner& owner_;
+  std::unique_ptr<StreamPort> port_;
+  bool is_up_done_ = false;    // port's end seen and FIN queued, or stopped
+  bool is_down_done_ = false;  // stream's FIN passed on to the port
+  bool is_down_open_ = false;
+  bool is_port_blocked_ = false;
+};
+
+}  // namespace culvert::drive

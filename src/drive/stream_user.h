@@ -1,0 +1,29 @@
+// Whoever uses one QUIC stream; Stream::context points to it (or is null: nobody any more,
+// what still arrives is thrown away).
+#pragma once
+
+#include "base/time.h"
+#include "quic/connection.h"
+
+#include <cstdint>
+
+namespace culvert::drive {
+
+class StreamUser {
+ public:
+  virtual ~StreamUser() = default;
+  virtual void on_quic_readable(Instant now) = 0;
+  virtual void on_quic_writable(Instant now) = 0;
+  virtual void on_quic_reset(Instant now, std::uint64_t code) = 0;         // RESET_STREAM
+  virtual void on_quic_stop_sending(Instant now, std::uint64_t code) = 0;  // STOP_SENDING
+  // The stream is over, perhaps with its connection: forget it.
+  virtual void on_quic_closed(Instant now) = 0;
+  // Carries a user's flow: counted and waited for.
+  [[nodiscard]] virtual bool is_flow() const { return true; }
+};
+
+inline StreamUser* user_of(quic::Stream& stream) {
+  return static_cast<StreamUser*>(stream.context);
+}
+
+}  // namespace culvert::drive

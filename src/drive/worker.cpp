@@ -1,0 +1,266 @@
+#include "drive/worker.h"
+
+#include "base/assert.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace culvert::drive {
+namespace {
+
+// Messages taken from the socket in one turn: enough to batch, few enough that timers and
+// flows get their turn under a flood.
+constexpr std::size_t kMessagesPerTurn = 64;
+constexpr std::size_t kMessagesPerCall = 16;
+// What one connection may send before the next one's turn: four GSO batches.
+constexpr std::size_t kSendBudgetBytes = 256 * 1024;
+constexpr std::size_t kArenaBytes = 1 << 20;
+
+}  // namespace
+
+Worker::Slot::Slot(Worker& owner, quic::Connection& its_connection)
+    : Timer(owner.timers_), worker(owner), connection(its_connection) {}
+
+void Worker::Slot::on_timer(Instant now) {
+  connection.handle_timeout(now);
+  worker.touch(connection);
+}
+
+Worker::Worker(Host& host, Logger& log, WorkerHandler& handler)
+    : host_(host), log_(log), handler_(handler), tx_(kArenaBytes), rx_(kMessagesPerCall) {
+  host_.set_handler(*this);
+}
+
+Worker::~Worker() = default;
+
+Status Worker::open(quic::EndpointConfig config, const UdpOptions& udp) {
+  CULVERT_TRY(udp_, host_.open_udp(udp, *this));
+  CULVERT_TRY(endpoint_, quic::Endpoint::create(std::move(config), host_.rng(), log_, chunks_));
+  return {};
+}
+
+Worker::Slot& Worker::slot_of(quic::Connection& connection) {
+  return *static_cast<Slot*>(connection.context);
+}
+
+Worker::Slot& Worker::adopt(quic::Connection& connection, ConnectionHandler* handler) {
+  auto slot = std::make_unique<Slot>(*this, connection);
+  slot->handler = handler;
+  connection.context = slot.get();
+  return *(slots_[&connection] = std::move(slot));
+}
+
+Result<quic::Connection*> Worker::connect(Instant now, const SocketAddress& remote,
+                                          const quic::ConnectOptions& options,
+                                          ConnectionHandler& handler) {
+  CULVERT_TRY(const IpAddress local_ip, host_.local_address_towards(remote.ip));
+  const PathId path{.local = {local_ip, local_address().port}, .remote = remote};
+  CULVERT_TRY(quic::Connection * connection, endpoint_->connect(now, path, options));
+  adopt(*connection, &handler);
+  touch(*connection);
+  return connection;
+}
+
+void Worker::detach(quic::Connection& connection) {
+  slot_of(connection).handler = nullptr;
+}
+
+void Worker::touch(quic::Connection& connection) {
+  Slot& slot = slot_of(connection);
+  if (slot.is_dirty) return;
+  slot.is_dirty = true;
+  dirty_.push_back(&connection);
+  host_.request_turn_end();
+}
+
+void Worker::request_flush(Flushable& flushable) {
+  if (flushable.flush_index_ != Flushable::kNotQueued) return;
+  flushable.flush_index_ = flushes_.size();
+  flushes_.push_back(&flushable);
+  host_.request_turn_end();
+}
+
+void Worker::cancel_flush(Flushable& flushable) {
+  if (flushable.flush_index_ == Flushable::kNotQueued) return;
+  flushes_[flushable.flush_index_] = nullptr;
+  flushable.flush_index_ = Flushable::kNotQueued;
+}
+
+// --- input -------------------------------------------------------------------------------
+
+void Worker::on_udp_readable(Instant now) {
+  for (std::size_t taken = 0; taken < kMessagesPerTurn;) {
+    const std::size_t count = udp_->recv_batch(rx_);
+    if (count == 0) break;
+    taken += count;
+    for (const RxDatagram& batch : std::span(rx_).first(count)) handle_batch(now, batch);
+  }
+  host_.request_turn_end();
+}
+
+void Worker::handle_batch(Instant now, const RxDatagram& batch) {
+  for (std::size_t offset = 0; offset < batch.bytes.size(); offset += batch.segment_size) {
+    const std::size_t size = std::min<std::size_t>(batch.segment_size, batch.bytes.size() - offset);
+    handle_datagram(now, batch.path, batch.ecn, batch.bytes.subspan(offset, size), true);
+  }
+}
+
+void Worker::handle_datagram(Instant now, const PathId& path, Ecn ecn, ByteView bytes,
+                             bool may_hand_over) {
+  const quic::Routing routing = endpoint_->handle_datagram(now, path, ecn, bytes, tx_);
+  if (const auto* routed = std::get_if<quic::RoutedTo>(&routing)) {
+    quic::Connection& connection = *routed->connection;
+    if (connection.context == nullptr) {
+      adopt(connection, nullptr);
+      slot_of(connection).handler = handler_.on_connection(now, connection);
+    }
+    touch(connection);
+  } else if (const auto* other = std::get_if<quic::BelongsToWorker>(&routing);
+             other != nullptr && may_hand_over) {
+    const RxDatagram datagram{.path = path,
+                              .ecn = ecn,
+                              .segment_size = static_cast<std::uint16_t>(bytes.size()),
+                              .bytes = bytes};
+    if (host_.hand_over(other->index, datagram)) ++handed_over_;
+  }
+}
+
+void Worker::on_handover(Instant now, const RxDatagram& datagram) {
+  // Handed over once at most: the sender knew our index from the connection id.
+  handle_datagram(now, datagram.path, datagram.ecn, datagram.bytes, false);
+  host_.request_turn_end();
+}
+
+void Worker::on_deadline(Instant now) {
+  timers_.fire(now);
+  host_.request_turn_end();
+}
+
+void Worker::on_network_changed(Instant now) {
+  handler_.on_network_changed(now);
+  host_.request_turn_end();
+}
+
+// --- the end of a turn ---------------------------------------------------------------------
+
+void Worker::on_turn_end(Instant now) {
+  settle(now);
+  transmit(now);
+  arm();
+}
+
+void Worker::transmit_now(Instant now) {
+  drain_dirty(now);
+  flush_flows(now);
+  transmit(now);
+}
+
+void Worker::settle(Instant now) {
+  // Flushing consumes input, which touches connections again; they have no new input, so
+  // this ends after few rounds.
+  while (!dirty_.empty() || !flushes_.empty()) {
+    drain_dirty(now);
+    flush_flows(now);
+  }
+  egress_.flush();
+  handler_.on_turn_done(now);
+  if (!dirty_.empty()) drain_dirty(now);
+}
+
+void Worker::drain_dirty(Instant now) {
+  for (std::size_t i = 0; i < dirty_.size(); ++i) {
+    quic::Connection& connection = *dirty_[i];
+    Slot& slot = slot_of(connection);
+    slot.is_dirty = false;
+    drain(now, slot);
+    queue_to_send(slot);
+  }
+  dirty_.clear();
+}
+
+void Worker::drain(Instant now, Slot& slot) {
+  quic::Connection& connection = slot.connection;
+  while (auto event = connection.poll_event()) {
+    if (slot.handler != nullptr) slot.handler->on_event(now, *event);
+  }
+  while (auto datagram = connection.poll_datagram()) {
+    if (slot.handler != nullptr) slot.handler->on_datagram(now, *datagram);
+  }
+  while (quic::Stream* stream = connection.poll_readable()) {
+    if (slot.handler != nullptr) slot.handler->on_readable(now, *stream);
+  }
+  while (quic::Stream* stream = connection.poll_writable()) {
+    if (slot.handler != nullptr) slot.handler->on_writable(now, *stream);
+  }
+}
+
+void Worker::flush_flows(Instant now) {
+  for (std::size_t i = 0; i < flushes_.size(); ++i) {
+    Flushable* flushable = flushes_[i];
+    if (flushable == nullptr) continue;
+    flushable->flush_index_ = Flushable::kNotQueued;
+    flushable->flush(now);
+  }
+  flushes_.clear();
+}
+
+void Worker::queue_to_send(Slot& slot) {
+  if (slot.is_sending) return;
+  slot.is_sending = true;
+  sending_.push_back(&slot.connection);
+}
+
+// Round robin: each connection may fill its budget, those with more to send come again.
+// While the socket is blocked the queue stays as it is.
+void Worker::transmit(Instant now) {
+  while (!is_blocked_ && !sending_.empty()) {
+    const std::vector<quic::Connection*> round = std::exchange(sending_, {});
+    for (quic::Connection* connection : round) {
+      Slot& slot = slot_of(*connection);
+      slot.is_sending = false;
+      if (is_blocked_ || connection->poll_transmit(now, kSendBudgetBytes, tx_)) queue_to_send(slot);
+      if (!is_blocked_ && tx_.tail(quic::TxBuilder::kMaxBatchBytes).empty()) send_pending();
+    }
+    if (!is_blocked_) send_pending();
+    for (quic::Connection* connection : round) settle_sent(*connection);
+  }
+  if (!is_blocked_) send_pending();  // stateless answers
+}
+
+// Re-arms the connection's timer, or ends it when nobody needs it any more.
+void Worker::settle_sent(quic::Connection& connection) {
+  Slot& slot = slot_of(connection);
+  if (!connection.is_drained() || slot.handler != nullptr || slot.is_dirty || slot.is_sending) {
+    slot.set(connection.next_timeout());
+    return;
+  }
+  slots_.erase(&connection);
+  endpoint_->remove(connection);
+}
+
+bool Worker::send_pending() {
+  const auto batches = tx_.batches().subspan(tx_sent_);
+  if (!batches.empty()) {
+    const UdpSendResult result = udp_->send_batch(batches);
+    tx_sent_ += result.batches_taken;
+    if (result.is_blocked) {
+      is_blocked_ = true;
+      return false;
+    }
+  }
+  tx_.clear();
+  tx_sent_ = 0;
+  return true;
+}
+
+void Worker::on_udp_writable(Instant now) {
+  is_blocked_ = false;
+  if (send_pending()) transmit(now);
+  arm();
+}
+
+void Worker::arm() {
+  host_.set_deadline(timers_.next_deadline());
+}
+
+}  // namespace culvert::drive

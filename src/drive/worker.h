@@ -1,0 +1,143 @@
+// One thread's share of the work: a QUIC endpoint, its UDP socket, its connections, their
+// timers. Turns readiness into batches: everything that arrived in a turn is handled first,
+// then flows are flushed, then packets of all touched connections leave together.
+//
+// Owned by a role (client.cpp, server.cpp), which outlives it; runs on its Host's thread.
+#pragma once
+
+#include "base/log.h"
+#include "drive/ports.h"
+#include "drive/timer_heap.h"
+#include "drive/udp_egress.h"
+#include "quic/endpoint.h"
+
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+namespace culvert::drive {
+
+// Who a connection belongs to: a session. Called while the worker drains a connection.
+class ConnectionHandler {
+ public:
+  virtual ~ConnectionHandler() = default;
+  virtual void on_event(Instant now, quic::Event& event) = 0;
+  virtual void on_readable(Instant now, quic::Stream& stream) = 0;
+  virtual void on_writable(Instant now, quic::Stream& stream) = 0;
+  virtual void on_datagram(Instant now, ByteView datagram) = 0;
+};
+
+// The role around a worker.
+class WorkerHandler {
+ public:
+  virtual ~WorkerHandler() = default;
+  // A new incoming connection; nullptr refuses it (it is closed at once).
+  virtual ConnectionHandler* on_connection(Instant now, quic::Connection& connection) = 0;
+  virtual void on_network_changed(Instant now) = 0;
+  // The end of a turn, before packets leave: delete what died in it.
+  virtual void on_turn_done(Instant now) = 0;
+};
+
+// Something that wants to run once at the end of the turn, before packets leave: a flow
+// that writes all that arrived in one call.
+class Flushable {
+ public:
+  virtual void flush(Instant now) = 0;
+
+ protected:
+  Flushable() = default;
+  ~Flushable() = default;
+  Flushable(const Flushable&) = delete;
+  Flushable& operator=(const Flushable&) = delete;
+
+ private:
+  friend class Worker;
+  std::size_t flush_index_ = kNotQueued;
+  static constexpr std::size_t kNotQueued = ~std::size_t{0};
+};
+
+class Worker final : public HostHandler, public UdpHandler {
+ public:
+  Worker(Host& host, Logger& log, WorkerHandler& handler);
+  ~Worker() override;
+
+  // Once, before anything else.
+  [[nodiscard]] Status open(quic::EndpointConfig config, const UdpOptions& udp);
+
+  [[nodiscard]] Result<quic::Connection*> connect(Instant now, const SocketAddress& remote,
+                                                  const quic::ConnectOptions& options,
+                                                  ConnectionHandler& handler);
+  // The handler is going: events of the connection reach nobody any more. Close it first.
+  void detach(quic::Connection& connection);
+  // Something was queued on the connection: poll it at the end of this turn.
+  void touch(quic::Connection& connection);
+  void request_flush(Flushable& flushable);
+  void cancel_flush(Flushable& flushable);
+  // Sends what is queued now, for goodbyes on the way out.
+  void transmit_now(Instant now);
+
+  [[nodiscard]] Host& host() { return host_; }
+  [[nodiscard]] Logger& log() { return log_; }
+  [[nodiscard]] TimerHeap& timers() { return timers_; }
+  [[nodiscard]] UdpEgress& egress() { return egress_; }
+  [[nodiscard]] const UdpEgress& egress() const { return egress_; }
+  [[nodiscard]] quic::Endpoint& endpoint() { return *endpoint_; }
+  [[nodiscard]] const quic::Endpoint& endpoint() const { return *endpoint_; }
+  [[nodiscard]] SocketAddress local_address() const { return udp_->local_address(); }
+  [[nodiscard]] std::uint64_t handed_over() const { return handed_over_; }
+
+ private:
+  // What the worker keeps for a connection; found by Connection::context.
+  struct Slot final : Timer {
+    Slot(Worker& owner, quic::Connection& its_connection);
+    void on_timer(Instant now) override;
+    Worker& worker;
+    quic::Connection& connection;
+    ConnectionHandler* handler = nullptr;
+    bool is_dirty = false;    // in dirty_
+    bool is_sending = false;  // in sending_
+  };
+  static Slot& slot_of(quic::Connection& connection);
+  Slot& adopt(quic::Connection& connection, ConnectionHandler* handler);
+
+  void on_udp_readable(Instant now) override;
+  void on_udp_writable(Instant now) override;
+  void on_deadline(Instant now) override;
+  void on_turn_end(Instant now) override;
+  void on_handover(Instant now, const RxDatagram& datagram) override;
+  void on_network_changed(Instant now) override;
+
+  void handle_batch(Instant now, const RxDatagram& batch);
+  void handle_datagram(Instant now, const PathId& path, Ecn ecn, ByteView bytes,
+                       bool may_hand_over);
+  void drain(Instant now, Slot& slot);
+  void drain_dirty(Instant now);
+  void flush_flows(Instant now);
+  void transmit(Instant now);
+  void queue_to_send(Slot& slot);
+  bool send_pending();  // false: blocked
+  void settle_sent(quic::Connection& connection);
+  void settle(Instant now);
+  void arm();
+
+  Host& host_;
+  Logger& log_;
+  WorkerHandler& handler_;
+  TimerHeap timers_;
+  quic::ChunkPool chunks_;
+  UdpEgress egress_;
+  std::unique_ptr<UdpPort> udp_;
+  std::unique_ptr<quic::Endpoint> endpoint_;
+  std::unordered_map<quic::Connection*, std::unique_ptr<Slot>> slots_;
+  std::vector<quic::Connection*> dirty_;    // to drain and to send
+  std::vector<quic::Connection*> sending_;  // drained in this turn, may have packets
+  std::vector<Flushable*> flushes_;
+  quic::TxBuilder tx_;
+  std::size_t tx_sent_ = 0;  // batches of tx_ that have left
+  bool is_blocked_ = false;
+  std::vector<RxDatagram> rx_;
+  std::uint64_t handed_over_ = 0;
+};
+
+}  // namespace culvert::drive
