@@ -75,7 +75,9 @@ void Link::handle_packet(Instant now, Rng& rng, Packet packet) {
   schedule(due, std::move(packet));
 }
 
-Instant Link::next_delivery() const { return heap_.empty() ? kNever : heap_.front().due; }
+Instant Link::next_delivery() const {
+  return heap_.empty() ? kNever : heap_.front().due;
+}
 
 std::optional<Packet> Link::poll(Instant now) {
   if (heap_.empty() || heap_.front().due > now) return std::nullopt;

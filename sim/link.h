@@ -2,13 +2,13 @@
 // lab's real forwarder behave alike.
 #pragma once
 
-#include <cstdint>
-#include <optional>
-#include <vector>
-
 #include "base/datagram.h"
 #include "base/rng.h"
 #include "base/time.h"
+
+#include <cstdint>
+#include <optional>
+#include <vector>
 
 namespace culvert::sim {
 
@@ -25,11 +25,11 @@ inline constexpr std::size_t kHeaderBytes = 28;
 struct LinkConfig {
   std::uint64_t bits_per_second = 0;  // 0 = unlimited
   Duration delay{};
-  Duration jitter{};         // uniform extra in [0, jitter]; on its own does not reorder
-  double loss = 0;           // independent, in the good state
-  double burst_start = 0;    // Gilbert-Elliott: chance per packet to enter the bad state
-  double burst_end = 0.25;   // ... and to leave it
-  double burst_loss = 0.8;   // loss in the bad state
+  Duration jitter{};        // uniform extra in [0, jitter]; on its own does not reorder
+  double loss = 0;          // independent, in the good state
+  double burst_start = 0;   // Gilbert-Elliott: chance per packet to enter the bad state
+  double burst_end = 0.25;  // ... and to leave it
+  double burst_loss = 0.8;  // loss in the bad state
   double duplicate = 0;
   double reorder = 0;        // chance that a packet overtakes or is overtaken: delayed by
   Duration reorder_delay{};  // up to this much, without holding back its successors
@@ -42,7 +42,7 @@ struct LinkConfig {
 struct LinkStats {
   std::uint64_t sent = 0;
   std::uint64_t delivered = 0;
-  std::uint64_t lost = 0;        // by chance
+  std::uint64_t lost = 0;  // by chance
   std::uint64_t queue_drops = 0;
   std::uint64_t mtu_drops = 0;
 };
@@ -71,8 +71,8 @@ class Link {
   LinkConfig config_;
   std::vector<InFlight> heap_;
   std::uint64_t next_sequence_ = 0;
-  Instant busy_until_{};      // the transmitter is serialising until then
-  Instant last_in_order_{};   // jitter alone keeps order
+  Instant busy_until_{};     // the transmitter is serialising until then
+  Instant last_in_order_{};  // jitter alone keeps order
   bool is_in_burst_ = false;
   LinkStats stats_;
 };

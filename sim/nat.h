@@ -3,14 +3,14 @@
 // Sans-I/O: time and randomness are parameters.
 #pragma once
 
+#include "base/address.h"
+#include "base/rng.h"
+#include "base/time.h"
+
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
-
-#include "base/address.h"
-#include "base/rng.h"
-#include "base/time.h"
 
 namespace culvert::sim {
 

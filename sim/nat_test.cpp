@@ -7,7 +7,9 @@ namespace {
 
 constexpr Instant kStart{std::chrono::seconds(1)};
 
-SocketAddress at(const char* text) { return *SocketAddress::parse(text); }
+SocketAddress at(const char* text) {
+  return *SocketAddress::parse(text);
+}
 
 const SocketAddress kInside = at("10.0.0.2:5000");
 const SocketAddress kPeer = at("198.51.100.1:700");
@@ -15,9 +17,8 @@ const SocketAddress kSameHost = at("198.51.100.1:701");
 const SocketAddress kOtherHost = at("198.51.100.2:700");
 
 Nat make_nat(NatBehaviour mapping, NatBehaviour filtering) {
-  return Nat({.public_ip = *IpAddress::parse("203.0.113.1"),
-              .mapping = mapping,
-              .filtering = filtering});
+  return Nat(
+      {.public_ip = *IpAddress::parse("203.0.113.1"), .mapping = mapping, .filtering = filtering});
 }
 
 // The nine kinds of RFC 4787: is the mapping reused towards (same host, other host), and

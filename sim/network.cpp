@@ -1,9 +1,9 @@
 #include "sim/network.h"
 
+#include "base/assert.h"
+
 #include <algorithm>
 #include <utility>
-
-#include "base/assert.h"
 
 namespace culvert::sim {
 namespace {
@@ -79,9 +79,10 @@ void Machine::unbind_udp(std::uint16_t port, PacketSink& sink) {
 void Machine::send(Packet packet) {
   if (packet.to.ip.is_loopback()) {
     if (packet.from.ip.is_unspecified()) packet.from.ip = packet.to.ip;
-    network_.world().after(Duration(1'000), [this, packet = std::move(packet)](Instant now) mutable {
-      deliver(now, std::move(packet));
-    });
+    network_.world().after(Duration(1'000),
+                           [this, packet = std::move(packet)](Instant now) mutable {
+                             deliver(now, std::move(packet));
+                           });
     return;
   }
   if (packet.from.ip.is_unspecified()) {

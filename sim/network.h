@@ -3,6 +3,12 @@
 // and loss are properties of those links.
 #pragma once
 
+#include "base/rng.h"
+#include "drive/ports.h"
+#include "sim/link.h"
+#include "sim/nat.h"
+#include "sim/world.h"
+
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -10,12 +16,6 @@
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "base/rng.h"
-#include "drive/ports.h"
-#include "sim/link.h"
-#include "sim/nat.h"
-#include "sim/world.h"
 
 namespace culvert::sim {
 
@@ -55,7 +55,7 @@ class Machine {
   [[nodiscard]] Result<std::uint16_t> bind_udp(const SocketAddress& bind, bool is_shared,
                                                PacketSink& sink);
   void unbind_udp(std::uint16_t port, PacketSink& sink);
-  void send(Packet packet);               // `from.ip` unspecified: the primary address
+  void send(Packet packet);  // `from.ip` unspecified: the primary address
   void deliver(Instant now, Packet packet);
   void watch_addresses(std::function<void(Instant)> on_change) {
     watchers_.push_back(std::move(on_change));

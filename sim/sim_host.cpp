@@ -1,10 +1,10 @@
 #include "sim/sim_host.h"
 
-#include <algorithm>
-#include <utility>
-
 #include "sim/sim_stream.h"
 #include "sim/sim_udp.h"
+
+#include <algorithm>
+#include <utility>
 
 namespace culvert::sim {
 namespace {
@@ -163,7 +163,9 @@ Result<std::unique_ptr<drive::StreamPort>> SimHost::open_stdio(drive::StreamHand
   return std::move(ours);
 }
 
-std::unique_ptr<drive::StreamPort> SimHost::take_stdio_peer() { return std::move(stdio_peer_); }
+std::unique_ptr<drive::StreamPort> SimHost::take_stdio_peer() {
+  return std::move(stdio_peer_);
+}
 
 std::unique_ptr<drive::ResolvePort> SimHost::resolve(const std::string& host,
                                                      drive::ResolveHandler& handler) {
@@ -172,7 +174,8 @@ std::unique_ptr<drive::ResolvePort> SimHost::resolve(const std::string& host,
   if (auto literal = IpAddress::parse(host)) {
     answer = std::vector<IpAddress>{*literal};
   } else if (host == "localhost") {
-    answer = std::vector<IpAddress>{IpAddress::loopback(Family::v6), IpAddress::loopback(Family::v4)};
+    answer =
+        std::vector<IpAddress>{IpAddress::loopback(Family::v6), IpAddress::loopback(Family::v4)};
   } else if (const auto known = machine_.network().names.find(host);
              known != machine_.network().names.end()) {
     answer = known->second;

@@ -3,25 +3,25 @@
 // close and reset; UDP goes through the Network with all its faults.
 #pragma once
 
+#include "drive/ports.h"
+#include "sim/network.h"
+#include "sim/world.h"
+
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "drive/ports.h"
-#include "sim/network.h"
-#include "sim/world.h"
-
 namespace culvert::sim {
 
 // Behaviours of the kernel that a seed may choose.
 struct HostKnobs {
-  bool coalesces_datagrams = true;    // GRO
-  double send_blocked = 0;            // chance that send_batch stops short
+  bool coalesces_datagrams = true;  // GRO
+  double send_blocked = 0;          // chance that send_batch stops short
   std::size_t udp_queue_bytes = 4 << 20;
   std::size_t stream_buffer_bytes = 256 * 1024;  // per direction, before try_write blocks
   Duration stream_delay = std::chrono::microseconds(50);
-  std::size_t max_io_bytes = 0;       // non-zero: one try_read/try_write moves at most this
+  std::size_t max_io_bytes = 0;  // non-zero: one try_read/try_write moves at most this
   Duration resolve_delay = std::chrono::milliseconds(3);
 };
 

@@ -1,17 +1,19 @@
 #include "sim/sim_host.h"
 
+#include "sim/sim_stream.h"
+
 #include <gtest/gtest.h>
 
 #include <array>
-
-#include "sim/sim_stream.h"
 
 namespace culvert::sim {
 namespace {
 
 using std::chrono::milliseconds;
 
-IpAddress ip(const char* text) { return *IpAddress::parse(text); }
+IpAddress ip(const char* text) {
+  return *IpAddress::parse(text);
+}
 
 struct Collector final : drive::UdpHandler {
   void on_udp_readable(Instant) override {
@@ -83,9 +85,8 @@ TEST_F(TwoMachines, a_machine_that_moved_is_found_at_its_new_address_only) {
   b.set_addresses({ip("192.0.2.9")});
   const Bytes payload(10, 1);
   for (const char* to : {"192.0.2.2", "192.0.2.9"}) {
-    const TxBatch batch{.path = {.local = {}, .remote = {ip(to), 700}},
-                        .segment_size = 10,
-                        .bytes = payload};
+    const TxBatch batch{
+        .path = {.local = {}, .remote = {ip(to), 700}}, .segment_size = 10, .bytes = payload};
     EXPECT_EQ(at_a.port->send_batch({&batch, 1}).batches_taken, 1U);
   }
   world.run_for(milliseconds(20));
@@ -157,8 +158,7 @@ TEST(SimStream, closing_with_unread_input_resets_the_peer) {
 TEST_F(TwoMachines, connecting_to_nobody_is_refused) {
   SimHost host(a, {});
   StreamLog log;
-  const auto stream =
-      host.connect_stream(SocketAddress{IpAddress::loopback(Family::v4), 80}, log);
+  const auto stream = host.connect_stream(SocketAddress{IpAddress::loopback(Family::v4), 80}, log);
   EXPECT_TRUE(stream.has_value());
   EXPECT_FALSE(log.has_failed);
   world.run_for(milliseconds(5));

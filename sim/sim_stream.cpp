@@ -73,18 +73,18 @@ IoResult PipeEnd::try_write(std::span<const ByteView> from) {
   if (bytes.empty()) return {0, IoStatus::would_block};
   const std::size_t moved = bytes.size();
   outgoing().under_way += moved;
-  shared_->world.after(shared_->config.delay, [shared = shared_, side = side_,
-                                               bytes = std::move(bytes)](Instant) {
-    if (shared->is_reset) return;
-    Direction& direction = shared->direction[side];
-    direction.under_way -= bytes.size();
-    if (direction.is_reader_gone) {
-      break_pipe(shared);
-      return;
-    }
-    direction.arrived.insert(direction.arrived.end(), bytes.begin(), bytes.end());
-    notify(shared, 1 - side);
-  });
+  shared_->world.after(
+      shared_->config.delay, [shared = shared_, side = side_, bytes = std::move(bytes)](Instant) {
+        if (shared->is_reset) return;
+        Direction& direction = shared->direction[side];
+        direction.under_way -= bytes.size();
+        if (direction.is_reader_gone) {
+          break_pipe(shared);
+          return;
+        }
+        direction.arrived.insert(direction.arrived.end(), bytes.begin(), bytes.end());
+        notify(shared, 1 - side);
+      });
   return {moved, IoStatus::ok};
 }
 
@@ -113,7 +113,9 @@ void PipeEnd::shutdown_write() {
   });
 }
 
-void PipeEnd::reset() { break_pipe(shared_); }
+void PipeEnd::reset() {
+  break_pipe(shared_);
+}
 
 void PipeEnd::break_pipe(const std::shared_ptr<Shared>& shared) {
   if (shared->is_reset) return;
@@ -179,8 +181,7 @@ SimListener* find_listener(Machine& from, const drive::StreamAddress& address) {
   auto& listeners = machine->listeners();
   if (const auto exact = listeners.find(address); exact != listeners.end()) return exact->second;
   if (socket_address != nullptr) {
-    const SocketAddress wildcard{IpAddress::any(socket_address->ip.family()),
-                                 socket_address->port};
+    const SocketAddress wildcard{IpAddress::any(socket_address->ip.family()), socket_address->port};
     if (const auto any = listeners.find(wildcard); any != listeners.end()) return any->second;
   }
   return nullptr;

@@ -1,15 +1,15 @@
 // Reliable byte streams between simulated programs, as drive::StreamPort.
 #pragma once
 
+#include "drive/ports.h"
+#include "sim/network.h"
+#include "sim/world.h"
+
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <string>
 #include <utility>
-
-#include "drive/ports.h"
-#include "sim/network.h"
-#include "sim/world.h"
 
 namespace culvert::sim {
 

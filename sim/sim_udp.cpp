@@ -23,8 +23,7 @@ Result<std::unique_ptr<drive::UdpPort>> SimUdpPort::open(SimHost& host,
                                                          const drive::UdpOptions& options,
                                                          drive::UdpHandler& handler) {
   std::unique_ptr<SimUdpPort> port(new SimUdpPort(host, options, handler));
-  CULVERT_TRY(port->port_,
-              port->machine_.bind_udp(options.bind, options.is_shared, *port));
+  CULVERT_TRY(port->port_, port->machine_.bind_udp(options.bind, options.is_shared, *port));
   return port;
 }
 
@@ -33,7 +32,9 @@ SimUdpPort::~SimUdpPort() {
   if (port_ != 0) machine_.unbind_udp(port_, *this);
 }
 
-SocketAddress SimUdpPort::local_address() const { return {options_.bind.ip, port_}; }
+SocketAddress SimUdpPort::local_address() const {
+  return {options_.bind.ip, port_};
+}
 
 void SimUdpPort::deliver(Instant, Packet packet) {
   if (options_.remote && packet.from != *options_.remote) return;
@@ -92,17 +93,17 @@ std::size_t SimUdpPort::recv_batch(std::span<RxDatagram> out) {
 drive::UdpSendResult SimUdpPort::send_batch(std::span<const TxBatch> batches) {
   drive::UdpSendResult result;
   for (const TxBatch& batch : batches) {
-    if (is_blocked_ || (host_.knobs().send_blocked > 0 && rng_.unit() < host_.knobs().send_blocked)) {
+    if (is_blocked_ ||
+        (host_.knobs().send_blocked > 0 && rng_.unit() < host_.knobs().send_blocked)) {
       result.is_blocked = true;
       schedule_writable();
       return result;
     }
     for (std::size_t offset = 0; offset < batch.bytes.size(); offset += batch.segment_size) {
-      const ByteView segment =
-          batch.bytes.subspan(offset, std::min<std::size_t>(batch.segment_size,
-                                                            batch.bytes.size() - offset));
-      const IpAddress from = batch.path.local.ip.is_unspecified() ? options_.bind.ip
-                                                                  : batch.path.local.ip;
+      const ByteView segment = batch.bytes.subspan(
+          offset, std::min<std::size_t>(batch.segment_size, batch.bytes.size() - offset));
+      const IpAddress from =
+          batch.path.local.ip.is_unspecified() ? options_.bind.ip : batch.path.local.ip;
       machine_.send({.from = {from, port_},
                      .to = options_.remote.value_or(batch.path.remote),
                      .ecn = batch.ecn,

@@ -1,14 +1,14 @@
 // UDP sockets of a simulated machine, as drive::UdpPort.
 #pragma once
 
+#include "drive/ports.h"
+#include "sim/network.h"
+#include "sim/sim_host.h"
+
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <vector>
-
-#include "drive/ports.h"
-#include "sim/network.h"
-#include "sim/sim_host.h"
 
 namespace culvert::sim {
 

@@ -3,14 +3,14 @@
 // replays it exactly. Plain C++: no test framework inside.
 #pragma once
 
+#include "base/address.h"
+#include "base/rng.h"
+#include "base/time.h"
+
 #include <cstdint>
 #include <functional>
 #include <string_view>
 #include <vector>
-
-#include "base/address.h"
-#include "base/rng.h"
-#include "base/time.h"
 
 namespace culvert::sim {
 

@@ -1,11 +1,11 @@
 // Small load generators and counterparts for bench/run and tests/demo/run. Each command
 // is bounded in count or time and prints one line of key=value pairs.
+#include "bench/tool/commands.h"
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
-
-#include "bench/tool/commands.h"
 
 namespace {
 

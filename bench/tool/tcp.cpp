@@ -1,4 +1,7 @@
 // TCP commands: echo server (epoll, any number of connections), latency, flows.
+#include "bench/tool/commands.h"
+#include "bench/tool/socket.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -6,9 +9,6 @@
 #include <cstdio>
 #include <cstring>
 #include <vector>
-
-#include "bench/tool/commands.h"
-#include "bench/tool/socket.h"
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -38,8 +38,8 @@ bool echo_once(int fd) {
   if (got < 0) return errno == EAGAIN;
   if (got == 0) return false;
   for (ssize_t sent = 0; sent < got;) {
-    const ssize_t count = send(fd, buffer + sent, static_cast<std::size_t>(got - sent),
-                               MSG_NOSIGNAL);
+    const ssize_t count =
+        send(fd, buffer + sent, static_cast<std::size_t>(got - sent), MSG_NOSIGNAL);
     if (count <= 0) return false;
     sent += count;
   }
@@ -84,8 +84,8 @@ int tcp_echo_server(const Arguments& arguments) {
 int latency(const Arguments& arguments) {
   if (arguments.size() < 2) die("latency ADDRESS:PORT COUNT [SIZE]");
   const long count = parse_count(arguments[1], 1, 10'000'000);
-  const auto size = static_cast<std::size_t>(
-      arguments.size() > 2 ? parse_count(arguments[2], 1, 65'536) : 64);
+  const auto size =
+      static_cast<std::size_t>(arguments.size() > 2 ? parse_count(arguments[2], 1, 65'536) : 64);
   const Socket socket = tcp_connect(parse_address(arguments[0]));
   std::vector<char> buffer(size, 'x');
   std::vector<double> samples;

@@ -1,4 +1,7 @@
 // UDP commands: echo server, one-way load with loss count, many checking senders.
+#include "bench/tool/commands.h"
+#include "bench/tool/socket.h"
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -8,9 +11,6 @@
 #include <set>
 #include <thread>
 #include <vector>
-
-#include "bench/tool/commands.h"
-#include "bench/tool/socket.h"
 
 #include <sys/socket.h>
 
@@ -89,8 +89,8 @@ int udp_load(const Arguments& arguments) {
   std::uint64_t sent = 0;
   for (auto now = start; now < end; now = SteadyClock::now()) {
     if (rate > 0) {
-      const double due = std::chrono::duration<double>(now - start).count() *
-                         static_cast<double>(rate);
+      const double due =
+          std::chrono::duration<double>(now - start).count() * static_cast<double>(rate);
       if (static_cast<double>(sent) > due) {
         std::this_thread::sleep_for(std::chrono::microseconds(100));
         continue;
@@ -130,8 +130,7 @@ int udp_echo_check(const Arguments& arguments) {
     for (long i = 0; i < senders; ++i) {
       const std::string want = "sender " + std::to_string(i) + " round " + std::to_string(round);
       char buffer[2048];
-      const ssize_t got =
-          recv(sockets[static_cast<std::size_t>(i)].fd(), buffer, sizeof buffer, 0);
+      const ssize_t got = recv(sockets[static_cast<std::size_t>(i)].fd(), buffer, sizeof buffer, 0);
       if (got >= 0 && std::string(buffer, static_cast<std::size_t>(got)) == want) {
         ++right;
       } else if (got >= 0) {

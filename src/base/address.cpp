@@ -281,10 +281,10 @@ Result<Cidr> Cidr::parse(std::string_view text) {
   if (has_host_bits) {
     const IpAddress network = ip->is_v4() ? IpAddress::v4({bytes[0], bytes[1], bytes[2], bytes[3]})
                                           : IpAddress::v6(bytes);
-    return fail(ErrorKind::configuration,
-                fmt::format("bits are set behind the prefix: did you mean {}/{}?", network.text(),
-                            length),
-                offender);
+    return fail(
+        ErrorKind::configuration,
+        fmt::format("bits are set behind the prefix: did you mean {}/{}?", network.text(), length),
+        offender);
   }
   return Cidr(*ip, length);
 }
@@ -302,12 +302,13 @@ bool Cidr::contains(const IpAddress& ip) const {
   return rest == 0 || ((ours[whole] ^ theirs[whole]) >> (8 - rest)) == 0;
 }
 
-std::string Cidr::text() const { return fmt::format("{}/{}", network_.text(), prefix_length_); }
+std::string Cidr::text() const {
+  return fmt::format("{}/{}", network_.text(), prefix_length_);
+}
 
 }  // namespace culvert
 
-std::size_t std::hash<culvert::IpAddress>::operator()(
-    const culvert::IpAddress& ip) const noexcept {
+std::size_t std::hash<culvert::IpAddress>::operator()(const culvert::IpAddress& ip) const noexcept {
   std::uint64_t hash = 0x9e3779b97f4a7c15ULL + ip.scope_id();
   const culvert::ByteView bytes = ip.bytes();
   for (std::size_t i = 0; i < bytes.size(); i += 4) {

@@ -2,6 +2,9 @@
 // convert at their own edge.
 #pragma once
 
+#include "base/bytes.h"
+#include "base/result.h"
+
 #include <array>
 #include <compare>
 #include <cstdint>
@@ -9,9 +12,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include "base/bytes.h"
-#include "base/result.h"
 
 namespace culvert {
 

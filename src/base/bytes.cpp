@@ -40,10 +40,18 @@ void put_big_endian(Bytes& out, Integer value) {
 
 }  // namespace
 
-Decoded<std::uint8_t> ByteReader::u8() { return big_endian<std::uint8_t>(rest_); }
-Decoded<std::uint16_t> ByteReader::u16() { return big_endian<std::uint16_t>(rest_); }
-Decoded<std::uint32_t> ByteReader::u32() { return big_endian<std::uint32_t>(rest_); }
-Decoded<std::uint64_t> ByteReader::u64() { return big_endian<std::uint64_t>(rest_); }
+Decoded<std::uint8_t> ByteReader::u8() {
+  return big_endian<std::uint8_t>(rest_);
+}
+Decoded<std::uint16_t> ByteReader::u16() {
+  return big_endian<std::uint16_t>(rest_);
+}
+Decoded<std::uint32_t> ByteReader::u32() {
+  return big_endian<std::uint32_t>(rest_);
+}
+Decoded<std::uint64_t> ByteReader::u64() {
+  return big_endian<std::uint64_t>(rest_);
+}
 
 Decoded<std::uint64_t> ByteReader::varint() {
   if (rest_.empty()) return std::unexpected(DecodeError::truncated);
@@ -69,10 +77,18 @@ Decoded<ByteView> ByteReader::prefixed(std::size_t limit) {
   return take(static_cast<std::size_t>(*size));
 }
 
-void ByteWriter::u8(std::uint8_t value) { out_.push_back(value); }
-void ByteWriter::u16(std::uint16_t value) { put_big_endian(out_, value); }
-void ByteWriter::u32(std::uint32_t value) { put_big_endian(out_, value); }
-void ByteWriter::u64(std::uint64_t value) { put_big_endian(out_, value); }
+void ByteWriter::u8(std::uint8_t value) {
+  out_.push_back(value);
+}
+void ByteWriter::u16(std::uint16_t value) {
+  put_big_endian(out_, value);
+}
+void ByteWriter::u32(std::uint32_t value) {
+  put_big_endian(out_, value);
+}
+void ByteWriter::u64(std::uint64_t value) {
+  put_big_endian(out_, value);
+}
 
 void ByteWriter::varint(std::uint64_t value) {
   const std::size_t size = varint_size(value);
@@ -81,7 +97,9 @@ void ByteWriter::varint(std::uint64_t value) {
   for (std::size_t i = size; i-- > 0;) out_.push_back(static_cast<std::uint8_t>(tagged >> (8 * i)));
 }
 
-void ByteWriter::raw(ByteView bytes) { out_.insert(out_.end(), bytes.begin(), bytes.end()); }
+void ByteWriter::raw(ByteView bytes) {
+  out_.insert(out_.end(), bytes.begin(), bytes.end());
+}
 
 void ByteWriter::prefixed(ByteView bytes) {
   varint(bytes.size());

@@ -1,10 +1,10 @@
 // Datagrams in batches: what crosses the seam between a worker and its UDP port.
 #pragma once
 
-#include <cstdint>
-
 #include "base/address.h"
 #include "base/bytes.h"
+
+#include <cstdint>
 
 namespace culvert {
 

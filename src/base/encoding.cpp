@@ -12,7 +12,9 @@ constexpr std::string_view kBase64Digits =
 constexpr std::string_view kBase64UrlDigits =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 // Groups of `bits_per_digit` bits, most significant first (RFC 4648).
 std::string encode_digits(ByteView bytes, std::string_view digits, unsigned bits_per_digit) {
@@ -60,12 +62,16 @@ Decoded<Bytes> decode_digits(std::string_view text, std::string_view digits,
 
 }  // namespace
 
-std::string hex_encode(ByteView bytes) { return encode_digits(bytes, kHexDigits, 4); }
+std::string hex_encode(ByteView bytes) {
+  return encode_digits(bytes, kHexDigits, 4);
+}
 Decoded<Bytes> hex_decode(std::string_view text) {
   return decode_digits(text, kHexDigits, 4, true);
 }
 
-std::string base64url_encode(ByteView bytes) { return encode_digits(bytes, kBase64UrlDigits, 6); }
+std::string base64url_encode(ByteView bytes) {
+  return encode_digits(bytes, kBase64UrlDigits, 6);
+}
 Decoded<Bytes> base64url_decode(std::string_view text) {
   return decode_digits(text, kBase64UrlDigits, 6, false);
 }
@@ -82,7 +88,9 @@ Decoded<Bytes> base64_decode(std::string_view text) {
   return decode_digits(text, kBase64Digits, 6, false);
 }
 
-std::string base32_encode(ByteView bytes) { return encode_digits(bytes, kBase32Digits, 5); }
+std::string base32_encode(ByteView bytes) {
+  return encode_digits(bytes, kBase32Digits, 5);
+}
 Decoded<Bytes> base32_decode(std::string_view text) {
   return decode_digits(text, kBase32Digits, 5, true);
 }

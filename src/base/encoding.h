@@ -2,15 +2,15 @@
 // unless said otherwise, and bound their output by their input.
 #pragma once
 
+#include "base/bytes.h"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
 
-#include "base/bytes.h"
-
 namespace culvert {
 
-[[nodiscard]] std::string hex_encode(ByteView bytes);  // lower case
+[[nodiscard]] std::string hex_encode(ByteView bytes);            // lower case
 [[nodiscard]] Decoded<Bytes> hex_decode(std::string_view text);  // either case
 
 // RFC 4648 5 without padding; decoding refuses padding and non-zero trailing bits.

@@ -2,21 +2,22 @@
 // change take their defaults from here.
 #pragma once
 
+#include "base/time.h"
+
 #include <cstddef>
 #include <cstdint>
-
-#include "base/time.h"
 
 namespace culvert::limits {
 
 // --- control messages ---------------------------------------------------------------------
 inline constexpr std::size_t kControlMessageBytes = 16'384;  // as tunnel-rs, both directions
-inline constexpr std::size_t kReasonBytes = 512;             // refusal texts, cut at a UTF-8 boundary
+inline constexpr std::size_t kReasonBytes = 512;  // refusal texts, cut at a UTF-8 boundary
 
 // --- handshakes and sessions ----------------------------------------------------------------
 inline constexpr Duration kHandshakeTimeout = std::chrono::seconds(10);  // authenticated by then
 inline constexpr std::size_t kMaxUnauthenticatedConnections = 64;        // per worker
-inline constexpr std::size_t kRetryThreshold = 16;  // unauthenticated ones above which we demand Retry
+inline constexpr std::size_t kRetryThreshold =
+    16;  // unauthenticated ones above which we demand Retry
 inline constexpr std::uint32_t kDefaultMaxSessions = 100;
 inline constexpr std::uint32_t kDefaultMaxFlowsPerSession = 16'384;
 inline constexpr Duration kDrainTimeout = std::chrono::seconds(5);  // polite shutdown

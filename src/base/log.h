@@ -59,8 +59,7 @@ class Logger {
   }
 
  private:
-  void write(LogLevel level, std::string_view area, fmt::string_view format,
-             fmt::format_args args);
+  void write(LogLevel level, std::string_view area, fmt::string_view format, fmt::format_args args);
 
   LogSink& sink_;
   std::atomic<LogLevel> level_;

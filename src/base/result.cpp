@@ -28,7 +28,9 @@ std::string_view to_string(ErrorKind kind) {
   return "unknown";
 }
 
-std::string Error::text() const { return offender.empty() ? what : offender + ": " + what; }
+std::string Error::text() const {
+  return offender.empty() ? what : offender + ": " + what;
+}
 
 Error Error::in(std::string_view context) && {
   what = std::string(context) + ": " + what;

@@ -64,7 +64,7 @@ template <typename T, typename E>
 // CULVERT_TRY(auto x, expression);   declares x from a Result, or returns its error.
 #define CULVERT_TRY(declaration, expression) \
   CULVERT_TRY_INNER(CULVERT_CONCAT(culvert_try_, __LINE__), declaration, expression)
-#define CULVERT_TRY_INNER(temporary, declaration, expression)         \
-  auto temporary = (expression);                                      \
-  if (!temporary) return ::culvert::forward(std::move(temporary));    \
+#define CULVERT_TRY_INNER(temporary, declaration, expression)      \
+  auto temporary = (expression);                                   \
+  if (!temporary) return ::culvert::forward(std::move(temporary)); \
   declaration = std::move(*temporary)

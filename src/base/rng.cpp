@@ -1,8 +1,8 @@
 #include "base/rng.h"
 
-#include <bit>
-
 #include "base/assert.h"
+
+#include <bit>
 
 namespace culvert {
 namespace {
@@ -33,7 +33,9 @@ std::uint64_t Rng::below(std::uint64_t bound) {
   return value % bound;
 }
 
-double Rng::unit() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
+double Rng::unit() {
+  return static_cast<double>(next() >> 11) * 0x1.0p-53;
+}
 
 SeededRng::SeededRng(std::uint64_t seed) : state_{}, seed_(seed) {
   for (std::uint64_t& word : state_) word = splitmix64(seed);

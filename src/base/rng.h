@@ -2,10 +2,10 @@
 // simulation and tests to a seed, so that every run can be replayed.
 #pragma once
 
+#include "base/bytes.h"
+
 #include <array>
 #include <cstdint>
-
-#include "base/bytes.h"
 
 namespace culvert {
 

@@ -1,11 +1,11 @@
 #include "crypto/key_file.h"
 
+#include "base/encoding.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <vector>
-
-#include "base/encoding.h"
 
 namespace culvert::crypto {
 namespace {
@@ -230,17 +230,19 @@ Result<SecretKey> parse_secret_key(std::string_view text, std::string_view origi
 }
 
 std::string format_identity_file(const SecretKey& key, std::string_view created) {
-  return fmt::format("# culvert server identity: keep it secret\n# Created: {}\n"
-                     "# EndpointId: {}\n{}\n",
-                     created, key.public_key().text(), base64_encode(key.seed()));
+  return fmt::format(
+      "# culvert server identity: keep it secret\n# Created: {}\n"
+      "# EndpointId: {}\n{}\n",
+      created, key.public_key().text(), base64_encode(key.seed()));
 }
 
 std::string format_auth_key_file(const SecretKey& key, std::string_view created,
                                  std::string_view comment) {
-  return fmt::format("# culvert authentication key: keep it secret\n# Created: {}\n"
-                     "# Public key: {}{}{}\n{}{}\n",
-                     created, tunnel_rs_text(key.public_key()), comment.empty() ? "" : " ", comment,
-                     kSecretPrefix, base64url_encode(key.seed()));
+  return fmt::format(
+      "# culvert authentication key: keep it secret\n# Created: {}\n"
+      "# Public key: {}{}{}\n{}{}\n",
+      created, tunnel_rs_text(key.public_key()), comment.empty() ? "" : " ", comment, kSecretPrefix,
+      base64url_encode(key.seed()));
 }
 
 std::string tunnel_rs_text(const PublicKey& key) {

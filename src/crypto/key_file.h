@@ -2,13 +2,13 @@
 // reading files is somebody else's work (app/).
 #pragma once
 
+#include "base/result.h"
+#include "crypto/keys.h"
+
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include "base/result.h"
-#include "crypto/keys.h"
 
 namespace culvert::crypto {
 
@@ -40,8 +40,7 @@ inline constexpr std::size_t kMaxAuthorizedKeysBytes = 8 << 20;
 // of duplicates wins.
 class AuthorizedKeys {
  public:
-  [[nodiscard]] static Result<AuthorizedKeys> parse(std::string_view text,
-                                                    std::string_view origin);
+  [[nodiscard]] static Result<AuthorizedKeys> parse(std::string_view text, std::string_view origin);
   void add(const PublicKey& key, std::string comment) { keys_[key] = std::move(comment); }
   // The key's comment (may be empty); nothing when it is not authorized. Public keys are
   // no secrets: the lookup need not be constant-time.

@@ -1,13 +1,13 @@
 #include "crypto/keys.h"
 
+#include "base/assert.h"
+#include "base/encoding.h"
+
 #include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
 
 #include <algorithm>
 #include <memory>
-
-#include "base/assert.h"
-#include "base/encoding.h"
 
 namespace culvert::crypto {
 namespace {
@@ -37,8 +37,8 @@ PrivateKeyHandle import_private(ByteView seed, ByteView public_key) {
   PrivateKeyHandle key(raw);
   const gnutls_datum_t x = datum(public_key);
   const gnutls_datum_t k = datum(seed);
-  CULVERT_ASSERT(gnutls_privkey_import_ecc_raw(key.get(), GNUTLS_ECC_CURVE_ED25519, &x, nullptr,
-                                               &k) == 0);
+  CULVERT_ASSERT(
+      gnutls_privkey_import_ecc_raw(key.get(), GNUTLS_ECC_CURVE_ED25519, &x, nullptr, &k) == 0);
   return key;
 }
 
@@ -98,9 +98,13 @@ Result<PublicKey> PublicKey::parse(std::string_view text) {
   return from_bytes(*bytes);
 }
 
-std::string PublicKey::text() const { return hex_encode(bytes()); }
+std::string PublicKey::text() const {
+  return hex_encode(bytes());
+}
 
-std::string PublicKey::short_text() const { return hex_encode(bytes().first(5)); }
+std::string PublicKey::short_text() const {
+  return hex_encode(bytes().first(5));
+}
 
 bool PublicKey::verify(ByteView message, ByteView signature) const {
   if (signature.size() != std::tuple_size_v<Signature>) return false;
@@ -136,8 +140,8 @@ Signature SecretKey::sign(ByteView message) const {
   const PrivateKeyHandle key = import_private(seed(), public_key_.bytes());
   const gnutls_datum_t input = datum(message);
   gnutls_datum_t output{};
-  CULVERT_ASSERT(gnutls_privkey_sign_data2(key.get(), GNUTLS_SIGN_EDDSA_ED25519, 0, &input,
-                                           &output) == 0);
+  CULVERT_ASSERT(
+      gnutls_privkey_sign_data2(key.get(), GNUTLS_SIGN_EDDSA_ED25519, 0, &input, &output) == 0);
   Signature signature{};
   CULVERT_ASSERT(output.size == signature.size());
   std::copy_n(output.data, output.size, signature.begin());

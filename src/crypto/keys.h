@@ -2,17 +2,17 @@
 // RFC 8032; verification is strict. Implemented over GnuTLS.
 #pragma once
 
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/rng.h"
+#include "base/secret.h"
+
 #include <array>
 #include <compare>
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
-
-#include "base/bytes.h"
-#include "base/result.h"
-#include "base/rng.h"
-#include "base/secret.h"
 
 namespace culvert::crypto {
 

@@ -1,15 +1,15 @@
 #include "crypto/mac.h"
 
-#include <gnutls/crypto.h>
-
 #include "base/assert.h"
+
+#include <gnutls/crypto.h>
 
 namespace culvert::crypto {
 
 Digest sha256(ByteView message) {
   Digest digest{};
-  CULVERT_ASSERT(gnutls_hash_fast(GNUTLS_DIG_SHA256, message.data(), message.size(),
-                                  digest.data()) == 0);
+  CULVERT_ASSERT(
+      gnutls_hash_fast(GNUTLS_DIG_SHA256, message.data(), message.size(), digest.data()) == 0);
   return digest;
 }
 

@@ -1,10 +1,10 @@
 // Hashes, MACs and constant-time comparison, over GnuTLS.
 #pragma once
 
+#include "base/bytes.h"
+
 #include <array>
 #include <cstdint>
-
-#include "base/bytes.h"
 
 namespace culvert::crypto {
 

@@ -1,13 +1,13 @@
 // Who may use a server, and what a client shows to be let in.
 #pragma once
 
-#include <map>
-#include <optional>
-#include <string>
-
 #include "crypto/key_file.h"
 #include "crypto/keys.h"
 #include "session/token.h"
+
+#include <map>
+#include <optional>
+#include <string>
 
 namespace culvert::session {
 

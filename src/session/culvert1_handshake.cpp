@@ -1,10 +1,10 @@
 #include "session/culvert1_handshake.h"
 
+#include "crypto/mac.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
-
-#include "crypto/mac.h"
 
 namespace culvert::session {
 namespace {
@@ -27,7 +27,9 @@ bool is_type(const Message& message, MessageType type) {
   return message.type == static_cast<std::uint64_t>(type);
 }
 
-std::uint64_t bit(ProofKind kind) { return std::uint64_t{1} << static_cast<unsigned>(kind); }
+std::uint64_t bit(ProofKind kind) {
+  return std::uint64_t{1} << static_cast<unsigned>(kind);
+}
 
 Bytes bound_message(std::string_view context, const ExporterValue& exporter, const Nonce& nonce) {
   Bytes message;
@@ -45,7 +47,9 @@ void append_goodbye(std::string_view reason, Bytes& out) {
       .append_to(out);
 }
 
-std::unexpected<DecodeError> malformed() { return std::unexpected(DecodeError::malformed); }
+std::unexpected<DecodeError> malformed() {
+  return std::unexpected(DecodeError::malformed);
+}
 
 }  // namespace
 
@@ -60,8 +64,8 @@ Bytes key_proof_message(const ExporterValue& exporter, const Nonce& nonce) {
 
 // --- client --------------------------------------------------------------------------------
 
-Culvert1Client::Culvert1Client(const ClientCredentials& credentials,
-                               const ExporterValue& exporter, Instant now)
+Culvert1Client::Culvert1Client(const ClientCredentials& credentials, const ExporterValue& exporter,
+                               Instant now)
     : HandshakeBase(now), credentials_(credentials), exporter_(exporter) {
   const std::array<std::uint8_t, 1> versions{kCulvert1Version};
   MessageBuilder(MessageType::hello)
@@ -125,13 +129,16 @@ Decoded<void> Culvert1Client::handle_refused(const Message& message) {
   const auto code = message.number(kCode);
   if (is_decided() || !code) return malformed();
   const std::uint64_t retry_after = message.number(kRetryAfter).value_or(0);
-  refuse({.code = static_cast<CloseCode>(*code),
-          .reason = message.text(kReason),
-          .retry_after_s = static_cast<std::uint32_t>(std::min<std::uint64_t>(retry_after, 86'400))});
+  refuse(
+      {.code = static_cast<CloseCode>(*code),
+       .reason = message.text(kReason),
+       .retry_after_s = static_cast<std::uint32_t>(std::min<std::uint64_t>(retry_after, 86'400))});
   return {};
 }
 
-void Culvert1Client::leave(std::string_view reason) { append_goodbye(reason, output()); }
+void Culvert1Client::leave(std::string_view reason) {
+  append_goodbye(reason, output());
+}
 
 Error Culvert1Client::ended_early() const {
   return {ErrorKind::protocol, "the server ended the control stream before answering", {}};
@@ -239,16 +246,18 @@ void Culvert1Server::answer_refused(CloseCode code, std::string_view reason) {
   refuse({.code = code, .reason = std::string(reason)});
 }
 
-void Culvert1Server::leave(std::string_view reason) { append_goodbye(reason, output()); }
+void Culvert1Server::leave(std::string_view reason) {
+  append_goodbye(reason, output());
+}
 
 Error Culvert1Server::ended_early() const {
   return {ErrorKind::protocol, "the client ended the control stream before authenticating", {}};
 }
 Error Culvert1Server::timed_out() const {
   return {ErrorKind::authentication,
-          fmt::format("no authentication within {} s",
-                      std::chrono::duration_cast<std::chrono::seconds>(limits::kHandshakeTimeout)
-                          .count()),
+          fmt::format(
+              "no authentication within {} s",
+              std::chrono::duration_cast<std::chrono::seconds>(limits::kHandshakeTimeout).count()),
           {}};
 }
 

@@ -35,11 +35,11 @@ enum class CloseCode : std::uint64_t {
 
 // Codes of RESET_STREAM and STOP_SENDING on flow streams.
 enum class FlowCode : std::uint64_t {
-  none = 0,          // done with it
-  reset = 1,         // the TCP connection behind it was reset
-  refused = 2,       // the source was not allowed or not reached
+  none = 0,     // done with it
+  reset = 1,    // the TCP connection behind it was reset
+  refused = 2,  // the source was not allowed or not reached
   protocol_error = 3,
-  cancelled = 4,     // the session ends
+  cancelled = 4,  // the session ends
 };
 
 }  // namespace culvert::session

@@ -2,15 +2,15 @@
 // headers. docs/protocol/culvert-1.md, docs/protocol/mf-4.md.
 #pragma once
 
+#include "base/bytes.h"
+#include "session/dialect.h"
+
 #include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
-
-#include "base/bytes.h"
-#include "session/dialect.h"
 
 namespace culvert::session {
 

@@ -1,10 +1,10 @@
 #include "session/handshake.h"
 
-#include <fmt/format.h>
-
 #include "session/culvert1_handshake.h"
 #include "session/handshake_base.h"
 #include "session/mf4_handshake.h"
+
+#include <fmt/format.h>
 
 namespace culvert::session {
 
@@ -53,7 +53,9 @@ void HandshakeBase::decide(HandshakeEvent event) {
   emit(std::move(event));
 }
 
-void HandshakeBase::succeed(Authenticated event) { decide(std::move(event)); }
+void HandshakeBase::succeed(Authenticated event) {
+  decide(std::move(event));
+}
 
 void HandshakeBase::refuse(Refused event) {
   is_broken_ = true;
@@ -67,8 +69,7 @@ void HandshakeBase::break_off(CloseCode code, Error error) {
 
 std::unique_ptr<Handshake> make_client_handshake(Dialect dialect,
                                                  const ClientCredentials& credentials,
-                                                 const ExporterValue& exporter, Rng&,
-                                                 Instant now) {
+                                                 const ExporterValue& exporter, Rng&, Instant now) {
   if (dialect == Dialect::mf_4) return std::make_unique<Mf4Client>(credentials, now);
   return std::make_unique<Culvert1Client>(credentials, exporter, now);
 }

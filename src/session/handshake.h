@@ -4,14 +4,6 @@
 // every input, and closes the connection as the events say.
 #pragma once
 
-#include <array>
-#include <cstdint>
-#include <functional>
-#include <memory>
-#include <optional>
-#include <string>
-#include <variant>
-
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/rng.h"
@@ -19,6 +11,14 @@
 #include "crypto/keys.h"
 #include "session/auth_policy.h"
 #include "session/dialect.h"
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
 
 namespace culvert::session {
 
@@ -30,8 +30,8 @@ using SessionId = std::array<std::uint8_t, 16>;
 
 // Both sides: flows may be opened now.
 struct Authenticated {
-  AuthIdentity identity;     // as the server found it; on the client only the kind
-  SessionId session_id{};    // zero in mf/4
+  AuthIdentity identity;        // as the server found it; on the client only the kind
+  SessionId session_id{};       // zero in mf/4
   std::uint64_t max_flows = 0;  // the server's limit as told to the client; 0 = not told
 };
 // Server: the answer says no; let the client read it, then close with `code`.
@@ -80,8 +80,10 @@ struct ServerHandshakeConfig {
                                                                const ClientCredentials& credentials,
                                                                const ExporterValue& exporter,
                                                                Rng& rng, Instant now);
-[[nodiscard]] std::unique_ptr<Handshake> make_server_handshake(
-    Dialect dialect, const ServerHandshakeConfig& config, const crypto::EndpointId& peer,
-    const ExporterValue& exporter, Rng& rng, Instant now);
+[[nodiscard]] std::unique_ptr<Handshake> make_server_handshake(Dialect dialect,
+                                                               const ServerHandshakeConfig& config,
+                                                               const crypto::EndpointId& peer,
+                                                               const ExporterValue& exporter,
+                                                               Rng& rng, Instant now);
 
 }  // namespace culvert::session

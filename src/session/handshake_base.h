@@ -2,12 +2,12 @@
 // Private to session/.
 #pragma once
 
+#include "base/limits.h"
+#include "session/handshake.h"
+
 #include <deque>
 #include <string>
 #include <utility>
-
-#include "base/limits.h"
-#include "session/handshake.h"
 
 namespace culvert::session {
 
@@ -52,6 +52,5 @@ class HandshakeBase : public Handshake {
   bool is_broken_ = false;  // refused or failed: whatever else comes is ignored
   bool is_output_finished_ = false;
 };
-
 
 }  // namespace culvert::session

@@ -1,9 +1,9 @@
 #include "session/message.h"
 
-#include <algorithm>
-
 #include "base/limits.h"
 #include "session/flow_open.h"
+
+#include <algorithm>
 
 namespace culvert::session {
 

@@ -8,14 +8,14 @@
 // features in Hello and Challenge. A tag that occurs twice is malformed.
 #pragma once
 
+#include "base/bytes.h"
+
 #include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "base/bytes.h"
 
 namespace culvert::session {
 

@@ -1,9 +1,9 @@
 #include "session/mf4_json.h"
 
-#include <nlohmann/json.hpp>
-
 #include "base/limits.h"
 #include "session/message.h"
+
+#include <nlohmann/json.hpp>
 
 namespace culvert::session::mf4 {
 namespace {
@@ -85,7 +85,9 @@ Decoded<std::optional<std::array<std::uint8_t, N>>> bytes_field(const Json& obje
   return out;
 }
 
-Json numbers(ByteView bytes) { return Json(std::vector<unsigned>(bytes.begin(), bytes.end())); }
+Json numbers(ByteView bytes) {
+  return Json(std::vector<unsigned>(bytes.begin(), bytes.end()));
+}
 
 Json response(unsigned version, bool is_accepted, std::string_view reason) {
   Json object{{"version", version}, {"accepted", is_accepted}};
@@ -95,7 +97,9 @@ Json response(unsigned version, bool is_accepted, std::string_view reason) {
 
 }  // namespace
 
-void append_auth_init(Bytes& out) { append({{"version", kKeyVersion}}, out); }
+void append_auth_init(Bytes& out) {
+  append({{"version", kKeyVersion}}, out);
+}
 
 void append_auth_challenge(const std::array<std::uint8_t, 32>& challenge, Bytes& out) {
   append({{"version", kKeyVersion}, {"challenge", numbers(challenge)}}, out);

@@ -2,14 +2,14 @@
 // at most 16384 bytes. Unknown fields are ignored, a wrong version is an error.
 #pragma once
 
+#include "base/bytes.h"
+#include "session/flow_open.h"
+
 #include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include "base/bytes.h"
-#include "session/flow_open.h"
 
 namespace culvert::session::mf4 {
 

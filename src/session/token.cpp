@@ -1,11 +1,11 @@
 #include "session/token.h"
 
+#include "base/encoding.h"
+#include "crypto/mac.h"
+
 #include <fmt/format.h>
 
 #include <array>
-
-#include "base/encoding.h"
-#include "crypto/mac.h"
 
 namespace culvert::session {
 namespace {

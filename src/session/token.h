@@ -3,13 +3,13 @@
 // The CRC catches typing errors; the 256 random bits are the secret.
 #pragma once
 
-#include <string>
-#include <string_view>
-#include <vector>
-
 #include "base/result.h"
 #include "base/rng.h"
 #include "base/secret.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace culvert::session {
 

@@ -1,13 +1,13 @@
 #include "tunnel/allow_list.h"
 
+#include "base/limits.h"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
 #include <optional>
-
-#include "base/limits.h"
 
 namespace culvert::tunnel {
 namespace {
@@ -52,8 +52,7 @@ Result<std::vector<AllowList::PortRange>> AllowList::parse_ports(std::string_vie
     const std::string_view part = text.substr(0, comma);
     const std::size_t dash = part.find('-');
     const auto first = parse_port(part.substr(0, dash));
-    const auto last =
-        dash == std::string_view::npos ? first : parse_port(part.substr(dash + 1));
+    const auto last = dash == std::string_view::npos ? first : parse_port(part.substr(dash + 1));
     if (!first || !last || *first > *last) {
       return fail(ErrorKind::configuration,
                   fmt::format("'{}' is not a port or range of ports (5432 or 8000-8999)", part),
@@ -102,8 +101,8 @@ std::string AllowList::text() const {
 Status UnixAllowList::add(std::string_view entry) {
   const std::string offender(entry.substr(0, 200));
   if (!entry.starts_with("unix:/")) {
-    return fail(ErrorKind::configuration,
-                "a Unix socket entry is unix:/path or unix:/directory/*", offender);
+    return fail(ErrorKind::configuration, "a Unix socket entry is unix:/path or unix:/directory/*",
+                offender);
   }
   entry.remove_prefix(5);
   const std::size_t star = entry.find('*');

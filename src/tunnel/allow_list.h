@@ -10,14 +10,14 @@
 //   unix:/run/app/*              every path below (no "..", no subtlety)
 #pragma once
 
+#include "base/address.h"
+#include "base/result.h"
+#include "tunnel/source.h"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "base/address.h"
-#include "base/result.h"
-#include "tunnel/source.h"
 
 namespace culvert::tunnel {
 

@@ -1,10 +1,10 @@
 #include "tunnel/happy_eyeballs.h"
 
+#include "base/assert.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
-
-#include "base/assert.h"
 
 namespace culvert::tunnel {
 
@@ -49,7 +49,7 @@ Error HappyEyeballs::error(Instant now) const {
     const std::string& outcome = outcomes_[i];
     if (!text.empty()) text += "; ";
     text += fmt::format("{}: {}", addresses_[i].text(),
-                        !outcome.empty()    ? outcome
+                        !outcome.empty()   ? outcome
                         : now >= deadline_ ? "timed out"
                                            : "under way");
   }

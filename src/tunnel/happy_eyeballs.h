@@ -1,14 +1,14 @@
 // Which address to try next, and when (RFC 8305 5). Pure: the caller dials.
 #pragma once
 
-#include <optional>
-#include <string>
-#include <vector>
-
 #include "base/address.h"
 #include "base/limits.h"
 #include "base/result.h"
 #include "base/time.h"
+
+#include <optional>
+#include <string>
+#include <vector>
 
 namespace culvert::tunnel {
 

@@ -157,9 +157,13 @@ void Socks5Server::refuse(SocksReply code) {
   event_ = SocksRefused{};
 }
 
-std::optional<SocksEvent> Socks5Server::poll_event() { return std::exchange(event_, std::nullopt); }
+std::optional<SocksEvent> Socks5Server::poll_event() {
+  return std::exchange(event_, std::nullopt);
+}
 
-Bytes Socks5Server::take_output() { return std::exchange(output_, {}); }
+Bytes Socks5Server::take_output() {
+  return std::exchange(output_, {});
+}
 
 Bytes Socks5Server::reply(SocksReply code, const SocketAddress& bound) {
   Bytes out{kVersion, static_cast<std::uint8_t>(code), 0};

@@ -2,12 +2,12 @@
 // own machine. Sans-I/O.
 #pragma once
 
+#include "base/address.h"
+#include "base/bytes.h"
+
 #include <cstdint>
 #include <optional>
 #include <variant>
-
-#include "base/address.h"
-#include "base/bytes.h"
 
 namespace culvert::tunnel {
 

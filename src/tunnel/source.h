@@ -2,13 +2,13 @@
 // it (target): their grammar.
 #pragma once
 
+#include "base/address.h"
+#include "base/result.h"
+
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include "base/address.h"
-#include "base/result.h"
 
 namespace culvert::tunnel {
 

@@ -3,23 +3,23 @@
 // when a flow is new.
 #pragma once
 
+#include "base/address.h"
+#include "base/limits.h"
+#include "base/time.h"
+
 #include <cstdint>
 #include <functional>
 #include <list>
 #include <unordered_map>
 
-#include "base/address.h"
-#include "base/limits.h"
-#include "base/time.h"
-
 namespace culvert::tunnel {
 
 struct UdpFlow {
   std::uint64_t id = 0;
-  SocketAddress sender;       // replies go here
-  std::uint16_t socket = 0;   // ... from this one of the tunnel's sockets
+  SocketAddress sender;      // replies go here
+  std::uint16_t socket = 0;  // ... from this one of the tunnel's sockets
   Instant last_active{};
-  void* context = nullptr;    // the driver's own
+  void* context = nullptr;  // the driver's own
 };
 
 class UdpFlowTable {

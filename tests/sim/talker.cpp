@@ -1,12 +1,12 @@
 #include "tests/sim/talker.h"
 
+#include "base/assert.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <utility>
-
-#include "base/assert.h"
 
 namespace culvert::sim {
 namespace {
@@ -58,7 +58,9 @@ FlowPlan FlowPlan::decode(ByteView header) {
 
 Talker::Talker(SimHost& host, Side side) : host_(host), side_(side) {}
 
-Talker::~Talker() { *is_alive_ = false; }
+Talker::~Talker() {
+  *is_alive_ = false;
+}
 
 std::unique_ptr<Talker> Talker::call(SimHost& host, const drive::StreamAddress& address,
                                      const FlowPlan& plan) {
@@ -94,12 +96,16 @@ void Talker::on_stream_connected(Instant) {
   is_connected_ = true;
   step();
 }
-void Talker::on_stream_failed(Instant, const Error&) { end(State::reset); }
+void Talker::on_stream_failed(Instant, const Error&) {
+  end(State::reset);
+}
 void Talker::on_stream_readable(Instant) {
   read_some();
   step();
 }
-void Talker::on_stream_writable(Instant) { step(); }
+void Talker::on_stream_writable(Instant) {
+  step();
+}
 
 std::uint64_t Talker::bytes_to_send() const {
   return side_ == Side::caller ? plan_->upload_bytes : plan_->download_bytes;

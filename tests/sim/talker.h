@@ -2,15 +2,15 @@
 // derived from the flow's seed and checks every byte it receives against the other's.
 #pragma once
 
+#include "drive/ports.h"
+#include "sim/sim_host.h"
+#include "sim/world.h"
+
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "drive/ports.h"
-#include "sim/sim_host.h"
-#include "sim/world.h"
 
 namespace culvert::sim {
 
@@ -18,10 +18,10 @@ namespace culvert::sim {
 // number of flows may share a listener.
 struct FlowPlan {
   std::uint64_t seed = 0;
-  std::uint32_t upload_bytes = 0;    // caller to callee
-  std::uint32_t download_bytes = 0;  // callee to caller
-  bool callee_waits_for_end = false;  // answers only after the caller's FIN (half-close)
-  bool caller_waits_for_end = false;  // the caller's FIN comes only after the callee's
+  std::uint32_t upload_bytes = 0;         // caller to callee
+  std::uint32_t download_bytes = 0;       // callee to caller
+  bool callee_waits_for_end = false;      // answers only after the caller's FIN (half-close)
+  bool caller_waits_for_end = false;      // the caller's FIN comes only after the callee's
   std::uint32_t caller_resets_after = 0;  // non-zero: RST once this many bytes were sent
   std::uint32_t callee_resets_after = 0;  // non-zero: RST once this many bytes were received
   std::uint32_t read_chunk_bytes = 65'536;
@@ -76,7 +76,7 @@ class Talker final : public drive::StreamHandler {
   State state_ = State::running;
   std::unique_ptr<drive::StreamPort> stream_;
   std::optional<FlowPlan> plan_;
-  Bytes header_;           // callee: collected; caller: still to send
+  Bytes header_;  // callee: collected; caller: still to send
   std::uint64_t sent_ = 0;
   std::uint64_t received_ = 0;
   bool is_connected_ = false;
