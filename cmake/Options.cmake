@@ -5,6 +5,10 @@ option(CULVERT_TESTS "Build tests" ON)
 
 add_library(culvert_flags INTERFACE)
 target_compile_options(culvert_flags INTERFACE -Wall -Wextra -Werror -fno-omit-frame-pointer)
+# Designated initialisers name what differs from the defaults; the rest is meant to be left out.
+target_compile_options(culvert_flags INTERFACE
+  $<$<CXX_COMPILER_ID:Clang>:-Wno-missing-designated-field-initializers>
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-missing-field-initializers>)
 target_include_directories(culvert_flags INTERFACE "${CMAKE_SOURCE_DIR}/src")
 if(CULVERT_SANITIZE)
   target_compile_options(culvert_flags INTERFACE

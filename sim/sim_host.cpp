@@ -107,10 +107,11 @@ bool SimHost::hand_over(std::uint8_t worker_index, const RxDatagram& datagram) {
   if (other == nullptr) return false;
   world().after(Duration::zero(),
                 [other, alive = other->is_alive_, datagram,
-                 copy = Bytes(datagram.bytes.begin(), datagram.bytes.end())](Instant now) mutable {
+                 copy = Bytes(datagram.bytes.begin(), datagram.bytes.end())](Instant now) {
                   if (!*alive || other->handler_ == nullptr) return;
-                  datagram.bytes = copy;
-                  other->handler_->on_handover(now, datagram);
+                  RxDatagram handed = datagram;
+                  handed.bytes = copy;
+                  other->handler_->on_handover(now, handed);
                 });
   return true;
 }

@@ -1,0 +1,162 @@
+#include "tests/sim/tunnel_world.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+
+namespace culvert::sim {
+namespace {
+
+const IpAddress kClientIp = IpAddress::v4(0xc0000201);        // 192.0.2.1
+const IpAddress kClientPrivateIp = IpAddress::v4(0x0a000002);  // 10.0.0.2, behind the NAT
+const IpAddress kServerIp = IpAddress::v4(0xc6336401);        // 198.51.100.1
+
+template <typename T>
+T must(Result<T> result) {
+  if (!result) {
+    fmt::print(stderr, "{}\n", result.error().text());
+    CULVERT_ASSERT(result.has_value());
+  }
+  return std::move(*result);
+}
+
+tunnel::TunnelSpec parse_tunnel(const std::string& text) {
+  const std::size_t arrow = text.find('>');
+  return must(tunnel::TunnelSpec::make({}, must(tunnel::Source::parse(text.substr(0, arrow))),
+                                       must(tunnel::Target::parse(text.substr(arrow + 1)))));
+}
+
+crypto::SecretKey make_key(const World& world, std::string_view name) {
+  SeededRng rng = world.rng_for(name);
+  return crypto::SecretKey::generate(rng);
+}
+
+}  // namespace
+
+void LineSink::write(LogLevel level, std::string_view area, std::string_view line) {
+  const double seconds = std::chrono::duration<double>(world_.now().time_since_epoch()).count();
+  lines_.push_back(fmt::format("{:.6f} {} {}: {}", seconds, to_string(level), area, line));
+}
+
+bool LineSink::contains(std::string_view text) const {
+  return std::ranges::any_of(
+      lines_, [&](const std::string& line) { return line.find(text) != std::string::npos; });
+}
+
+TunnelWorld::TunnelWorld(std::uint64_t seed, TunnelWorldConfig config)
+    : world(seed),
+      network(world),
+      sink(world),
+      log(sink, LogLevel::debug),
+      server_key(make_key(world, "server key")),
+      config_(std::move(config)) {
+  client_machine =
+      &network.add_machine("client", {config_.has_nat ? kClientPrivateIp : kClientIp},
+                           config_.client_up, config_.client_down);
+  server_machine =
+      &network.add_machine("server", {kServerIp}, config_.server_up, config_.server_down);
+  if (config_.has_nat) {
+    config_.nat.public_ip = kClientIp;
+    nat = &network.add_nat(config_.nat);
+    client_machine->set_nat(nat);
+  }
+
+  SeededRng rng = world.rng_for("credentials");
+  if (config_.uses_key) {
+    auth_key_ = crypto::SecretKey::generate(rng);
+    shared.auth.keys.add(auth_key_->public_key(), "sim user");
+  } else {
+    token_ = session::generate_token(rng);
+    CULVERT_ASSERT(shared.auth.tokens.add(*token_).has_value());
+  }
+  if (config_.has_wrong_credentials) {
+    if (auth_key_) auth_key_ = crypto::SecretKey::generate(rng);
+    if (token_) token_ = session::generate_token(rng);
+  }
+  for (const std::string& entry : config_.allowed_tcp) {
+    CULVERT_ASSERT(shared.sources.tcp.add(entry).has_value());
+  }
+  for (const std::string& entry : config_.allowed_udp) {
+    CULVERT_ASSERT(shared.sources.udp.add(entry).has_value());
+  }
+  shared.max_sessions = config_.max_sessions;
+  shared.max_flows_per_session = config_.max_flows;
+  shared.udp_flow_idle = config_.udp_flow_idle;
+
+  std::array<std::uint8_t, 32> static_secret{};
+  rng.fill(static_secret);
+  for (unsigned i = 0; i < config_.server_workers; ++i) {
+    server_hosts.push_back(
+        std::make_unique<SimHost>(*server_machine, config_.server_knobs, &server_process));
+    drive::ServerConfig server{
+        .endpoint = {.identity = server_key,
+                     .alpns = {"culvert/1", "mf/4"},
+                     .transport = config_.transport,
+                     .accepts_connections = true,
+                     .worker_index = static_cast<std::uint8_t>(i),
+                     .worker_count = static_cast<std::uint8_t>(config_.server_workers),
+                     .static_secret = Secret(static_secret)},
+        .bind = {IpAddress::any(Family::v4), kServerPort},
+        .is_shared = config_.server_workers > 1};
+    servers.push_back(
+        must(drive::Server::create(*server_hosts.back(), log, std::move(server), shared)));
+    servers.back()->start(world.now());
+  }
+  talkers = std::make_unique<TalkerListener>(
+      *server_hosts[0], SocketAddress{IpAddress::loopback(Family::v4), kTargetPort});
+}
+
+TunnelWorld::~TunnelWorld() = default;
+
+drive::ClientConfig TunnelWorld::client_config() const {
+  drive::ClientConfig client_config{
+      .endpoint = {.identity = make_key(world, "client key"), .transport = config_.transport},
+      .server = server_key.public_key(),
+      .addresses = {{kServerIp, kServerPort}},
+      .credentials = {.token = token_, .key = auth_key_},
+      .dialect = config_.dialect,
+      .socks5 = config_.socks5,
+      .udp_flow_idle = config_.udp_flow_idle};
+  for (const std::string& text : config_.tunnels) {
+    client_config.tunnels.push_back(parse_tunnel(text));
+  }
+  if (config_.stdio) client_config.stdio = must(tunnel::Source::parse(*config_.stdio));
+  return client_config;
+}
+
+void TunnelWorld::start_client() {
+  client_host = std::make_unique<SimHost>(*client_machine, config_.client_knobs);
+  client = must(drive::Client::create(*client_host, log, client_config(), *this));
+  client->start(world.now());
+}
+
+bool TunnelWorld::connect(Duration within) {
+  start_client();
+  return world.run_until([&] { return is_connected || is_finished; }, world.now() + within) &&
+         is_connected;
+}
+
+Talker& TunnelWorld::call(const FlowPlan& plan) {
+  callers.push_back(Talker::call(
+      *client_host, SocketAddress{IpAddress::loopback(Family::v4), kLocalPort}, plan));
+  return *callers.back();
+}
+
+std::string TunnelWorld::report() const {
+  std::string text;
+  for (const auto& caller : callers) {
+    if (caller->state() == Talker::State::running) text += caller->describe() + "\n";
+  }
+  for (const auto& callee : talkers->talkers()) {
+    if (callee->state() == Talker::State::running) text += callee->describe() + "\n";
+  }
+  const auto& lines = sink.lines();
+  const std::size_t first = lines.size() > 30 ? lines.size() - 30 : 0;
+  for (std::size_t i = first; i < lines.size(); ++i) text += lines[i] + "\n";
+  return text;
+}
+
+}  // namespace culvert::sim

@@ -1,0 +1,112 @@
+// A client machine and a server machine with a culvert between them, in simulation. The
+// scenario tests draw everything else from a seed.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "drive/client.h"
+#include "drive/server.h"
+#include "sim/network.h"
+#include "sim/sim_host.h"
+#include "tests/sim/talker.h"
+
+namespace culvert::sim {
+
+// Collects log lines for the failure report.
+class LineSink final : public LogSink {
+ public:
+  explicit LineSink(World& world) : world_(world) {}
+  void write(LogLevel level, std::string_view area, std::string_view line) override;
+  [[nodiscard]] const std::vector<std::string>& lines() const { return lines_; }
+  [[nodiscard]] bool contains(std::string_view text) const;
+
+ private:
+  World& world_;
+  std::vector<std::string> lines_;
+};
+
+struct TunnelWorldConfig {
+  LinkConfig client_up;
+  LinkConfig client_down;
+  LinkConfig server_up;
+  LinkConfig server_down;
+  HostKnobs client_knobs;
+  HostKnobs server_knobs;
+  bool has_nat = false;
+  NatConfig nat;
+  unsigned server_workers = 1;
+  session::Dialect dialect = session::Dialect::culvert_1;
+  bool uses_key = false;  // instead of a token
+  bool has_wrong_credentials = false;
+  quic::TransportConfig transport;
+  std::vector<std::string> allowed_tcp{"127.0.0.0/8", "::1/128"};
+  std::vector<std::string> allowed_udp{"127.0.0.0/8", "::1/128"};
+  std::uint32_t max_sessions = limits::kDefaultMaxSessions;
+  std::uint32_t max_flows = limits::kDefaultMaxFlowsPerSession;
+  std::vector<std::string> tunnels{"tcp://127.0.0.1:9000>127.0.0.1:7000"};  // SOURCE>TARGET
+  std::optional<SocketAddress> socks5;
+  std::optional<std::string> stdio;
+  Duration udp_flow_idle = limits::kUdpFlowIdle;
+};
+
+class TunnelWorld final : public drive::ClientObserver {
+ public:
+  static constexpr std::uint16_t kServerPort = 4433;
+  static constexpr std::uint16_t kTargetPort = 9000;  // where the talkers listen
+  static constexpr std::uint16_t kLocalPort = 7000;   // of the first tunnel
+
+  TunnelWorld(std::uint64_t seed, TunnelWorldConfig config);
+  ~TunnelWorld() override;
+
+  // Starts the client; true once it is authenticated.
+  bool connect(Duration within = std::chrono::seconds(30));
+  void start_client();
+  // Starts a flow through the first tunnel.
+  Talker& call(const FlowPlan& plan);
+  // Another client with the same configuration, on a machine of its own.
+  [[nodiscard]] std::string report() const;
+
+  // ClientObserver
+  void on_connected(Instant, const SocketAddress&) override { is_connected = true; }
+  void on_listening(Instant, const tunnel::TunnelSpec&, const std::string& address) override {
+    listening.push_back(address);
+  }
+  void on_finished(Instant, std::optional<Error> error) override {
+    is_finished = true;
+    end_error = std::move(error);
+  }
+
+  World world;
+  Network network;
+  LineSink sink;
+  Logger log;
+  Machine* client_machine = nullptr;
+  Machine* server_machine = nullptr;
+  Nat* nat = nullptr;
+  crypto::SecretKey server_key;
+  SimProcess server_process;
+  std::vector<std::unique_ptr<SimHost>> server_hosts;
+  std::unique_ptr<SimHost> client_host;
+  drive::ServerShared shared;
+  std::vector<std::unique_ptr<drive::Server>> servers;
+  std::unique_ptr<drive::Client> client;
+  std::unique_ptr<TalkerListener> talkers;
+  std::vector<std::unique_ptr<Talker>> callers;
+  std::vector<std::string> listening;
+  bool is_connected = false;
+  bool is_finished = false;
+  std::optional<Error> end_error;
+
+  [[nodiscard]] drive::ClientConfig client_config() const;
+
+ private:
+  TunnelWorldConfig config_;
+  std::optional<session::Token> token_;
+  std::optional<crypto::SecretKey> auth_key_;
+};
+
+}  // namespace culvert::sim
