@@ -4,8 +4,10 @@
 // it is_available() is false and no key can be made. Internal to quic/.
 //
 // Threads: a key does not change after it is made. encrypt, decrypt and mask read it, keep
-// all their state on the stack, and may run on one key from many threads at once. (They are
-// the library's direct functions; its job queues, which belong to one thread, are not used.)
+// their work on the stack, and may run on one key from many threads at once. (They are the
+// library's direct functions; its job queues, which belong to one thread, are not used.) One
+// thing is shared: version 1.3 stores 0 in its process-wide error number at each GCM call.
+// Nobody reads that number after start-up, and valid arguments never make it anything else.
 #pragma once
 
 #include "base/bytes.h"
