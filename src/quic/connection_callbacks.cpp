@@ -22,7 +22,8 @@ struct Callbacks {
   static int recv_stream_data(ngtcp2_conn*, std::uint32_t flags, std::int64_t id, std::uint64_t,
                               const std::uint8_t* data, std::size_t size, void* user_data,
                               void* stream) {
-    if (stream == nullptr) return NGTCP2_ERR_CALLBACK_FAILURE;
+    // Without a Stream: its input was dropped, and ngtcp2 counts the bytes by itself.
+    if (stream == nullptr) return 0;
     of(user_data).on_stream_data(id, static_cast<Stream*>(stream),
                                  (flags & NGTCP2_STREAM_DATA_FLAG_FIN) != 0, {data, size});
     return 0;
@@ -37,9 +38,12 @@ struct Callbacks {
     if (stream != nullptr) of(user_data).on_stream_reset(*static_cast<Stream*>(stream), code);
     return 0;
   }
-  static int stream_close(ngtcp2_conn*, std::uint32_t flags, std::int64_t, std::uint64_t code,
+  static int stream_close(ngtcp2_conn*, std::uint32_t flags, std::int64_t id, std::uint64_t code,
                           void* user_data, void* stream) {
-    if (stream == nullptr) return 0;
+    if (stream == nullptr) {
+      of(user_data).on_orphan_closed(id);
+      return 0;
+    }
     const bool has_code = (flags & NGTCP2_STREAM_CLOSE_FLAG_APP_ERROR_CODE_SET) != 0;
     of(user_data).on_stream_closed(*static_cast<Stream*>(stream),
                                    has_code ? std::optional(code) : std::nullopt);

@@ -140,6 +140,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   void on_stream_acked(Stream& stream, std::uint64_t count);
   void on_stream_reset(Stream& stream, std::uint64_t code);
   void on_stream_closed(Stream& stream, std::optional<std::uint64_t> code);
+  void on_orphan_closed(StreamId id);  // its Stream is gone already
   void on_stream_window(Stream& stream);
   void on_streams_available();
   void on_datagram(ByteView payload);
@@ -147,12 +148,15 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   bool on_new_connection_id(ngtcp2_cid& id, std::uint8_t* token, std::size_t size);
   void on_connection_id_retired(const ngtcp2_cid& id);
   void on_peer_token(bool is_in_use, ByteView token);
+  // SendScheduler::Observer
+  void on_fin_sent(Stream& stream) override;
   void on_stopped_by_peer(Stream& stream, std::uint64_t code) override;
 
   bool add_id(const ConnectionId& id);
   void look_for_stopped_streams();
   void update_send_limit();
   void offer_space(Stream& stream);
+  void give_place_back();
   // Reports StreamClosed once nothing is left for the application to see.
   void report_if_over(Stream& stream);
 

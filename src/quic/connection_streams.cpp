@@ -36,15 +36,22 @@ std::optional<Event> ConnectionImpl::poll_event() {
   events_.pop_front();
   if (const auto* closed = std::get_if<StreamClosed>(&event)) {
     reported_closed_ = streams_.remove(*closed->stream);
-    if (!closed->stream->is_local && life_ == Life::open) {
-      if (streams_granted_ > streams_allowed_) {
-        --streams_granted_;
-      } else {
-        ngtcp2_conn_extend_max_streams_bidi(connection_, 1);
-      }
+    if (closed->stream->is_closed_by_transport) {
+      if (!closed->stream->is_local) give_place_back();
+    } else if (life_ == Life::open) {  // ngtcp2 goes on without us
+      ngtcp2_conn_set_stream_user_data(connection_, closed->stream->id, nullptr);
     }
   }
   return event;
+}
+
+void ConnectionImpl::give_place_back() {
+  if (life_ != Life::open) return;
+  if (streams_granted_ > streams_allowed_) {
+    --streams_granted_;
+  } else {
+    ngtcp2_conn_extend_max_streams_bidi(connection_, 1);
+  }
 }
 
 // ngtcp2 1.11 does not say when STOP_SENDING arrives, but refuses writes afterwards. An
@@ -67,12 +74,13 @@ void ConnectionImpl::look_for_stopped_streams() {
 }
 
 void ConnectionImpl::on_stopped_by_peer(Stream& stream, std::uint64_t code) {
-  if (stream.is_output_over) return;
+  if (stream.is_output_over || stream.is_close_reported) return;
   stream.is_output_over = true;
   stream.output.discard();
   streams_.sendable.remove(stream);
   streams_.writable.remove(stream);
   events_.emplace_back(StopSending{.stream = &stream, .code = code});
+  report_if_over(stream);
 }
 
 Stream* ConnectionImpl::poll_readable() {
@@ -87,12 +95,20 @@ Stream* ConnectionImpl::poll_writable() {
   return stream;
 }
 
+// A stream whose input the application dropped does not wait for ngtcp2: when data had
+// arrived out of order, 1.11 forgets it and then waits for it for ever. The peer's place
+// does wait, so that nobody can pile up such streams.
 void ConnectionImpl::report_if_over(Stream& stream) {
-  if (!stream.is_closed_by_transport || stream.is_close_reported || stream.input.size() != 0 ||
+  const bool is_output_done =
+      stream.is_output_over || (stream.is_fin_sent && stream.output.unacked_bytes() == 0);
+  const bool is_over = stream.is_closed_by_transport || (stream.is_input_dropped && is_output_done);
+  if (!is_over || stream.is_close_reported || stream.input.size() != 0 ||
       stream.readable_hook.is_linked) {
     return;
   }
   stream.is_close_reported = true;
+  streams_.sendable.remove(stream);
+  streams_.writable.remove(stream);
   events_.emplace_back(StreamClosed{&stream});
 }
 
@@ -111,7 +127,8 @@ Stream* ConnectionImpl::open_stream() {
 }
 
 void ConnectionImpl::submit(Stream& stream) {
-  if (stream.is_closed_by_transport || stream.is_output_over || life_ != Life::open) {
+  if (stream.is_close_reported || stream.is_closed_by_transport || stream.is_output_over ||
+      life_ != Life::open) {
     stream.output.discard();
     return;
   }
@@ -128,12 +145,16 @@ void ConnectionImpl::finish(Stream& stream) {
 }
 
 void ConnectionImpl::reset(Stream& stream, std::uint64_t code) {
-  if (stream.is_closed_by_transport || stream.is_output_over || life_ != Life::open) return;
+  if (stream.is_close_reported || stream.is_closed_by_transport || stream.is_output_over ||
+      life_ != Life::open) {
+    return;
+  }
   stream.is_output_over = true;
   ngtcp2_conn_shutdown_stream_write(connection_, 0, stream.id, code);
   stream.output.discard();
   streams_.sendable.remove(stream);
   streams_.writable.remove(stream);
+  report_if_over(stream);
 }
 
 void ConnectionImpl::stop_sending(Stream& stream, std::uint64_t code) {
@@ -192,10 +213,11 @@ void ConnectionImpl::on_stream_acked(Stream& stream, std::uint64_t count) {
   stream.output.acknowledge(static_cast<std::size_t>(count));
   stream.output.set_limit(send_limit_);
   offer_space(stream);
+  if (stream.is_input_dropped) report_if_over(stream);
 }
 
 void ConnectionImpl::on_stream_reset(Stream& stream, std::uint64_t code) {
-  if (stream.is_input_dropped) return;
+  if (stream.is_input_dropped || stream.is_close_reported) return;
   stream.is_reset_received = true;
   events_.emplace_back(StreamReset{.stream = &stream, .code = code});
   streams_.readable.push_back(stream);
@@ -209,6 +231,14 @@ void ConnectionImpl::on_stream_closed(Stream& stream, std::optional<std::uint64_
   streams_.sendable.remove(stream);
   streams_.writable.remove(stream);
   report_if_over(stream);
+}
+
+void ConnectionImpl::on_fin_sent(Stream& stream) {
+  if (stream.is_input_dropped) report_if_over(stream);
+}
+
+void ConnectionImpl::on_orphan_closed(StreamId id) {
+  if (ngtcp2_conn_is_local_stream(connection_, id) == 0) give_place_back();
 }
 
 void ConnectionImpl::on_stream_window(Stream& stream) {
@@ -234,7 +264,7 @@ void ConnectionImpl::update_send_limit() {
 }
 
 void ConnectionImpl::offer_space(Stream& stream) {
-  if (!stream.wants_space) return;
+  if (!stream.wants_space || stream.is_close_reported) return;
   const std::size_t enough = std::min(stream.output.limit() / 4, kWorthwhileSpace);
   if (stream.output.space() >= enough) streams_.writable.push_back(stream);
 }

@@ -134,7 +134,10 @@ bool SendScheduler::add_stream(ngtcp2_conn& connection, const Slot& slot, Stream
 void SendScheduler::on_written(Stream& stream, std::size_t count, bool with_fin) {
   stream.output.mark_sent(count);
   turn_bytes_ += count;
-  if (with_fin) stream.is_fin_sent = true;
+  if (with_fin) {
+    stream.is_fin_sent = true;
+    observer_.on_fin_sent(stream);
+  }
   const bool is_done = !stream.output.has_unsent() && (!stream.is_fin_queued || stream.is_fin_sent);
   if (!is_done && turn_bytes_ < kTurnBytes) return;
   turn_bytes_ = 0;

@@ -12,10 +12,12 @@ namespace culvert::quic {
 
 class SendScheduler {
  public:
-  // Told when a write shows that the peer has sent STOP_SENDING.
   class Observer {
    public:
     virtual ~Observer() = default;
+    // The stream's FIN was written for the first time.
+    virtual void on_fin_sent(Stream& stream) = 0;
+    // A write showed that the peer has sent STOP_SENDING.
     virtual void on_stopped_by_peer(Stream& stream, std::uint64_t code) = 0;
   };
 
