@@ -433,6 +433,36 @@ TEST_P(EachPairing, talks_across_key_updates_from_both_ends) {
   EXPECT_EQ(Counted<true>::ours > 0, is_aes && GetParam().server == kIpsecMb);
 }
 
+// If a changed packet were taken, its number would be used up and the original refused.
+TEST_P(EachPairing, discards_changed_packets_and_takes_the_original) {
+  ASSERT_NO_FATAL_FAILURE(run());
+  std::int64_t stream = -1;
+  ASSERT_EQ(ngtcp2_conn_open_bidi_stream(client_.connection, &stream, nullptr), 0);
+  Bytes data(300, 0x2a);
+  const ngtcp2_vec vector{data.data(), data.size()};
+  std::array<std::uint8_t, 1500> buffer;
+  ngtcp2_path_storage path;
+  ngtcp2_path_storage_zero(&path);
+  ngtcp2_pkt_info info{};
+  ngtcp2_ssize taken = -1;
+  const ngtcp2_ssize size =
+      ngtcp2_conn_writev_stream(client_.connection, &path.path, &info, buffer.data(), buffer.size(),
+                                &taken, 0, stream, &vector, 1, now_);
+  ASSERT_EQ(taken, 300);
+  const ByteView packet = ByteView(buffer).first(static_cast<std::size_t>(size));
+
+  // Past the connection id, so that the packet still finds its connection: the protected
+  // packet number, the ciphertext and the tag.
+  for (std::size_t at = 9; at < packet.size(); ++at) {
+    Bytes changed(packet.begin(), packet.end());
+    changed[at] ^= 0x10;
+    ASSERT_NO_FATAL_FAILURE(read(server_, changed));
+    ASSERT_TRUE(server_.received.empty()) << "changed byte " << at;
+  }
+  ASSERT_NO_FATAL_FAILURE(read(server_, packet));
+  EXPECT_EQ(server_.received, data);
+}
+
 INSTANTIATE_TEST_SUITE_P(Connections, EachPairing, testing::ValuesIn(kPairings),
                          [](const auto& info) { return std::string(info.param.name); });
 
