@@ -12,12 +12,18 @@ namespace {
 
 // Connections that were accepted locally while the server grants no stream.
 constexpr std::size_t kMaxWaitingFlows = 1024;
+// Longer than a path validation takes to fail (3 PTO, RFC 9000 8.2.4) on common paths.
+constexpr Duration kMigrationCheck = std::chrono::seconds(2);
 
 }  // namespace
 
 ClientSession::ClientSession(ClientContext& context, const SocketAddress& server,
                              ClientSessionOwner& owner)
-    : context_(context), server_(server), owner_(owner), flows_(context.graveyard) {}
+    : context_(context),
+      server_(server),
+      owner_(owner),
+      flows_(context.graveyard),
+      migration_check_(context.worker.timers(), *this) {}
 
 ClientSession::~ClientSession() {
   if (connection_ != nullptr && !has_ended_) context_.worker.detach(*connection_);
@@ -180,6 +186,7 @@ void ClientSession::on_network_changed(Instant now) {
   if (auto migrated = connection_->migrate(now, path); !migrated) {
     context_.worker.log().warn("path", "cannot migrate: {}", migrated.error().text());
   }
+  migration_check_.set(now + kMigrationCheck);
   context_.worker.touch(*connection_);
 }
 
@@ -208,6 +215,7 @@ void ClientSession::end(Instant now, Error error) {
     retire(now, *flow);
   }
   control_.reset();
+  migration_check_.cancel();
   context_.worker.detach(*connection_);
   owner_.on_session_ended(now, *this, std::move(error));
 }

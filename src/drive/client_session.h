@@ -80,6 +80,7 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   void on_transport_ready(Instant now);
   void start_waiting(Instant now);
   void end(Instant now, Error error);
+  void on_migration_check(Instant now) { on_network_changed(now); }
 
   ClientContext& context_;
   SocketAddress server_;
@@ -92,6 +93,8 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   std::uint64_t next_udp_flow_id_ = 1;
   bool is_authenticated_ = false;
   bool has_ended_ = false;
+  // A path that could not be validated (its probes were lost) is tried again.
+  MemberTimer<ClientSession, &ClientSession::on_migration_check> migration_check_;
 };
 
 }  // namespace culvert::drive

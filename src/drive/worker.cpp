@@ -150,12 +150,16 @@ void Worker::on_turn_end(Instant now) {
 }
 
 void Worker::transmit_now(Instant now) {
+  if (is_settling_) return;
+  is_settling_ = true;
   drain_dirty(now);
   flush_flows(now);
+  is_settling_ = false;
   transmit(now);
 }
 
 void Worker::settle(Instant now) {
+  is_settling_ = true;
   // Flushing consumes input, which touches connections again; they have no new input, so
   // this ends after few rounds.
   while (!dirty_.empty() || !flushes_.empty()) {
@@ -165,6 +169,7 @@ void Worker::settle(Instant now) {
   egress_.flush();
   handler_.on_turn_done(now);
   if (!dirty_.empty()) drain_dirty(now);
+  is_settling_ = false;
 }
 
 void Worker::drain_dirty(Instant now) {

@@ -74,7 +74,8 @@ class Worker final : public HostHandler, public UdpHandler {
   void touch(quic::Connection& connection);
   void request_flush(Flushable& flushable);
   void cancel_flush(Flushable& flushable);
-  // Sends what is queued now, for goodbyes on the way out.
+  // Sends what is queued now, for goodbyes on the way out. Within a turn's end it leaves the
+  // sending to that, which follows at once.
   void transmit_now(Instant now);
 
   [[nodiscard]] Host& host() { return host_; }
@@ -136,6 +137,7 @@ class Worker final : public HostHandler, public UdpHandler {
   quic::TxBuilder tx_;
   std::size_t tx_sent_ = 0;  // batches of tx_ that have left
   bool is_blocked_ = false;
+  bool is_settling_ = false;
   std::vector<RxDatagram> rx_;
   std::uint64_t handed_over_ = 0;
 };
