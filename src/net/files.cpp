@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <utility>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -44,6 +46,33 @@ Result<std::string> read_descriptor(int fd, std::size_t max_bytes, const std::st
     if (count < 0) return std::unexpected(file_error(errno, "cannot read", name));
     if (count == 0) return contents;
     contents.append(block.data(), static_cast<std::size_t>(count));
+    if (contents.size() > max_bytes) {
+      return fail(ErrorKind::configuration,
+                  "is larger than " + std::to_string(max_bytes) + " bytes", name);
+    }
+  }
+}
+
+Result<std::string> read_until(int fd, std::size_t max_bytes, const std::string& name,
+                               Duration timeout,
+                               const std::function<bool(std::string_view)>& is_complete) {
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  std::string contents;
+  std::array<char, 4096> block;
+  for (;;) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    pollfd poll_fd{.fd = fd, .events = POLLIN, .revents = 0};
+    const int ready =
+        ::poll(&poll_fd, 1, static_cast<int>(std::max<std::int64_t>(left.count(), 0)));
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready < 0) return std::unexpected(file_error(errno, "cannot read", name));
+    if (ready == 0) return fail(ErrorKind::configuration, "nothing complete came in time", name);
+    const ssize_t count = ::read(fd, block.data(), block.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return std::unexpected(file_error(errno, "cannot read", name));
+    contents.append(block.data(), static_cast<std::size_t>(count));
+    if (count == 0 || is_complete(contents)) return contents;
     if (contents.size() > max_bytes) {
       return fail(ErrorKind::configuration,
                   "is larger than " + std::to_string(max_bytes) + " bytes", name);

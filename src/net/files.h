@@ -3,8 +3,10 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "base/time.h"
 
 #include <cstddef>
+#include <functional>
 #include <string>
 
 namespace culvert::net {
@@ -16,6 +18,12 @@ namespace culvert::net {
 // for errors.
 [[nodiscard]] Result<std::string> read_descriptor(int fd, std::size_t max_bytes,
                                                   const std::string& name);
+
+// As read_descriptor, but of a peer that may keep its end open (a pipe): ends when
+// `is_complete` says so of what has come. An error when that takes longer than `timeout`.
+[[nodiscard]] Result<std::string> read_until(
+    int fd, std::size_t max_bytes, const std::string& name, Duration timeout,
+    const std::function<bool(std::string_view)>& is_complete);
 
 enum class Overwrite : bool { no, yes };
 // Mode 0600, complete or not at all: a temporary file beside it is synced, then linked

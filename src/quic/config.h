@@ -17,6 +17,8 @@ enum class CongestionControl : std::uint8_t { cubic, bbr };
 
 // AEAD and header protection of 1-RTT packets (packet_protection.h).
 enum class ProtectionBackend : std::uint8_t { gnutls, ipsec_mb };
+// Whether this build and this CPU have it.
+[[nodiscard]] bool is_available(ProtectionBackend backend);
 
 struct TransportConfig {
   CongestionControl congestion_control = CongestionControl::cubic;

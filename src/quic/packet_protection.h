@@ -19,7 +19,6 @@ namespace culvert::quic {
 
 // The fastest backend this build and this CPU have.
 [[nodiscard]] ProtectionBackend best_protection();
-[[nodiscard]] bool is_available(ProtectionBackend backend);
 
 // Sets encrypt, decrypt, hp_mask, update_key and both delete_crypto_*_ctx. A backend that is
 // not available means gnutls, here and in install_secret_hook. Backends are local to one
