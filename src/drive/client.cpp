@@ -163,8 +163,7 @@ void ClientRole::on_session_ended(Instant now, ClientSession& session, Error err
 void ClientRole::announce(Instant now, const tunnel::TunnelSpec& spec, std::string_view protocol,
                           const std::vector<std::string>& addresses) {
   for (const std::string& address : addresses) {
-    worker_.log().info("tunnel", "Listening on {} {} - configure your client to connect here",
-                       protocol, address);
+    worker_.log().info("tunnel", "Listening on {} {} -> {}", protocol, address, spec.source.text());
     observer_.on_listening(now, spec, address);
   }
 }

@@ -155,6 +155,7 @@ ClientUdpFlow::ClientUdpFlow(ClientSession& session, quic::Stream& stream, std::
     : session_(session), stream_(&stream), id_(id), source_(std::move(source)), handler_(&handler) {
   stream.context = static_cast<StreamUser*>(this);
   append_head(session, stream, {.source = source_, .flow_id = id});
+  session_.add_udp_flow(id_, *this);  // datagrams may overtake the server's reply
 }
 
 void ClientUdpFlow::send(ByteView payload) {
@@ -189,7 +190,6 @@ void ClientUdpFlow::on_quic_readable(Instant now) {
       return;
     }
     is_accepted_ = true;
-    session_.add_udp_flow(id_, *this);
   }
   take_datagram_frames(session_.context().worker, session_.connection(), *stream_,
                        [&](ByteView payload) { deliver(now, payload); });

@@ -214,7 +214,10 @@ void ClientSession::end(Instant now, Error error) {
     flow->on_quic_closed(now);
     retire(now, *flow);
   }
-  control_.reset();
+  if (control_) {
+    control_->release();
+    context_.graveyard.push_back(std::move(control_));
+  }
   migration_check_.cancel();
   context_.worker.detach(*connection_);
   owner_.on_session_ended(now, *this, std::move(error));

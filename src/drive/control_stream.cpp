@@ -16,7 +16,14 @@ ControlStream::ControlStream(Worker& worker, quic::Connection& connection, quic:
 }
 
 ControlStream::~ControlStream() {
+  release();
+}
+
+void ControlStream::release() {
   if (stream_ != nullptr) stream_->context = nullptr;
+  stream_ = nullptr;
+  timer_.cancel();
+  is_released_ = true;
 }
 
 void ControlStream::on_quic_readable(Instant now) {
@@ -63,7 +70,11 @@ void ControlStream::pump(Instant now) {
     }
   }
   timer_.set(handshake_->next_timeout());
-  while (auto event = handshake_->poll_event()) handler_.on_handshake_event(now, *event);
+  while (!is_released_) {
+    auto event = handshake_->poll_event();
+    if (!event) return;
+    handler_.on_handshake_event(now, *event);
+  }
 }
 
 Result<session::ExporterValue> export_auth_value(const quic::Connection& connection) {

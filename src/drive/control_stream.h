@@ -26,6 +26,8 @@ class ControlStream final : public StreamUser {
 
   void start(Instant now) { pump(now); }
   void leave(Instant now, std::string_view reason);
+  // No more calls in either direction: the session has ended, perhaps inside a call of ours.
+  void release();
 
   void on_quic_readable(Instant now) override;
   void on_quic_writable(Instant) override {}
@@ -43,6 +45,7 @@ class ControlStream final : public StreamUser {
   quic::Stream* stream_;  // null once it is closed
   std::unique_ptr<session::Handshake> handshake_;
   ControlHandler& handler_;
+  bool is_released_ = false;
   MemberTimer<ControlStream, &ControlStream::on_timer> timer_;
 };
 

@@ -101,8 +101,8 @@ void ServerStreamFlow::on_quic_closed(Instant) {
 
 void ServerStreamFlow::on_dialled(Instant, std::unique_ptr<StreamPort> port,
                                   const std::string& address) {
-  session_.context().worker.log().info("flow", "Accepted source request, forwarding to {}",
-                                       address);
+  session_.context().worker.log().debug("flow", "Accepted source request, forwarding to {}",
+                                        address);
   session_.accept_flow(*stream_, address);
   pump_.attach(std::move(port));
   pump_.open_downstream();
@@ -159,7 +159,7 @@ void ServerUdpFlow::on_addresses(Instant now, std::vector<SocketAddress> address
     return;
   }
   port_ = std::move(*port);
-  worker.log().info("flow", "Accepted source request, forwarding to {}", remote_.text());
+  worker.log().debug("flow", "Accepted source request, forwarding to {}", remote_.text());
   session_.accept_flow(*stream_, remote_.text());
   if (session_.dialect() == session::Dialect::culvert_1) session_.add_udp_flow(id_, *this);
   idle_.set(now + session_.context().shared.udp_flow_idle);

@@ -161,7 +161,7 @@ void ServerSession::on_linger(Instant now) {
 
 void ServerSession::start_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open) {
   Logger& log = context_.worker.log();
-  log.info("flow", "Source request: {}", session::bounded_reason(open.source));
+  log.debug("flow", "Source request: {}", session::bounded_reason(open.source));
   if (context_.is_stopping) {
     refuse_flow(stream, session::RefusalCode::shutting_down, "the server is shutting down");
     return;
@@ -242,7 +242,10 @@ void ServerSession::end(Instant now) {
     flow->on_quic_closed(now);
     retire(now, *flow);
   }
-  control_.reset();
+  if (control_) {
+    control_->release();
+    context_.graveyard.push_back(std::move(control_));
+  }
   context_.worker.detach(connection_);
   owner_.on_session_ended(now, *this);
 }
