@@ -31,6 +31,8 @@ struct ServerOptions {
   tunnel::SourcePolicy sources{};
   // [::]:port carries IPv4 too. Port 0: any; the first worker picks, the others share it.
   SocketAddress bind{IpAddress::any(Family::v6), 0};
+  // Where a router or load balancer forwards to us from: first in the ticket.
+  std::vector<SocketAddress> external_addresses{};
   quic::TransportConfig transport{};
   std::optional<quic::ProtectionBackend> protection{};  // empty: the fastest this machine has
   std::uint32_t max_sessions = limits::kDefaultMaxSessions;

@@ -134,8 +134,12 @@ Status ServerAppImpl::run() {
   servers_[0]->start(main.now());
 
   const crypto::EndpointId id = options_.identity.public_key();
-  const auto addresses = reachable_addresses(servers_[0]->local_address());
-  reporter_.on_ready({id, addresses, Ticket{id, addresses}.text()});
+  std::vector<SocketAddress> addresses = options_.external_addresses;
+  const SocketAddress local = servers_[0]->local_address();
+  for (const SocketAddress& address : reachable_addresses(local)) {
+    if (std::ranges::find(addresses, address) == addresses.end()) addresses.push_back(address);
+  }
+  reporter_.on_ready({id, local, addresses, Ticket{id, addresses}.text()});
   net::notify_service_manager("READY=1");
   feed_watchdog();
   main.run();

@@ -15,6 +15,7 @@ namespace culvert::app {
 
 struct ServerReady {
   crypto::EndpointId id;
+  SocketAddress listening;               // the socket's, perhaps a wildcard
   std::vector<SocketAddress> addresses;  // where clients can dial us, best first
   std::string ticket;                    // app/ticket.h: both of the above as one word
 };
