@@ -1,0 +1,154 @@
+#include "settings/help.h"
+
+#include <fmt/format.h>
+
+#include <set>
+#include <string>
+
+namespace culvert::settings {
+namespace {
+
+// First words of the command line: "server", "key", "generate-server-key", ...
+std::set<std::string, std::less<>> first_words() {
+  std::set<std::string, std::less<>> words{"help"};
+  for (const CommandInfo& command : commands()) {
+    words.emplace(command.name.substr(0, command.name.find(' ')));
+    if (!command.alias.empty()) words.emplace(command.alias);
+  }
+  return words;
+}
+
+bool names_file(const Setting& setting) {
+  return setting.placeholder == "FILE" || setting.placeholder == "DIRECTORY";
+}
+
+std::string flags_of(Command command) {
+  std::string words = "--help";
+  for (const Setting& setting : table()) {
+    if ((setting.commands & bit(command)) == 0 || setting.is_secret) continue;
+    words += fmt::format(" --{}", setting.flag);
+  }
+  return words;
+}
+
+// A pattern of `case` that matches the words of a command: "server", "key generate".
+std::string bash() {
+  std::string text =
+      "# culvert completion for bash\n"
+      "_culvert() {\n"
+      "  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}\n"
+      "  local command=${COMP_WORDS[1]}\n"
+      "  [[ $command == key && COMP_CWORD -gt 2 ]] && command=\"key ${COMP_WORDS[2]}\"\n"
+      "  COMPREPLY=()\n";
+  std::string words;
+  for (const std::string& word : first_words()) words += fmt::format(" {}", word);
+  text += fmt::format(
+      "  if [[ COMP_CWORD -eq 1 ]]; then\n"
+      "    mapfile -t COMPREPLY < <(compgen -W '{}' -- \"$current\")\n"
+      "    return\n  fi\n"
+      "  if [[ $command == key ]]; then\n"
+      "    mapfile -t COMPREPLY < <(compgen -W 'generate show' -- \"$current\")\n"
+      "    return\n  fi\n"
+      "  case $previous in\n",
+      words.substr(1));
+  std::set<std::string_view> seen;
+  for (const Setting& setting : table()) {
+    if (!seen.insert(setting.flag).second) continue;
+    if (names_file(setting)) {
+      text +=
+          fmt::format("    --{}) mapfile -t COMPREPLY < <(compgen -f -- \"$current\"); return ;;\n",
+                      setting.flag);
+    } else if (setting.type == Type::choice) {
+      std::string choices(setting.placeholder);
+      for (char& c : choices) {
+        if (c == '|') c = ' ';
+      }
+      text += fmt::format(
+          "    --{}) mapfile -t COMPREPLY < <(compgen -W '{}' -- \"$current\"); return ;;\n",
+          setting.flag, choices);
+    }
+  }
+  text += "  esac\n  case $command in\n";
+  for (const CommandInfo& command : commands()) {
+    const std::string extra = command.command == Command::completion ? " bash zsh fish" : "";
+    const std::string pattern = command.alias.empty()
+                                    ? fmt::format("'{}'", command.name)
+                                    : fmt::format("'{}' | {}", command.name, command.alias);
+    text += fmt::format("    {}) mapfile -t COMPREPLY < <(compgen -W '{}{}' -- \"$current\") ;;\n",
+                        pattern, flags_of(command.command), extra);
+  }
+  text += "  esac\n}\ncomplete -o default -F _culvert culvert\n";
+  return text;
+}
+
+// zsh runs the bash function: one description of the words, not two.
+std::string zsh() {
+  return "#compdef culvert\n# culvert completion for zsh\nautoload -U +X bashcompinit && "
+         "bashcompinit\n" +
+         bash();
+}
+
+std::string fish_quoted(std::string_view text) {
+  std::string quoted = "'";
+  for (const char c : text) {
+    if (c == '\'' || c == '\\') quoted += '\\';
+    quoted += c;
+  }
+  return quoted + "'";
+}
+
+std::string fish() {
+  std::string text = "# culvert completion for fish\ncomplete -c culvert -f\n";
+  for (const std::string& word : first_words()) {
+    text += fmt::format("complete -c culvert -n __fish_use_subcommand -a {}\n", word);
+  }
+  text += "complete -c culvert -n '__fish_seen_subcommand_from key' -a 'generate show'\n";
+  text += "complete -c culvert -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'\n";
+  for (const CommandInfo& command : commands()) {
+    const std::string_view word = command.name.substr(0, command.name.find(' '));
+    for (const Setting& setting : table()) {
+      if ((setting.commands & bit(command.command)) == 0 || setting.is_secret) continue;
+      std::string value;
+      if (names_file(setting))
+        value = " -r -F";
+      else if (setting.type == Type::choice) {
+        std::string choices(setting.placeholder);
+        for (char& c : choices) {
+          if (c == '|') c = ' ';
+        }
+        value = fmt::format(" -x -a '{}'", choices);
+      } else if (!setting.placeholder.empty()) {
+        value = " -x";
+      }
+      text += fmt::format(
+          "complete -c culvert -n '__fish_seen_subcommand_from {}{}{}' -l {}{}{} -d {}\n", word,
+          command.alias.empty() ? "" : " ", command.alias, setting.flag,
+          setting.letter != 0 ? fmt::format(" -s {}", setting.letter) : "", value,
+          fish_quoted(setting.help));
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
+std::optional<Shell> shell_of(std::string_view name) {
+  if (name == "bash") return Shell::bash;
+  if (name == "zsh") return Shell::zsh;
+  if (name == "fish") return Shell::fish;
+  return std::nullopt;
+}
+
+std::string completion(Shell shell) {
+  switch (shell) {
+    case Shell::bash:
+      return bash();
+    case Shell::zsh:
+      return zsh();
+    case Shell::fish:
+      return fish();
+  }
+  return {};
+}
+
+}  // namespace culvert::settings

@@ -1,0 +1,150 @@
+#include "settings/help.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <vector>
+
+namespace culvert::settings {
+namespace {
+
+constexpr std::size_t kWidth = 96;
+constexpr std::size_t kOptionWidth = 36;  // column where explanations begin
+
+// Breaks at spaces; every line but the first is indented.
+std::string wrapped(std::string_view text, std::size_t indent) {
+  std::string result;
+  std::size_t column = indent;
+  while (!text.empty()) {
+    const auto end = std::min(text.find(' '), text.size());
+    const std::string_view word = text.substr(0, end);
+    if (column + word.size() > kWidth && column > indent) {
+      result += fmt::format("\n{:{}}", "", indent);
+      column = indent;
+    } else if (column > indent) {
+      result += ' ';
+    }
+    result += word;
+    column += word.size() + 1;
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return result;
+}
+
+std::string option_text(const Setting& setting) {
+  std::string text = setting.letter != 0 ? fmt::format("-{}, ", setting.letter) : "    ";
+  text += fmt::format("--{}", setting.flag);
+  if (!setting.placeholder.empty()) text += fmt::format(" {}", setting.placeholder);
+  return text;
+}
+
+std::string explanation(const Setting& setting) {
+  std::string text(setting.help);
+  if (!setting.fallback.empty()) text += fmt::format(" [{}]", setting.fallback);
+  if (setting.is_repeatable) text += " (repeatable)";
+  if (setting.is_secret) {
+    text = fmt::format("{} (environment or --config-stdin only: {})", setting.help,
+                       setting.environment);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string overview() {
+  std::string text =
+      "culvert: secure peer-to-peer TCP and UDP tunnels over QUIC\n\n"
+      "usage: culvert COMMAND [options]\n\ncommands:\n";
+  for (const CommandInfo& command : commands()) {
+    text += fmt::format("  {:<16} {}\n", command.name, command.summary);
+  }
+  text +=
+      "\nculvert COMMAND --help explains one; culvert --version names this build.\n"
+      "Exit codes: 0 ok, 1 general, 2 configuration, 3 authentication, 10 could not connect, "
+      "11 lost.\n";
+  return text;
+}
+
+std::string help(Command command) {
+  const CommandInfo& about = info(command);
+  std::string text = fmt::format("{}\n\nusage: culvert {}{}{} [options]\n", about.summary,
+                                 about.name, about.operand.empty() ? "" : " ", about.operand);
+  std::string_view group;
+  for (const Setting& setting : table()) {
+    if ((setting.commands & bit(command)) == 0) continue;
+    if (setting.group != group) text += fmt::format("\n{}:\n", setting.group);
+    group = setting.group;
+    const std::string option = option_text(setting);
+    const std::string separator = option.size() + 3 > kOptionWidth
+                                      ? fmt::format("\n{:{}}", "", kOptionWidth)
+                                      : std::string(kOptionWidth - 2 - option.size(), ' ');
+    text +=
+        fmt::format("  {}{}{}\n", option, separator, wrapped(explanation(setting), kOptionWidth));
+  }
+  if ((bit(command) & kRoles) != 0) {
+    text +=
+        "\nEvery option has an environment variable and a key for the file: docs/settings.md.\n"
+        "Precedence: flag, environment, file, default.\n";
+  }
+  return text;
+}
+
+std::string markdown() {
+  std::string text =
+      "# Settings\n\n"
+      "Made from the table in `src/settings/table.cpp` (`culvert help --markdown`); a test "
+      "compares "
+      "the two.\nPrecedence: flag, environment, file, default. Repeatable settings are lists in "
+      "files "
+      "and separated by\nspaces in the environment (tokens: by commas). Times are written `500ms`, "
+      "`30s`, `5m`, `2h`; a bare number\nmeans seconds. Secrets are refused on the command line "
+      "and in "
+      "TOML.\n\nFiles are TOML (`-c FILE`, `--default-config`) or one JSON object on standard "
+      "input "
+      "(`--config-stdin`);\nkeys with dots are tables: `iroh.listen` is `listen` under `[iroh]`. "
+      "`role` "
+      "(server, client) and `mode`\n(iroh) may be stated and must then fit.\n";
+  for (const CommandInfo& command : commands()) {
+    text += fmt::format("\n## culvert {}\n\n{}.{}\n", command.name, command.summary,
+                        command.alias.empty()
+                            ? std::string()
+                            : fmt::format(" tunnel-rs's name `{}` works too.", command.alias));
+    std::string rows;
+    for (const Setting& setting : table()) {
+      if ((setting.commands & bit(command.command)) == 0) continue;
+      const auto code = [](std::string_view value) {
+        if (value.empty()) return std::string();
+        std::string escaped;
+        for (const char c : value) {
+          if (c == '|') escaped += '\\';
+          escaped += c;
+        }
+        return fmt::format("`{}`", escaped);
+      };
+      rows += fmt::format(
+          "| {}{} | {} | {}{} | {} | {}{} |\n",
+          setting.letter != 0 ? fmt::format("`-{}` ", setting.letter) : "",
+          code(setting.is_secret
+                   ? ""
+                   : fmt::format("--{}{}{}", setting.flag, setting.placeholder.empty() ? "" : " ",
+                                 setting.placeholder)),
+          code(setting.key), code(setting.environment),
+          setting.environment_alias.empty() ? "" : " " + code(setting.environment_alias),
+          code(setting.fallback), setting.help, setting.is_repeatable ? " (repeatable)" : "");
+    }
+    if (!rows.empty()) {
+      text += fmt::format(
+          "\n| flag | key | environment | default | meaning |\n| --- | --- | --- | --- | --- |\n{}",
+          rows);
+    }
+  }
+  text += "\n## [[iroh.tunnels]]\n\nTunnels of a client in a file; `-s` and `-t` replace them.\n\n";
+  text += "| key | meaning |\n| --- | --- |\n";
+  for (const TunnelKey& key : tunnel_keys()) {
+    text += fmt::format("| `{}` | {} |\n", key.name, key.help);
+  }
+  return text;
+}
+
+}  // namespace culvert::settings

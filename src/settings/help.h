@@ -1,0 +1,23 @@
+// Texts made from the table: --help, docs/settings.md, completion scripts.
+#pragma once
+
+#include "settings/table.h"
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace culvert::settings {
+
+// All commands, for `culvert --help`.
+[[nodiscard]] std::string overview();
+// One command and its options.
+[[nodiscard]] std::string help(Command command);
+// docs/settings.md, whole.
+[[nodiscard]] std::string markdown();
+
+enum class Shell : std::uint8_t { bash, zsh, fish };
+[[nodiscard]] std::optional<Shell> shell_of(std::string_view name);
+[[nodiscard]] std::string completion(Shell shell);
+
+}  // namespace culvert::settings

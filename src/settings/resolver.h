@@ -1,0 +1,76 @@
+// Joins flags, environment, file and defaults into the settings of one command. Precedence:
+// flag, environment, file, default; lists are replaced, not merged.
+#pragma once
+
+#include "base/result.h"
+#include "base/time.h"
+#include "settings/arguments.h"
+#include "settings/node.h"
+#include "settings/table.h"
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace culvert::settings {
+
+// Ordered by precedence.
+enum class Level : std::uint8_t { fallback, file, environment, flag };
+
+// One value of a setting and where it came from, for errors about its meaning: "--listen",
+// "CULVERT_LISTEN", "server.toml:4: iroh.listen".
+struct Value {
+  std::string text;
+  std::string origin;
+};
+
+// One [[iroh.tunnels]] entry, or a --source and its --target.
+struct TunnelEntry {
+  std::string name{};
+  Value source{};
+  Value target{};
+  bool is_enabled = true;
+};
+
+class Settings {
+ public:
+  // Whether somebody set it; a default does not count.
+  [[nodiscard]] bool has(Id id) const { return level(id) != Level::fallback; }
+  [[nodiscard]] Level level(Id id) const;
+  // The value or the default; empty text and origin when there is neither. Of a repeatable
+  // setting the last.
+  [[nodiscard]] Value value(Id id) const;
+  [[nodiscard]] std::string text(Id id) const { return value(id).text; }
+  [[nodiscard]] std::vector<Value> values(Id id) const;
+  [[nodiscard]] bool flag(Id id) const;  // false unless set
+  [[nodiscard]] std::size_t count(Id id) const { return values(id).size(); }
+  [[nodiscard]] std::int64_t number(Id id) const;
+  [[nodiscard]] Duration duration(Id id) const;
+  [[nodiscard]] const std::vector<TunnelEntry>& tunnels() const { return tunnels_; }
+
+ private:
+  friend class Resolver;
+  struct Entry {
+    Level level = Level::fallback;
+    std::vector<Value> values;
+  };
+  std::map<Id, Entry> entries_;
+  std::vector<TunnelEntry> tunnels_;
+};
+
+struct Inputs {
+  const Arguments* arguments = nullptr;
+  // A variable's value; nothing when unset. An empty one counts as unset.
+  std::function<std::optional<std::string>(std::string_view)> environment{};
+  const Node* file = nullptr;          // null: none
+  std::string file_name{};             // for errors
+  bool file_may_hold_secrets = false;  // standard input
+};
+
+[[nodiscard]] Result<Settings> resolve(Command command, const Inputs& inputs);
+
+}  // namespace culvert::settings

@@ -1,0 +1,546 @@
+#include "settings/table.h"
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "settings/value.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+namespace culvert::settings {
+namespace {
+
+constexpr CommandSet kServer = bit(Command::server);
+constexpr CommandSet kClient = bit(Command::client);
+constexpr CommandSet kTicket = bit(Command::ticket);
+constexpr CommandSet kKeyGenerate = bit(Command::key_generate);
+constexpr CommandSet kKeyShow = bit(Command::key_show);
+constexpr CommandSet kTokenGenerate = bit(Command::token_generate);
+constexpr std::int64_t kHourMs = 3'600'000;
+
+constexpr std::array kCommands{
+    CommandInfo{Command::server, "server", "", "[iroh]",
+                "Let authenticated clients reach services of this machine and its network"},
+    CommandInfo{Command::client, "client", "", "[iroh]",
+                "Bring services that a server reaches to ports of this machine"},
+    CommandInfo{Command::key_generate, "key generate", "generate-server-key", "",
+                "Make a key file: a server's identity, or with --auth a client's login key"},
+    CommandInfo{Command::key_show, "key show", "show-server-id", "",
+                "Print the public half of a key file"},
+    CommandInfo{Command::token_generate, "token", "generate-auth-token", "",
+                "Make shared authentication tokens"},
+    CommandInfo{Command::ticket, "ticket", "", "[TICKET]",
+                "Make a ticket from an EndpointId and addresses, or show what one holds"},
+    CommandInfo{Command::completion, "completion", "", "bash|zsh|fish",
+                "Print a completion script for a shell"},
+};
+
+constexpr std::array kTunnelKeys{
+    TunnelKey{"source", "what the server connects to, as --source"},
+    TunnelKey{"target", "where this machine listens, as --target"},
+    TunnelKey{"name", "a name for logs; unique"},
+    TunnelKey{"enabled", "false leaves the tunnel out"},
+};
+
+std::vector<Setting> make_table() {
+  std::vector<Setting> t;
+  const auto add = [&t](Setting setting) { t.push_back(std::move(setting)); };
+
+  std::string_view group = "Configuration";
+  add({.id = Id::config,
+       .commands = kRoles,
+       .flag = "config",
+       .letter = 'c',
+       .placeholder = "FILE",
+       .environment = "CULVERT_CONFIG",
+       .group = group,
+       .help = "read settings from a TOML file"});
+  add({.id = Id::default_config,
+       .commands = kRoles,
+       .flag = "default-config",
+       .type = Type::flag,
+       .group = group,
+       .help = "read ~/.config/culvert/server.toml or client.toml"});
+  add({.id = Id::config_stdin,
+       .commands = kRoles,
+       .flag = "config-stdin",
+       .type = Type::flag,
+       .group = group,
+       .help = "read one JSON object of the same shape from standard input; may hold secrets"});
+
+  group = "Identity and authentication";
+  add({.id = Id::secret,
+       .commands = kRoles | kKeyShow,
+       .flag = "secret",
+       .placeholder = "KEY",
+       .environment = "CULVERT_SECRET",
+       .environment_alias = "TUNNEL_RS_SECRET",
+       .key = "iroh.secret",
+       .is_secret = true,
+       .group = group,
+       .help = "secret key of this endpoint's identity, or the whole key file"});
+  add({.id = Id::secret_file,
+       .commands = kRoles,
+       .flag = "secret-file",
+       .placeholder = "FILE",
+       .environment = "CULVERT_SECRET_FILE",
+       .key = "iroh.secret_file",
+       .group = group,
+       .help = "key file of this endpoint's identity (culvert key generate); a server without one "
+               "has a new EndpointId at every start"});
+  add({.id = Id::secret_file,
+       .commands = kKeyShow,
+       .flag = "secret-file",
+       .letter = 's',
+       .flag_alias = "private-key-file",
+       .placeholder = "FILE",
+       .group = group,
+       .help = "the key file, '-' for standard input"});
+  add({.id = Id::auth_tokens,
+       .commands = kServer,
+       .flag = "auth-tokens",
+       .placeholder = "TOKEN",
+       .environment = "CULVERT_AUTH_TOKENS",
+       .environment_alias = "TUNNEL_RS_AUTH_TOKENS",
+       .key = "iroh.auth_tokens",
+       .is_repeatable = true,
+       .list_separator = ',',
+       .is_secret = true,
+       .group = group,
+       .help = "tokens that let clients in"});
+  add({.id = Id::auth_tokens_file,
+       .commands = kServer,
+       .flag = "auth-tokens-file",
+       .placeholder = "FILE",
+       .environment = "CULVERT_AUTH_TOKENS_FILE",
+       .key = "iroh.auth_tokens_file",
+       .group = group,
+       .help = "file of tokens that let clients in, one a line, '#' comments"});
+  add({.id = Id::authorized_keys_file,
+       .commands = kServer,
+       .flag = "authorized-keys-file",
+       .placeholder = "FILE",
+       .environment = "CULVERT_AUTHORIZED_KEYS_FILE",
+       .environment_alias = "TUNNEL_RS_AUTHORIZED_KEYS_FILE",
+       .key = "iroh.authorized_keys_file",
+       .group = group,
+       .help =
+           "file of Ed25519 public keys that let clients in: ed25519-pub:..., ssh-ed25519 lines "
+           "or hex"});
+  add({.id = Id::allowed_endpoint_ids,
+       .commands = kServer,
+       .flag = "allowed-endpoint-id",
+       .placeholder = "ID",
+       .environment = "CULVERT_ALLOWED_ENDPOINT_IDS",
+       .key = "iroh.allowed_endpoint_ids",
+       .is_repeatable = true,
+       .group = group,
+       .help = "EndpointId of a client that is let in"});
+  add({.id = Id::insecure_allow_anyone,
+       .commands = kServer,
+       .flag = "insecure-allow-anyone",
+       .type = Type::flag,
+       .group = group,
+       .help = "let every client in that knows the EndpointId"});
+  add({.id = Id::auth_token,
+       .commands = kClient,
+       .flag = "auth-token",
+       .placeholder = "TOKEN",
+       .environment = "CULVERT_AUTH_TOKEN",
+       .environment_alias = "TUNNEL_RS_AUTH_TOKEN",
+       .key = "iroh.auth_token",
+       .is_secret = true,
+       .group = group,
+       .help = "token that the server knows"});
+  add({.id = Id::auth_token_file,
+       .commands = kClient,
+       .flag = "auth-token-file",
+       .placeholder = "FILE",
+       .environment = "CULVERT_AUTH_TOKEN_FILE",
+       .key = "iroh.auth_token_file",
+       .group = group,
+       .help = "file that holds the token"});
+  add({.id = Id::private_key_file,
+       .commands = kClient,
+       .flag = "private-key-file",
+       .placeholder = "FILE",
+       .environment = "CULVERT_PRIVATE_KEY_FILE",
+       .environment_alias = "TUNNEL_RS_PRIVATE_KEY_FILE",
+       .key = "iroh.private_key_file",
+       .group = group,
+       .help = "Ed25519 login key: culvert key generate --auth, or an unencrypted OpenSSH key"});
+
+  group = "What clients may reach";
+  add({.id = Id::allowed_tcp,
+       .commands = kServer,
+       .flag = "allowed-tcp",
+       .placeholder = "CIDR[:PORTS]",
+       .environment = "CULVERT_ALLOWED_TCP",
+       .key = "iroh.allowed_sources.tcp",
+       .is_repeatable = true,
+       .group = group,
+       .help = "network clients may reach over TCP, e.g. 10.0.0.0/8:5432,8000-8999; none: no TCP"});
+  add({.id = Id::allowed_udp,
+       .commands = kServer,
+       .flag = "allowed-udp",
+       .placeholder = "CIDR[:PORTS]",
+       .environment = "CULVERT_ALLOWED_UDP",
+       .key = "iroh.allowed_sources.udp",
+       .is_repeatable = true,
+       .group = group,
+       .help = "network clients may reach over UDP; none: no UDP"});
+  add({.id = Id::allowed_unix,
+       .commands = kServer,
+       .flag = "allowed-unix",
+       .placeholder = "unix:PATH",
+       .environment = "CULVERT_ALLOWED_UNIX",
+       .key = "iroh.allowed_sources.unix",
+       .is_repeatable = true,
+       .group = group,
+       .help = "Unix socket clients may reach; a trailing /* allows a directory"});
+
+  group = "Server and address";
+  add({.id = Id::listen,
+       .commands = kServer,
+       .flag = "listen",
+       .placeholder = "ADDRESS:PORT",
+       .fallback = "[::]:0",
+       .environment = "CULVERT_LISTEN",
+       .key = "iroh.listen",
+       .group = group,
+       .help = "UDP address to listen on; [::] takes IPv4 too, port 0 any free port"});
+  add({.id = Id::external_addresses,
+       .commands = kServer,
+       .flag = "external-address",
+       .placeholder = "ADDRESS:PORT",
+       .environment = "CULVERT_EXTERNAL_ADDRESSES",
+       .key = "iroh.external_addresses",
+       .is_repeatable = true,
+       .group = group,
+       .help = "address that reaches this server from outside (port forwarding), for the ticket"});
+  add({.id = Id::server_node_id,
+       .commands = kClient | kTicket,
+       .flag = "server-node-id",
+       .letter = 'n',
+       .flag_alias = "endpoint-id",
+       .placeholder = "ID",
+       .environment = "CULVERT_SERVER_NODE_ID",
+       .key = "iroh.server_node_id",
+       .key_alias = "iroh.endpoint_id",
+       .group = group,
+       .help = "the server's EndpointId; a ticket is taken too"});
+  add({.id = Id::addresses,
+       .commands = kClient | kTicket,
+       .flag = "address",
+       .letter = 'a',
+       .placeholder = "HOST:PORT",
+       .environment = "CULVERT_ADDRESSES",
+       .key = "iroh.addresses",
+       .is_repeatable = true,
+       .group = group,
+       .help = "where the server listens; all are tried, the first to answer carries the session"});
+  add({.id = Id::ticket,
+       .commands = kClient,
+       .flag = "ticket",
+       .placeholder = "TICKET",
+       .environment = "CULVERT_TICKET",
+       .key = "iroh.ticket",
+       .group = group,
+       .help = "EndpointId and addresses in one word, as the server prints it"});
+  add({.id = Id::dialect,
+       .commands = kClient,
+       .flag = "dialect",
+       .type = Type::choice,
+       .placeholder = "culvert|mf4",
+       .fallback = "culvert",
+       .environment = "CULVERT_DIALECT",
+       .key = "iroh.dialect",
+       .group = group,
+       .help = "protocol to speak: culvert/1, or mf/4 to a tunnel-rs server"});
+
+  group = "Tunnels";
+  add({.id = Id::source,
+       .commands = kClient,
+       .flag = "source",
+       .letter = 's',
+       .placeholder = "URL",
+       .environment = "CULVERT_SOURCE",
+       .key = "iroh.request_source",
+       .key_alias = "iroh.source",
+       .is_repeatable = true,
+       .group = group,
+       .help = "what the server shall connect to: tcp://host:port, udp://host:port, unix:///path; "
+               "one --target each"});
+  add({.id = Id::target,
+       .commands = kClient,
+       .flag = "target",
+       .letter = 't',
+       .placeholder = "ADDRESS:PORT",
+       .environment = "CULVERT_TARGET",
+       .key = "iroh.target",
+       .is_repeatable = true,
+       .group = group,
+       .help = "where to listen here for the --source at the same place: address:port, "
+               "localhost:port (every loopback address), unix:/path"});
+  add({.id = Id::stdio,
+       .commands = kClient,
+       .flag = "stdio",
+       .letter = 'W',
+       .placeholder = "HOST:PORT",
+       .group = group,
+       .help = "connect standard input and output to this TCP destination (ssh ProxyCommand)"});
+  add({.id = Id::socks5,
+       .commands = kClient,
+       .flag = "socks5",
+       .placeholder = "ADDRESS:PORT",
+       .environment = "CULVERT_SOCKS5",
+       .key = "iroh.socks5",
+       .group = group,
+       .help = "SOCKS5 proxy to whatever the server allows, TCP and UDP"});
+
+  group = "Limits and times";
+  add({.id = Id::max_sessions,
+       .commands = kServer,
+       .flag = "max-sessions",
+       .type = Type::number,
+       .placeholder = "N",
+       .fallback = std::to_string(limits::kDefaultMaxSessions),
+       .environment = "CULVERT_MAX_SESSIONS",
+       .key = "iroh.max_sessions",
+       .minimum = 1,
+       .maximum = 1'000'000,
+       .group = group,
+       .help = "clients at a time"});
+  add({.id = Id::max_flows,
+       .commands = kServer,
+       .flag = "max-flows",
+       .type = Type::number,
+       .placeholder = "N",
+       .fallback = std::to_string(limits::kDefaultMaxFlowsPerSession),
+       .environment = "CULVERT_MAX_FLOWS",
+       .key = "iroh.max_flows",
+       .minimum = 1,
+       .maximum = 1'000'000,
+       .group = group,
+       .help = "connections and UDP flows at a time, of one client"});
+  add({.id = Id::udp_idle_timeout,
+       .commands = kRoles,
+       .flag = "udp-idle-timeout",
+       .type = Type::duration,
+       .placeholder = "TIME",
+       .fallback = duration_text(limits::kUdpFlowIdle),
+       .environment = "CULVERT_UDP_IDLE_TIMEOUT",
+       .key = "iroh.udp_idle_timeout",
+       .minimum = 1'000,
+       .maximum = 24 * kHourMs,
+       .group = group,
+       .help = "a UDP flow without packets ends after this"});
+  add({.id = Id::connect_timeout,
+       .commands = kClient,
+       .flag = "connect-timeout",
+       .type = Type::duration,
+       .placeholder = "TIME",
+       .fallback = duration_text(limits::kDialTimeout),
+       .environment = "CULVERT_CONNECT_TIMEOUT",
+       .key = "iroh.connect_timeout",
+       .minimum = 100,
+       .maximum = kHourMs,
+       .group = group,
+       .help = "give up connecting to the server after this"});
+  add({.id = Id::drain_timeout,
+       .commands = kRoles,
+       .flag = "drain-timeout",
+       .type = Type::duration,
+       .placeholder = "TIME",
+       .fallback = duration_text(limits::kDrainTimeout),
+       .environment = "CULVERT_DRAIN_TIMEOUT",
+       .key = "iroh.drain_timeout",
+       .minimum = 0,
+       .maximum = kHourMs,
+       .group = group,
+       .help = "time that running flows get to end at shutdown"});
+
+  group = "Transport";
+  add({.id = Id::workers,
+       .commands = kServer,
+       .flag = "workers",
+       .type = Type::number,
+       .placeholder = "N",
+       .fallback = "0",
+       .environment = "CULVERT_WORKERS",
+       .key = "iroh.workers",
+       .minimum = 0,
+       .maximum = 64,
+       .group = group,
+       .help = "threads that carry traffic; 0: one a core, at most 8"});
+  add({.id = Id::congestion_controller,
+       .commands = kRoles,
+       .flag = "congestion-controller",
+       .type = Type::choice,
+       .placeholder = "cubic|bbr",
+       .fallback = "cubic",
+       .environment = "CULVERT_CONGESTION_CONTROLLER",
+       .key = "iroh.transport.congestion_controller",
+       .group = group,
+       .help = "how sending adapts to the path"});
+  add({.id = Id::mtu,
+       .commands = kRoles,
+       .flag = "mtu",
+       .type = Type::number,
+       .placeholder = "BYTES",
+       .fallback = "0",
+       .environment = "CULVERT_MTU",
+       .key = "iroh.transport.mtu",
+       .minimum = 0,
+       .maximum = limits::kUdpPayloadOwnPeers,
+       .group = group,
+       .help = "UDP payload of every full packet, 1200 at least, without discovery; 0: discover"});
+  add({.id = Id::keep_alive,
+       .commands = kRoles,
+       .flag = "keep-alive",
+       .type = Type::duration,
+       .placeholder = "TIME",
+       .fallback = duration_text(limits::kKeepAlive),
+       .environment = "CULVERT_KEEP_ALIVE",
+       .key = "iroh.transport.keep_alive",
+       .minimum = 0,
+       .maximum = kHourMs,
+       .group = group,
+       .help = "send something after this long a silence; 0: never"});
+  add({.id = Id::idle_timeout,
+       .commands = kRoles,
+       .flag = "idle-timeout",
+       .type = Type::duration,
+       .placeholder = "TIME",
+       .fallback = duration_text(limits::kIdleTimeout),
+       .environment = "CULVERT_IDLE_TIMEOUT",
+       .key = "iroh.transport.idle_timeout",
+       .minimum = 1'000,
+       .maximum = 24 * kHourMs,
+       .group = group,
+       .help = "the other side is gone when silent for this long"});
+  add({.id = Id::packet_protection,
+       .commands = kRoles,
+       .flag = "packet-protection",
+       .type = Type::choice,
+       .placeholder = "auto|gnutls|ipsec-mb",
+       .fallback = "auto",
+       .environment = "CULVERT_PACKET_PROTECTION",
+       .key = "iroh.transport.packet_protection",
+       .group = group,
+       .help = "library that encrypts packets; auto: the fastest here"});
+
+  group = "Output";
+  add({.id = Id::json,
+       .commands = kRoles | kKeyGenerate | kKeyShow | kTokenGenerate | kTicket,
+       .flag = "json",
+       .type = Type::flag,
+       .group = group,
+       .help = "results on standard output as JSON, one object a line"});
+  add({.id = Id::log_format,
+       .commands = kRoles,
+       .flag = "log-format",
+       .type = Type::choice,
+       .placeholder = "human|json",
+       .fallback = "human",
+       .environment = "CULVERT_LOG_FORMAT",
+       .key = "log.format",
+       .group = group,
+       .help = "form of the log lines on standard error"});
+  add({.id = Id::verbose,
+       .commands = kRoles,
+       .flag = "verbose",
+       .letter = 'v',
+       .type = Type::counter,
+       .group = group,
+       .help = "log more; twice: everything"});
+  add({.id = Id::quiet,
+       .commands = kRoles,
+       .flag = "quiet",
+       .letter = 'q',
+       .type = Type::counter,
+       .group = group,
+       .help = "log warnings and errors only; twice: errors only"});
+  add({.id = Id::qlog_directory,
+       .commands = kRoles,
+       .flag = "qlog-dir",
+       .placeholder = "DIRECTORY",
+       .group = group,
+       .help = "write a qlog file for each connection"});
+  add({.id = Id::key_log_file,
+       .commands = kRoles,
+       .flag = "key-log",
+       .placeholder = "FILE",
+       .group = group,
+       .help = "write TLS secrets in SSLKEYLOGFILE form: breaks secrecy, for debugging"});
+
+  group = "Options";
+  add({.id = Id::output,
+       .commands = kKeyGenerate,
+       .flag = "output",
+       .letter = 'o',
+       .placeholder = "FILE",
+       .group = group,
+       .help = "where to write the key, mode 0600; '-' for standard output"});
+  add({.id = Id::force,
+       .commands = kKeyGenerate,
+       .flag = "force",
+       .type = Type::flag,
+       .group = group,
+       .help = "replace the file if there is one"});
+  add({.id = Id::auth_key,
+       .commands = kKeyGenerate,
+       .flag = "auth",
+       .type = Type::flag,
+       .group = group,
+       .help = "a login key for --private-key-file instead of an identity"});
+  add({.id = Id::comment,
+       .commands = kKeyGenerate,
+       .flag = "comment",
+       .placeholder = "TEXT",
+       .group = group,
+       .help = "comment in a login key"});
+  add({.id = Id::count,
+       .commands = kTokenGenerate,
+       .flag = "count",
+       .letter = 'c',
+       .type = Type::number,
+       .placeholder = "N",
+       .fallback = "1",
+       .minimum = 1,
+       .maximum = 10'000,
+       .group = group,
+       .help = "how many"});
+  return t;
+}
+
+}  // namespace
+
+std::span<const CommandInfo> commands() {
+  return kCommands;
+}
+
+const CommandInfo& info(Command command) {
+  const auto it = std::ranges::find(kCommands, command, &CommandInfo::command);
+  CULVERT_ASSERT(it != kCommands.end());
+  return *it;
+}
+
+const std::vector<Setting>& table() {
+  static const std::vector<Setting> settings = make_table();
+  return settings;
+}
+
+const Setting& setting(Id id) {
+  const auto it = std::ranges::find(table(), id, &Setting::id);
+  CULVERT_ASSERT(it != table().end());
+  return *it;
+}
+
+std::span<const TunnelKey> tunnel_keys() {
+  return kTunnelKeys;
+}
+
+}  // namespace culvert::settings

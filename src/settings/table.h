@@ -1,0 +1,137 @@
+// THE table of settings: every flag, environment variable and configuration key, once.
+// Parsing, help, shell completion and docs/settings.md are all made from it. What a value
+// means (a CIDR, a source) is checked where it is used, by cli/.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace culvert::settings {
+
+enum class Command : std::uint8_t {
+  server,
+  client,
+  key_generate,
+  key_show,
+  token_generate,
+  ticket,
+  completion,
+};
+
+// A set of commands as bits.
+using CommandSet = std::uint32_t;
+[[nodiscard]] constexpr CommandSet bit(Command command) {
+  return CommandSet{1} << static_cast<unsigned>(command);
+}
+inline constexpr CommandSet kRoles = bit(Command::server) | bit(Command::client);
+
+struct CommandInfo {
+  Command command;
+  std::string_view name;     // as typed, "key generate"
+  std::string_view alias;    // tunnel-rs's spelling, or empty
+  std::string_view operand;  // placeholder of what may follow without a flag, or empty
+  std::string_view summary;
+};
+[[nodiscard]] std::span<const CommandInfo> commands();
+[[nodiscard]] const CommandInfo& info(Command command);
+
+enum class Id : std::uint8_t {
+  // where settings come from
+  config,
+  default_config,
+  config_stdin,
+  // identity and authentication
+  secret,
+  secret_file,
+  auth_tokens,
+  auth_tokens_file,
+  authorized_keys_file,
+  allowed_endpoint_ids,
+  insecure_allow_anyone,
+  auth_token,
+  auth_token_file,
+  private_key_file,
+  // what may be reached
+  allowed_tcp,
+  allowed_udp,
+  allowed_unix,
+  // the server and its address
+  listen,
+  external_addresses,
+  server_node_id,
+  addresses,
+  ticket,
+  dialect,
+  // tunnels
+  source,
+  target,
+  stdio,
+  socks5,
+  // limits and times
+  max_sessions,
+  max_flows,
+  udp_idle_timeout,
+  connect_timeout,
+  drain_timeout,
+  // transport
+  workers,
+  congestion_controller,
+  mtu,
+  keep_alive,
+  idle_timeout,
+  packet_protection,
+  // output
+  json,
+  log_format,
+  verbose,
+  quiet,
+  qlog_directory,
+  key_log_file,
+  // tools
+  output,
+  force,
+  auth_key,
+  comment,
+  count,
+};
+
+enum class Type : std::uint8_t { flag, counter, text, number, duration, choice };
+
+struct Setting {
+  Id id;
+  CommandSet commands = 0;
+  std::string_view flag;  // without "--"
+  char letter = 0;        // -x; the same letter may mean another setting in another command
+  std::string_view flag_alias{};
+  Type type = Type::text;
+  std::string_view placeholder{};  // FILE; for choices "cubic|bbr"
+  std::string fallback{};          // the default, as text; empty: none
+  std::string_view environment{};
+  std::string_view environment_alias{};  // tunnel-rs's
+  std::string_view key{};                // dotted path in a configuration file; empty: not there
+  std::string_view key_alias{};
+  bool is_repeatable = false;
+  char list_separator = ' ';  // of a repeatable setting in the environment
+  bool is_secret = false;     // never on a command line, never in TOML
+  // A number's range; a duration's, in milliseconds.
+  std::int64_t minimum = 0;
+  std::int64_t maximum = 0;
+  std::string_view group;
+  std::string_view help;
+};
+
+[[nodiscard]] const std::vector<Setting>& table();
+[[nodiscard]] const Setting& setting(Id id);
+
+// Keys of one [[iroh.tunnels]] entry.
+inline constexpr std::string_view kTunnelsKey = "iroh.tunnels";
+struct TunnelKey {
+  std::string_view name;
+  std::string_view help;
+};
+[[nodiscard]] std::span<const TunnelKey> tunnel_keys();
+
+}  // namespace culvert::settings
