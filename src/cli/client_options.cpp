@@ -1,0 +1,138 @@
+#include "cli/client_options.h"
+
+#include "app/system.h"
+#include "app/ticket.h"
+#include "cli/key_source.h"
+#include "cli/load_settings.h"
+#include "cli/role_options.h"
+
+#include <algorithm>
+
+namespace culvert::cli {
+namespace {
+
+using settings::Id;
+using settings::Settings;
+using settings::Value;
+
+// The first word of a token file; a file for a server may hold several.
+Result<session::Token> read_token(const Value& value) {
+  CULVERT_TRY(const std::string text, read_named_file(value, session::kMaxTokenFileBytes));
+  CULVERT_TRY(const session::TokenSet tokens, session::TokenSet::parse(text, value.text));
+  if (tokens.is_empty()) return fail(ErrorKind::configuration, "holds no token", value.text);
+  return tokens.tokens().front();
+}
+
+Result<session::ClientCredentials> credentials(const Settings& settings, Logger& log) {
+  session::ClientCredentials result;
+  if (settings.has(Id::auth_token)) {
+    const Value value = settings.value(Id::auth_token);
+    CULVERT_TRY(result.token, session::parse_token(value.text, value.origin));
+  } else if (settings.has(Id::auth_token_file)) {
+    CULVERT_TRY(result.token, read_token(settings.value(Id::auth_token_file)));
+  }
+  CULVERT_TRY(result.key, load_key(settings, std::nullopt, Id::private_key_file, log));
+  return result;
+}
+
+Status set_server(const Settings& settings, app::ClientOptions& options) {
+  std::optional<crypto::EndpointId> id;
+  const auto add_ticket = [&](const Value& value) -> Status {
+    CULVERT_TRY(const app::Ticket ticket, parse_value(value, app::Ticket::parse));
+    if (id && *id != ticket.id) {
+      return fail(ErrorKind::configuration, "names another EndpointId than the ticket",
+                  value.origin);
+    }
+    id = ticket.id;
+    for (const SocketAddress& address : ticket.addresses) {
+      options.addresses.push_back({address.ip.text(), address.port});
+    }
+    return {};
+  };
+  if (settings.has(Id::server_node_id)) {
+    const Value value = settings.value(Id::server_node_id);
+    if (app::Ticket::looks_like(value.text)) {
+      if (Status added = add_ticket(value); !added) return added;
+    } else {
+      CULVERT_TRY(id, parse_value(value, crypto::EndpointId::parse));
+    }
+  }
+  if (settings.has(Id::ticket)) {
+    if (Status added = add_ticket(settings.value(Id::ticket)); !added) return added;
+  }
+  if (!id) {
+    return fail(ErrorKind::configuration,
+                "which server? give its EndpointId with -n, or a ticket with --ticket");
+  }
+  options.server = *id;
+  for (const Value& value : settings.values(Id::addresses)) {
+    CULVERT_TRY(HostPort address, parse_value(value, HostPort::parse));
+    if (address.port == 0) {
+      return fail(ErrorKind::configuration, "port 0 can not be dialled", value.origin);
+    }
+    if (std::ranges::find(options.addresses, address) == options.addresses.end()) {
+      options.addresses.push_back(std::move(address));
+    }
+  }
+  return {};
+}
+
+Status set_tunnels(const Settings& settings, app::ClientOptions& options) {
+  for (const settings::TunnelEntry& entry : settings.tunnels()) {
+    CULVERT_TRY(tunnel::Source source, parse_value(entry.source, tunnel::Source::parse));
+    CULVERT_TRY(tunnel::Target target, parse_value(entry.target, tunnel::Target::parse));
+    auto spec = tunnel::TunnelSpec::make(entry.name, std::move(source), std::move(target));
+    if (!spec) return std::unexpected(std::move(spec).error().in(entry.source.origin));
+    spec->is_enabled = entry.is_enabled;
+    if (entry.is_enabled) options.tunnels.push_back(std::move(*spec));
+  }
+  if (settings.has(Id::socks5)) {
+    CULVERT_TRY(options.socks5, parse_value(settings.value(Id::socks5), SocketAddress::parse));
+  }
+  if (settings.has(Id::stdio)) {
+    Value value = settings.value(Id::stdio);
+    if (value.text.find("://") == std::string::npos) value.text = "tcp://" + value.text;
+    CULVERT_TRY(options.stdio, parse_value(value, tunnel::Source::parse));
+    if (options.stdio->protocol == tunnel::Protocol::udp) {
+      return fail(ErrorKind::configuration, "needs a stream: tcp or unix", value.origin);
+    }
+  }
+  if (options.tunnels.empty() && !options.socks5 && !options.stdio) {
+    return fail(ErrorKind::configuration,
+                "nothing to do: give -s and -t, --socks5 or -W, or [[iroh.tunnels]] in a file");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<app::ClientOptions> client_options(const Settings& settings, Logger& log) {
+  CULVERT_TRY(auto identity, load_key(settings, Id::secret, Id::secret_file, log));
+  if (!identity) {
+    // As good as any: servers know clients by token or login key, so many may share one.
+    net::SystemRng rng;
+    identity = crypto::SecretKey::generate(rng);
+  }
+  app::ClientOptions options{.identity = *identity};
+  if (Status set = set_server(settings, options); !set) return forward(set);
+  if (Status set = set_tunnels(settings, options); !set) return forward(set);
+  CULVERT_TRY(options.credentials, credentials(settings, log));
+  options.dialect =
+      settings.text(Id::dialect) == "mf4" ? session::Dialect::mf_4 : session::Dialect::culvert_1;
+  if (options.dialect == session::Dialect::mf_4 && !options.credentials.token &&
+      !options.credentials.key) {
+    return fail(ErrorKind::configuration,
+                "tunnel-rs servers want a token or a key: give --auth-token-file or "
+                "--private-key-file",
+                "--dialect mf4");
+  }
+  CULVERT_TRY(options.transport, transport_config(settings));
+  CULVERT_TRY(options.protection, protection(settings));
+  options.connect_timeout = settings.duration(Id::connect_timeout);
+  options.udp_flow_idle = settings.duration(Id::udp_idle_timeout);
+  options.drain_timeout = settings.duration(Id::drain_timeout);
+  options.debug = debug_options(settings);
+  return options;
+}
+
+}  // namespace culvert::cli

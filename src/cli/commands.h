@@ -1,0 +1,19 @@
+// The subcommands: one cmd_NAME.cpp each.
+#pragma once
+
+#include "base/result.h"
+#include "settings/arguments.h"
+#include "settings/resolver.h"
+
+namespace culvert::cli {
+
+[[nodiscard]] Status cmd_server(const settings::Settings& settings);
+[[nodiscard]] Status cmd_client(const settings::Settings& settings);
+[[nodiscard]] Status cmd_key_generate(const settings::Settings& settings);
+[[nodiscard]] Status cmd_key_show(const settings::Settings& settings);
+[[nodiscard]] Status cmd_token(const settings::Settings& settings);
+[[nodiscard]] Status cmd_ticket(const settings::Settings& settings,
+                                const settings::Arguments& arguments);
+[[nodiscard]] Status cmd_completion(const settings::Arguments& arguments);
+
+}  // namespace culvert::cli

@@ -1,0 +1,33 @@
+#include "cli/key_source.h"
+
+#include "app/system.h"
+#include "cli/load_settings.h"
+#include "crypto/key_file.h"
+
+namespace culvert::cli {
+
+Result<std::optional<crypto::SecretKey>> load_key(const settings::Settings& settings,
+                                                  std::optional<settings::Id> inline_id,
+                                                  settings::Id file_id, Logger& log) {
+  if (inline_id && settings.has(*inline_id)) {
+    const settings::Value value = settings.value(*inline_id);
+    CULVERT_TRY(crypto::SecretKey key, crypto::parse_secret_key(value.text, value.origin));
+    return key;
+  }
+  if (!settings.has(file_id)) return std::nullopt;
+  const settings::Value value = settings.value(file_id);
+  const std::string path = expand_home(value.text);
+  auto text = read_named_file(value, crypto::kMaxKeyFileBytes);
+  if (!text) {
+    Error error = std::move(text).error();
+    error.what += "; make one with: culvert key generate -o " + value.text;
+    return std::unexpected(std::move(error));
+  }
+  if (value.text != "-" && net::is_readable_by_others(path)) {
+    log.warn("keys", "{}: other users can read this key; chmod 600 it", path);
+  }
+  CULVERT_TRY(crypto::SecretKey key, crypto::parse_secret_key(*text, path));
+  return key;
+}
+
+}  // namespace culvert::cli

@@ -1,0 +1,109 @@
+#include "cli/load_settings.h"
+
+#include "app/system.h"
+#include "cli/config_file.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <optional>
+
+namespace culvert::cli {
+namespace {
+
+using settings::Command;
+using settings::Id;
+
+constexpr int kStandardInput = 0;
+constexpr Duration kStdinTimeout = std::chrono::seconds(30);
+
+std::optional<std::string> environment(std::string_view name) {
+  // Read before any thread starts.
+  const char* value = std::getenv(std::string(name).c_str());  // NOLINT(concurrency-mt-unsafe)
+  if (value == nullptr) return std::nullopt;
+  return value;
+}
+
+std::string default_config_path(Command command) {
+  const std::string file = command == Command::server ? "server.toml" : "client.toml";
+  const auto base = environment("XDG_CONFIG_HOME");
+  if (base && !base->empty()) return fmt::format("{}/culvert/{}", *base, file);
+  return expand_home(fmt::format("~/.config/culvert/{}", file));
+}
+
+struct ConfigFile {
+  settings::Node node;
+  std::string name;
+  bool may_hold_secrets = false;
+};
+
+// At most one of the three ways to name it.
+Result<std::optional<ConfigFile>> read_config(Command command, const settings::Settings& early) {
+  const bool has_default = early.flag(Id::default_config);
+  const bool has_stdin = early.flag(Id::config_stdin);
+  // A flag beats CULVERT_CONFIG, two flags contradict each other.
+  const bool has_file =
+      early.has(Id::config) &&
+      (early.level(Id::config) == settings::Level::flag || (!has_default && !has_stdin));
+  if (has_file + has_default + has_stdin > 1) {
+    return fail(ErrorKind::configuration, "only one of --config, --default-config, --config-stdin",
+                has_file ? "--config" : "--default-config");
+  }
+  ConfigFile file;
+  if (has_stdin) {
+    file.name = "standard input";
+    file.may_hold_secrets = true;
+    CULVERT_TRY(const std::string text, net::read_until(kStandardInput, kMaxConfigBytes, file.name,
+                                                        kStdinTimeout, is_complete_object));
+    CULVERT_TRY(file.node, parse_json(text, file.name));
+    return file;
+  }
+  if (!has_file && !has_default) return std::nullopt;
+  file.name = has_file ? expand_home(early.text(Id::config)) : default_config_path(command);
+  CULVERT_TRY(const std::string text, net::read_file(file.name, kMaxConfigBytes));
+  CULVERT_TRY(file.node, parse_toml(text, file.name));
+  return file;
+}
+
+}  // namespace
+
+std::string expand_home(const std::string& path) {
+  const auto home = environment("HOME");
+  if (!path.starts_with("~/") || !home) return path;
+  return *home + path.substr(1);
+}
+
+Result<std::string> read_named_file(const settings::Value& value, std::size_t max_bytes) {
+  auto text = value.text == "-" ? net::read_descriptor(kStandardInput, max_bytes, "standard input")
+                                : net::read_file(expand_home(value.text), max_bytes);
+  if (!text) return std::unexpected(std::move(text).error().in(value.origin));
+  return text;
+}
+
+Result<settings::Settings> load_settings(Command command, const settings::Arguments& arguments) {
+  settings::Inputs inputs{.arguments = &arguments, .environment = environment};
+  if ((settings::bit(command) & settings::kRoles) == 0) return settings::resolve(command, inputs);
+  // Without the pairing of tunnels: a file may complete it. Only the three ways to name a
+  // file are read from this.
+  settings::Arguments naming;
+  for (const settings::Argument& argument : arguments.settings) {
+    const Id id = argument.setting->id;
+    if (id == Id::config || id == Id::default_config || id == Id::config_stdin) {
+      naming.settings.push_back(argument);
+    }
+  }
+  const auto config_variable = [](std::string_view name) {
+    return name == settings::setting(Id::config).environment ? environment(name) : std::nullopt;
+  };
+  CULVERT_TRY(const settings::Settings early,
+              settings::resolve(command, {.arguments = &naming, .environment = config_variable}));
+  CULVERT_TRY(const std::optional<ConfigFile> file, read_config(command, early));
+  if (file) {
+    inputs.file = &file->node;
+    inputs.file_name = file->name;
+    inputs.file_may_hold_secrets = file->may_hold_secrets;
+  }
+  return settings::resolve(command, inputs);
+}
+
+}  // namespace culvert::cli

@@ -1,0 +1,12 @@
+#include "cli/run.h"
+
+#include <csignal>
+#include <string_view>
+#include <vector>
+
+int main(int argc, char** argv) {
+  // A reader of our output that went away is an error of write(), not the end of us.
+  std::signal(SIGPIPE, SIG_IGN);
+  const std::vector<std::string_view> args(argv + (argc > 0 ? 1 : 0), argv + argc);
+  return static_cast<int>(culvert::cli::run(args));
+}

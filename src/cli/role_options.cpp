@@ -1,0 +1,65 @@
+#include "cli/role_options.h"
+
+#include "cli/load_settings.h"
+#include "quic/config.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace culvert::cli {
+
+using settings::Id;
+using settings::Settings;
+
+namespace {
+constexpr std::uint16_t kMinMtu = 1'200;  // RFC 9000 14: every path carries this
+}
+
+Result<quic::TransportConfig> transport_config(const Settings& settings) {
+  quic::TransportConfig config;
+  config.congestion_control = settings.text(Id::congestion_controller) == "bbr"
+                                  ? quic::CongestionControl::bbr
+                                  : quic::CongestionControl::cubic;
+  config.fixed_udp_payload_size = static_cast<std::uint16_t>(settings.number(Id::mtu));
+  if (config.fixed_udp_payload_size != 0 && config.fixed_udp_payload_size < kMinMtu) {
+    return fail(ErrorKind::configuration,
+                fmt::format("{} is too small: QUIC needs {} at least; 0 means discovery",
+                            config.fixed_udp_payload_size, kMinMtu),
+                settings.value(Id::mtu).origin);
+  }
+  config.keep_alive = settings.duration(Id::keep_alive);
+  config.idle_timeout = settings.duration(Id::idle_timeout);
+  return config;
+}
+
+Result<std::optional<quic::ProtectionBackend>> protection(const Settings& settings) {
+  const settings::Value value = settings.value(Id::packet_protection);
+  if (value.text == "auto") return std::nullopt;
+  const auto backend =
+      value.text == "gnutls" ? quic::ProtectionBackend::gnutls : quic::ProtectionBackend::ipsec_mb;
+  if (!quic::is_available(backend)) {
+    return fail(ErrorKind::configuration,
+                "this machine has no " + value.text + "; auto finds what it has", value.origin);
+  }
+  return backend;
+}
+
+app::DebugOptions debug_options(const Settings& settings) {
+  return {.qlog_directory = expand_home(settings.text(Id::qlog_directory)),
+          .key_log_file = expand_home(settings.text(Id::key_log_file))};
+}
+
+net::LogFormat log_format(const Settings& settings) {
+  return settings.text(Id::log_format) == "json" ? net::LogFormat::json : net::LogFormat::human;
+}
+
+LogLevel log_level(const Settings& settings) {
+  const auto level = static_cast<int>(LogLevel::info) +
+                     static_cast<int>(settings.count(Id::verbose)) -
+                     static_cast<int>(settings.count(Id::quiet));
+  return static_cast<LogLevel>(
+      std::clamp(level, static_cast<int>(LogLevel::error), static_cast<int>(LogLevel::trace)));
+}
+
+}  // namespace culvert::cli

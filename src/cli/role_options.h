@@ -1,0 +1,26 @@
+// What the roles have in common between settings and options.
+#pragma once
+
+#include "app/options.h"
+#include "app/system.h"
+#include "base/log.h"
+#include "settings/resolver.h"
+
+namespace culvert::cli {
+
+[[nodiscard]] Result<quic::TransportConfig> transport_config(const settings::Settings& settings);
+[[nodiscard]] Result<std::optional<quic::ProtectionBackend>> protection(
+    const settings::Settings& settings);
+[[nodiscard]] app::DebugOptions debug_options(const settings::Settings& settings);
+[[nodiscard]] net::LogFormat log_format(const settings::Settings& settings);
+[[nodiscard]] LogLevel log_level(const settings::Settings& settings);
+
+// `parse` of a value's text; its error names where the value came from.
+template <typename Parse>
+auto parse_value(const settings::Value& value, Parse parse) -> decltype(parse(value.text)) {
+  auto parsed = parse(value.text);
+  if (!parsed) return std::unexpected(std::move(parsed).error().in(value.origin));
+  return parsed;
+}
+
+}  // namespace culvert::cli

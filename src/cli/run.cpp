@@ -1,0 +1,134 @@
+#include "cli/run.h"
+
+#include "cli/commands.h"
+#include "cli/load_settings.h"
+#include "cli/output.h"
+#include "settings/help.h"
+#include "settings/suggest.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+#include <vector>
+
+namespace culvert::cli {
+namespace {
+
+using settings::Command;
+
+struct Found {
+  Command command;
+  std::span<const std::string_view> rest;
+};
+
+// "server ...", "key generate ...", or tunnel-rs's "generate-server-key ...".
+Result<Found> find_command(std::span<const std::string_view> args) {
+  for (const settings::CommandInfo& info : settings::commands()) {
+    if (args[0] == info.name || (!info.alias.empty() && args[0] == info.alias)) {
+      return Found{info.command, args.subspan(1)};
+    }
+    if (args.size() > 1 && fmt::format("{} {}", args[0], args[1]) == info.name) {
+      return Found{info.command, args.subspan(2)};
+    }
+  }
+  if (args[0] == "key") {
+    return fail(ErrorKind::configuration, "say what to do: culvert key generate, culvert key show",
+                "key");
+  }
+  std::vector<std::string_view> names;
+  for (const settings::CommandInfo& info : settings::commands()) {
+    names.push_back(info.name);
+    if (!info.alias.empty()) names.push_back(info.alias);
+  }
+  return fail(ErrorKind::configuration,
+              fmt::format("no such command{}; 'culvert --help' lists all",
+                          settings::did_you_mean(args[0], names)),
+              std::string(args[0]));
+}
+
+// Operands that a command does not know. Roles know the mode, which is iroh.
+Status check_operands(Command command, const settings::Arguments& arguments) {
+  std::span<const std::string> operands = arguments.operands;
+  if (command == Command::ticket || command == Command::completion) return {};
+  if ((settings::bit(command) & settings::kRoles) != 0 && !operands.empty()) {
+    if (operands[0] == "nostr" || operands[0] == "manual") {
+      return fail(ErrorKind::configuration, "this version finds peers in mode iroh only",
+                  operands[0]);
+    }
+    if (operands[0] == "iroh") operands = operands.subspan(1);
+  }
+  if (operands.empty()) return {};
+  return fail(ErrorKind::configuration,
+              fmt::format("culvert {} takes no such argument; options begin with '-'",
+                          settings::info(command).name),
+              operands[0]);
+}
+
+Status dispatch(Command command, const settings::Arguments& arguments) {
+  if (Status checked = check_operands(command, arguments); !checked) return checked;
+  CULVERT_TRY(const settings::Settings settings, load_settings(command, arguments));
+  switch (command) {
+    case Command::server:
+      return cmd_server(settings);
+    case Command::client:
+      return cmd_client(settings);
+    case Command::key_generate:
+      return cmd_key_generate(settings);
+    case Command::key_show:
+      return cmd_key_show(settings);
+    case Command::token_generate:
+      return cmd_token(settings);
+    case Command::ticket:
+      return cmd_ticket(settings, arguments);
+    case Command::completion:
+      return cmd_completion(arguments);
+  }
+  return {};
+}
+
+Status run_command(std::span<const std::string_view> args) {
+  CULVERT_TRY(const Found found, find_command(args));
+  CULVERT_TRY(const settings::Arguments arguments,
+              settings::parse_arguments(found.command, found.rest));
+  if (arguments.wants_help) {
+    print_line(settings::help(found.command));
+    return {};
+  }
+  return dispatch(found.command, arguments);
+}
+
+Status run_help(std::span<const std::string_view> args) {
+  if (args.empty()) {
+    print_line(settings::overview());
+    return {};
+  }
+  if (args[0] == "--markdown") {
+    print_line(settings::markdown());
+    return {};
+  }
+  CULVERT_TRY(const Found found, find_command(args));
+  print_line(settings::help(found.command));
+  return {};
+}
+
+}  // namespace
+
+ExitCode run(std::span<const std::string_view> args) {
+  Status status;
+  if (args.empty()) {
+    print_note(settings::overview());
+    return ExitCode::configuration;
+  }
+  if (args[0] == "--version" || args[0] == "-V" || args[0] == "version") {
+    print_line("culvert " CULVERT_VERSION);
+  } else if (args[0] == "--help" || args[0] == "-h" || args[0] == "help") {
+    status = run_help(args.subspan(1));
+  } else {
+    status = run_command(args);
+  }
+  if (status) return ExitCode::ok;
+  if (status.error().kind != ErrorKind::cancelled) print_error(status.error());
+  return exit_code(status.error().kind);
+}
+
+}  // namespace culvert::cli

@@ -1,0 +1,104 @@
+#include "cli/server_options.h"
+
+#include "app/system.h"
+#include "cli/key_source.h"
+#include "cli/load_settings.h"
+#include "cli/role_options.h"
+
+namespace culvert::cli {
+namespace {
+
+using settings::Id;
+using settings::Settings;
+using settings::Value;
+
+Result<session::ServerAuthPolicy> auth_policy(const Settings& settings) {
+  session::ServerAuthPolicy policy;
+  if (settings.has(Id::auth_tokens_file)) {
+    const Value value = settings.value(Id::auth_tokens_file);
+    CULVERT_TRY(const std::string text, read_named_file(value, session::kMaxTokenFileBytes));
+    CULVERT_TRY(policy.tokens, session::TokenSet::parse(text, value.text));
+    if (policy.tokens.is_empty()) {
+      return fail(ErrorKind::configuration,
+                  "holds no token; make one with: culvert token >> " + value.text, value.text);
+    }
+  }
+  for (const Value& value : settings.values(Id::auth_tokens)) {
+    CULVERT_TRY(session::Token token, session::parse_token(value.text, value.origin));
+    if (Status added = policy.tokens.add(std::move(token)); !added) return forward(added);
+  }
+  if (settings.has(Id::authorized_keys_file)) {
+    const Value value = settings.value(Id::authorized_keys_file);
+    CULVERT_TRY(const std::string text, read_named_file(value, crypto::kMaxAuthorizedKeysBytes));
+    CULVERT_TRY(policy.keys, crypto::AuthorizedKeys::parse(text, value.text));
+    if (policy.keys.is_empty()) {
+      return fail(ErrorKind::configuration, "holds no public key", value.text);
+    }
+  }
+  for (const Value& value : settings.values(Id::allowed_endpoint_ids)) {
+    CULVERT_TRY(const crypto::EndpointId id, parse_value(value, crypto::EndpointId::parse));
+    policy.endpoint_ids.emplace(id, "");
+  }
+  policy.allows_anyone = settings.flag(Id::insecure_allow_anyone);
+  if (policy.is_empty()) {
+    return fail(ErrorKind::configuration,
+                "nobody could log in: give --auth-tokens-file (make a token with 'culvert token'), "
+                "--authorized-keys-file or --allowed-endpoint-id");
+  }
+  return policy;
+}
+
+Result<tunnel::SourcePolicy> source_policy(const Settings& settings) {
+  tunnel::SourcePolicy policy;
+  const auto fill = [&settings](Id id, auto& list) -> Status {
+    for (const Value& value : settings.values(id)) {
+      const auto add = [&list](const std::string& text) { return list.add(text); };
+      if (Status added = parse_value(value, add); !added) return added;
+    }
+    return {};
+  };
+  if (Status filled = fill(Id::allowed_tcp, policy.tcp); !filled) return forward(filled);
+  if (Status filled = fill(Id::allowed_udp, policy.udp); !filled) return forward(filled);
+  if (Status filled = fill(Id::allowed_unix, policy.unix_sockets); !filled) return forward(filled);
+  if (policy.is_empty()) {
+    return fail(ErrorKind::configuration,
+                "clients could reach nothing: give --allowed-tcp, --allowed-udp or --allowed-unix, "
+                "e.g. --allowed-tcp 127.0.0.0/8");
+  }
+  return policy;
+}
+
+}  // namespace
+
+Result<app::ServerOptions> server_options(const Settings& settings, Logger& log) {
+  CULVERT_TRY(auto identity, load_key(settings, Id::secret, Id::secret_file, log));
+  if (!identity) {
+    log.warn("keys",
+             "no --secret-file: this EndpointId is gone when the server stops; keep one "
+             "with: culvert key generate -o FILE");
+    net::SystemRng rng;
+    identity = crypto::SecretKey::generate(rng);
+  }
+  app::ServerOptions options{.identity = *identity};
+  CULVERT_TRY(options.auth, auth_policy(settings));
+  CULVERT_TRY(options.sources, source_policy(settings));
+  if (options.auth.allows_anyone) {
+    log.warn("auth", "--insecure-allow-anyone: who knows the EndpointId gets in");
+  }
+  CULVERT_TRY(options.bind, parse_value(settings.value(Id::listen), SocketAddress::parse));
+  for (const Value& value : settings.values(Id::external_addresses)) {
+    CULVERT_TRY(const SocketAddress address, parse_value(value, SocketAddress::parse));
+    options.external_addresses.push_back(address);
+  }
+  CULVERT_TRY(options.transport, transport_config(settings));
+  CULVERT_TRY(options.protection, protection(settings));
+  options.max_sessions = static_cast<std::uint32_t>(settings.number(Id::max_sessions));
+  options.max_flows_per_session = static_cast<std::uint32_t>(settings.number(Id::max_flows));
+  options.udp_flow_idle = settings.duration(Id::udp_idle_timeout);
+  options.drain_timeout = settings.duration(Id::drain_timeout);
+  options.workers = static_cast<unsigned>(settings.number(Id::workers));
+  options.debug = debug_options(settings);
+  return options;
+}
+
+}  // namespace culvert::cli
