@@ -43,8 +43,6 @@ namespace {
 
 void bind_to(const Socket& socket, const std::string& text) {
   const sockaddr_in address = parse_address(text);
-  const int on = 1;
-  setsockopt(socket.fd(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (bind(socket.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     die("bind " + text);
   }
@@ -54,6 +52,9 @@ void bind_to(const Socket& socket, const std::string& text) {
 
 Socket tcp_listen(const std::string& address) {
   Socket socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  // Not for UDP: there the kernel could give one port to two sockets.
+  const int on = 1;
+  setsockopt(socket.fd(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   bind_to(socket, address);
   if (listen(socket.fd(), 4096) != 0) die("listen " + address);
   return socket;

@@ -3,13 +3,13 @@
 //
 // One seed alone: CULVERT_SIM_SEED=8812 build/release/tests/sim/sim_flows_test
 // More of them:   CULVERT_SIM_SEEDS=100000 ...
+#include "tests/sim/tunnel_world.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <string>
-
-#include "tests/sim/tunnel_world.h"
 
 namespace culvert::sim {
 namespace {
@@ -108,8 +108,7 @@ Drawn draw(std::uint64_t seed) {
   drawn.config.nat.mapping = static_cast<NatBehaviour>(rng.below(3));
   drawn.config.nat.filtering = static_cast<NatBehaviour>(rng.below(3));
   drawn.config.nat.ports = static_cast<PortAllocation>(rng.below(3));
-  drawn.config.dialect =
-      rng.below(3) == 0 ? session::Dialect::mf_4 : session::Dialect::culvert_1;
+  drawn.config.dialect = rng.below(3) == 0 ? session::Dialect::mf_4 : session::Dialect::culvert_1;
   drawn.config.uses_key = rng.below(2) == 0;
   drawn.config.transport.congestion_control =
       rng.below(3) == 0 ? quic::CongestionControl::bbr : quic::CongestionControl::cubic;
@@ -136,9 +135,8 @@ void disturb(TunnelWorld& tunnel, std::uint64_t fault) {
       break;
     case 3:  // three seconds of nothing
       tunnel.client_machine->uplink().is_down = true;
-      tunnel.world.after(seconds(3), [&tunnel](Instant) {
-        tunnel.client_machine->uplink().is_down = false;
-      });
+      tunnel.world.after(seconds(3),
+                         [&tunnel](Instant) { tunnel.client_machine->uplink().is_down = false; });
       break;
     default:
       break;
@@ -183,10 +181,9 @@ Outcome run(std::uint64_t seed) {
     const auto is_over = [](const auto& talker) {
       return talker->state() != Talker::State::running;
     };
-    return tunnel.is_finished ||
-           (tunnel.callers.size() == drawn.plans.size() &&
-            std::ranges::all_of(tunnel.callers, is_over) &&
-            std::ranges::all_of(tunnel.talkers->talkers(), is_over));
+    return tunnel.is_finished || (tunnel.callers.size() == drawn.plans.size() &&
+                                  std::ranges::all_of(tunnel.callers, is_over) &&
+                                  std::ranges::all_of(tunnel.talkers->talkers(), is_over));
   };
   if (!tunnel.world.run_until(is_done, tunnel.world.now() + seconds(600))) {
     return fail(tunnel, tunnel.world.is_livelocked() ? "livelock" : "flows hang");

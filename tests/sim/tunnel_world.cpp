@@ -1,18 +1,18 @@
 #include "tests/sim/tunnel_world.h"
 
+#include "base/assert.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
 
-#include "base/assert.h"
-
 namespace culvert::sim {
 namespace {
 
-const IpAddress kClientIp = IpAddress::v4(0xc0000201);        // 192.0.2.1
+const IpAddress kClientIp = IpAddress::v4(0xc0000201);         // 192.0.2.1
 const IpAddress kClientPrivateIp = IpAddress::v4(0x0a000002);  // 10.0.0.2, behind the NAT
-const IpAddress kServerIp = IpAddress::v4(0xc6336401);        // 198.51.100.1
+const IpAddress kServerIp = IpAddress::v4(0xc6336401);         // 198.51.100.1
 
 template <typename T>
 T must(Result<T> result) {
@@ -53,9 +53,8 @@ TunnelWorld::TunnelWorld(std::uint64_t seed, TunnelWorldConfig config)
       log(sink, LogLevel::debug),
       server_key(make_key(world, "server key")),
       config_(std::move(config)) {
-  client_machine =
-      &network.add_machine("client", {config_.has_nat ? kClientPrivateIp : kClientIp},
-                           config_.client_up, config_.client_down);
+  client_machine = &network.add_machine("client", {config_.has_nat ? kClientPrivateIp : kClientIp},
+                                        config_.client_up, config_.client_down);
   server_machine =
       &network.add_machine("server", {kServerIp}, config_.server_up, config_.server_down);
   if (config_.has_nat) {
@@ -140,8 +139,8 @@ bool TunnelWorld::connect(Duration within) {
 }
 
 Talker& TunnelWorld::call(const FlowPlan& plan) {
-  callers.push_back(Talker::call(
-      *client_host, SocketAddress{IpAddress::loopback(Family::v4), kLocalPort}, plan));
+  callers.push_back(
+      Talker::call(*client_host, SocketAddress{IpAddress::loopback(Family::v4), kLocalPort}, plan));
   return *callers.back();
 }
 

@@ -2,17 +2,17 @@
 // scenario tests draw everything else from a seed.
 #pragma once
 
-#include <cstdint>
-#include <memory>
-#include <optional>
-#include <string>
-#include <vector>
-
 #include "drive/client.h"
 #include "drive/server.h"
 #include "sim/network.h"
 #include "sim/sim_host.h"
 #include "tests/sim/talker.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
 
 namespace culvert::sim {
 
