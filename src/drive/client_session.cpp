@@ -178,12 +178,21 @@ void ClientSession::retire(Instant now, StreamUser& flow) {
 // The kernel may route from another address now. One that is merely gone for a moment
 // leaves no route, and nothing to do until the next change.
 void ClientSession::on_network_changed(Instant now) {
+  move(now, quic::Migration::validate_first);
+}
+
+// The network changed, and the connection has not moved since.
+void ClientSession::on_migration_check(Instant now) {
+  move(now, quic::Migration::at_once);
+}
+
+void ClientSession::move(Instant now, quic::Migration migration) {
   if (connection_ == nullptr || has_ended_) return;
   const auto local = context_.worker.host().local_address_towards(server_.ip);
   if (!local || *local == connection_->path().local.ip) return;
   const PathId path{.local = {*local, context_.worker.local_address().port}, .remote = server_};
   context_.worker.log().info("path", "local address changed to {}: migrating", local->text());
-  if (auto migrated = connection_->migrate(now, path); !migrated) {
+  if (auto migrated = connection_->migrate(now, path, migration); !migrated) {
     context_.worker.log().warn("path", "cannot migrate: {}", migrated.error().text());
   }
   migration_check_.set(now + kMigrationCheck);

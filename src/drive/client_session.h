@@ -80,7 +80,8 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   void on_transport_ready(Instant now);
   void start_waiting(Instant now);
   void end(Instant now, Error error);
-  void on_migration_check(Instant now) { on_network_changed(now); }
+  void on_migration_check(Instant now);
+  void move(Instant now, quic::Migration migration);
 
   ClientContext& context_;
   SocketAddress server_;

@@ -112,6 +112,13 @@ struct ConnectionStats {
   std::size_t max_udp_payload_bytes = 0;  // what path MTU discovery has found
 };
 
+enum class Migration : std::uint8_t {
+  validate_first,  // data moves when the path is known to work
+  // Data moves now, with a new congestion window: for when the old path is gone. Needs no
+  // answer to one of three probes within a few round trips, so heavy loss does not stop it.
+  at_once,
+};
+
 class Connection {
  public:
   virtual ~Connection() = default;
@@ -172,8 +179,8 @@ class Connection {
                                                       ByteSpan out) const = 0;
 
   // --- life --------------------------------------------------------------------------
-  // Client: validate a path from another local address and move to it (RFC 9000 9).
-  virtual Status migrate(Instant now, const PathId& path) = 0;
+  // Client: move to a path from another local address (RFC 9000 9).
+  virtual Status migrate(Instant now, const PathId& path, Migration migration) = 0;
   // CONNECTION_CLOSE with an application code; data not yet sent is dropped.
   virtual void close(Instant now, std::uint64_t code, std::string_view reason) = 0;
 

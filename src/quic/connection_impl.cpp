@@ -397,14 +397,15 @@ Status ConnectionImpl::export_keying_material(std::string_view label, ByteView c
   return tls_->export_keying_material(label, context, out);
 }
 
-Status ConnectionImpl::migrate(Instant now, const PathId& path) {
+Status ConnectionImpl::migrate(Instant now, const PathId& path, Migration migration) {
   const ngtcp2_tstamp timestamp = advance(now);
   if (life_ != Life::open || !is_client_) {
     return fail(ErrorKind::internal, "only the client of an open connection can migrate");
   }
   const PathStorage storage(path);
-  // Not the immediate form: it empties the congestion window before the path is known.
-  switch (const int rv = ngtcp2_conn_initiate_migration(connection_, storage.path(), timestamp)) {
+  const auto initiate = migration == Migration::at_once ? ngtcp2_conn_initiate_immediate_migration
+                                                        : ngtcp2_conn_initiate_migration;
+  switch (const int rv = initiate(connection_, storage.path(), timestamp)) {
     case 0:
       if (path.local.ip.is_unspecified()) wildcard_local_ = path.local;
       return {};

@@ -98,7 +98,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   [[nodiscard]] Status export_keying_material(std::string_view label, ByteView context,
                                               ByteSpan out) const override;
 
-  Status migrate(Instant now, const PathId& path) override;
+  Status migrate(Instant now, const PathId& path, Migration migration) override;
   void close(Instant now, std::uint64_t code, std::string_view reason) override;
 
   // --- for the endpoint and tests ----------------------------------------------------

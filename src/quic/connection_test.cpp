@@ -611,7 +611,11 @@ TEST(Connection, congestion_marks_shrink_the_window) {
   EXPECT_LT(window_after(true), window_after(false) / 2);
 }
 
-TEST(Connection, migrates_to_another_local_address_without_losing_a_byte) {
+class ConnectionMigration : public testing::TestWithParam<Migration> {};
+INSTANTIATE_TEST_SUITE_P(Both, ConnectionMigration,
+                         testing::Values(Migration::validate_first, Migration::at_once));
+
+TEST_P(ConnectionMigration, loses_no_byte) {
   LoopbackPair pair;
   make_echo(pair.server);
   Connection& connection = pair.connect();
@@ -627,7 +631,7 @@ TEST(Connection, migrates_to_another_local_address_without_losing_a_byte) {
     received.insert(received.end(), taken.begin(), taken.end());
     if (!is_migrating && received.size() > 1'000'000) {
       is_migrating = true;
-      EXPECT_TRUE(c.migrate(pair.now, moved));
+      EXPECT_TRUE(c.migrate(pair.now, moved, GetParam()));
     }
   };
   sender.pump(connection, *connection.open_stream());
@@ -642,11 +646,14 @@ TEST(Connection, migrates_to_another_local_address_without_losing_a_byte) {
 TEST(Connection, migrating_to_the_address_in_use_is_refused) {
   LoopbackPair pair;
   Connection& connection = pair.connect();
-  EXPECT_FALSE(connection.migrate(pair.now, LoopbackPair::client_path(50'001, 3)));
+  EXPECT_FALSE(connection.migrate(pair.now, LoopbackPair::client_path(50'001, 3),
+                                  Migration::validate_first));
   ASSERT_TRUE(pair.establish());
   pair.run_for(1s);
-  EXPECT_FALSE(connection.migrate(pair.now, LoopbackPair::client_path()));
-  EXPECT_FALSE(pair.server.connections[0]->migrate(pair.now, LoopbackPair::client_path(50'001, 3)));
+  EXPECT_FALSE(
+      connection.migrate(pair.now, LoopbackPair::client_path(), Migration::validate_first));
+  EXPECT_FALSE(pair.server.connections[0]->migrate(pair.now, LoopbackPair::client_path(50'001, 3),
+                                                   Migration::validate_first));
 }
 
 TEST(Connection, survives_nat_rebinding_in_the_middle_of_a_transfer) {

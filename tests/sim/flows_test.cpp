@@ -212,7 +212,7 @@ TEST(SimFlows, deliver_every_byte_over_every_network) {
     EXPECT_TRUE(outcome.is_right) << outcome.why;
     return;
   }
-  const std::uint64_t seeds = number_from_environment("CULVERT_SIM_SEEDS", 1500);
+  const std::uint64_t seeds = number_from_environment("CULVERT_SIM_SEEDS", 3000);
   int failures = 0;
   for (std::uint64_t seed = 1; seed <= seeds && failures < 3; ++seed) {
     const Outcome outcome = run(seed);
