@@ -15,11 +15,11 @@ namespace {
 constexpr std::size_t kHexLength = 64;
 constexpr std::size_t kBase32Length = 52;
 
-template <auto Deinit>
+template <auto deinit>
 struct Deleter {
   template <typename T>
   void operator()(T* object) const {
-    Deinit(object);
+    deinit(object);
   }
 };
 using PrivateKeyHandle =

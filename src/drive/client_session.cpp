@@ -23,6 +23,7 @@ ClientSession::ClientSession(ClientContext& context, const SocketAddress& server
       server_(server),
       owner_(owner),
       flows_(context.graveyard),
+      dialect_(context.config.dialect),
       migration_check_(context.worker.timers(), *this) {}
 
 ClientSession::~ClientSession() {
@@ -95,8 +96,9 @@ void ClientSession::on_transport_ready(Instant now) {
 }
 
 void ClientSession::on_handshake_event(Instant now, session::HandshakeEvent& event) {
-  if (std::holds_alternative<session::Authenticated>(event)) {
+  if (const auto* authenticated = std::get_if<session::Authenticated>(&event)) {
     is_authenticated_ = true;
+    dialect_ = authenticated->dialect;
     context_.worker.endpoint().set_authenticated(*connection_);
     owner_.on_authenticated(now, *this);
   } else if (const auto* refused = std::get_if<session::Refused>(&event)) {
@@ -105,9 +107,10 @@ void ClientSession::on_handshake_event(Instant now, session::HandshakeEvent& eve
     if (refused->retry_after_s > 0) {
       text += fmt::format(" (try again in {} s)", refused->retry_after_s);
     }
+    if (is_limit) text = refused->reason;
     close(now, session::CloseCode::done, "refused");
-    end(now, Error{is_limit ? ErrorKind::refused : ErrorKind::authentication,
-                   is_limit ? refused->reason : std::move(text), server_.text()});
+    end(now, Error{is_limit ? ErrorKind::refused : ErrorKind::authentication, std::move(text),
+                   server_.text()});
   } else if (auto* failed = std::get_if<session::Failed>(&event)) {
     close(now, failed->code, failed->error.what);
     end(now, std::move(failed->error));

@@ -66,7 +66,7 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   [[nodiscard]] ClientContext& context() { return context_; }
   [[nodiscard]] quic::Connection& connection() { return *connection_; }
   [[nodiscard]] bool has_connection() const { return connection_ != nullptr; }
-  [[nodiscard]] session::Dialect dialect() const { return context_.config.dialect; }
+  [[nodiscard]] session::Dialect dialect() const { return dialect_; }
   [[nodiscard]] std::size_t flow_count() const { return flows_.size() + waiting_.size(); }
   [[nodiscard]] bool is_authenticated() const { return is_authenticated_; }
 
@@ -92,6 +92,7 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   std::deque<StartFlow> waiting_;
   std::unordered_map<std::uint64_t, ClientUdpFlow*> udp_flows_;
   std::uint64_t next_udp_flow_id_ = 1;
+  session::Dialect dialect_;
   bool is_authenticated_ = false;
   bool has_ended_ = false;
   // A path that could not be validated (its probes were lost) is tried again.

@@ -141,6 +141,7 @@ void ServerSession::on_handshake_event(Instant now, session::HandshakeEvent& eve
 
 void ServerSession::on_authenticated(const session::Authenticated& authenticated) {
   is_authenticated_ = true;
+  dialect_ = authenticated.dialect;
   ++context_.stats.sessions_accepted;
   ++context_.stats.sessions_active;
   context_.worker.endpoint().set_authenticated(connection_);

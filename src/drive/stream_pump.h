@@ -37,7 +37,7 @@ class StreamPump final : public StreamHandler, public Flushable {
  public:
   StreamPump(Worker& worker, quic::Connection& connection, quic::Stream& stream,
              TrafficCounters& counters, PumpOwner& owner);
-  virtual ~StreamPump();
+  ~StreamPump() override;
 
   // Begins to read from the port. It is connected; this becomes its handler.
   void attach(std::unique_ptr<StreamPort> port);

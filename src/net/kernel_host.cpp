@@ -92,7 +92,7 @@ bool KernelHost::post(std::move_only_function<void(Instant now)> task) {
       [&loop = state_->loop, task = std::move(task)]() mutable { task(loop.now()); });
 }
 
-void KernelHost::watch_signals(std::vector<int> signals,
+void KernelHost::watch_signals(const std::vector<int>& signals,
                                std::function<void(Instant now, int signal)> task) {
   state_->on_signal = std::move(task);
   state_->signals.clear();

@@ -70,7 +70,8 @@ class KernelHost final : public drive::Host {
   bool post(std::move_only_function<void(Instant now)> task);
   // `task` once on the loop for each of these signals; replaces earlier calls. One host of
   // a process does this. SIGPIPE is ignored by the first HostGroup.
-  void watch_signals(std::vector<int> signals, std::function<void(Instant now, int signal)> task);
+  void watch_signals(const std::vector<int>& signals,
+                     std::function<void(Instant now, int signal)> task);
   // Once after `delay`; a later call replaces an earlier one that has not come due.
   void set_alarm(Duration delay, std::function<void(Instant now)> task);
   [[nodiscard]] Instant now();  // reads the clock

@@ -30,15 +30,14 @@ constexpr int kMaxRounds = 16;
 constexpr Duration kLongRound = std::chrono::microseconds(20);
 constexpr std::uint64_t kTimerTag = ~std::uint64_t{0};
 
-class AsioTimer final : public Timer {
- public:
-  AsioTimer(boost::asio::io_context& context, Duration delay) : timer_(context, delay) {}
-  ~AsioTimer() override { *is_cancelled_ = true; }
+struct AsioTimer final : Timer {
+  AsioTimer(boost::asio::io_context& context, Duration delay) : timer(context, delay) {}
+  ~AsioTimer() override { *is_cancelled = true; }
 
-  boost::asio::steady_timer timer_;
+  boost::asio::steady_timer timer;
   // Shared with the waiting handler: one that has expired but not yet run cannot be
   // cancelled any more and outlives us.
-  std::shared_ptr<bool> is_cancelled_ = std::make_shared<bool>(false);
+  std::shared_ptr<bool> is_cancelled = std::make_shared<bool>(false);
 };
 
 }  // namespace
@@ -153,7 +152,7 @@ void Loop::request_turn_end(Runnable& item) {
 
 std::unique_ptr<Timer> Loop::after(Duration delay, std::function<void(Instant)> task) {
   auto timer = std::make_unique<AsioTimer>(asio_->context, delay);
-  timer->timer_.async_wait([this, is_cancelled = timer->is_cancelled_,
+  timer->timer.async_wait([this, is_cancelled = timer->is_cancelled,
                             task = std::move(task)](const boost::system::error_code&) {
     if (*is_cancelled) return;
     task(refresh_now());

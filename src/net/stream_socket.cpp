@@ -36,7 +36,7 @@ std::size_t to_iovec(std::span<const Span> spans, std::array<iovec, kMaxSlices>&
 }  // namespace
 
 StreamSocket::StreamSocket(Loop& loop, Fd fd, std::optional<SocketAddress> remote)
-    : loop_(loop), fd_(std::move(fd)), remote_(std::move(remote)) {
+    : loop_(loop), fd_(std::move(fd)), remote_(remote) {
   if (remote_) set_option(fd_.get(), IPPROTO_TCP, TCP_NODELAY, 1);
 }
 
@@ -51,7 +51,7 @@ Status StreamSocket::start_watching() {
 
 Result<std::unique_ptr<StreamSocket>> StreamSocket::adopt(Loop& loop, Fd fd,
                                                           std::optional<SocketAddress> remote) {
-  std::unique_ptr<StreamSocket> port(new StreamSocket(loop, std::move(fd), std::move(remote)));
+  std::unique_ptr<StreamSocket> port(new StreamSocket(loop, std::move(fd), remote));
   if (Status watched = port->start_watching(); !watched) return forward(watched);
   return port;
 }
@@ -73,7 +73,7 @@ Result<std::unique_ptr<StreamSocket>> StreamSocket::connect(Loop& loop,
   if (!fd.is_open()) {
     return std::unexpected(system_error(errno, "cannot open a socket", to_text(address)));
   }
-  std::unique_ptr<StreamSocket> port(new StreamSocket(loop, std::move(fd), std::move(remote)));
+  std::unique_ptr<StreamSocket> port(new StreamSocket(loop, std::move(fd), remote));
   port->handler_ = &handler;
   port->state_ = State::connecting;
   // Edges before this call would be those of an idle socket: watch afterwards.

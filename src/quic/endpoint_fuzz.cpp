@@ -92,7 +92,7 @@ class Scenario {
     return {.local = LoopbackPair::server_address(), .remote = LoopbackPair::client_address()};
   }
 
-  void give(Packet packet) {
+  void give(const Packet& packet) {
     const std::size_t held = held_.size();
     const std::size_t size = packet.bytes.size();
     const bool to_server = packet.to_server;

@@ -11,7 +11,7 @@ struct ListHook {
   bool is_linked = false;
 };
 
-template <typename T, ListHook<T> T::* Hook>
+template <typename T, ListHook<T> T::* member>
 class IntrusiveList {
  public:
   IntrusiveList() = default;
@@ -24,19 +24,19 @@ class IntrusiveList {
 
   // Appending what is linked already changes nothing.
   void push_back(T& item) {
-    ListHook<T>& hook = item.*Hook;
+    ListHook<T>& hook = item.*member;
     if (hook.is_linked) return;
     hook = {.next = nullptr, .previous = last_, .is_linked = true};
-    (last_ != nullptr ? (last_->*Hook).next : first_) = &item;
+    (last_ != nullptr ? (last_->*member).next : first_) = &item;
     last_ = &item;
   }
 
   // Removing what is not linked changes nothing.
   void remove(T& item) {
-    ListHook<T>& hook = item.*Hook;
+    ListHook<T>& hook = item.*member;
     if (!hook.is_linked) return;
-    (hook.previous != nullptr ? (hook.previous->*Hook).next : first_) = hook.next;
-    (hook.next != nullptr ? (hook.next->*Hook).previous : last_) = hook.previous;
+    (hook.previous != nullptr ? (hook.previous->*member).next : first_) = hook.next;
+    (hook.next != nullptr ? (hook.next->*member).previous : last_) = hook.previous;
     hook = {};
   }
 

@@ -136,8 +136,8 @@ bool install_ours(ngtcp2_conn* connection, const Suite& suite, ByteView secret,
   }
   // The connection owns the keys from here: it has succeeded. It frees them by delete_aead
   // and delete_cipher.
-  static_cast<void>(key.release());
-  static_cast<void>(header_key.release());
+  [[maybe_unused]] const auto* kept_key = key.release();
+  [[maybe_unused]] const auto* kept_header_key = header_key.release();
   return true;
 }
 

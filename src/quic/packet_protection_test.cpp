@@ -14,8 +14,6 @@
 #include <string>
 #include <string_view>
 
-#include <netinet/in.h>
-
 namespace culvert::quic {
 namespace {
 

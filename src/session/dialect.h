@@ -1,4 +1,4 @@
-// The protocols a session may speak; the ALPN chooses.
+// The protocols a session may speak; the ALPN chooses, and in mf/4 the kind of proof.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +8,9 @@
 namespace culvert::session {
 
 enum class Dialect : std::uint8_t {
-  culvert_1,  // docs/protocol/culvert-1.md
-  mf_4,       // tunnel-rs 0.4 .. 0.6, docs/protocol/mf-4.md
+  culvert_1,   // docs/protocol/culvert-1.md
+  mf_4,        // tunnel-rs 0.5 .. 0.6 (body version 4), docs/protocol/mf-4.md
+  mf_4_token,  // tunnel-rs 0.4 (body version 3): what mf/4 becomes when a token is the proof
 };
 
 [[nodiscard]] constexpr std::string_view alpn(Dialect dialect) {

@@ -11,6 +11,10 @@ namespace {
 enum OpenTag : std::uint64_t { kSource = 1, kFlowId = 2 };
 enum ReplyTag : std::uint64_t { kDialled = 1, kCode = 1, kReason = 2 };
 
+unsigned body_version(Dialect dialect) {
+  return dialect == Dialect::mf_4_token ? mf4::kTokenVersion : mf4::kKeyVersion;
+}
+
 Decoded<Head<FlowReply>> reply_from_message(const Message& message) {
   if (message.type == static_cast<std::uint64_t>(MessageType::flow_accepted)) {
     return Head<FlowReply>{FlowAccepted{message.text(kDialled)}, message.size};
@@ -49,8 +53,8 @@ std::string_view to_string(RefusalCode code) {
 }
 
 void encode_flow_open(Dialect dialect, const FlowOpen& open, Bytes& out) {
-  if (dialect == Dialect::mf_4) {
-    mf4::append_source_request(open.source, out);
+  if (dialect != Dialect::culvert_1) {
+    mf4::append_source_request(body_version(dialect), open.source, out);
     return;
   }
   MessageBuilder message(MessageType::flow_open);
@@ -61,8 +65,9 @@ void encode_flow_open(Dialect dialect, const FlowOpen& open, Bytes& out) {
 
 void encode_flow_reply(Dialect dialect, const FlowReply& reply, Bytes& out) {
   const auto* refused = std::get_if<FlowRefused>(&reply);
-  if (dialect == Dialect::mf_4) {
-    mf4::append_source_response(refused == nullptr, refused == nullptr ? "" : refused->reason, out);
+  if (dialect != Dialect::culvert_1) {
+    mf4::append_source_response(body_version(dialect), refused == nullptr,
+                                refused == nullptr ? "" : refused->reason, out);
     return;
   }
   if (refused != nullptr) {
@@ -78,7 +83,7 @@ void encode_flow_reply(Dialect dialect, const FlowReply& reply, Bytes& out) {
 }
 
 Decoded<Head<FlowOpen>> decode_flow_open(Dialect dialect, ByteView stream) {
-  if (dialect == Dialect::mf_4) return mf4::decode_source_request(stream);
+  if (dialect != Dialect::culvert_1) return mf4::decode_source_request(stream);
   const auto message = decode_message(stream);
   if (!message) return std::unexpected(message.error());
   if (message->type != static_cast<std::uint64_t>(MessageType::flow_open)) {
@@ -96,7 +101,7 @@ Decoded<Head<FlowOpen>> decode_flow_open(Dialect dialect, ByteView stream) {
 }
 
 Decoded<Head<FlowReply>> decode_flow_reply(Dialect dialect, ByteView stream) {
-  if (dialect == Dialect::mf_4) return mf4::decode_source_response(stream);
+  if (dialect != Dialect::culvert_1) return mf4::decode_source_response(stream);
   const auto message = decode_message(stream);
   if (!message) return std::unexpected(message.error());
   return reply_from_message(*message);

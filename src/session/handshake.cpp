@@ -70,7 +70,7 @@ void HandshakeBase::break_off(CloseCode code, Error error) {
 std::unique_ptr<Handshake> make_client_handshake(Dialect dialect,
                                                  const ClientCredentials& credentials,
                                                  const ExporterValue& exporter, Rng&, Instant now) {
-  if (dialect == Dialect::mf_4) return std::make_unique<Mf4Client>(credentials, now);
+  if (dialect != Dialect::culvert_1) return std::make_unique<Mf4Client>(credentials, now);
   return std::make_unique<Culvert1Client>(credentials, exporter, now);
 }
 
@@ -79,7 +79,7 @@ std::unique_ptr<Handshake> make_server_handshake(Dialect dialect,
                                                  const crypto::EndpointId& peer,
                                                  const ExporterValue& exporter, Rng& rng,
                                                  Instant now) {
-  if (dialect == Dialect::mf_4) return std::make_unique<Mf4Server>(config, peer, rng, now);
+  if (dialect != Dialect::culvert_1) return std::make_unique<Mf4Server>(config, peer, rng, now);
   return std::make_unique<Culvert1Server>(config, peer, exporter, rng, now);
 }
 

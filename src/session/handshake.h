@@ -30,9 +30,10 @@ using SessionId = std::array<std::uint8_t, 16>;
 
 // Both sides: flows may be opened now.
 struct Authenticated {
-  AuthIdentity identity;        // as the server found it; on the client only the kind
-  SessionId session_id{};       // zero in mf/4
-  std::uint64_t max_flows = 0;  // the server's limit as told to the client; 0 = not told
+  AuthIdentity identity;                 // as the server found it; on the client only the kind
+  SessionId session_id{};                // zero in mf/4
+  std::uint64_t max_flows = 0;           // the server's limit as told to the client; 0 = not told
+  Dialect dialect = Dialect::culvert_1;  // of the flows from now on
 };
 // Server: the answer says no; let the client read it, then close with `code`.
 // Client: the server said no.

@@ -33,8 +33,11 @@ Decoded<std::size_t> Mf4Client::handle_message(ByteView input) {
   } else if (is_decided() || !message.accepted) {
     return std::unexpected(DecodeError::malformed);
   } else if (*message.accepted) {
-    succeed({.identity = {.kind = credentials_.key ? ProofKind::key : ProofKind::token,
-                          .comment = {}}});
+    succeed(
+        {.identity = {.kind = credentials_.key ? ProofKind::key : ProofKind::token, .comment = {}},
+         .session_id = {},
+         .max_flows = 0,
+         .dialect = credentials_.key ? Dialect::mf_4 : Dialect::mf_4_token});
   } else {
     refuse({.code = CloseCode::auth_failed,
             .reason = message.reason.empty() ? std::string(kBadProof) : message.reason});
@@ -101,7 +104,10 @@ void Mf4Server::answer(unsigned version, const std::optional<AuthIdentity>& iden
   mf4::append_auth_response(version, reason.empty(), reason, output());
   finish_output();
   if (reason.empty()) {
-    succeed({.identity = *identity, .session_id = {}, .max_flows = config_.max_flows});
+    succeed({.identity = *identity,
+             .session_id = {},
+             .max_flows = config_.max_flows,
+             .dialect = version == mf4::kTokenVersion ? Dialect::mf_4_token : Dialect::mf_4});
   } else {
     refuse({.code = code, .reason = std::string(reason)});
   }

@@ -120,14 +120,13 @@ void append_auth_response(unsigned version, bool is_accepted, std::string_view r
   append(response(version, is_accepted, reason), out);
 }
 
-// Flow messages carry the newest body version; peers of the token era accept only theirs,
-// which is why both are tried in decode_body().
-void append_source_request(std::string_view source, Bytes& out) {
-  append({{"version", kKeyVersion}, {"source", source}}, out);
+void append_source_request(unsigned version, std::string_view source, Bytes& out) {
+  append({{"version", version}, {"source", source}}, out);
 }
 
-void append_source_response(bool is_accepted, std::string_view reason, Bytes& out) {
-  append(response(kKeyVersion, is_accepted, reason), out);
+void append_source_response(unsigned version, bool is_accepted, std::string_view reason,
+                            Bytes& out) {
+  append(response(version, is_accepted, reason), out);
 }
 
 Decoded<Head<AuthMessage>> decode_auth_message(ByteView stream) {

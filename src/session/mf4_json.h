@@ -33,8 +33,9 @@ void append_auth_challenge(const std::array<std::uint8_t, 32>& challenge, Bytes&
 void append_auth_token(std::string_view token, Bytes& out);
 void append_auth_proof(ByteView public_key, ByteView signature, Bytes& out);
 void append_auth_response(unsigned version, bool is_accepted, std::string_view reason, Bytes& out);
-void append_source_request(std::string_view source, Bytes& out);
-void append_source_response(bool is_accepted, std::string_view reason, Bytes& out);
+void append_source_request(unsigned version, std::string_view source, Bytes& out);
+void append_source_response(unsigned version, bool is_accepted, std::string_view reason,
+                            Bytes& out);
 
 [[nodiscard]] Decoded<Head<AuthMessage>> decode_auth_message(ByteView stream);
 [[nodiscard]] Decoded<Head<FlowOpen>> decode_source_request(ByteView stream);

@@ -134,6 +134,8 @@ async function serveConnection(connection, credentials) {
     const stream = await connection.acceptBi();
     (async () => {
       const request = await receiveMessage(stream);
+      // As tunnel-rs: each release accepts its own version only.
+      if (request.version !== version) throw new Error(`version ${request.version} in a flow`);
       const target = parseSource(request.source);
       if (target.host !== '127.0.0.1') {
         await sendMessage(stream, { version, accepted: false, reason: 'not in allowed networks' });

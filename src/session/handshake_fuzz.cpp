@@ -1,0 +1,53 @@
+// Handshakes of both roles and dialects fed with arbitrary bytes in arbitrary pieces: they
+// never let anybody in without proof, decide once, and hold a bounded amount.
+#include "base/assert.h"
+#include "base/limits.h"
+#include "session/handshake.h"
+
+namespace {
+
+using namespace culvert;
+using namespace culvert::session;
+
+void feed(Handshake& handshake, ByteView input, bool may_succeed) {
+  Instant now{std::chrono::seconds(1)};
+  int decisions = 0;
+  while (!input.empty()) {
+    const std::size_t size = std::min<std::size_t>(input.size(), 1 + input[0] % 97);
+    handshake.handle_data(now, input.first(size));
+    input = input.subspan(size);
+    while (const auto event = handshake.poll_event()) {
+      if (!std::holds_alternative<PeerLeaving>(*event)) ++decisions;
+      CULVERT_ASSERT(may_succeed || !std::holds_alternative<Authenticated>(*event));
+    }
+    CULVERT_ASSERT(handshake.take_output().size() <= limits::kControlMessageBytes);
+  }
+  handshake.handle_fin(now);
+  handshake.handle_timeout(handshake.next_timeout());
+  while (const auto event = handshake.poll_event()) ++decisions;
+  // After success a later violation is a second word; otherwise there is exactly one.
+  CULVERT_ASSERT(decisions >= 1 && decisions <= 2);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size == 0) return 0;
+  const ByteView input(data + 1, size - 1);
+  const Dialect dialect = (data[0] & 1) != 0 ? Dialect::mf_4 : Dialect::culvert_1;
+  const bool is_client = (data[0] & 2) != 0;
+  SeededRng rng(data[0]);
+  ServerAuthPolicy policy;
+  (void)policy.tokens.add(generate_token(rng));
+  policy.keys.add(crypto::SecretKey::generate(rng).public_key(), "key");
+  ClientCredentials credentials;
+  if ((data[0] & 4) != 0) credentials.token = generate_token(rng);
+  if ((data[0] & 8) != 0) credentials.key = crypto::SecretKey::generate(rng);
+  const Instant now{std::chrono::seconds(1)};
+  const auto handshake =
+      is_client ? make_client_handshake(dialect, credentials, {}, rng, now)
+                : make_server_handshake(dialect, {.policy = &policy, .max_flows = 1, .admits = {}},
+                                        {}, {}, rng, now);
+  feed(*handshake, input, is_client);
+  return 0;
+}

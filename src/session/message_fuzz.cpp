@@ -1,0 +1,58 @@
+// Every decoder of session/ on arbitrary bytes: what is read can be written again and reads
+// the same; no view leaves the input.
+#include "base/assert.h"
+#include "base/limits.h"
+#include "session/flow_open.h"
+#include "session/message.h"
+#include "session/mf4_json.h"
+#include "session/token.h"
+
+namespace {
+
+using namespace culvert;
+using namespace culvert::session;
+
+void fuzz_heads(Dialect dialect, ByteView input) {
+  if (const auto head = decode_flow_open(dialect, input)) {
+    CULVERT_ASSERT(head->size <= input.size() && head->size <= kMaxHeadBytes + 16);
+    Bytes again;
+    encode_flow_open(dialect, head->value, again);
+    const auto second = decode_flow_open(dialect, again);
+    // JSON replaces what is no UTF-8, so only its second form is a fixed point.
+    CULVERT_ASSERT(second &&
+                   (dialect != Dialect::culvert_1 || second->value.source == head->value.source));
+  }
+  if (const auto head = decode_flow_reply(dialect, input)) {
+    CULVERT_ASSERT(head->size <= input.size());
+    if (const auto* refused = std::get_if<FlowRefused>(&head->value)) {
+      CULVERT_ASSERT(refused->reason.size() <= limits::kReasonBytes);
+    }
+    Bytes again;
+    encode_flow_reply(dialect, head->value, again);
+    CULVERT_ASSERT(decode_flow_reply(dialect, again)->value.index() == head->value.index());
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const ByteView input(data, size);
+  if (const auto message = decode_message(input)) {
+    CULVERT_ASSERT(message->size <= size && message->fields.size() <= Message::kMaxFields);
+    for (const auto& field : message->fields) {
+      CULVERT_ASSERT(
+          field.value.empty() ||
+          (field.value.data() >= data && field.value.data() + field.value.size() <= data + size));
+    }
+  }
+  for (const Dialect dialect : {Dialect::culvert_1, Dialect::mf_4, Dialect::mf_4_token}) {
+    fuzz_heads(dialect, input);
+  }
+  (void)mf4::decode_auth_message(input);
+  if (const auto frame = decode_datagram_frame(input)) CULVERT_ASSERT(frame->size <= size);
+  if (const auto header = decode_datagram_header(input)) {
+    CULVERT_ASSERT(header->size <= size && datagram_header(header->value).size <= header->size);
+  }
+  (void)TokenSet::parse(as_text(input), "fuzz");
+  return 0;
+}
