@@ -67,13 +67,13 @@ class Scenario {
           pair_.connect({}, "culvert/1", static_cast<std::uint16_t>(1000 + script_.byte()));
           break;
         case 2:  // all that is on the wire arrives
-          for (Packet& packet : std::exchange(held_, {})) give(std::move(packet));
+          for (const Packet& packet : std::exchange(held_, {})) give(packet);
           break;
         case 3:  // one of it, bent; the original stays
           if (!held_.empty()) {
             Packet packet = held_[script_.byte() % held_.size()];
             bend(packet, script_);
-            give(std::move(packet));
+            give(packet);
           }
           break;
         case 4:
