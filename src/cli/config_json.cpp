@@ -37,10 +37,16 @@ Node to_node(const json& from) {
 }  // namespace
 
 Result<Node> parse_json(std::string_view text, const std::string& name) {
-  const json::parser_callback_t bound_depth = [](int depth, json::parse_event_t, json&) {
-    return depth <= static_cast<int>(settings::kMaxNodeDepth);  // deeper values are left out
+  bool is_too_deep = false;
+  const json::parser_callback_t bound_depth = [&](int depth, json::parse_event_t, json&) {
+    is_too_deep |= depth > static_cast<int>(settings::kMaxNodeDepth);
+    return !is_too_deep;  // deeper values are not built
   };
   const json parsed = json::parse(text, bound_depth, false, true);
+  if (is_too_deep) {
+    return fail(ErrorKind::configuration,
+                fmt::format("nests deeper than {} levels", settings::kMaxNodeDepth), name);
+  }
   if (parsed.is_discarded()) {
     // The library's messages come as exceptions only; the line is what helps most.
     const bool is_cut = !is_complete_object(text);

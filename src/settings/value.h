@@ -14,7 +14,7 @@ namespace culvert::settings {
 
 // "500ms", "30s", "5m", "2h"; a bare number means seconds.
 [[nodiscard]] Result<Duration> parse_duration(std::string_view text);
-// The shortest text that parse_duration reads back: "90s", "5m", "250ms".
+// The text people would write, which parse_duration reads back: "90s", "10m", "250ms".
 [[nodiscard]] std::string duration_text(Duration duration);
 // true, yes, on, 1 and their opposites, in any case.
 [[nodiscard]] Result<bool> parse_flag(std::string_view text);

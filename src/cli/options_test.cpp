@@ -1,0 +1,147 @@
+// From a command line to the options of a role, as users write it.
+#include "app/ticket.h"
+#include "cli/client_options.h"
+#include "cli/load_settings.h"
+#include "cli/server_options.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include <stdlib.h>
+
+namespace culvert::cli {
+namespace {
+
+using settings::Command;
+
+constexpr std::string_view kId = "8ae08d06eefcc0d8429cf8ba758248081eafdeda326a0348fd56340c2e6b6c25";
+constexpr std::string_view kToken = "iq6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6v7NA";
+
+class OptionsTest : public testing::Test {
+ protected:
+  OptionsTest() {
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "culvert_options_XXXXXX").string();
+    directory_ = ::mkdtemp(pattern.data());
+  }
+  ~OptionsTest() override { std::filesystem::remove_all(directory_); }
+
+  [[nodiscard]] std::string file(const std::string& name, std::string_view text) const {
+    const auto path = directory_ / name;
+    std::ofstream(path) << text;
+    std::filesystem::permissions(
+        path, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+    return path.string();
+  }
+  Result<settings::Settings> load(Command command, const std::vector<std::string>& args) {
+    const std::vector<std::string_view> views(args.begin(), args.end());
+    CULVERT_TRY(const settings::Arguments arguments, settings::parse_arguments(command, views));
+    return load_settings(command, arguments);
+  }
+  Result<app::ClientOptions> client(const std::vector<std::string>& args) {
+    CULVERT_TRY(const settings::Settings loaded, load(Command::client, args));
+    return client_options(loaded, null_logger());
+  }
+  Result<app::ServerOptions> server(const std::vector<std::string>& args) {
+    CULVERT_TRY(const settings::Settings loaded, load(Command::server, args));
+    return server_options(loaded, null_logger());
+  }
+  template <typename T>
+  static void expect_error(const Result<T>& result, std::string_view part) {
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().kind, ErrorKind::configuration) << result.error().text();
+    EXPECT_NE(result.error().text().find(part), std::string::npos) << result.error().text();
+  }
+
+ private:
+  std::filesystem::path directory_;
+};
+
+TEST_F(OptionsTest, read_a_client_as_in_the_readme) {
+  const auto options = client({"-n", std::string(kId), "--address", "server.example:4433", "-s",
+                               "tcp://127.0.0.1:22", "-t", "127.0.0.1:2222", "-s", "udp://[::1]:53",
+                               "-t", "localhost:5353", "--auth-token-file", file("token", kToken)});
+  ASSERT_TRUE(options) << options.error().text();
+  EXPECT_EQ(options->server.text(), kId);
+  EXPECT_EQ(options->addresses, (std::vector<HostPort>{{"server.example", 4433}}));
+  ASSERT_EQ(options->tunnels.size(), 2U);
+  EXPECT_EQ(options->tunnels[1].source.text(), "udp://[::1]:53");
+  ASSERT_TRUE(options->credentials.token);
+  EXPECT_EQ(options->credentials.token->reveal(), kToken);
+}
+
+TEST_F(OptionsTest, take_addresses_from_a_ticket) {
+  const app::Ticket ticket{.id = crypto::EndpointId::parse(kId).value(),
+                           .addresses = {SocketAddress::parse("192.0.2.1:4433").value()}};
+  for (const char* flag : {"-n", "--ticket"}) {
+    const auto options = client({flag, ticket.text(), "--socks5", "127.0.0.1:1080"});
+    ASSERT_TRUE(options) << options.error().text();
+    EXPECT_EQ(options->server, ticket.id);
+    EXPECT_EQ(options->addresses, (std::vector<HostPort>{{"192.0.2.1", 4433}}));
+  }
+  expect_error(client({"-n", std::string(64, 'a'), "--ticket", ticket.text(), "-W", "h:1"}),
+               "another EndpointId");
+}
+
+TEST_F(OptionsTest, say_what_a_client_misses_or_mistypes) {
+  const std::string id(kId);
+  expect_error(client({}), "which server?");
+  expect_error(client({"-n", "short", "-W", "h:1"}), "-n");
+  expect_error(client({"-n", id}), "nothing to do");
+  expect_error(client({"-n", id, "-s", "tcp://h:1"}), "--target");
+  expect_error(client({"-n", id, "-s", "h:1", "-t", "127.0.0.1:1"}), "tcp://");
+  expect_error(client({"-n", id, "-s", "tcp://h:1", "-t", "example.com:1"}),
+               "address of this machine");
+  expect_error(client({"-n", id, "-W", "udp://h:1"}), "stream");
+  expect_error(client({"-n", id, "-W", "h:1", "--address", "h:0"}), "--address");
+  expect_error(client({"-n", id, "-W", "h:1", "--auth-token-file", "/nonexistent"}),
+               "/nonexistent");
+  expect_error(client({"-n", id, "-W", "h:1", "--auth-token-file", file("empty", "# none\n")}),
+               "no token");
+  expect_error(client({"-n", id, "-W", "h:1", "--dialect", "mf4"}), "--auth-token-file");
+  expect_error(client({"-n", id, "-W", "h:1", "--mtu", "100"}), "1200");
+}
+
+TEST_F(OptionsTest, read_a_server_from_a_file_and_flags_win) {
+  const std::string config = file(
+      "server.toml", "[iroh]\nmax_sessions = 7\nallowed_sources = { tcp = [\"10.0.0.0/8\"] }\n");
+  const auto options = server({"-c", config, "--auth-tokens-file", file("tokens", kToken),
+                               "--max-sessions", "9", "--listen", "127.0.0.1:0"});
+  ASSERT_TRUE(options) << options.error().text();
+  EXPECT_EQ(options->max_sessions, 9U);
+  EXPECT_EQ(options->auth.tokens.size(), 1U);
+  EXPECT_EQ(options->sources.tcp.text(), "[10.0.0.0/8]");
+  EXPECT_EQ(options->bind.text(), "127.0.0.1:0");
+}
+
+TEST_F(OptionsTest, say_what_a_server_misses_or_mistypes) {
+  const std::string tokens = file("tokens", kToken);
+  expect_error(server({"--allowed-tcp", "10.0.0.0/8"}), "--auth-tokens-file");
+  expect_error(server({"--auth-tokens-file", tokens}), "--allowed-tcp");
+  expect_error(server({"--auth-tokens-file", tokens, "--allowed-tcp", "10.0.0.1/8"}), "10.0.0.0/8");
+  expect_error(server({"--auth-tokens-file", file("bad", "ishort\n"), "--allowed-tcp", "::1"}),
+               "bad:1");
+  expect_error(
+      server({"--authorized-keys-file", file("keys", "ssh-rsa AAAA\n"), "--allowed-tcp", "::1"}),
+      "keys:1");
+  expect_error(server({"--auth-tokens-file", tokens, "--allowed-tcp", "::1", "--listen", "4433"}),
+               "--listen");
+  expect_error(server({"--auth-tokens-file", tokens, "--allowed-tcp", "::1", "--secret-file",
+                       file("key", "no key")}),
+               "not a secret key");
+  expect_error(server({"-c", "/nonexistent.toml"}), "/nonexistent.toml");
+  expect_error(server({"-c", file("a.toml", "[iroh.allowed_sources]\ntpc = []\n")}),
+               "allowed_sources.tcp");
+  expect_error(server({"-c", file("b.toml", "[iroh]\nauth_tokens = [\"x\"]\n")}), "auth_tokens");
+}
+
+TEST_F(OptionsTest, let_anyone_in_only_by_name) {
+  const auto options = server({"--insecure-allow-anyone", "--allowed-udp", "127.0.0.1:53"});
+  ASSERT_TRUE(options) << options.error().text();
+  EXPECT_TRUE(options->auth.allows_anyone);
+}
+
+}  // namespace
+}  // namespace culvert::cli

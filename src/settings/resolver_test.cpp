@@ -1,0 +1,171 @@
+#include "settings/resolver.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+namespace culvert::settings {
+namespace {
+
+Node text(std::string value) {
+  return {.kind = Node::Kind::text, .text = std::move(value), .line = 3};
+}
+Node number(std::string value) {
+  return {.kind = Node::Kind::number, .text = std::move(value), .line = 3};
+}
+Node flag(bool value) {
+  return {.kind = Node::Kind::flag, .text = value ? "true" : "false", .line = 3};
+}
+Node list(std::vector<Node> items) {
+  return {.kind = Node::Kind::list, .items = std::move(items), .line = 3};
+}
+Node table_of(std::vector<std::pair<std::string, Node>> members) {
+  return {.kind = Node::Kind::table, .members = std::move(members), .line = 3};
+}
+
+struct Case {
+  Command command = Command::server;
+  std::vector<std::string_view> args{};
+  std::map<std::string, std::string, std::less<>> environment{};
+  std::optional<Node> file{};
+  bool file_may_hold_secrets = false;
+
+  [[nodiscard]] Result<Settings> resolve() const {
+    const auto arguments = parse_arguments(command, args);
+    EXPECT_TRUE(arguments) << arguments.error().text();
+    return settings::resolve(
+        command, {.arguments = &*arguments,
+                  .environment = [this](std::string_view name) -> std::optional<std::string> {
+                    const auto found = environment.find(name);
+                    if (found == environment.end()) return std::nullopt;
+                    return found->second;
+                  },
+                  .file = file ? &*file : nullptr,
+                  .file_name = "server.toml",
+                  .file_may_hold_secrets = file_may_hold_secrets});
+  }
+  [[nodiscard]] std::string error() const {
+    const auto settings = resolve();
+    EXPECT_FALSE(settings);
+    return settings ? "" : settings.error().text();
+  }
+};
+
+std::string key_of(Id id) {
+  return std::string(setting(id).key);
+}
+// The file's tree for one dotted key.
+Node at_key(std::string key, Node value) {
+  for (std::size_t dot = key.rfind('.'); dot != std::string::npos; dot = key.rfind('.')) {
+    value = table_of({{key.substr(dot + 1), std::move(value)}});
+    key.resize(dot);
+  }
+  return table_of({{key, std::move(value)}});
+}
+
+TEST(Resolver, prefers_flag_then_environment_then_file_then_default) {
+  const std::string variable(setting(Id::mtu).environment);
+  Case c{.args = {"--mtu", "1300"},
+         .environment = {{variable, "1400"}},
+         .file = at_key(key_of(Id::mtu), number("1452"))};
+  EXPECT_EQ(c.resolve()->number(Id::mtu), 1300);
+  EXPECT_EQ(c.resolve()->value(Id::mtu).origin, "--mtu");
+  c.args.clear();
+  EXPECT_EQ(c.resolve()->number(Id::mtu), 1400);
+  EXPECT_EQ(c.resolve()->value(Id::mtu).origin, variable);
+  c.environment.clear();
+  EXPECT_EQ(c.resolve()->number(Id::mtu), 1452);
+  EXPECT_NE(c.resolve()->value(Id::mtu).origin.find("server.toml:3"), std::string::npos);
+  c.file.reset();
+  EXPECT_EQ(c.resolve()->number(Id::mtu), 0);
+  EXPECT_FALSE(c.resolve()->has(Id::mtu));
+}
+
+TEST(Resolver, replaces_lists_and_does_not_merge_them) {
+  Case c{.args = {"--allowed-tcp", "10.0.0.0/8", "--allowed-tcp", "127.0.0.1"},
+         .file = at_key(key_of(Id::allowed_tcp), list({text("192.0.2.0/24")}))};
+  std::vector<std::string> values;
+  for (const Value& value : c.resolve()->values(Id::allowed_tcp)) values.push_back(value.text);
+  EXPECT_EQ(values, (std::vector<std::string>{"10.0.0.0/8", "127.0.0.1"}));
+  c.args.clear();
+  ASSERT_EQ(c.resolve()->values(Id::allowed_tcp).size(), 1U);
+}
+
+TEST(Resolver, splits_lists_in_the_environment) {
+  const Setting& s = setting(Id::allowed_tcp);
+  Case c{.environment = {{std::string(s.environment),
+                          std::string("10.0.0.0/8") + s.list_separator + "127.0.0.1"}}};
+  EXPECT_EQ(c.resolve()->values(Id::allowed_tcp).size(), 2U);
+  // Set but empty is as good as unset.
+  c.environment = {{std::string(s.environment), ""}};
+  EXPECT_TRUE(c.resolve()->values(Id::allowed_tcp).empty());
+}
+
+TEST(Resolver, names_file_line_and_key_of_what_it_cannot_take) {
+  Case c{.file = at_key(key_of(Id::mtu), text("big"))};
+  EXPECT_NE(c.error().find("server.toml:3"), std::string::npos) << c.error();
+  c.file = at_key(key_of(Id::max_sessions), number("0"));
+  EXPECT_NE(c.error().find("1 to 1000000"), std::string::npos) << c.error();
+  c.file = at_key(key_of(Id::mtu), table_of({}));
+  EXPECT_NE(c.error().find("server.toml:3"), std::string::npos) << c.error();
+  c.file = table_of({{"mtuu", number("1300")}});
+  EXPECT_NE(c.error().find("mtuu"), std::string::npos) << c.error();
+  std::string mistyped = key_of(Id::allowed_tcp);
+  mistyped.pop_back();
+  c.file = at_key(mistyped, list({text("10.0.0.0/8")}));
+  EXPECT_NE(c.error().find(key_of(Id::allowed_tcp).substr(key_of(Id::allowed_tcp).rfind('.') + 1)),
+            std::string::npos)
+      << c.error();
+}
+
+TEST(Resolver, takes_secrets_from_standard_input_but_not_from_a_file) {
+  Case c{.command = Command::client, .file = at_key(key_of(Id::auth_token), text("iSECRET"))};
+  EXPECT_EQ(c.error().find("iSECRET"), std::string::npos) << c.error();
+  c.file_may_hold_secrets = true;
+  EXPECT_EQ(c.resolve()->text(Id::auth_token), "iSECRET");
+}
+
+TEST(Resolver, pairs_sources_with_targets) {
+  Case c{.command = Command::client,
+         .args = {"-s", "tcp://a:1", "-t", ":1", "-s", "udp://b:2", "-t", ":2"}};
+  const auto settings = c.resolve();
+  ASSERT_TRUE(settings);
+  ASSERT_EQ(settings->tunnels().size(), 2U);
+  EXPECT_EQ(settings->tunnels()[1].source.text, "udp://b:2");
+  EXPECT_EQ(settings->tunnels()[1].target.text, ":2");
+  c.args = {"-s", "tcp://a:1"};
+  EXPECT_NE(c.error().find("--target"), std::string::npos) << c.error();
+  c.args = {"-t", ":1"};
+  EXPECT_NE(c.error().find("--source"), std::string::npos) << c.error();
+}
+
+TEST(Resolver, reads_tunnels_of_a_file) {
+  const auto file = [](Node entry) {
+    return at_key(std::string(kTunnelsKey), list({std::move(entry)}));
+  };
+  Case c{.command = Command::client,
+         .file = file(table_of({{"name", text("db")},
+                                {"source", text("tcp://db:5432")},
+                                {"target", text("127.0.0.1:5432")},
+                                {"enabled", flag(false)}}))};
+  const auto settings = c.resolve();
+  ASSERT_TRUE(settings) << settings.error().text();
+  ASSERT_EQ(settings->tunnels().size(), 1U);
+  EXPECT_EQ(settings->tunnels()[0].name, "db");
+  EXPECT_FALSE(settings->tunnels()[0].is_enabled);
+  c.file = file(table_of({{"source", text("tcp://db:5432")}}));
+  EXPECT_NE(c.error().find("target"), std::string::npos) << c.error();
+  c.file = file(table_of({{"sorce", text("tcp://db:5432")}}));
+  EXPECT_NE(c.error().find("source"), std::string::npos) << c.error();
+  c.file = file(text("tcp://db:5432"));
+  EXPECT_FALSE(c.error().empty());
+}
+
+TEST(Resolver, counts_and_ranges) {
+  const Case c{.args = {"-v", "-v", "--drain-timeout", "2s"}};
+  EXPECT_EQ(c.resolve()->count(Id::verbose), 2U);
+  EXPECT_EQ(c.resolve()->duration(Id::drain_timeout), std::chrono::seconds(2));
+}
+
+}  // namespace
+}  // namespace culvert::settings
