@@ -53,7 +53,7 @@ class ClientRole final : public Client,
                 const std::vector<std::string>& addresses);
   void keep_only(Instant now, ClientSession& winner);
   void finish(Instant now, std::optional<Error> error);
-  [[nodiscard]] Error unreachable_error() const;
+  [[nodiscard]] Error dial_error() const;
 
   ClientConfig config_;
   ClientObserver& observer_;
@@ -65,7 +65,8 @@ class ClientRole final : public Client,
   std::vector<std::unique_ptr<ClientSession>> sessions_;  // while dialling one per address
   std::vector<std::unique_ptr<ClientSession>> ended_;     // until the end of the turn
   ClientSession* session_ = nullptr;                      // authenticated
-  std::vector<std::string> failures_;                     // of dials: "address: reason"
+  std::vector<Error> failures_;                           // of dials, the address as offender
+  const ClientSession* winner_ = nullptr;                 // the first to complete a handshake
   std::vector<std::unique_ptr<StreamTunnel>> stream_tunnels_;
   std::vector<std::unique_ptr<UdpTunnel>> udp_tunnels_;
   std::unique_ptr<SocksListener> socks_;
@@ -94,7 +95,7 @@ void ClientRole::start(Instant now) {
   for (const SocketAddress& address : config_.addresses) {
     auto session = std::make_unique<ClientSession>(context_, address, *this);
     if (auto dialled = session->dial(now); !dialled) {
-      failures_.push_back(fmt::format("{}: {}", address.text(), dialled.error().text()));
+      failures_.push_back({dialled.error().kind, dialled.error().text(), address.text()});
       continue;
     }
     sessions_.push_back(std::move(session));
@@ -103,21 +104,28 @@ void ClientRole::start(Instant now) {
   worker_.host().request_turn_end();
 }
 
-Error ClientRole::unreachable_error() const {
-  std::vector<std::string> lines = failures_;
-  for (const auto& session : sessions_) {
-    lines.push_back(fmt::format("{}: no answer", session->server().text()));
-  }
+// Why no address led to the server. Where every one led to somebody else, trying again
+// cannot help: that is a failure of authentication.
+Error ClientRole::dial_error() const {
   std::string text = "could not connect to the server";
-  for (const std::string& line : lines) text += "; " + line;
-  return {ErrorKind::unreachable, std::move(text), {}};
+  bool has_wrong_peers_only = sessions_.empty();
+  for (const Error& failure : failures_) {
+    text += "; " + failure.text();
+    has_wrong_peers_only = has_wrong_peers_only && failure.kind == ErrorKind::authentication;
+  }
+  for (const auto& session : sessions_) {
+    text += fmt::format("; {}: no answer", session->server().text());
+  }
+  return {has_wrong_peers_only ? ErrorKind::authentication : ErrorKind::unreachable,
+          std::move(text),
+          {}};
 }
 
 void ClientRole::on_timer(Instant now) {
   if (is_stopping_) {
     finish(now, std::nullopt);
   } else if (session_ == nullptr) {
-    finish(now, unreachable_error());
+    finish(now, dial_error());
   }
 }
 
@@ -132,6 +140,7 @@ void ClientRole::keep_only(Instant now, ClientSession& winner) {
 
 void ClientRole::on_transport_ready(Instant now, ClientSession& session) {
   worker_.log().info("session", "Connected to server! {}", session.server().text());
+  winner_ = &session;
   keep_only(now, session);
 }
 
@@ -148,14 +157,15 @@ void ClientRole::on_session_ended(Instant now, ClientSession& session, Error err
   if (found == sessions_.end()) return;
   ended_.push_back(std::move(*found));
   sessions_.erase(found);
-  const bool was_ours = session_ == &session;
-  if (was_ours) session_ = nullptr;
-  if (was_ours || error.kind == ErrorKind::authentication || error.kind == ErrorKind::refused) {
+  if (session_ == &session) session_ = nullptr;
+  if (winner_ == &session) {
     finish(now, std::move(error));
     return;
   }
-  failures_.push_back(fmt::format("{}: {}", session.server().text(), error.text()));
-  if (sessions_.empty()) finish(now, unreachable_error());
+  // Another address may still lead to the server: a stale one may belong to somebody else.
+  error.offender = session.server().text();
+  failures_.push_back(std::move(error));
+  if (sessions_.empty()) finish(now, dial_error());
 }
 
 // --- tunnels -----------------------------------------------------------------------------------
