@@ -66,7 +66,9 @@ TEST(IpAddress, refuses_what_is_no_address) {
                            "localhost"}) {
     const auto parsed = IpAddress::parse(text);
     EXPECT_FALSE(parsed) << text;
-    if (!parsed) EXPECT_EQ(parsed.error().kind, ErrorKind::configuration);
+    if (!parsed) {
+      EXPECT_EQ(parsed.error().kind, ErrorKind::configuration);
+    }
   }
 }
 

@@ -14,7 +14,9 @@ TEST(Help, lists_every_setting_of_a_command_and_no_other) {
     for (const Setting& s : table()) {
       const std::string flag = "--" + std::string(s.flag) + (s.placeholder.empty() ? "" : " ");
       const bool belongs = (s.commands & bit(command.command)) != 0;
-      if (belongs) EXPECT_NE(text.find(flag), std::string::npos) << command.name << " " << flag;
+      if (belongs) {
+        EXPECT_NE(text.find(flag), std::string::npos) << command.name << " " << flag;
+      }
     }
   }
   EXPECT_EQ(help(Command::client).find("--allowed-tcp"), std::string::npos);

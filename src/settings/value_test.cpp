@@ -58,12 +58,16 @@ TEST(Table, has_valid_defaults_and_unique_names) {
   std::vector<std::string_view> variables;
   for (const Setting& s : table()) {
     EXPECT_EQ(setting(s.id).flag, s.flag);
-    if (!s.fallback.empty()) EXPECT_TRUE(check_value(s, s.fallback, "default")) << s.flag;
+    if (!s.fallback.empty()) {
+      EXPECT_TRUE(check_value(s, s.fallback, "default")) << s.flag;
+    }
     EXPECT_FALSE(s.help.empty()) << s.flag;
     EXPECT_NE(s.commands, 0U) << s.flag;
     if (!s.key.empty()) keys.push_back(s.key);
     if (!s.environment.empty()) variables.push_back(s.environment);
-    if (s.is_secret) EXPECT_FALSE(s.environment.empty()) << s.flag;
+    if (s.is_secret) {
+      EXPECT_FALSE(s.environment.empty()) << s.flag;
+    }
   }
   for (auto* names : {&keys, &variables}) {
     std::ranges::sort(*names);

@@ -1,0 +1,157 @@
+// The vectors of docs/protocol/culvert-1.md and mf-4.md, read from the documents themselves.
+#include "base/encoding.h"
+#include "session/culvert1_handshake.h"
+#include "session/flow_open.h"
+#include "session/message.h"
+#include "session/mf4_json.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+
+namespace culvert::session {
+namespace {
+
+// "    name = value" lines of a document.
+std::map<std::string, std::string> vectors_of(const std::string& document) {
+  std::ifstream file(std::string(CULVERT_PROTOCOL_DOCS) + "/" + document);
+  EXPECT_TRUE(file.is_open()) << document;
+  std::map<std::string, std::string> vectors;
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t equals = line.find(" = ");
+    if (line.starts_with("    ") && equals != std::string::npos) {
+      vectors[line.substr(4, equals - 4)] = line.substr(equals + 3);
+    }
+  }
+  return vectors;
+}
+
+template <std::size_t N>
+std::array<std::uint8_t, N> filled(std::uint8_t value) {
+  std::array<std::uint8_t, N> bytes{};
+  bytes.fill(value);
+  return bytes;
+}
+
+constexpr std::string_view kToken = "iq6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6v7NA";
+
+class Rng2 final : public Rng {
+ public:
+  explicit Rng2(std::vector<std::uint8_t> values) : values_(std::move(values)) {}
+  // Each fill with the next value.
+  void fill(ByteSpan out) override {
+    std::ranges::fill(out, values_.at(next_));
+    ++next_;
+  }
+
+ private:
+  std::vector<std::uint8_t> values_;
+  std::size_t next_ = 0;
+};
+
+// Collects what differs, so that a run with an empty document prints the whole table.
+class Comparison {
+ public:
+  explicit Comparison(const std::string& document) : want_(vectors_of(document)) {}
+  void expect(const std::string& name, ByteView bytes) { expect(name, hex_encode(bytes)); }
+  void expect(const std::string& name, const std::string& value) {
+    EXPECT_EQ(want_[name], value) << "    " << name << " = " << value;
+  }
+
+ private:
+  std::map<std::string, std::string> want_;
+};
+
+TEST(Vectors, of_the_culvert_1_handshake) {
+  Comparison document("culvert-1.md");
+  const auto exporter = filled<32>(1);
+  const auto seed = filled<32>(0x2a);
+  const crypto::SecretKey key = crypto::SecretKey::from_seed(seed);
+  ServerAuthPolicy policy;
+  (void)policy.tokens.add(Token(std::string(kToken)));
+  policy.keys.add(key.public_key(), "");
+  for (const bool uses_key : {false, true}) {
+    Rng2 rng({2, 3});  // nonce, session id
+    ClientCredentials credentials;
+    if (uses_key) {
+      credentials.key = key;
+    } else {
+      credentials.token = Token(std::string(kToken));
+    }
+    const Instant now{};
+    const auto client = make_client_handshake(Dialect::culvert_1, credentials, exporter, rng, now);
+    const auto server = make_server_handshake(
+        Dialect::culvert_1, {.policy = &policy, .max_flows = 16'384, .admits = {}}, {}, exporter,
+        rng, now);
+    const Bytes hello = client->take_output();
+    server->handle_data(now, hello);
+    const Bytes challenge = server->take_output();
+    client->handle_data(now, challenge);
+    const Bytes proof = client->take_output();
+    server->handle_data(now, proof);
+    const Bytes accepted = server->take_output();
+    document.expect("hello", hello);
+    document.expect("challenge", challenge);
+    document.expect(uses_key ? "proof_by_key" : "proof_by_token", proof);
+    document.expect("accepted", accepted);
+    if (!uses_key) {
+      client->leave("done");
+      document.expect("goodbye", client->take_output());
+    }
+  }
+}
+
+TEST(Vectors, of_culvert_1_flows) {
+  Comparison document("culvert-1.md");
+  const auto open = [](FlowOpen flow) {
+    Bytes out;
+    encode_flow_open(Dialect::culvert_1, flow, out);
+    return out;
+  };
+  const auto reply = [](const FlowReply& answer) {
+    Bytes out;
+    encode_flow_reply(Dialect::culvert_1, answer, out);
+    return out;
+  };
+  document.expect("open_tcp", open({.source = "tcp://127.0.0.1:22"}));
+  document.expect("open_udp", open({.source = "udp://[::1]:53", .flow_id = 300}));
+  document.expect("flow_accepted", reply(FlowAccepted{"127.0.0.1:22"}));
+  document.expect("flow_refused", reply(FlowRefused{RefusalCode::dial_refused, "refused"}));
+  const DatagramHeader header = datagram_header(300);
+  Bytes datagram(header.view().begin(), header.view().end());
+  datagram.insert(datagram.end(), {'h', 'i'});
+  document.expect("datagram", datagram);
+}
+
+std::string json_of(const Bytes& message) {
+  EXPECT_EQ(ByteReader(message).u32(), message.size() - 4);
+  return std::string(as_text(ByteView(message).subspan(4)));
+}
+
+TEST(Vectors, of_mf_4) {
+  Comparison document("mf-4.md");
+  Bytes out;
+  mf4::append_auth_token(kToken, out);
+  document.expect("auth_request_token", json_of(out));
+  out.clear();
+  mf4::append_auth_init(out);
+  document.expect("auth_init", json_of(out));
+  out.clear();
+  mf4::append_auth_response(mf4::kTokenVersion, false, "Invalid authentication token", out);
+  document.expect("auth_response_refused", json_of(out));
+  out.clear();
+  encode_flow_open(Dialect::mf_4, {.source = "tcp://127.0.0.1:22"}, out);
+  document.expect("source_request", json_of(out));
+  out.clear();
+  encode_flow_reply(Dialect::mf_4_token, FlowAccepted{}, out);
+  document.expect("source_response_token_era", json_of(out));
+  const crypto::SecretKey key = crypto::SecretKey::from_seed(filled<32>(0x2a));
+  const Bytes message = mf4::proof_message(filled<32>(7));
+  document.expect("proof_message", message);
+  document.expect("proof_signature", key.sign(message));
+}
+
+}  // namespace
+}  // namespace culvert::session
