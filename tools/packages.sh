@@ -104,7 +104,7 @@ backports_entry() {
 }
 has_backports() {
   cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources \
-    2>/dev/null | grep -v '^[[:space:]]*#' | grep -q 'bookworm-backports'
+    2>/dev/null | grep -v '^[[:space:]]*#' | grep 'bookworm-backports' >/dev/null
 }
 
 # as_root COMMAND...: directly, or through sudo (which may ask for a password on a terminal).
@@ -125,6 +125,17 @@ apt() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y "$@" >"$apt_log" 2>&1 </dev/null && return 0
   say "$(grep -m1 '^E:' "$apt_log" || tail -1 "$apt_log") (apt's output: $apt_log)" >&2
   return 1
+}
+
+# unknown_to_apt PACKAGE...: those apt could not install, each with a space before it.
+unknown_to_apt() {
+  local package
+  for package in "$@"; do
+    # grep reads to the end: with -q it may leave apt-cache writing to a closed pipe, and
+    # pipefail would take that for "not found".
+    LC_ALL=C apt-cache policy "$package" | grep '^  Candidate: [^(]' >/dev/null ||
+      printf ' %s' "$package"
+  done
 }
 
 # ensure_packages GROUP...
@@ -164,9 +175,7 @@ ensure_packages() {
   apt update || die "apt-get update failed: is there a network, and may this user install packages?"
 
   local absent
-  absent=$(for package in "${missing[@]}"; do
-    LC_ALL=C apt-cache policy "$package" | grep -q '^  Candidate: [^(]' || printf ' %s' "$package"
-  done)
+  absent=$(unknown_to_apt "${missing[@]}")
   [ -z "$absent" ] || die "apt knows no package$absent: is the network up, and are the sources of Debian $release complete?"
 
   if [ ${#backports[@]} -gt 0 ]; then
