@@ -153,7 +153,7 @@ void Loop::request_turn_end(Runnable& item) {
 std::unique_ptr<Timer> Loop::after(Duration delay, std::function<void(Instant)> task) {
   auto timer = std::make_unique<AsioTimer>(asio_->context, delay);
   timer->timer.async_wait([this, is_cancelled = timer->is_cancelled,
-                            task = std::move(task)](const boost::system::error_code&) {
+                           task = std::move(task)](const boost::system::error_code&) {
     if (*is_cancelled) return;
     task(refresh_now());
   });

@@ -105,7 +105,7 @@ TEST(Vectors, of_the_culvert_1_handshake) {
 
 TEST(Vectors, of_culvert_1_flows) {
   Comparison document("culvert-1.md");
-  const auto open = [](FlowOpen flow) {
+  const auto open = [](const FlowOpen& flow) {
     Bytes out;
     encode_flow_open(Dialect::culvert_1, flow, out);
     return out;
