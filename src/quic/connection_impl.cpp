@@ -460,9 +460,22 @@ void ConnectionImpl::on_peer_token(bool is_in_use, ByteView token) {
   peer_tokens_.erase(found);
 }
 
+// When the peer changes its address twice within one path validation, ngtcp2 1.11 counts an
+// id that it has already retired as still in use, finds the peer's replacement one too many
+// and closes with CONNECTION_ID_LIMIT_ERROR. Our limit was sent with the handshake, so
+// honest peers keep to it; the library's own check gets room for the ids that a validation
+// can hold (its own and its fallback's). Surplus ids are dropped, so memory stays bounded.
+void ConnectionImpl::tolerate_own_count_of_ids() {
+  constexpr std::uint64_t kIdsHeldByValidation = 2;
+  // The object is the connection's own and not const; there is no call to change it.
+  const auto* params = ngtcp2_conn_get_local_transport_params(connection_);
+  const_cast<ngtcp2_transport_params*>(params)->active_connection_id_limit += kIdsHeldByValidation;
+}
+
 void ConnectionImpl::on_handshake_completed() {
   is_established_ = true;
   alpn_ = tls_->alpn();
+  tolerate_own_count_of_ids();
   if (const Duration keep_alive = host_.config().transport.keep_alive;
       keep_alive > Duration::zero()) {
     ngtcp2_conn_set_keep_alive_timeout(connection_,

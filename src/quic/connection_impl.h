@@ -152,6 +152,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   void on_fin_sent(Stream& stream) override;
   void on_stopped_by_peer(Stream& stream, std::uint64_t code) override;
 
+  void tolerate_own_count_of_ids();
   bool add_id(const ConnectionId& id);
   void look_for_stopped_streams();
   void update_send_limit();

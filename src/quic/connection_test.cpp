@@ -686,6 +686,45 @@ TEST(Connection, survives_nat_rebinding_in_the_middle_of_a_transfer) {
   EXPECT_FALSE(pair.server.path_changes.empty());
 }
 
+// The server still validates the dead mapping when the client comes from a third address.
+TEST(Connection, survives_a_migration_right_after_nat_rebinding) {
+  LoopbackPair pair;
+  make_echo(pair.server);
+  const SocketAddress inside = LoopbackPair::client_address();
+  std::uint16_t outside = 60'000;
+  pair.filter = [&](LoopbackPair::Packet& packet) {
+    SocketAddress& client = packet.to_server ? packet.path.remote : packet.path.local;
+    if (client.ip != inside.ip) return true;
+    if (packet.to_server) {
+      client.port = outside;
+      return true;
+    }
+    const bool is_current = client.port == outside;
+    client.port = inside.port;
+    return is_current;
+  };
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  Sender sender{.data = pattern(6 << 20)};
+  Bytes received;
+  bool has_migrated = false;
+  pair.client.on_writable = [&](Connection& c, Stream& s) { sender.pump(c, s); };
+  pair.client.on_readable = [&](Connection& c, Stream& s) {
+    const Bytes taken = take(c, s);
+    received.insert(received.end(), taken.begin(), taken.end());
+    if (received.size() > 1'000'000) outside = 60'001;
+    if (received.size() > 1'500'000 && !has_migrated) {
+      has_migrated = true;
+      EXPECT_TRUE(
+          c.migrate(pair.now, LoopbackPair::client_path(50'001, 3), Migration::validate_first));
+    }
+  };
+  sender.pump(connection, *connection.open_stream());
+  ASSERT_TRUE(pair.run_until([&] { return received.size() == sender.data.size(); }, 120s));
+  EXPECT_EQ(received, sender.data);
+  EXPECT_EQ(pair.server.path_changes.size(), 2U);
+}
+
 TEST(Connection, rebinding_of_a_receiving_client_heals_with_its_keep_alive) {
   LoopbackPair pair;
   std::uint16_t outside = 60'000;
