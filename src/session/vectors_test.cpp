@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <fstream>
+#include <fstream>  // purity: this test reads the document it checks
 #include <map>
 
 namespace culvert::session {
