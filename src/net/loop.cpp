@@ -16,6 +16,7 @@
 #include <utility>
 
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -23,12 +24,16 @@ namespace culvert::net {
 namespace {
 
 constexpr int kMaxEvents = 256;
-// Rounds of the data path before Asio's own queue (signals, posts, coroutines) gets a look.
-constexpr int kMaxRounds = 16;
+// How long the data path turns before Asio's own queue (signals, coroutines) gets a look.
+constexpr Duration kMaxTurn = std::chrono::milliseconds(2);
+// After events the next ones are waited for here, without the way through Asio (which costs
+// three system calls and a second wake-up in the kernel). Asio waits no longer than this.
+constexpr int kHotWaitMs = 1;
 // After a round that took this long more events are likely; after a shorter one asking at
 // once would mostly cost a system call for nothing.
 constexpr Duration kLongRound = std::chrono::microseconds(20);
 constexpr std::uint64_t kTimerTag = ~std::uint64_t{0};
+constexpr std::uint64_t kMailTag = kTimerTag - 1;
 
 struct AsioTimer final : Timer {
   AsioTimer(boost::asio::io_context& context, Duration delay) : timer(context, delay) {}
@@ -53,12 +58,10 @@ bool Mailbox::post(Task task) {
 Loop::Loop() : asio_(std::make_unique<Asio>()), mailbox_(std::make_shared<Mailbox>()) {
   epoll_fd_ = ::epoll_create1(EPOLL_CLOEXEC);
   timer_fd_ = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-  CULVERT_ASSERT(epoll_fd_ >= 0 && timer_fd_ >= 0);
-  epoll_event event{};
-  event.events = EPOLLIN | EPOLLET;
-  event.data.u64 = kTimerTag;
-  const int added = ::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, timer_fd_, &event);
-  CULVERT_ASSERT(added == 0);
+  mail_fd_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  CULVERT_ASSERT(epoll_fd_ >= 0 && timer_fd_ >= 0 && mail_fd_ >= 0);
+  watch_own(timer_fd_, kTimerTag);
+  watch_own(mail_fd_, kMailTag);
   asio_->epoll.assign(epoll_fd_);
   mailbox_->loop_ = this;
   refresh_now();
@@ -73,6 +76,16 @@ Loop::~Loop() {
   mailbox_->waiting_.clear();
   asio_.reset();  // closes epoll_fd_
   ::close(timer_fd_);
+  ::close(mail_fd_);
+}
+
+// Edge-triggered, so that neither has to be read.
+void Loop::watch_own(int fd, std::uint64_t tag) {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLET;
+  event.data.u64 = tag;
+  const int added = ::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event);
+  CULVERT_ASSERT(added == 0);
 }
 
 void Loop::run() {
@@ -169,7 +182,9 @@ std::uint8_t* Loop::receive_arena() {
 }
 
 void Loop::wake_for_mail() {
-  boost::asio::post(asio_->context, [this] { run_mail(); });
+  const std::uint64_t one = 1;
+  // Fails only when the counter is full, and then the loop is about to look anyway.
+  [[maybe_unused]] const auto written = ::write(mail_fd_, &one, sizeof one);
 }
 
 void Loop::run_mail() {
@@ -204,9 +219,13 @@ void Loop::arm_epoll_wait() {
 
 void Loop::turn() {
   is_in_turn_ = true;
-  bool expects_more = true;
-  for (int i = 0; i < kMaxRounds && expects_more && !asio_->context.stopped(); ++i) {
-    expects_more = round();
+  const Instant yield_at = refresh_now() + kMaxTurn;
+  int timeout_ms = 0;
+  while (!asio_->context.stopped()) {
+    const Activity activity = round(timeout_ms);
+    if (activity == Activity::none || now_ >= yield_at) break;
+    timeout_ms = activity == Activity::more ? 0 : kHotWaitMs;
+    if (timeout_ms > 0) arm_timer();
   }
   is_in_turn_ = false;
   arm_timer();
@@ -214,14 +233,19 @@ void Loop::turn() {
   if (!ready_.is_empty() || turn_end_item_ != nullptr) schedule_turn();
 }
 
-bool Loop::round() {
+Loop::Activity Loop::round(int timeout_ms) {
   std::array<epoll_event, kMaxEvents> events;
-  const int count = ::epoll_wait(epoll_fd_, events.data(), kMaxEvents, 0);
+  const int count = ::epoll_wait(epoll_fd_, events.data(), kMaxEvents, timeout_ms);
   refresh_now();
+  bool has_mail = false;
   for (int i = 0; i < count; ++i) {
     const std::uint64_t tag = events[static_cast<std::size_t>(i)].data.u64;
     if (tag == kTimerTag) {
       timer_armed_at_ = kNever;
+      continue;
+    }
+    if (tag == kMailTag) {
+      has_mail = true;
       continue;
     }
     const Slot& slot = slots_[static_cast<std::uint32_t>(tag)];
@@ -230,17 +254,19 @@ bool Loop::round() {
     }
     slot.watcher->on_fd_events(events[static_cast<std::size_t>(i)].events);
   }
+  const Instant start = now_;
+  if (has_mail) run_mail();
   if (deadline_ <= now_) {
     deadline_ = kNever;
     ready_.push(*deadline_item_);
   }
 
-  const Instant start = now_;
   running_.take_all(ready_);
   while (Runnable* item = running_.pop()) item->run(now_);
   if (Runnable* item = std::exchange(turn_end_item_, nullptr)) item->run(refresh_now());
-  return !ready_.is_empty() || turn_end_item_ != nullptr || count == kMaxEvents ||
-         (count > 0 && refresh_now() - start > kLongRound);
+  if (!ready_.is_empty() || turn_end_item_ != nullptr || count == kMaxEvents) return Activity::more;
+  if (count <= 0) return Activity::none;
+  return refresh_now() - start > kLongRound ? Activity::more : Activity::some;
 }
 
 void Loop::arm_timer() {

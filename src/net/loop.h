@@ -8,7 +8,8 @@
 // call says EAGAIN (or moved less than asked).
 //
 // A turn: collect events -> run what is ready, each once -> the turn-end callback; repeated
-// while more is due or likely, up to a bound so that Asio's own work gets its share.
+// while more is due or likely, and a moment longer: the answer to what was sent often comes
+// soon. A bound lets Asio's own work have its share.
 //
 // Everything except Mailbox belongs to the thread that runs the loop.
 #pragma once
@@ -117,8 +118,14 @@ class Loop {
     std::uint32_t next_free = WatchId::kNone;
   };
 
-  void turn();   // rounds until idle or the bound is reached
-  bool round();  // true: more is due, or likely
+  enum class Activity : std::uint8_t {
+    none,  // no event came
+    some,
+    more,  // and more is due, or likely
+  };
+  void turn();  // rounds until idle or the bound is reached
+  Activity round(int timeout_ms);
+  void watch_own(int fd, std::uint64_t tag);
   void arm_epoll_wait();
   void arm_timer();
   void schedule_turn();
@@ -138,6 +145,7 @@ class Loop {
   Instant now_{};
   int epoll_fd_ = -1;
   int timer_fd_ = -1;
+  int mail_fd_ = -1;  // readable when the mailbox has something
   bool is_in_turn_ = false;
   bool is_turn_scheduled_ = false;
   bool is_epoll_wait_armed_ = false;
