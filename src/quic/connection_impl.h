@@ -128,6 +128,8 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   explicit ConnectionImpl(ConnectionHost& host, bool is_client);
   Status set_up(Instant now, const PathId& path, const ConnectionId& destination,
                 const AcceptedInitial* initial, const TlsOptions& tls);
+  // Whether all there is to send is the acknowledgement of one packet, and it may wait.
+  [[nodiscard]] bool is_holding_answer() const;
   // Time must not go back (ngtcp2 asserts it): a batch may carry a `now` read before
   // this connection was made.
   ngtcp2_tstamp advance(Instant now);
@@ -196,6 +198,9 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   std::unique_ptr<TlsSession> tls_;
   ngtcp2_conn* connection_ = nullptr;
   ngtcp2_tstamp last_now_ = 0;
+  std::size_t unanswered_ = 0;  // datagrams received since packets were last written
+  Instant answer_due_ = kNever;
+  bool is_answer_urgent_ = false;  // the application has said something since
   std::string qlog_id_;
   // We were told no local address (0.0.0.0): what arrives at its port came by this path.
   std::optional<SocketAddress> wildcard_local_;

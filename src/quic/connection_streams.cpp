@@ -150,6 +150,7 @@ void ConnectionImpl::reset(Stream& stream, std::uint64_t code) {
     return;
   }
   stream.is_output_over = true;
+  is_answer_urgent_ = true;
   ngtcp2_conn_shutdown_stream_write(connection_, 0, stream.id, code);
   stream.output.discard();
   streams_.sendable.remove(stream);
@@ -161,6 +162,7 @@ void ConnectionImpl::stop_sending(Stream& stream, std::uint64_t code) {
   if (stream.is_input_dropped || stream.is_close_reported) return;
   stream.is_input_dropped = true;
   if (life_ == Life::open) {
+    is_answer_urgent_ = true;
     if (!stream.is_closed_by_transport) {
       ngtcp2_conn_shutdown_stream_read(connection_, 0, stream.id, code);
     }
@@ -184,6 +186,7 @@ void ConnectionImpl::consume(Stream& stream, std::size_t count) {
 
 void ConnectionImpl::allow_streams(std::uint64_t count) {
   streams_allowed_ = count;
+  is_answer_urgent_ = true;
   if (count <= streams_granted_ || life_ != Life::open) return;
   ngtcp2_conn_extend_max_streams_bidi(connection_,
                                       static_cast<std::size_t>(count - streams_granted_));
