@@ -17,6 +17,9 @@ namespace culvert::net {
 namespace {
 
 constexpr std::size_t kMaxSlices = 16;
+// On loopback there is no round trip to cover, and the kernel would let buffers grow until
+// what waits in them has left the cache: 256 KiB carried 10 % more through a tunnel.
+constexpr int kLoopbackBufferBytes = 256 << 10;
 
 // Copies up to kMaxSlices non-empty spans; returns how many bytes they hold.
 template <typename Span>
@@ -37,7 +40,12 @@ std::size_t to_iovec(std::span<const Span> spans, std::array<iovec, kMaxSlices>&
 
 StreamSocket::StreamSocket(Loop& loop, Fd fd, std::optional<SocketAddress> remote)
     : loop_(loop), fd_(std::move(fd)), remote_(remote) {
-  if (remote_) set_option(fd_.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  if (!remote_) return;
+  set_option(fd_.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  if (remote_->ip.is_loopback()) {
+    set_option(fd_.get(), SOL_SOCKET, SO_RCVBUF, kLoopbackBufferBytes);
+    set_option(fd_.get(), SOL_SOCKET, SO_SNDBUF, kLoopbackBufferBytes);
+  }
 }
 
 StreamSocket::~StreamSocket() {
