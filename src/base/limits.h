@@ -40,6 +40,13 @@ inline constexpr std::size_t kSendBufferMin = 1 << 20;
 inline constexpr std::size_t kSendBufferMax = 16 << 20;
 inline constexpr std::size_t kDatagramQueueBytes = 1 << 20;  // then the oldest is dropped
 
+// --- tunnels of a client --------------------------------------------------------------------
+inline constexpr std::size_t kMaxTunnels = 1'024;
+inline constexpr std::size_t kMaxTunnelNameBytes = 64;
+// A tunnel that cannot listen tries again, each time after twice as long.
+inline constexpr Duration kTunnelRetryMin = std::chrono::seconds(1);
+inline constexpr Duration kTunnelRetryMax = std::chrono::seconds(60);
+
 // --- flows ----------------------------------------------------------------------------------
 inline constexpr Duration kUdpFlowIdle = std::chrono::seconds(60);
 inline constexpr std::size_t kMaxUdpFlowsPerTunnel = 4'096;

@@ -163,4 +163,8 @@ Result<TunnelSpec> TunnelSpec::make(std::string name, Source source, Target targ
       .name = std::move(name), .source = std::move(source), .target = std::move(target)};
 }
 
+std::string TunnelSpec::label() const {
+  return name.empty() ? fmt::format("{} -> {}", source.text(), target.text()) : name;
+}
+
 }  // namespace culvert::tunnel

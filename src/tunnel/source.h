@@ -4,6 +4,7 @@
 
 #include "base/address.h"
 #include "base/result.h"
+#include "base/time.h"
 
 #include <cstdint>
 #include <optional>
@@ -42,11 +43,21 @@ struct Target {
   friend bool operator==(const Target&, const Target&) = default;
 };
 
+// What may differ from tunnel to tunnel; empty: as the client's settings say.
+struct TunnelOptions {
+  std::optional<Duration> udp_idle_timeout{};
+  friend bool operator==(const TunnelOptions&, const TunnelOptions&) = default;
+};
+
 struct TunnelSpec {
   std::string name;  // for people; unique within a client, may be empty
   Source source;
   Target target;
   bool is_enabled = true;
+  TunnelOptions options{};
+
+  // What people call it: its name, or "SOURCE -> TARGET". Unique within a client.
+  [[nodiscard]] std::string label() const;
 
   // Checks that source and target go together.
   [[nodiscard]] static Result<TunnelSpec> make(std::string name, Source source, Target target);
