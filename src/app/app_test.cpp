@@ -233,7 +233,7 @@ void add_tunnel(ClientOptions& options, const std::string& source) {
   ASSERT_TRUE(parsed && target);
   auto spec = tunnel::TunnelSpec::make(source, *parsed, *target);
   ASSERT_TRUE(spec) << spec.error().text();
-  options.tunnels.push_back(*spec);
+  options.tunnels = *options.tunnels.with(*spec);
 }
 
 class RunningClient : public ClientReporter {

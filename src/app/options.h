@@ -11,6 +11,7 @@
 #include "session/dialect.h"
 #include "tunnel/allow_list.h"
 #include "tunnel/source.h"
+#include "tunnel/tunnel_set.h"
 
 #include <cstdint>
 #include <optional>
@@ -51,7 +52,7 @@ struct ClientOptions {
   std::vector<HostPort> addresses{};  // names are resolved; all are tried, the first to answer wins
   session::ClientCredentials credentials{};
   session::Dialect dialect = session::Dialect::culvert_1;
-  std::vector<tunnel::TunnelSpec> tunnels{};
+  tunnel::TunnelSet tunnels{};
   std::optional<SocketAddress> socks5{};
   std::optional<tunnel::Source> stdio{};  // -W: stdin and stdout carry one flow, then end
   quic::TransportConfig transport{};

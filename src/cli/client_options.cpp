@@ -77,15 +77,23 @@ Status set_server(const Settings& settings, app::ClientOptions& options) {
   return {};
 }
 
+Result<tunnel::TunnelSpec> tunnel_spec(const settings::TunnelEntry& entry) {
+  CULVERT_TRY(tunnel::Source source, parse_value(entry.source, tunnel::Source::parse));
+  CULVERT_TRY(tunnel::Target target, parse_value(entry.target, tunnel::Target::parse));
+  auto spec = tunnel::TunnelSpec::make(entry.name, std::move(source), std::move(target));
+  if (!spec) return std::unexpected(std::move(spec).error().in(entry.source.origin));
+  spec->is_enabled = entry.is_enabled;
+  spec->options.udp_idle_timeout = entry.udp_idle_timeout;
+  return spec;
+}
+
 Status set_tunnels(const Settings& settings, app::ClientOptions& options) {
+  std::vector<tunnel::TunnelSpec> tunnels;
   for (const settings::TunnelEntry& entry : settings.tunnels()) {
-    CULVERT_TRY(tunnel::Source source, parse_value(entry.source, tunnel::Source::parse));
-    CULVERT_TRY(tunnel::Target target, parse_value(entry.target, tunnel::Target::parse));
-    auto spec = tunnel::TunnelSpec::make(entry.name, std::move(source), std::move(target));
-    if (!spec) return std::unexpected(std::move(spec).error().in(entry.source.origin));
-    spec->is_enabled = entry.is_enabled;
-    if (entry.is_enabled) options.tunnels.push_back(std::move(*spec));
+    CULVERT_TRY(tunnel::TunnelSpec spec, tunnel_spec(entry));
+    tunnels.push_back(std::move(spec));
   }
+  CULVERT_TRY(options.tunnels, tunnel::TunnelSet::make(std::move(tunnels)));
   if (settings.has(Id::socks5)) {
     CULVERT_TRY(options.socks5, parse_value(settings.value(Id::socks5), SocketAddress::parse));
   }
@@ -97,7 +105,7 @@ Status set_tunnels(const Settings& settings, app::ClientOptions& options) {
       return fail(ErrorKind::configuration, "needs a stream: tcp or unix", value.origin);
     }
   }
-  if (options.tunnels.empty() && !options.socks5 && !options.stdio) {
+  if (options.tunnels.size() == 0 && !options.socks5 && !options.stdio) {
     return fail(ErrorKind::configuration,
                 "nothing to do: give -s and -t, --socks5 or -W, or [[iroh.tunnels]] in a file");
   }

@@ -67,7 +67,7 @@ TEST_F(OptionsTest, read_a_client_as_in_the_readme) {
   EXPECT_EQ(options->server.text(), kId);
   EXPECT_EQ(options->addresses, (std::vector<HostPort>{{"server.example", 4433}}));
   ASSERT_EQ(options->tunnels.size(), 2U);
-  EXPECT_EQ(options->tunnels[1].source.text(), "udp://[::1]:53");
+  EXPECT_EQ(options->tunnels.tunnels()[1].source.text(), "udp://[::1]:53");
   ASSERT_TRUE(options->credentials.token);
   EXPECT_EQ(options->credentials.token->reveal(), kToken);
 }

@@ -4,6 +4,7 @@
 #include "drive/client_session.h"
 #include "drive/client_socks.h"
 #include "drive/client_tunnel.h"
+#include "drive/tunnel_manager.h"
 #include "drive/worker.h"
 
 #include <fmt/format.h>
@@ -28,12 +29,18 @@ class ClientRole final : public Client,
                  .stats = stats_,
                  .traffic = traffic_,
                  .graveyard = graveyard_},
+        tunnels_(*this, worker_, context_, observer_, config_.tunnels),
         timer_(worker_.timers(), *this) {}
 
   Status open();
   void start(Instant now) override;
   void stop(Instant now) override;
   ClientStats stats() const override;
+  const tunnel::TunnelSet& tunnel_set() const override { return tunnels_.set(); }
+  std::vector<TunnelStatus> tunnels() const override { return tunnels_.status(); }
+  tunnel::TunnelDiff apply_tunnels(Instant now, tunnel::TunnelSet tunnels) override {
+    return tunnels_.apply(now, std::move(tunnels));
+  }
 
   ClientSession* session() override { return is_stopping_ ? nullptr : session_; }
   ConnectionHandler* on_connection(Instant, quic::Connection&) override { return nullptr; }
@@ -47,10 +54,7 @@ class ClientRole final : public Client,
  private:
   void on_timer(Instant now);
   void open_tunnels(Instant now);
-  [[nodiscard]] Status open_tunnel(Instant now, const tunnel::TunnelSpec& spec);
   void open_stdio(Instant now);
-  void announce(Instant now, const tunnel::TunnelSpec& spec, std::string_view protocol,
-                const std::vector<std::string>& addresses);
   void keep_only(Instant now, ClientSession& winner);
   void finish(Instant now, std::optional<Error> error);
   [[nodiscard]] Error dial_error() const;
@@ -67,8 +71,7 @@ class ClientRole final : public Client,
   ClientSession* session_ = nullptr;                      // authenticated
   std::vector<Error> failures_;                           // of dials, the address as offender
   const ClientSession* winner_ = nullptr;                 // the first to complete a handshake
-  std::vector<std::unique_ptr<StreamTunnel>> stream_tunnels_;
-  std::vector<std::unique_ptr<UdpTunnel>> udp_tunnels_;
+  TunnelManager tunnels_;
   std::unique_ptr<SocksListener> socks_;
   bool is_stopping_ = false;
   bool has_finished_ = false;
@@ -170,37 +173,11 @@ void ClientRole::on_session_ended(Instant now, ClientSession& session, Error err
 
 // --- tunnels -----------------------------------------------------------------------------------
 
-void ClientRole::announce(Instant now, const tunnel::TunnelSpec& spec, std::string_view protocol,
-                          const std::vector<std::string>& addresses) {
-  for (const std::string& address : addresses) {
-    worker_.log().info("tunnel", "Listening on {} {} -> {}", protocol, address, spec.source.text());
-    observer_.on_listening(now, spec, address);
-  }
-}
-
-Status ClientRole::open_tunnel(Instant now, const tunnel::TunnelSpec& spec) {
-  if (spec.source.protocol == tunnel::Protocol::udp) {
-    auto tunnel = std::make_unique<UdpTunnel>(*this, worker_, context_, spec);
-    if (auto opened = tunnel->open(); !opened) return forward(opened);
-    announce(now, spec, "UDP", tunnel->local_addresses());
-    udp_tunnels_.push_back(std::move(tunnel));
-    return {};
-  }
-  auto tunnel = std::make_unique<StreamTunnel>(*this, worker_.log(), spec);
-  if (auto opened = tunnel->open(worker_.host()); !opened) return forward(opened);
-  announce(now, spec, "TCP", tunnel->local_addresses());
-  stream_tunnels_.push_back(std::move(tunnel));
-  return {};
-}
-
-// A tunnel that cannot listen ends the client: whoever started it believes in its port.
+// When no tunnel can listen the client ends: whoever started it believes in its ports.
 void ClientRole::open_tunnels(Instant now) {
-  for (const tunnel::TunnelSpec& spec : config_.tunnels) {
-    if (!spec.is_enabled) continue;
-    if (auto opened = open_tunnel(now, spec); !opened) {
-      finish(now, std::move(opened).error());
-      return;
-    }
+  if (auto opened = tunnels_.start(now); !opened) {
+    finish(now, std::move(opened).error());
+    return;
   }
   if (config_.socks5) {
     auto socks = std::make_unique<SocksListener>(*this, worker_, context_);
@@ -243,8 +220,7 @@ void ClientRole::open_stdio(Instant now) {
 void ClientRole::stop(Instant now) {
   if (is_stopping_ || has_finished_) return;
   is_stopping_ = true;
-  stream_tunnels_.clear();
-  for (const auto& tunnel : udp_tunnels_) tunnel->close(now);
+  tunnels_.stop(now);
   if (socks_) socks_->close(now);
   const bool has_flows = session_ != nullptr && session_->flow_count() > 0;
   timer_.set(has_flows ? now + config_.drain_timeout : now);
@@ -267,8 +243,7 @@ void ClientRole::finish(Instant now, std::optional<Error> error) {
     session->leave(now);
     session->close(now, session::CloseCode::done, "done");
   }
-  stream_tunnels_.clear();
-  for (const auto& tunnel : udp_tunnels_) tunnel->close(now);
+  tunnels_.stop(now);
   if (socks_) socks_->close(now);
   worker_.transmit_now(now);
   observer_.on_finished(now, std::move(error));
@@ -286,14 +261,39 @@ void ClientRole::on_turn_done(Instant) {
 
 ClientStats ClientRole::stats() const {
   ClientStats stats = stats_;
-  stats.bytes_up = traffic_.bytes_up;
-  stats.bytes_down = traffic_.bytes_down;
+  const TrafficCounters of_tunnels = tunnels_.stream_traffic();
+  stats.bytes_up = traffic_.bytes_up + of_tunnels.bytes_up;
+  stats.bytes_down = traffic_.bytes_down + of_tunnels.bytes_down;
   stats.udp_dropped += worker_.egress().dropped();
   if (session_ != nullptr) stats.connection = session_->connection().stats();
   return stats;
 }
 
 }  // namespace
+
+Status Client::add_tunnel(Instant now, tunnel::TunnelSpec tunnel) {
+  CULVERT_TRY(tunnel::TunnelSet set, tunnel_set().with(std::move(tunnel)));
+  apply_tunnels(now, std::move(set));
+  return {};
+}
+
+Status Client::remove_tunnel(Instant now, std::string_view label) {
+  CULVERT_TRY(tunnel::TunnelSet set, tunnel_set().without(label));
+  apply_tunnels(now, std::move(set));
+  return {};
+}
+
+Status Client::replace_tunnel(Instant now, std::string_view label, tunnel::TunnelSpec tunnel) {
+  CULVERT_TRY(tunnel::TunnelSet set, tunnel_set().with_replaced(label, std::move(tunnel)));
+  apply_tunnels(now, std::move(set));
+  return {};
+}
+
+Status Client::enable_tunnel(Instant now, std::string_view label, bool is_enabled) {
+  CULVERT_TRY(tunnel::TunnelSet set, tunnel_set().with_enabled(label, is_enabled));
+  apply_tunnels(now, std::move(set));
+  return {};
+}
 
 Result<std::unique_ptr<Client>> Client::create(Host& host, Logger& log, ClientConfig config,
                                                ClientObserver& observer) {

@@ -6,16 +6,19 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "drive/ports.h"
+#include "drive/tunnel_status.h"
 #include "quic/config.h"
 #include "quic/connection.h"
 #include "session/auth_policy.h"
 #include "session/dialect.h"
 #include "tunnel/source.h"
+#include "tunnel/tunnel_set.h"
 
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace culvert::drive {
@@ -26,7 +29,7 @@ struct ClientConfig {
   std::vector<SocketAddress> addresses;  // all tried at once; the first to answer wins
   session::ClientCredentials credentials;
   session::Dialect dialect = session::Dialect::culvert_1;
-  std::vector<tunnel::TunnelSpec> tunnels;
+  tunnel::TunnelSet tunnels;            // at the start
   std::optional<SocketAddress> socks5;  // listen here
   std::optional<tunnel::Source> stdio;  // -W: connect stdin/stdout to this, end with it
   Duration connect_timeout = limits::kDialTimeout;
@@ -65,6 +68,22 @@ class Client {
   // Polite end: listeners close, flows get until drain_timeout, then on_finished.
   virtual void stop(Instant now) = 0;
   [[nodiscard]] virtual ClientStats stats() const = 0;
+
+  // --- tunnels while it runs; on the loop's thread, as everything else -----------------------
+  [[nodiscard]] virtual const tunnel::TunnelSet& tunnel_set() const = 0;
+  // In the order of the set.
+  [[nodiscard]] virtual std::vector<TunnelStatus> tunnels() const = 0;
+  // Makes `tunnels` the whole set. Tunnels that are alike in both keep their listeners and
+  // flows; one that is gone, changed or disabled loses them; one that cannot listen gets
+  // the state `failed` and tries again.
+  virtual tunnel::TunnelDiff apply_tunnels(Instant now, tunnel::TunnelSet tunnels) = 0;
+
+  // The same for one tunnel; `label` is TunnelSpec::label(). An error changed nothing.
+  [[nodiscard]] Status add_tunnel(Instant now, tunnel::TunnelSpec tunnel);
+  [[nodiscard]] Status remove_tunnel(Instant now, std::string_view label);
+  [[nodiscard]] Status replace_tunnel(Instant now, std::string_view label,
+                                      tunnel::TunnelSpec tunnel);
+  [[nodiscard]] Status enable_tunnel(Instant now, std::string_view label, bool is_enabled = true);
 };
 
 }  // namespace culvert::drive

@@ -54,8 +54,9 @@ ClientStreamFlow::ClientStreamFlow(ClientSession& session, quic::Stream& stream,
     : session_(session),
       stream_(&stream),
       options_(std::move(options)),
-      pump_(session.context().worker, session.connection(), stream, session.context().traffic,
-            *this) {
+      membership_(options_.group, *this),
+      pump_(session.context().worker, session.connection(), stream,
+            membership_.traffic_or(session.context().traffic), *this) {
   stream.context = static_cast<StreamUser*>(this);
   append_head(session, stream, {.source = options_.source});
   pump_.attach(std::move(port));
@@ -78,6 +79,7 @@ bool ClientStreamFlow::read_reply(Instant now) {
     return false;
   }
   has_reply_ = true;
+  membership_.on_reply(*reply);
   if (options_.on_reply) {
     const Bytes ahead = options_.on_reply(*reply);
     if (!ahead.empty() && !pump_.write_ahead(ahead)) {
@@ -140,6 +142,12 @@ void ClientStreamFlow::on_pump_broken(Instant now) {
   leave(now, false);
 }
 
+void ClientStreamFlow::end_with_tunnel(Instant now) {
+  if (stream_ == nullptr) return;
+  pump_.abort(kReset);
+  leave(now, false);
+}
+
 void ClientStreamFlow::leave(Instant now, bool was_refused) {
   if (stream_ == nullptr) return;
   stream_->context = nullptr;
@@ -182,6 +190,7 @@ void ClientUdpFlow::on_quic_readable(Instant now) {
       if (reply.error() != DecodeError::truncated) end(now, std::string(to_string(reply.error())));
       return;
     }
+    if (handler_ != nullptr) handler_->on_udp_flow_reply(*reply);
     if (const auto* refused = std::get_if<session::FlowRefused>(&*reply)) {
       ++session_.context().stats.flows_refused;
       session_.context().worker.log().warn("flow", "the server refused {}: {}", source_,

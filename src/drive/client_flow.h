@@ -2,6 +2,7 @@
 #pragma once
 
 #include "drive/client_session.h"
+#include "drive/flow_group.h"
 #include "drive/stream_pump.h"
 #include "session/flow_open.h"
 
@@ -19,13 +20,14 @@ using FlowEndHook = std::function<void(Instant now, bool was_refused)>;
 
 struct ClientStreamFlowOptions {
   std::string source;
-  FlowReplyHook on_reply;  // may be empty
-  FlowEndHook on_end;      // may be empty
+  FlowReplyHook on_reply;              // may be empty
+  FlowEndHook on_end;                  // may be empty
+  std::shared_ptr<FlowGroup> group{};  // of the tunnel it belongs to, if any
 };
 
 // A local byte stream carried to a source. The head and whatever the local end has to say
 // leave together; a refusal resets the local end.
-class ClientStreamFlow final : public StreamUser, public PumpOwner {
+class ClientStreamFlow final : public StreamUser, public PumpOwner, public GroupedFlow {
  public:
   ClientStreamFlow(ClientSession& session, quic::Stream& stream, std::unique_ptr<StreamPort> port,
                    ClientStreamFlowOptions options);
@@ -37,6 +39,7 @@ class ClientStreamFlow final : public StreamUser, public PumpOwner {
   void on_quic_closed(Instant now) override;
   void on_pump_finished(Instant now) override;
   void on_pump_broken(Instant now) override;
+  void end_with_tunnel(Instant now) override;
 
  private:
   [[nodiscard]] bool read_reply(Instant now);
@@ -46,12 +49,15 @@ class ClientStreamFlow final : public StreamUser, public PumpOwner {
   ClientSession& session_;
   quic::Stream* stream_;
   ClientStreamFlowOptions options_;
+  FlowMembership membership_;
   StreamPump pump_;
   bool has_reply_ = false;
 };
 
 class UdpReplyHandler {
  public:
+  // What the server said to the flow's opening.
+  virtual void on_udp_flow_reply(const session::FlowReply&) {}
   virtual void on_udp_reply(Instant now, ClientUdpFlow& flow, ByteView payload) = 0;
   // The flow is over; it will not call again.
   virtual void on_udp_flow_ended(Instant now, ClientUdpFlow& flow, const std::string& reason) = 0;

@@ -24,6 +24,11 @@ void open_stream_flow(Instant now, SessionSource& sessions, Logger& log,
   const bool is_taken =
       session->with_new_stream(now, [session, port = std::move(port), options = std::move(options)](
                                         Instant, quic::Stream& stream) mutable {
+        if (options.group && options.group->is_closed()) {  // the tunnel went while it waited
+          port->reset();
+          session->connection().reset(stream, 0);
+          return;
+        }
         session->add_flow(std::make_unique<ClientStreamFlow>(*session, stream, std::move(port),
                                                              std::move(options)));
       });
@@ -45,8 +50,9 @@ std::vector<StreamAddress> listen_addresses(const tunnel::Target& target) {
 
 // --- TCP and Unix sockets --------------------------------------------------------------------
 
-StreamTunnel::StreamTunnel(SessionSource& sessions, Logger& log, tunnel::TunnelSpec spec)
-    : sessions_(sessions), log_(log), spec_(std::move(spec)) {}
+StreamTunnel::StreamTunnel(SessionSource& sessions, Logger& log, const tunnel::TunnelSpec& spec,
+                           std::shared_ptr<FlowGroup> flows)
+    : sessions_(sessions), log_(log), spec_(spec), flows_(std::move(flows)) {}
 
 Status StreamTunnel::open(Host& host) {
   Error first_error;
@@ -79,22 +85,26 @@ std::vector<std::string> StreamTunnel::local_addresses() const {
 }
 
 void StreamTunnel::on_accept(Instant now, std::unique_ptr<StreamPort> stream) {
+  flows_->count_opened();
   open_stream_flow(now, sessions_, log_, std::move(stream),
-                   {.source = spec_.source.text(), .on_reply = {}, .on_end = {}});
+                   {.source = spec_.source.text(), .on_reply = {}, .on_end = {}, .group = flows_});
 }
 
 // --- UDP -------------------------------------------------------------------------------------
 
 UdpTunnel::UdpTunnel(SessionSource& sessions, Worker& worker, ClientContext& context,
-                     tunnel::TunnelSpec spec)
+                     const tunnel::TunnelSpec& spec, std::shared_ptr<FlowGroup> counters)
     : sessions_(sessions),
       worker_(worker),
       context_(context),
-      spec_(std::move(spec)),
-      flows_(context.config.udp_flow_idle, limits::kMaxUdpFlowsPerTunnel),
+      spec_(spec),
+      counters_(std::move(counters)),
+      flows_(spec.options.udp_idle_timeout.value_or(context.config.udp_flow_idle),
+             limits::kMaxUdpFlowsPerTunnel),
       expiry_(worker.timers(), *this) {}
 
 UdpTunnel::~UdpTunnel() {
+  *is_alive_ = false;
   for (const auto& socket : sockets_) {
     if (socket->port) worker_.egress().forget(*socket->port);
   }
@@ -163,6 +173,7 @@ void UdpTunnel::on_datagram(Instant now, Socket& socket, const SocketAddress& se
     return;
   }
   flows_.touch(now, *flow);
+  counters_->traffic().bytes_up += payload.size();
   // Null while the flow waits for a stream.
   if (auto* udp = static_cast<ClientUdpFlow*>(flow->context)) {
     udp->send(payload);
@@ -183,8 +194,12 @@ void UdpTunnel::start_flow(Instant now, Socket& socket, const SocketAddress& sen
   flows_.add(now, id, sender, socket.index);
   expiry_.set(flows_.next_timeout());
   const bool is_taken = session->with_new_stream(
-      now, [this, session, id, first = Bytes(payload.begin(), payload.end())](
+      now, [this, alive = is_alive_, session, id, first = Bytes(payload.begin(), payload.end())](
                Instant started, quic::Stream& stream) {
+        if (!*alive) {
+          session->connection().reset(stream, 0);
+          return;
+        }
         auto udp =
             std::make_unique<ClientUdpFlow>(*session, stream, id, spec_.source.text(), *this);
         ClientUdpFlow& flow = *udp;
@@ -196,7 +211,10 @@ void UdpTunnel::start_flow(Instant now, Socket& socket, const SocketAddress& sen
           flow.finish(started);  // expired while it waited
         }
       });
-  if (!is_taken) {
+  if (is_taken) {
+    counters_->count_opened();
+    counters_->traffic().bytes_up += payload.size();
+  } else {
     ++context_.stats.udp_dropped;
     flows_.remove(*flows_.find(id));
   }
@@ -206,6 +224,7 @@ void UdpTunnel::on_udp_reply(Instant now, ClientUdpFlow& flow, ByteView payload)
   tunnel::UdpFlow* entry = flows_.find(flow.id());
   if (entry == nullptr || entry->socket >= sockets_.size()) return;
   flows_.touch(now, *entry);
+  counters_->traffic().bytes_down += payload.size();
   worker_.egress().send(*sockets_[entry->socket]->port, {.local = {}, .remote = entry->sender},
                         payload);
 }

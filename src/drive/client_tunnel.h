@@ -4,6 +4,7 @@
 
 #include "drive/client_flow.h"
 #include "drive/client_session.h"
+#include "drive/flow_group.h"
 #include "tunnel/source.h"
 #include "tunnel/udp_flow_table.h"
 
@@ -32,10 +33,10 @@ void open_stream_flow(Instant now, SessionSource& sessions, Logger& log,
 // The listeners of a TCP or Unix tunnel.
 class StreamTunnel final : public ListenerHandler {
  public:
-  StreamTunnel(SessionSource& sessions, Logger& log, tunnel::TunnelSpec spec);
+  StreamTunnel(SessionSource& sessions, Logger& log, const tunnel::TunnelSpec& spec,
+               std::shared_ptr<FlowGroup> flows);
   // Listens on every address of the target; fails when none can be bound.
   [[nodiscard]] Status open(Host& host);
-  [[nodiscard]] const tunnel::TunnelSpec& spec() const { return spec_; }
   [[nodiscard]] std::vector<std::string> local_addresses() const;
 
  private:
@@ -44,6 +45,7 @@ class StreamTunnel final : public ListenerHandler {
   SessionSource& sessions_;
   Logger& log_;
   tunnel::TunnelSpec spec_;
+  std::shared_ptr<FlowGroup> flows_;  // shared with the flows
   std::vector<std::unique_ptr<ListenerPort>> listeners_;
 };
 
@@ -51,12 +53,12 @@ class StreamTunnel final : public ListenerHandler {
 class UdpTunnel final : public UdpReplyHandler {
  public:
   UdpTunnel(SessionSource& sessions, Worker& worker, ClientContext& context,
-            tunnel::TunnelSpec spec);
+            const tunnel::TunnelSpec& spec, std::shared_ptr<FlowGroup> counters);
   ~UdpTunnel();
   [[nodiscard]] Status open();
-  // Ends every flow and closes the sockets; the object stays for what is under way.
+  // Ends every flow and closes the sockets.
   void close(Instant now);
-  [[nodiscard]] const tunnel::TunnelSpec& spec() const { return spec_; }
+  [[nodiscard]] std::size_t flow_count() const { return flows_.size(); }
   [[nodiscard]] std::vector<std::string> local_addresses() const;
 
  private:
@@ -72,6 +74,7 @@ class UdpTunnel final : public UdpReplyHandler {
   void on_datagram(Instant now, Socket& socket, const SocketAddress& sender, ByteView payload);
   // Starts a flow whose first datagram is `payload`.
   void start_flow(Instant now, Socket& socket, const SocketAddress& sender, ByteView payload);
+  void on_udp_flow_reply(const session::FlowReply& reply) override { counters_->on_reply(reply); }
   void on_udp_reply(Instant now, ClientUdpFlow& flow, ByteView payload) override;
   void on_udp_flow_ended(Instant now, ClientUdpFlow& flow, const std::string& reason) override;
   void on_expiry(Instant now);
@@ -82,7 +85,10 @@ class UdpTunnel final : public UdpReplyHandler {
   ClientContext& context_;
   tunnel::TunnelSpec spec_;
   std::vector<std::unique_ptr<Socket>> sockets_;
+  std::shared_ptr<FlowGroup> counters_;  // shared with the tunnel's owner
   tunnel::UdpFlowTable flows_;
+  // Shared with flow starts that may come after this object's end.
+  std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
   MemberTimer<UdpTunnel, &UdpTunnel::on_expiry> expiry_;
 };
 

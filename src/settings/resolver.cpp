@@ -192,6 +192,10 @@ class Resolver {
         return fail(ErrorKind::configuration,
                     fmt::format("no such setting{}", did_you_mean(name, names)), value.origin);
       }
+      if (name == "udp_idle_timeout") {
+        CULVERT_TRY(entry.udp_idle_timeout, read_tunnel_duration(key, member));
+        continue;
+      }
       if (member.kind != (is_flag ? Node::Kind::flag : Node::Kind::text)) {
         return fail(ErrorKind::configuration,
                     fmt::format("needs {}, not {}", is_flag ? "true or false" : "text in quotes",
@@ -207,6 +211,12 @@ class Resolver {
       return fail(ErrorKind::configuration, "a tunnel needs source and target", origin);
     }
     return entry;
+  }
+
+  // As the setting for all tunnels, in form and range.
+  Result<Duration> read_tunnel_duration(const std::string& key, const Node& node) const {
+    CULVERT_TRY(const Value value, read_scalar(setting(Id::udp_idle_timeout), key, node));
+    return parse_duration(value.text);
   }
 
   Status expect_word(const std::string& key, const Node& node, std::string_view wanted) const {

@@ -34,6 +34,7 @@ struct TunnelEntry {
   Value source{};
   Value target{};
   bool is_enabled = true;
+  std::optional<Duration> udp_idle_timeout{};
 };
 
 class Settings {

@@ -41,7 +41,8 @@ constexpr std::array kTunnelKeys{
     TunnelKey{"source", "what the server connects to, as --source"},
     TunnelKey{"target", "where this machine listens, as --target"},
     TunnelKey{"name", "a name for logs; unique"},
-    TunnelKey{"enabled", "false leaves the tunnel out"},
+    TunnelKey{"enabled", "false: it does not listen until it is enabled"},
+    TunnelKey{"udp_idle_timeout", "as --udp-idle-timeout, for this tunnel"},
 };
 
 std::vector<Setting> make_table() {

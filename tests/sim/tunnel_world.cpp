@@ -119,9 +119,9 @@ drive::ClientConfig TunnelWorld::client_config() const {
       .dialect = config_.dialect,
       .socks5 = config_.socks5,
       .udp_flow_idle = config_.udp_flow_idle};
-  for (const std::string& text : config_.tunnels) {
-    client_config.tunnels.push_back(parse_tunnel(text));
-  }
+  std::vector<tunnel::TunnelSpec> tunnels;
+  for (const std::string& text : config_.tunnels) tunnels.push_back(parse_tunnel(text));
+  client_config.tunnels = must(tunnel::TunnelSet::make(std::move(tunnels)));
   if (config_.stdio) client_config.stdio = must(tunnel::Source::parse(*config_.stdio));
   return client_config;
 }

@@ -1,0 +1,61 @@
+// The client's tunnels as they are: opens and closes their listeners as the set of tunnels
+// changes, tries again what cannot listen, and knows each one's state. Owned by the client;
+// its sessions come and go beneath. Private to drive/.
+#pragma once
+
+#include "drive/client_tunnel.h"
+#include "drive/flow_group.h"
+#include "drive/tunnel_status.h"
+#include "tunnel/tunnel_set.h"
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace culvert::drive {
+
+class TunnelManager {
+ public:
+  TunnelManager(SessionSource& sessions, Worker& worker, ClientContext& context,
+                ClientObserver& observer, tunnel::TunnelSet set);
+  ~TunnelManager();
+
+  // Opens the listeners; later calls do nothing. An error when tunnels are enabled and not
+  // one of them can listen: whoever started the client believes in its ports.
+  [[nodiscard]] Status start(Instant now);
+  // See Client::apply_tunnels. Before start() nothing is opened.
+  tunnel::TunnelDiff apply(Instant now, tunnel::TunnelSet set);
+  // Closes every listener; flows over streams go on.
+  void stop(Instant now);
+
+  [[nodiscard]] const tunnel::TunnelSet& set() const { return set_; }
+  [[nodiscard]] std::vector<TunnelStatus> status() const;
+  // Of all stream flows of tunnels so far.
+  [[nodiscard]] TrafficCounters stream_traffic() const;
+
+ private:
+  struct Entry;
+
+  [[nodiscard]] Status open(Instant now, Entry& entry);
+  void open_or_retry(Instant now, Entry& entry);
+  void close(Instant now, Entry& entry);
+  void forget_counters(Entry& entry);
+  void announce(Instant now, const Entry& entry) const;
+  void on_retry(Instant now);
+  void arm_retry();
+
+  SessionSource& sessions_;
+  Worker& worker_;
+  ClientContext& context_;
+  ClientObserver& observer_;
+  tunnel::TunnelSet set_;
+  std::vector<std::unique_ptr<Entry>> entries_;  // one for each tunnel of set_, in its order
+  TrafficCounters gone_;                         // stream traffic of tunnels that are gone
+  bool is_started_ = false;
+  bool is_stopped_ = false;
+  MemberTimer<TunnelManager, &TunnelManager::on_retry> retry_;
+};
+
+}  // namespace culvert::drive

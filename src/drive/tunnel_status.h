@@ -1,0 +1,37 @@
+// How one tunnel of a client is: for people and for the control interface.
+#pragma once
+
+#include "base/time.h"
+#include "tunnel/source.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace culvert::drive {
+
+enum class TunnelState : std::uint8_t {
+  waiting,         // the client is not connected yet
+  listening,       // takes connections
+  source_refused,  // listens too, but the server refused the source when last asked
+  failed,          // cannot listen; tries again at `next_retry`
+  disabled,
+};
+[[nodiscard]] std::string_view to_string(TunnelState state);
+
+struct TunnelStatus {
+  tunnel::TunnelSpec spec;
+  TunnelState state = TunnelState::waiting;
+  std::vector<std::string> local_addresses{};  // where it listens
+  std::string reason{};                        // failed, source_refused: why
+  std::optional<Instant> next_retry{};         // failed
+  std::uint64_t flows_opened = 0;
+  std::uint64_t flows_refused = 0;
+  std::uint64_t flows_active = 0;
+  std::uint64_t bytes_up = 0;    // to the source
+  std::uint64_t bytes_down = 0;  // from the source
+};
+
+}  // namespace culvert::drive
