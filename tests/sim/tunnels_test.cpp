@@ -1,0 +1,268 @@
+// Tunnels that come and go while the client runs: the others do not notice.
+#include "tests/sim/tunnel_world.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+
+namespace culvert::sim {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+const IpAddress kLoopback = IpAddress::loopback(Family::v4);
+
+tunnel::TunnelSpec spec(std::string name, std::uint16_t target_port,
+                        const std::string& source = "tcp://127.0.0.1:9000") {
+  return *tunnel::TunnelSpec::make(
+      std::move(name), *tunnel::Source::parse(source),
+      *tunnel::Target::parse("127.0.0.1:" + std::to_string(target_port)));
+}
+
+drive::TunnelStatus status_of(TunnelWorld& world, std::string_view label) {
+  for (drive::TunnelStatus& status : world.client->tunnels()) {
+    if (status.spec.label() == label) return std::move(status);
+  }
+  ADD_FAILURE() << "no tunnel " << label;
+  return {};
+}
+
+// Takes a port and what comes to it.
+struct Squatter final : drive::ListenerHandler {
+  Squatter(SimHost& host, std::uint16_t port)
+      : listener(*host.listen_stream(SocketAddress{kLoopback, port}, *this)) {}
+  void on_accept(Instant, std::unique_ptr<drive::StreamPort> stream) override { stream->reset(); }
+  std::unique_ptr<drive::ListenerPort> listener;
+};
+
+Talker& call(TunnelWorld& world, std::uint16_t port, const FlowPlan& plan) {
+  world.callers.push_back(Talker::call(*world.client_host, SocketAddress{kLoopback, port}, plan));
+  return *world.callers.back();
+}
+
+bool is_over(const Talker& talker) {
+  return talker.state() != Talker::State::running;
+}
+
+TunnelWorldConfig one_tunnel() {
+  TunnelWorldConfig config;
+  config.client_up.bits_per_second = config.client_down.bits_per_second = 20'000'000;
+  config.client_up.delay = config.client_down.delay = milliseconds(10);
+  return config;
+}
+
+// The long flow through the first tunnel runs while tunnels with flows of their own are
+// added, removed, disabled, renamed and changed at random moments.
+TEST(SimTunnels, come_and_go_while_another_tunnels_bytes_stay_exact) {
+  for (std::uint64_t seed = 1; seed <= 25; ++seed) {
+    SCOPED_TRACE(seed);
+    TunnelWorld world(seed, one_tunnel());
+    ASSERT_TRUE(world.connect());
+    Talker& steady =
+        world.call({.seed = seed, .upload_bytes = 3'000'000, .download_bytes = 3'000'000});
+    SeededRng rng = SeededRng(seed).split(7);
+    std::uint16_t next_port = 20'000;
+    unsigned changes = 0;
+    while (!is_over(steady)) {
+      ASSERT_FALSE(world.is_finished);
+      world.world.run_for(milliseconds(1 + rng.below(40)));
+      const Instant now = world.world.now();
+      const tunnel::TunnelSet& set = world.client->tunnel_set();
+      // Never the first, which has no name.
+      const auto any = [&] { return set.tunnels()[1 + rng.below(set.size() - 1)].label(); };
+      ++changes;
+      if (set.size() < 4 || rng.below(3) == 0) {
+        const std::uint16_t port = next_port++;
+        ASSERT_TRUE(world.client->add_tunnel(now, spec("t" + std::to_string(port), port)));
+        for (std::uint64_t flows = rng.below(4); flows > 0; --flows) {
+          call(world, port,
+               {.seed = rng.next(),
+                .upload_bytes = static_cast<std::uint32_t>(rng.below(400'000)),
+                .download_bytes = static_cast<std::uint32_t>(rng.below(400'000))});
+        }
+      } else if (rng.below(3) == 0) {
+        ASSERT_TRUE(world.client->remove_tunnel(now, any()));
+      } else if (rng.below(2) == 0) {
+        const std::string label = any();
+        const bool is_enabled = status_of(world, label).spec.is_enabled;
+        ASSERT_TRUE(world.client->enable_tunnel(now, label, !is_enabled));
+      } else {
+        const std::uint16_t port = next_port++;
+        ASSERT_TRUE(
+            world.client->replace_tunnel(now, any(), spec("t" + std::to_string(port), port)));
+      }
+    }
+    EXPECT_GT(changes, 20U);
+    EXPECT_EQ(steady.state(), Talker::State::finished) << world.report();
+    EXPECT_FALSE(steady.has_wrong_bytes());
+    EXPECT_EQ(steady.received(), 3'000'000U);
+    // Flows of the others: whole, or reset with their tunnel; never wrong, never stuck.
+    const auto all_over = [&] {
+      return std::ranges::all_of(world.callers, [](const auto& t) { return is_over(*t); });
+    };
+    EXPECT_TRUE(world.world.run_until(all_over, world.world.now() + seconds(60))) << world.report();
+    for (const auto& caller : world.callers) EXPECT_FALSE(caller->has_wrong_bytes());
+    world.world.run_for(seconds(2));
+    EXPECT_EQ(world.client->stats().flows_active, 0U);
+    for (const auto& server : world.servers) EXPECT_EQ(server->stats().flows_active, 0U);
+    for (const drive::TunnelStatus& status : world.client->tunnels()) {
+      EXPECT_EQ(status.flows_active, 0U) << status.spec.label();
+    }
+  }
+}
+
+TEST(SimTunnels, that_are_removed_end_their_flows_and_free_their_port) {
+  TunnelWorld world(1, one_tunnel());
+  ASSERT_TRUE(world.connect());
+  ASSERT_TRUE(world.client->add_tunnel(world.world.now(), spec("gone", 7001)));
+  Talker& caller = call(world, 7001, {.seed = 5, .download_bytes = 10'000'000});
+  ASSERT_TRUE(world.world.run_until([&] { return caller.received() > 100'000; },
+                                    world.world.now() + seconds(10)));
+  EXPECT_EQ(status_of(world, "gone").flows_active, 1U);
+  EXPECT_GT(status_of(world, "gone").bytes_down, 100'000U);
+  const std::uint64_t before = world.client->stats().bytes_down;
+  ASSERT_TRUE(world.client->remove_tunnel(world.world.now(), "gone"));
+  world.world.run_for(seconds(1));
+  EXPECT_EQ(caller.state(), Talker::State::reset);
+  EXPECT_EQ(world.client->stats().flows_active, 0U);
+  EXPECT_EQ(world.servers[0]->stats().flows_active, 0U);
+  EXPECT_GE(world.client->stats().bytes_down, before) << "what it carried still counts";
+  const Squatter takes_it(*world.client_host, 7001);
+  EXPECT_FALSE(world.client->remove_tunnel(world.world.now(), "gone"));
+}
+
+TEST(SimTunnels, of_udp_end_with_their_tunnel) {
+  struct Sender final : drive::UdpHandler {
+    void on_udp_readable(Instant) override {}
+    void on_udp_writable(Instant) override {}
+  } handler;
+  TunnelWorld world(1, one_tunnel());
+  ASSERT_TRUE(world.connect());
+  const tunnel::TunnelSpec udp = spec("dns", 5353, "udp://127.0.0.1:53");
+  ASSERT_TRUE(world.client->add_tunnel(world.world.now(), udp));
+  auto port = *world.client_host->open_udp({.bind = {kLoopback, 0}}, handler);
+  const Bytes query(40, 1);
+  const TxBatch batch{.path = {.local = {}, .remote = {kLoopback, 5353}},
+                      .segment_size = static_cast<std::uint16_t>(query.size()),
+                      .bytes = query};
+  ASSERT_EQ(port->send_batch(std::span(&batch, 1)).batches_taken, 1U);
+  world.world.run_for(seconds(1));
+  EXPECT_EQ(status_of(world, "dns").flows_active, 1U);
+  EXPECT_EQ(status_of(world, "dns").bytes_up, 40U);
+  EXPECT_EQ(world.servers[0]->stats().flows_active, 1U);
+  ASSERT_TRUE(world.client->enable_tunnel(world.world.now(), "dns", false));
+  world.world.run_for(seconds(1));
+  EXPECT_EQ(world.client->stats().flows_active, 0U);
+  EXPECT_EQ(world.servers[0]->stats().flows_active, 0U);
+  EXPECT_EQ(status_of(world, "dns").state, drive::TunnelState::disabled);
+  EXPECT_EQ(status_of(world, "dns").flows_opened, 1U) << "counters outlive a pause";
+}
+
+TEST(SimTunnels, wait_for_a_port_that_is_taken) {
+  TunnelWorldConfig config = one_tunnel();
+  config.tunnels.push_back("tcp://127.0.0.1:9000>127.0.0.1:7001");
+  TunnelWorld world(1, config);
+  SimHost other_program(*world.client_machine, {});
+  auto squatter = std::make_unique<Squatter>(other_program, 7001);
+  ASSERT_TRUE(world.connect());
+  const std::string label = "tcp://127.0.0.1:9000 -> 127.0.0.1:7001";
+  world.world.run_for(seconds(10));
+  ASSERT_FALSE(world.is_finished) << "the other tunnel can listen";
+  drive::TunnelStatus status = status_of(world, label);
+  EXPECT_EQ(status.state, drive::TunnelState::failed);
+  EXPECT_NE(status.reason.find("in use"), std::string::npos) << status.reason;
+  ASSERT_TRUE(status.next_retry);
+  EXPECT_LE(*status.next_retry, world.world.now() + limits::kTunnelRetryMax);
+  const auto warnings = std::ranges::count_if(world.sink.lines(), [](const std::string& line) {
+    return line.find("trying again") != std::string::npos;
+  });
+  EXPECT_EQ(warnings, 1) << "one line for one reason";
+  squatter.reset();
+  world.world.run_for(limits::kTunnelRetryMax);
+  status = status_of(world, label);
+  EXPECT_EQ(status.state, drive::TunnelState::listening);
+  EXPECT_EQ(status.local_addresses, std::vector<std::string>{"127.0.0.1:7001"});
+  Talker& caller = call(world, 7001, {.seed = 5, .download_bytes = 1000});
+  world.world.run_until([&] { return is_over(caller); }, world.world.now() + seconds(10));
+  EXPECT_EQ(caller.state(), Talker::State::finished);
+}
+
+TEST(SimTunnels, end_the_client_at_its_start_when_none_can_listen) {
+  TunnelWorld world(1, one_tunnel());
+  SimHost other_program(*world.client_machine, {});
+  const Squatter squatter(other_program, TunnelWorld::kLocalPort);
+  world.start_client();
+  world.world.run_until([&] { return world.is_finished; }, world.world.now() + seconds(10));
+  ASSERT_TRUE(world.end_error);
+  EXPECT_EQ(world.end_error->kind, ErrorKind::io);
+  EXPECT_NE(world.end_error->text().find("cannot listen on 127.0.0.1:7000"), std::string::npos);
+}
+
+TEST(SimTunnels, swap_their_ports) {
+  TunnelWorld world(1, one_tunnel());
+  ASSERT_TRUE(world.connect());
+  const auto apply = [&](std::vector<tunnel::TunnelSpec> tunnels) {
+    return world.client->apply_tunnels(world.world.now(),
+                                       *tunnel::TunnelSet::make(std::move(tunnels)));
+  };
+  EXPECT_EQ(apply({spec("a", 7001), spec("b", 7002)}).added.size(), 2U);
+  EXPECT_EQ(apply({spec("a", 7002), spec("b", 7001)}).changed.size(), 2U);
+  for (const drive::TunnelStatus& status : world.client->tunnels()) {
+    EXPECT_EQ(status.state, drive::TunnelState::listening) << status.reason;
+    EXPECT_EQ(status.local_addresses.at(0), status.spec.target.text());
+  }
+}
+
+TEST(SimTunnels, keep_their_flows_through_a_new_name) {
+  TunnelWorld world(1, one_tunnel());
+  ASSERT_TRUE(world.connect());
+  Talker& caller = world.call({.seed = 5, .download_bytes = 1'000'000});
+  world.world.run_until([&] { return caller.received() > 1000; }, world.world.now() + seconds(5));
+  const std::string label = world.client->tunnel_set().tunnels()[0].label();
+  ASSERT_TRUE(world.client->replace_tunnel(world.world.now(), label, spec("named", 7000)));
+  world.world.run_until([&] { return is_over(caller); }, world.world.now() + seconds(10));
+  EXPECT_EQ(caller.state(), Talker::State::finished);
+  EXPECT_EQ(status_of(world, "named").flows_opened, 1U);
+}
+
+TEST(SimTunnels, say_when_the_server_refuses_their_source) {
+  TunnelWorldConfig config = one_tunnel();
+  config.allowed_tcp = {"127.0.0.0/8:9000"};
+  TunnelWorld world(1, config);
+  ASSERT_TRUE(world.connect());
+  ASSERT_TRUE(
+      world.client->add_tunnel(world.world.now(), spec("forbidden", 7001, "tcp://127.0.0.1:22")));
+  call(world, 7001, {.seed = 5, .download_bytes = 1000});
+  world.world.run_for(seconds(2));
+  const drive::TunnelStatus status = status_of(world, "forbidden");
+  EXPECT_EQ(status.state, drive::TunnelState::source_refused);
+  EXPECT_NE(status.reason.find("not in allowed"), std::string::npos) << status.reason;
+  EXPECT_EQ(status.flows_refused, 1U);
+  EXPECT_EQ(status_of(world, "tcp://127.0.0.1:9000 -> 127.0.0.1:7000").state,
+            drive::TunnelState::listening);
+}
+
+TEST(SimTunnels, are_added_by_the_hundred_one_by_one_or_at_once) {
+  TunnelWorld world(1, one_tunnel());
+  ASSERT_TRUE(world.connect());
+  const std::size_t already = world.listening.size();
+  for (std::uint16_t i = 0; i < 100; ++i) {
+    ASSERT_TRUE(
+        world.client->add_tunnel(world.world.now(), spec("t" + std::to_string(i), 10'000 + i)));
+  }
+  EXPECT_EQ(world.listening.size(), already + 100);
+  auto more = world.client->tunnel_set().tunnels();
+  for (std::uint16_t i = 100; i < 200; ++i) {
+    more.push_back(spec("t" + std::to_string(i), 10'000 + i));
+  }
+  const auto diff =
+      world.client->apply_tunnels(world.world.now(), *tunnel::TunnelSet::make(std::move(more)));
+  EXPECT_EQ(diff.added.size(), 100U);
+  EXPECT_EQ(diff.unchanged.size(), 101U);
+  EXPECT_EQ(world.listening.size(), already + 200);
+}
+
+}  // namespace
+}  // namespace culvert::sim
