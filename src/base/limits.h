@@ -55,4 +55,19 @@ inline constexpr Duration kHappyEyeballsDelay = std::chrono::milliseconds(250); 
 inline constexpr Duration kResolveTimeout = std::chrono::seconds(5);
 inline constexpr std::size_t kMaxResolvedAddresses = 16;
 
+// --- the control interface ---------------------------------------------------------------
+inline constexpr std::size_t kControlHeaderBytes = 16 << 10;
+inline constexpr std::size_t kControlBodyBytes = 64 << 10;
+inline constexpr std::size_t kMaxControlConnections = 16;  // of each socket; more wait to be taken
+inline constexpr Duration kControlIdle = std::chrono::seconds(30);       // without a byte moving
+inline constexpr Duration kControlHeartbeat = std::chrono::seconds(10);  // on silent event streams
+// What a subscriber has not taken yet; one that is slower is told, and dropped.
+inline constexpr std::size_t kControlEventBytes = 64 << 10;
+// Events on their way from workers; a flood of refusals beyond that is counted only.
+inline constexpr std::size_t kMaxControlEvents = 1024;
+// One answer lists as many sessions or paths, and says that it left some out.
+inline constexpr std::size_t kMaxListedSessions = 10'000;
+inline constexpr std::size_t kMaxMetricPaths = 256;  // time series cost the one who scrapes
+inline constexpr std::size_t kMaxControlReplyBytes = 16 << 20;  // what `culvert status` reads
+
 }  // namespace culvert::limits

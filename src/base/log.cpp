@@ -28,6 +28,14 @@ std::string_view to_string(LogLevel level) {
   return "unknown";
 }
 
+std::optional<LogLevel> log_level_of(std::string_view name) {
+  for (const LogLevel level :
+       {LogLevel::error, LogLevel::warn, LogLevel::info, LogLevel::debug, LogLevel::trace}) {
+    if (to_string(level) == name) return level;
+  }
+  return std::nullopt;
+}
+
 void Logger::write(LogLevel level, std::string_view area, fmt::string_view format,
                    fmt::format_args args) {
   fmt::memory_buffer line;

@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,7 @@ namespace culvert {
 
 enum class LogLevel : std::uint8_t { error, warn, info, debug, trace };
 [[nodiscard]] std::string_view to_string(LogLevel level);
+[[nodiscard]] std::optional<LogLevel> log_level_of(std::string_view name);
 
 class LogSink {
  public:
@@ -34,6 +36,7 @@ class Logger {
   [[nodiscard]] bool is_enabled(LogLevel level) const {
     return level <= level_.load(std::memory_order_relaxed);
   }
+  [[nodiscard]] LogLevel level() const { return level_.load(std::memory_order_relaxed); }
   void set_level(LogLevel level) { level_.store(level, std::memory_order_relaxed); }
 
   template <typename... Args>

@@ -125,6 +125,19 @@ Status create_directories(const std::string& path) {
   return fail(ErrorKind::configuration, "is not a directory", path);
 }
 
+Status make_private_directory(const std::string& path) {
+  if (Status made = create_directories(path); !made) return made;
+  struct stat info{};
+  if (::lstat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode) || info.st_uid != ::geteuid()) {
+    return fail(ErrorKind::configuration,
+                "is not a directory of this user: remove it, or name another place", path);
+  }
+  if ((info.st_mode & 0777) != 0700 && ::chmod(path.c_str(), 0700) != 0) {
+    return std::unexpected(file_error(errno, "cannot make private", path));
+  }
+  return {};
+}
+
 Result<AppendFile> AppendFile::open(const std::string& path) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, kPrivate);
   if (fd < 0) return std::unexpected(file_error(errno, "cannot open", path));

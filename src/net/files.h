@@ -37,6 +37,10 @@ enum class Overwrite : bool { no, yes };
 // mkdir -p with mode 0700 for what is missing.
 [[nodiscard]] Status create_directories(const std::string& path);
 
+// As create_directories, for sockets that only this user may see: the last directory must be
+// this user's own, not a link, and gets mode 0700 (/tmp is anybody's to prepare).
+[[nodiscard]] Status make_private_directory(const std::string& path);
+
 // An append-only file for logs of whole lines or chunks (qlog, key log). Mode 0600.
 // Writes from several threads do not mix within one call (O_APPEND).
 class AppendFile {

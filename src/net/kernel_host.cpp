@@ -112,6 +112,10 @@ void KernelHost::set_alarm(Duration delay, std::function<void(Instant now)> task
   state_->alarm = state_->loop.after(delay, std::move(task));
 }
 
+std::unique_ptr<Timer> KernelHost::after(Duration delay, std::function<void(Instant)> task) {
+  return state_->loop.after(delay, std::move(task));
+}
+
 void KernelHost::set_handler(drive::HostHandler& handler) {
   state_->handler = &handler;
   if (state_->network_watch) return;

@@ -10,6 +10,7 @@
 #include "drive/ports.h"
 #include "net/features.h"
 #include "net/system_rng.h"
+#include "net/timer.h"
 
 #include <atomic>
 #include <cstdint>
@@ -74,6 +75,8 @@ class KernelHost final : public drive::Host {
                      std::function<void(Instant now, int signal)> task);
   // Once after `delay`; a later call replaces an earlier one that has not come due.
   void set_alarm(Duration delay, std::function<void(Instant now)> task);
+  // Any number of these at a time; destroying the timer cancels it, and so does the host's end.
+  [[nodiscard]] std::unique_ptr<Timer> after(Duration delay, std::function<void(Instant)> task);
   [[nodiscard]] Instant now();  // reads the clock
 
   void set_handler(drive::HostHandler& handler) override;

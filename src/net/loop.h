@@ -17,6 +17,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "net/ready_list.h"
+#include "net/timer.h"
 
 #include <cstdint>
 #include <functional>
@@ -59,12 +60,6 @@ class Mailbox {
   std::mutex mutex_;
   Loop* loop_ = nullptr;  // null once the loop is gone
   std::vector<Task> waiting_;
-};
-
-// A slow, one-shot timer (resolver timeouts, debouncing); destroy to cancel.
-class Timer {
- public:
-  virtual ~Timer() = default;
 };
 
 class Loop {
