@@ -36,6 +36,8 @@ class ClientRole final : public Client,
   void start(Instant now) override;
   void stop(Instant now) override;
   ClientStats stats() const override;
+  std::optional<ClientPath> path() const override;
+  SocketAddress local_address() const override { return worker_.local_address(); }
   const tunnel::TunnelSet& tunnel_set() const override { return tunnels_.set(); }
   std::vector<TunnelStatus> tunnels() const override { return tunnels_.status(); }
   tunnel::TunnelDiff apply_tunnels(Instant now, tunnel::TunnelSet tunnels) override {
@@ -151,6 +153,11 @@ void ClientRole::on_authenticated(Instant now, ClientSession& session) {
   timer_.cancel();
   session_ = &session;
   worker_.log().info("session", "Authenticated with server successfully");
+  tell(config_.events, [&] {
+    return RoleEvent{.kind = RoleEventKind::session_opened,
+                     .peer = config_.server.text(),
+                     .address = session.server().text()};
+  });
   observer_.on_connected(now, session.server());
   open_tunnels(now);
 }
@@ -160,7 +167,15 @@ void ClientRole::on_session_ended(Instant now, ClientSession& session, Error err
   if (found == sessions_.end()) return;
   ended_.push_back(std::move(*found));
   sessions_.erase(found);
-  if (session_ == &session) session_ = nullptr;
+  if (session_ == &session) {
+    session_ = nullptr;
+    tell(config_.events, [&] {
+      return RoleEvent{.kind = RoleEventKind::session_closed,
+                       .peer = config_.server.text(),
+                       .address = session.server().text(),
+                       .detail = error.text()};
+    });
+  }
   if (winner_ == &session) {
     finish(now, std::move(error));
     return;
@@ -257,6 +272,12 @@ void ClientRole::on_turn_done(Instant) {
   graveyard_.clear();  // flows first: they refer to their sessions
   ended_.clear();
   if (socks_) socks_->bury_dead();
+}
+
+std::optional<ClientPath> ClientRole::path() const {
+  if (session_ == nullptr) return std::nullopt;
+  const quic::Connection& connection = session_->connection();
+  return ClientPath{connection.path(), connection.stats()};
 }
 
 ClientStats ClientRole::stats() const {

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "drive/ports.h"
+#include "drive/role_event.h"
 #include "drive/tunnel_status.h"
 #include "quic/config.h"
 #include "quic/connection.h"
@@ -35,6 +36,7 @@ struct ClientConfig {
   Duration connect_timeout = limits::kDialTimeout;
   Duration udp_flow_idle = limits::kUdpFlowIdle;
   Duration drain_timeout = limits::kDrainTimeout;
+  RoleEventSink* events = nullptr;  // outlives the client
 };
 
 struct ClientStats {
@@ -44,6 +46,13 @@ struct ClientStats {
   std::uint64_t bytes_up = 0;
   std::uint64_t bytes_down = 0;
   std::uint64_t udp_dropped = 0;
+  std::uint64_t path_changes = 0;
+  quic::ConnectionStats connection;
+};
+
+// The connection that carries the session.
+struct ClientPath {
+  PathId path;
   quic::ConnectionStats connection;
 };
 
@@ -68,6 +77,9 @@ class Client {
   // Polite end: listeners close, flows get until drain_timeout, then on_finished.
   virtual void stop(Instant now) = 0;
   [[nodiscard]] virtual ClientStats stats() const = 0;
+  // Nothing while there is no authenticated session.
+  [[nodiscard]] virtual std::optional<ClientPath> path() const = 0;
+  [[nodiscard]] virtual SocketAddress local_address() const = 0;
 
   // --- tunnels while it runs; on the loop's thread, as everything else -----------------------
   [[nodiscard]] virtual const tunnel::TunnelSet& tunnel_set() const = 0;

@@ -103,6 +103,10 @@ void ClientStreamFlow::on_refused(Instant now, const session::FlowRefused& refus
   ++session_.context().stats.flows_refused;
   session_.context().worker.log().warn("flow", "the server refused {}: {}", options_.source,
                                        refused.reason);
+  tell(session_.context().config.events, [&] {
+    return RoleEvent{.kind = RoleEventKind::flow_refused,
+                     .detail = options_.source + ": " + refused.reason};
+  });
   if (options_.on_reply) {
     pump_.close_politely();  // the SOCKS answer must arrive: a reset could overtake it
   } else {
@@ -195,6 +199,10 @@ void ClientUdpFlow::on_quic_readable(Instant now) {
       ++session_.context().stats.flows_refused;
       session_.context().worker.log().warn("flow", "the server refused {}: {}", source_,
                                            refused->reason);
+      tell(session_.context().config.events, [&] {
+        return RoleEvent{.kind = RoleEventKind::flow_refused,
+                         .detail = source_ + ": " + refused->reason};
+      });
       end(now, refused->reason);
       return;
     }

@@ -58,6 +58,12 @@ void ClientSession::on_event(Instant now, quic::Event& event) {
   } else if (const auto* changed = std::get_if<quic::PathChanged>(&event)) {
     context_.worker.log().info("path", "connection moved to {} -> {}", changed->path.local.text(),
                                changed->path.remote.text());
+    ++context_.stats.path_changes;
+    tell(context_.config.events, [&] {
+      return RoleEvent{.kind = RoleEventKind::path_changed,
+                       .address = changed->path.remote.text(),
+                       .detail = "from " + changed->path.local.text()};
+    });
   } else if (auto* closed = std::get_if<quic::Closed>(&event)) {
     Error error = std::move(closed->error);
     if (closed->application_code) {

@@ -3,6 +3,7 @@
 #include "drive/server_session.h"
 #include "drive/worker.h"
 
+#include <algorithm>
 #include <unordered_map>
 #include <utility>
 
@@ -34,6 +35,8 @@ class ServerRole final : public Server, public WorkerHandler, public SessionOwne
   void start(Instant) override {}
   void stop(Instant now, std::function<void(Instant)> on_stopped) override;
   ServerStats stats() const override;
+  std::vector<SessionSnapshot> sessions(std::size_t max) const override;
+  bool kick(Instant now, std::uint64_t session, std::string_view reason) override;
 
   ConnectionHandler* on_connection(Instant now, quic::Connection& connection) override;
   void on_network_changed(Instant) override {}
@@ -106,6 +109,30 @@ void ServerRole::on_drain_timeout(Instant now) {
 void ServerRole::finish_stopping(Instant now) {
   worker_.transmit_now(now);
   if (on_stopped_) std::exchange(on_stopped_, nullptr)(now);
+}
+
+std::vector<SessionSnapshot> ServerRole::sessions(std::size_t max) const {
+  std::vector<const ServerSession*> authenticated;
+  for (const auto& [session, owner] : sessions_) {
+    if (session->is_authenticated()) authenticated.push_back(session);
+  }
+  std::ranges::sort(authenticated, {}, &ServerSession::id);
+  if (authenticated.size() > max) authenticated.resize(max);
+  std::vector<SessionSnapshot> snapshots;
+  snapshots.reserve(authenticated.size());
+  for (const ServerSession* session : authenticated) snapshots.push_back(session->snapshot());
+  return snapshots;
+}
+
+bool ServerRole::kick(Instant now, std::uint64_t id, std::string_view reason) {
+  for (const auto& [session, owner] : sessions_) {
+    if (!session->is_authenticated() || session->id() != id) continue;
+    worker_.log().info("session", "session {} is closed: {}", id, reason);
+    session->close(now, session::CloseCode::done, reason);
+    worker_.host().request_turn_end();
+    return true;
+  }
+  return false;
 }
 
 ServerStats ServerRole::stats() const {

@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "drive/ports.h"
+#include "drive/role_event.h"
+#include "drive/session_snapshot.h"
 #include "quic/config.h"
 #include "quic/endpoint.h"
 #include "session/auth_policy.h"
@@ -15,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace culvert::drive {
@@ -27,7 +30,9 @@ struct ServerShared {
   std::uint32_t max_flows_per_session = limits::kDefaultMaxFlowsPerSession;
   Duration udp_flow_idle = limits::kUdpFlowIdle;
   Duration drain_timeout = limits::kDrainTimeout;
+  RoleEventSink* events = nullptr;         // told by every worker; outlives the servers
   std::atomic<std::uint32_t> sessions{0};  // authenticated now, over all workers
+  std::atomic<std::uint64_t> next_session_id{1};
 };
 
 struct ServerConfig {
@@ -47,6 +52,7 @@ struct ServerStats {
   std::uint64_t bytes_down = 0;  // target to client
   std::uint64_t udp_dropped = 0;
   std::uint64_t handed_over = 0;
+  std::uint64_t path_changes = 0;
   quic::EndpointStats endpoint;
 };
 
@@ -63,6 +69,10 @@ class Server {
   // `on_stopped` is called from the loop.
   virtual void stop(Instant now, std::function<void(Instant)> on_stopped) = 0;
   [[nodiscard]] virtual ServerStats stats() const = 0;
+  // Authenticated ones, by id; at most `max`.
+  [[nodiscard]] virtual std::vector<SessionSnapshot> sessions(std::size_t max) const = 0;
+  // Ends a session; its client reads `reason`. False: this worker has none of that id.
+  virtual bool kick(Instant now, std::uint64_t session, std::string_view reason) = 0;
 };
 
 }  // namespace culvert::drive

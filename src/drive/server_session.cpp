@@ -52,10 +52,13 @@ void ServerSession::on_event(Instant now, quic::Event& event) {
   } else if (const auto* changed = std::get_if<quic::PathChanged>(&event)) {
     context_.worker.log().info("session", "client {} moved to {}", connection_.peer().short_text(),
                                changed->path.remote.text());
+    ++context_.stats.path_changes;
+    tell(RoleEventKind::path_changed, "");
   } else if (const auto* closed = std::get_if<quic::Closed>(&event)) {
     context_.worker.log().info("session", "client {} disconnected: {}",
                                connection_.peer().short_text(),
                                closed->reason.empty() ? closed->error.what : closed->reason);
+    end_reason_ = closed->reason.empty() ? closed->error.what : closed->reason;
     end(now);
   }
 }
@@ -120,11 +123,12 @@ bool ServerSession::admit() {
 
 void ServerSession::on_handshake_event(Instant now, session::HandshakeEvent& event) {
   if (const auto* authenticated = std::get_if<session::Authenticated>(&event)) {
-    on_authenticated(*authenticated);
+    on_authenticated(now, *authenticated);
   } else if (auto* refused = std::get_if<session::Refused>(&event)) {
     ++context_.stats.sessions_refused;
     context_.worker.log().warn("session", "{} from {} ({})", refused->reason,
                                connection_.peer().short_text(), connection_.path().remote.text());
+    tell(RoleEventKind::session_refused, refused->reason);
     linger_code_ = refused->code;
     linger_reason_ = std::move(refused->reason);
     linger_.set(now + kRefusalLinger);
@@ -132,6 +136,7 @@ void ServerSession::on_handshake_event(Instant now, session::HandshakeEvent& eve
     ++context_.stats.sessions_refused;
     context_.worker.log().warn("session", "client {} ({}): {}", connection_.peer().short_text(),
                                connection_.path().remote.text(), failed->error.text());
+    tell(RoleEventKind::session_refused, failed->error.what);
     close(now, failed->code, failed->error.what);
   } else if (const auto* leaving = std::get_if<session::PeerLeaving>(&event)) {
     context_.worker.log().debug("session", "client {} says goodbye: {}",
@@ -139,8 +144,31 @@ void ServerSession::on_handshake_event(Instant now, session::HandshakeEvent& eve
   }
 }
 
-void ServerSession::on_authenticated(const session::Authenticated& authenticated) {
+void ServerSession::tell(RoleEventKind kind, std::string_view detail) const {
+  drive::tell(context_.shared.events, [&] {
+    return RoleEvent{.kind = kind,
+                     .session = id_,
+                     .peer = connection_.peer().text(),
+                     .address = connection_.path().remote.text(),
+                     .detail = std::string(detail)};
+  });
+}
+
+SessionSnapshot ServerSession::snapshot() const {
+  return {.id = id_,
+          .client = connection_.peer(),
+          .comment = comment_,
+          .path = connection_.path(),
+          .since = authenticated_at_,
+          .flows = flows_.size(),
+          .connection = connection_.stats()};
+}
+
+void ServerSession::on_authenticated(Instant now, const session::Authenticated& authenticated) {
   is_authenticated_ = true;
+  id_ = context_.shared.next_session_id.fetch_add(1, std::memory_order_relaxed);
+  authenticated_at_ = now;
+  comment_ = authenticated.identity.comment;
   dialect_ = authenticated.dialect;
   ++context_.stats.sessions_accepted;
   ++context_.stats.sessions_active;
@@ -152,6 +180,7 @@ void ServerSession::on_authenticated(const session::Authenticated& authenticated
   const std::string& comment = authenticated.identity.comment;
   context_.worker.log().info("session", "Client {} authenticated successfully{}{}",
                              connection_.peer().text(), comment.empty() ? "" : " as ", comment);
+  tell(RoleEventKind::session_opened, comment);
 }
 
 void ServerSession::on_linger(Instant now) {
@@ -205,6 +234,7 @@ void ServerSession::refuse_flow(quic::Stream& stream, session::RefusalCode code,
                                 const std::string& reason) {
   ++context_.stats.flows_refused;
   context_.worker.log().warn("flow", "Refused: {}", reason);
+  tell(RoleEventKind::flow_refused, reason);
   Bytes reply;
   session::encode_flow_reply(dialect_, session::FlowRefused{code, reason}, reply);
   stream.output.append(reply);
@@ -228,6 +258,7 @@ void ServerSession::leave(Instant now) {
 }
 
 void ServerSession::close(Instant now, session::CloseCode code, std::string_view reason) {
+  end_reason_ = reason;
   connection_.close(now, number(code), reason);
   context_.worker.touch(connection_);
   end(now);
@@ -238,7 +269,10 @@ void ServerSession::end(Instant now) {
   has_ended_ = true;
   linger_.cancel();
   if (is_admitted_) context_.shared.sessions.fetch_sub(1, std::memory_order_relaxed);
-  if (is_authenticated_) --context_.stats.sessions_active;
+  if (is_authenticated_) {
+    --context_.stats.sessions_active;
+    tell(RoleEventKind::session_closed, end_reason_);
+  }
   while (StreamUser* flow = flows_.any()) {
     flow->on_quic_closed(now);
     retire(now, *flow);

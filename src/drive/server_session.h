@@ -51,6 +51,9 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   void leave(Instant now);
   void close(Instant now, session::CloseCode code, std::string_view reason);
   [[nodiscard]] std::size_t flow_count() const { return flows_.size(); }
+  [[nodiscard]] bool is_authenticated() const { return is_authenticated_; }
+  [[nodiscard]] std::uint64_t id() const { return id_; }  // once authenticated
+  [[nodiscard]] SessionSnapshot snapshot() const;
 
   // --- for the flows ---------------------------------------------------------------------
   [[nodiscard]] ServerContext& context() { return context_; }
@@ -68,7 +71,8 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
  private:
   void on_handshake_event(Instant now, session::HandshakeEvent& event) override;
   void on_stream_opened(Instant now, quic::Stream& stream);
-  void on_authenticated(const session::Authenticated& authenticated);
+  void on_authenticated(Instant now, const session::Authenticated& authenticated);
+  void tell(RoleEventKind kind, std::string_view detail) const;
   bool admit();
   void on_linger(Instant now);
   void end(Instant now);
@@ -83,6 +87,10 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   bool is_admitted_ = false;  // counted in ServerShared::sessions
   bool is_authenticated_ = false;
   bool has_ended_ = false;
+  std::uint64_t id_ = 0;
+  Instant authenticated_at_{};
+  std::string comment_;
+  std::string end_reason_;
   session::CloseCode linger_code_ = session::CloseCode::auth_failed;
   std::string linger_reason_;
   MemberTimer<ServerSession, &ServerSession::on_linger> linger_;

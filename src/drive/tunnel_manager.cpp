@@ -73,7 +73,17 @@ Status TunnelManager::open(Instant now, Entry& entry) {
   entry.next_retry.reset();
   entry.retry_delay = limits::kTunnelRetryMin;
   announce(now, entry);
+  tell_state(entry, TunnelState::listening);
   return {};
+}
+
+void TunnelManager::tell_state(const Entry& entry, TunnelState state) const {
+  tell(context_.config.events, [&] {
+    return RoleEvent{.kind = RoleEventKind::tunnel_changed,
+                     .peer = entry.spec.label(),
+                     .detail = std::string(to_string(state)) +
+                               (entry.failure.empty() ? "" : ": " + entry.failure)};
+  });
 }
 
 void TunnelManager::announce(Instant now, const Entry& entry) const {
@@ -89,10 +99,12 @@ void TunnelManager::open_or_retry(Instant now, Entry& entry) {
   if (opened) return;
   const std::string failure = opened.error().text();
   // Once for each reason: it may go on for days.
-  if (failure != entry.failure) {
-    worker_.log().warn("tunnel", "tunnel '{}': {}; trying again", entry.spec.label(), failure);
-  }
+  const bool is_news = failure != entry.failure;
   entry.failure = failure;
+  if (is_news) {
+    worker_.log().warn("tunnel", "tunnel '{}': {}; trying again", entry.spec.label(), failure);
+    tell_state(entry, TunnelState::failed);
+  }
   entry.next_retry = now + entry.retry_delay;
   entry.retry_delay = std::min(2 * entry.retry_delay, limits::kTunnelRetryMax);
 }
@@ -104,6 +116,7 @@ void TunnelManager::close(Instant now, Entry& entry) {
   entry.failure.clear();
   entry.next_retry.reset();
   entry.retry_delay = limits::kTunnelRetryMin;
+  if (entry.spec.is_enabled) tell_state(entry, TunnelState::disabled);
   entry.flows->close(now);
   // Connections that wait for a stream hold the old group and see that it is closed.
   FlowCounters counters = entry.flows->counters();

@@ -43,6 +43,7 @@ class TunnelManager {
   void close(Instant now, Entry& entry);
   void forget_counters(Entry& entry);
   void announce(Instant now, const Entry& entry) const;
+  void tell_state(const Entry& entry, TunnelState state) const;
   void on_retry(Instant now);
   void arm_retry();
 

@@ -1,0 +1,46 @@
+// News of a role for whoever watches it (the control interface): rare, never per packet.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace culvert::drive {
+
+enum class RoleEventKind : std::uint8_t {
+  session_opened,   // authenticated; server: `session`, `peer`, `address`
+  session_refused,  // authentication said no; `detail`: why
+  session_closed,   // `detail`: why
+  flow_refused,     // `detail`: why
+  path_changed,     // `address`: the new remote address
+  tunnel_changed,   // client: `peer` is the tunnel's label, `detail` its state and reason
+};
+
+struct RoleEvent {
+  RoleEventKind kind = RoleEventKind::session_opened;
+  std::uint64_t session = 0;  // SessionSnapshot::id; 0 at a client and before authentication
+  std::string peer{};
+  std::string address{};
+  std::string detail{};
+};
+[[nodiscard]] std::string_view to_string(RoleEventKind kind);
+
+class RoleEventSink {
+ public:
+  // Asked first, so that nobody builds an event that nobody wants. Both from every worker's
+  // thread.
+  [[nodiscard]] virtual bool wants_events() const = 0;
+  virtual void on_role_event(RoleEvent event) = 0;
+
+ protected:
+  ~RoleEventSink() = default;
+};
+
+// `make` is called only when somebody listens.
+template <typename Make>
+void tell(RoleEventSink* sink, Make make) {
+  if (sink != nullptr && sink->wants_events()) sink->on_role_event(make());
+}
+
+}  // namespace culvert::drive
