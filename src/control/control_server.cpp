@@ -1,0 +1,104 @@
+#include "control/control_server.h"
+
+#include "base/limits.h"
+#include "control/json.h"
+#include "net/files.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <utility>
+
+namespace culvert::control {
+namespace {
+
+double unix_time_s() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+ControlServer::ControlServer(net::KernelHost& host, ControlTarget& target)
+    : host_(host), target_(target), api_(target, [this] { return counters(); }) {}
+
+Status ControlServer::open(const ControlOptions& options, std::string_view role, int pid) {
+  if (options.metrics) {
+    metrics_ = std::make_unique<HttpServer>(
+        host_, [this](Instant now, const HttpRequest& request, HttpServer::Answer answer) {
+          api_.handle_metrics_only(now, request, std::move(answer));
+        });
+    if (Status listening = metrics_->listen(*options.metrics); !listening) {
+      return std::unexpected(std::move(listening).error().in("metrics"));
+    }
+    target_.log().info("control", "Metrics at http://{}/metrics", metrics_address()->text());
+  }
+  if (!options.is_enabled) return {};
+  const bool is_default = options.socket.empty();
+  socket_path_ =
+      is_default ? fmt::format("{}/{}-{}.sock", options.directory, role, pid) : options.socket;
+  socket_ = std::make_unique<HttpServer>(
+      host_, [this](Instant now, const HttpRequest& request, HttpServer::Answer answer) {
+        on_request(now, request, std::move(answer));
+      });
+  Status opened = is_default ? net::make_private_directory(options.directory) : Status{};
+  if (opened) opened = socket_->listen(drive::UnixPath{socket_path_});
+  if (opened) {
+    target_.log().debug("control", "control socket {}", socket_path_);
+    return {};
+  }
+  socket_.reset();
+  socket_path_.clear();
+  if (!is_default) return std::unexpected(std::move(opened).error().in("control socket"));
+  target_.log().warn("control", "no control socket: {}; culvert status will not find this process",
+                     opened.error().text());
+  return {};
+}
+
+std::optional<SocketAddress> ControlServer::metrics_address() const {
+  if (!metrics_) return std::nullopt;
+  return std::get<SocketAddress>(metrics_->local_address());
+}
+
+ControlCounters ControlServer::counters() const {
+  ControlCounters counters{.events_dropped = events_dropped_.load(std::memory_order_relaxed)};
+  if (socket_) {
+    counters.subscribers = socket_->subscriber_count();
+    counters.subscribers_dropped = socket_->dropped_subscribers();
+  }
+  return counters;
+}
+
+void ControlServer::on_request(Instant now, const HttpRequest& request, HttpServer::Answer answer) {
+  api_.handle(now, request,
+              [this, answer = std::move(answer)](Instant at, HttpResponse response) mutable {
+                const bool is_subscription = response.is_event_stream;
+                // Who has read the answer misses no event from then on.
+                if (is_subscription) has_subscribers_.store(true, std::memory_order_relaxed);
+                answer(at, std::move(response));
+                if (is_subscription) update_subscribers();
+              });
+}
+
+void ControlServer::update_subscribers() {
+  has_subscribers_.store(socket_->subscriber_count() > 0, std::memory_order_relaxed);
+}
+
+void ControlServer::on_role_event(drive::RoleEvent event) {
+  if (events_under_way_.fetch_add(1, std::memory_order_relaxed) >= limits::kMaxControlEvents) {
+    events_under_way_.fetch_sub(1, std::memory_order_relaxed);
+    events_dropped_.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  const bool posted =
+      host_.post([this, at_s = unix_time_s(), event = std::move(event)](Instant now) {
+        events_under_way_.fetch_sub(1, std::memory_order_relaxed);
+        socket_->publish(now, event_text(event, at_s));
+        update_subscribers();
+      });
+  if (!posted) {
+    events_under_way_.fetch_sub(1, std::memory_order_relaxed);
+    events_dropped_.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+}  // namespace culvert::control

@@ -1,0 +1,344 @@
+// The interface over real sockets: a loop in a thread, blocking clients in the test.
+#include "base/limits.h"
+#include "control/control_server.h"
+#include "control/instances.h"
+#include "net/unix_client.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <future>
+#include <thread>
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace culvert::control {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+constexpr Duration kPatience = std::chrono::seconds(20);  // only failures take this long
+
+class FakeTarget final : public ControlTarget {
+ public:
+  void collect(Instant now, OnSnapshot done) override {
+    done(now, {.role = "server", .version = "1", .state = "serving", .pid = 42});
+  }
+  void kick(Instant now, std::uint64_t, std::string, OnDone done) override {
+    done(now, fail(ErrorKind::unreachable, "there is no such session", "7"));
+  }
+  void change_tunnel(Instant now, TunnelChange, OnDone done) override { done(now, {}); }
+  Logger& log() override { return null_logger(); }
+};
+
+class ControlTest : public ::testing::Test {
+ protected:
+  ControlTest() {
+    std::string pattern = "/tmp/culvert-control-XXXXXX";
+    directory_ = ::mkdtemp(pattern.data());
+    options_ = {.is_enabled = true, .directory = directory_ + "/run"};
+  }
+  ~ControlTest() override {
+    stop();
+    std::filesystem::remove_all(directory_);
+  }
+  void start() {
+    server_ = std::make_unique<ControlServer>(group_.host(0), target_);
+    const Status opened = server_->open(options_, "server", 42);
+    ASSERT_TRUE(opened) << opened.error().text();
+    thread_ = std::jthread([this] { group_.host(0).run(); });
+  }
+  void stop() {
+    if (!thread_.joinable()) return;
+    group_.host(0).post([this](Instant) {
+      server_.reset();
+      group_.host(0).stop();
+    });
+    thread_.join();
+  }
+  // Runs `task` on the loop, and waits for it.
+  void on_loop(std::function<void(Instant)> task) {
+    std::promise<void> done;
+    group_.host(0).post([&](Instant now) {
+      task(now);
+      done.set_value();
+    });
+    ASSERT_EQ(done.get_future().wait_for(kPatience), std::future_status::ready);
+  }
+  net::UnixClient connect() {
+    auto client = net::UnixClient::connect(server_->socket_path(), kPatience);
+    EXPECT_TRUE(client) << client.error().text();
+    return std::move(*client);
+  }
+
+  std::string directory_;
+  ControlOptions options_;
+  FakeTarget target_;
+  net::HostGroup group_{null_logger(), {}, 1};
+  std::unique_ptr<ControlServer> server_;
+  std::jthread thread_;
+};
+
+unsigned mode_of(const std::string& path) {
+  struct stat info{};
+  EXPECT_EQ(::stat(path.c_str(), &info), 0) << path;
+  return info.st_mode & 0777;
+}
+
+TEST_F(ControlTest, has_a_socket_that_only_its_user_can_reach) {
+  start();
+  EXPECT_EQ(server_->socket_path(), directory_ + "/run/server-42.sock");
+  EXPECT_EQ(mode_of(server_->socket_path()), 0600U);
+  EXPECT_EQ(mode_of(directory_ + "/run"), 0700U);
+  const std::string path = server_->socket_path();
+  stop();
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST_F(ControlTest, answers_one_question_a_connection_and_several) {
+  start();
+  const auto status = ask(server_->socket_path(), "GET", "/v1/status");
+  ASSERT_TRUE(status) << status.error().text();
+  EXPECT_THAT(*status, HasSubstr("\"pid\":42"));
+
+  const net::UnixClient client = connect();
+  // Two at once, and the second says that it is the last.
+  ASSERT_TRUE(
+      client.write("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+                   "GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+  const auto both = client.read_all(1 << 20);
+  ASSERT_TRUE(both) << both.error().text();
+  EXPECT_THAT(*both, HasSubstr("ok\nHTTP/1.1 200"));
+  EXPECT_THAT(*both, HasSubstr("# TYPE culvert_sessions gauge"));
+}
+
+TEST_F(ControlTest, tells_errors_with_their_words) {
+  start();
+  const auto missing = ask(server_->socket_path(), "DELETE", "/v1/sessions/7");
+  ASSERT_FALSE(missing);
+  EXPECT_THAT(missing.error().text(), HasSubstr("7: there is no such session"));
+  const net::UnixClient client = connect();
+  ASSERT_TRUE(client.write("no http\r\n\r\n"));
+  const auto answer = client.read_all(1 << 20);  // and closes
+  ASSERT_TRUE(answer);
+  EXPECT_THAT(*answer, HasSubstr("HTTP/1.1 400"));
+}
+
+TEST_F(ControlTest, refuses_a_body_beyond_the_limit) {
+  start();
+  const auto answer = ask(server_->socket_path(), "PUT", "/v1/log-level",
+                          std::string(limits::kControlBodyBytes + 1, ' '));
+  ASSERT_FALSE(answer);
+  EXPECT_THAT(answer.error().text(), HasSubstr("body limit"));
+}
+
+TEST_F(ControlTest, takes_a_bounded_number_of_connections_and_the_rest_in_turn) {
+  start();
+  std::vector<net::UnixClient> held;
+  for (std::size_t i = 0; i < limits::kMaxControlConnections; ++i) held.push_back(connect());
+  std::promise<void> answered;
+  std::jthread waiting([&] {
+    EXPECT_TRUE(ask(server_->socket_path(), "GET", "/healthz"));
+    answered.set_value();
+  });
+  for (const net::UnixClient& client : held) {  // each is served while the other waits
+    ASSERT_TRUE(client.write("GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n"));
+    const auto answer = client.read_all(1 << 20);
+    ASSERT_TRUE(answer) << answer.error().text();
+    EXPECT_THAT(*answer, HasSubstr("ok\n"));
+  }
+  EXPECT_EQ(answered.get_future().wait_for(kPatience), std::future_status::ready);
+}
+
+// Reads until `pattern` has come.
+std::string read_until(int fd, std::string_view pattern) {
+  std::string all;
+  char c = 0;
+  while (all.find(pattern) == all.npos && ::recv(fd, &c, 1, 0) == 1) all += c;
+  return all;
+}
+
+class RawSocket {
+ public:
+  explicit RawSocket(const std::string& path) : fd_(::socket(AF_UNIX, SOCK_STREAM, 0)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    const timeval patience{.tv_sec = 20, .tv_usec = 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    EXPECT_EQ(::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  }
+  ~RawSocket() { ::close(fd_); }
+  RawSocket(const RawSocket&) = delete;
+  RawSocket& operator=(const RawSocket&) = delete;
+  void send(std::string_view text) const {
+    EXPECT_EQ(::send(fd_, text.data(), text.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(text.size()));
+  }
+  [[nodiscard]] int fd() const { return fd_; }
+
+ private:
+  const int fd_;
+};
+
+constexpr std::string_view kSubscribe = "GET /v1/events HTTP/1.1\r\nHost: a\r\n\r\n";
+
+TEST_F(ControlTest, streams_events_to_subscribers) {
+  start();
+  EXPECT_FALSE(server_->wants_events());
+  const RawSocket subscriber(server_->socket_path());
+  subscriber.send(kSubscribe);
+  EXPECT_THAT(read_until(subscriber.fd(), "\r\n\r\n"), HasSubstr("text/event-stream"));
+  EXPECT_TRUE(server_->wants_events());
+  server_->on_role_event({.kind = drive::RoleEventKind::session_opened, .session = 8});
+  const std::string event = read_until(subscriber.fd(), "\n\n");
+  EXPECT_TRUE(event.starts_with("event: session_opened\ndata: {")) << event;
+  EXPECT_THAT(event, HasSubstr("\"session\":8"));
+}
+
+TEST_F(ControlTest, tells_and_drops_a_subscriber_that_does_not_read) {
+  start();
+  const RawSocket subscriber(server_->socket_path());
+  subscriber.send(kSubscribe);
+  read_until(subscriber.fd(), "\r\n\r\n");
+  // Until what it does not take fills the kernel's buffers and then ours.
+  bool is_dropped = false;
+  for (int i = 0; i < 10'000 && !is_dropped; ++i) {
+    server_->on_role_event({.detail = std::string(4'000, 'x')});
+    on_loop([&](Instant) {
+      const auto metrics = server_->counters();
+      is_dropped = metrics.subscribers_dropped > 0;
+    });
+  }
+  EXPECT_TRUE(is_dropped);
+  EXPECT_FALSE(server_->wants_events());
+  std::string all;
+  char c = 0;
+  while (::recv(subscriber.fd(), &c, 1, 0) == 1) all += c;  // to the end
+  EXPECT_THAT(all, HasSubstr("event: dropped"));
+}
+
+// A server of its own that loses its patience quickly.
+class ImpatientTest : public ControlTest {
+ protected:
+  void start(HttpTimes times) {
+    http_ = std::make_unique<HttpServer>(
+        group_.host(0),
+        [](Instant now, const HttpRequest&, HttpServer::Answer answer) {
+          answer(now, {.is_event_stream = true});
+        },
+        times);
+    ASSERT_TRUE(http_->listen(drive::UnixPath{path_}));
+    thread_ = std::jthread([this] { group_.host(0).run(); });
+  }
+  ~ImpatientTest() override {
+    stop();
+    http_.reset();
+  }
+  const std::string path_ = directory_ + "/http.sock";
+  std::unique_ptr<HttpServer> http_;
+};
+
+TEST_F(ImpatientTest, closes_a_connection_that_says_nothing) {
+  start({.idle = std::chrono::milliseconds(20), .tick = std::chrono::milliseconds(5)});
+  const auto client = net::UnixClient::connect(path_, kPatience);
+  ASSERT_TRUE(client);
+  ASSERT_TRUE(client->write("GET / HTT"));
+  const auto answer = client->read_all(100);
+  ASSERT_TRUE(answer) << answer.error().text();
+  EXPECT_EQ(*answer, "");
+}
+
+TEST_F(ImpatientTest, shows_subscribers_that_the_stream_lives) {
+  start({.idle = std::chrono::milliseconds(1),
+         .heartbeat = std::chrono::milliseconds(20),
+         .tick = std::chrono::milliseconds(5)});
+  const RawSocket subscriber(path_);
+  subscriber.send(kSubscribe);
+  read_until(subscriber.fd(), "\r\n\r\n");
+  EXPECT_EQ(read_until(subscriber.fd(), "\n\n"), ":\n\n");
+  EXPECT_EQ(read_until(subscriber.fd(), "\n\n"), ":\n\n");
+}
+
+TEST_F(ControlTest, finds_instances_and_forgets_the_dead) {
+  start();
+  {  // a process that died: its socket is bound, and nobody listens
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    (options_.directory + "/client-7.sock").copy(address.sun_path, sizeof address.sun_path - 1);
+    ASSERT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    ::close(fd);
+  }
+  const auto found = find_instances(options_.directory);
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_EQ(found[0].name, "server-42");
+  EXPECT_TRUE(is_called(found[0], "server-42"));
+  EXPECT_TRUE(is_called(found[0], "42"));
+  EXPECT_FALSE(is_called(found[0], "2"));
+  EXPECT_FALSE(std::filesystem::exists(options_.directory + "/client-7.sock"));
+  EXPECT_THAT(find_instances(directory_ + "/nowhere"), IsEmpty());
+  const auto gone = ask(options_.directory + "/client-7.sock", "GET", "/healthz");
+  ASSERT_FALSE(gone);
+  EXPECT_EQ(gone.error().kind, ErrorKind::unreachable);
+}
+
+TEST_F(ControlTest, does_without_its_default_socket_but_not_without_a_named_one) {
+  options_.directory = "/proc/culvert";  // nobody can make that
+  ControlServer quiet(group_.host(0), target_);
+  EXPECT_TRUE(quiet.open(options_, "server", 1));
+  EXPECT_EQ(quiet.socket_path(), "");
+  options_.socket = "/proc/culvert.sock";
+  ControlServer loud(group_.host(0), target_);
+  const Status opened = loud.open(options_, "server", 1);
+  ASSERT_FALSE(opened);
+  EXPECT_THAT(opened.error().text(), HasSubstr("/proc/culvert.sock"));
+}
+
+TEST_F(ControlTest, trusts_no_directory_that_is_a_link) {
+  std::filesystem::create_directory(directory_ + "/real");
+  std::filesystem::create_symlink(directory_ + "/real", options_.directory);
+  ControlServer server(group_.host(0), target_);
+  EXPECT_TRUE(server.open(options_, "server", 1));
+  EXPECT_EQ(server.socket_path(), "");
+}
+
+TEST_F(ControlTest, serves_metrics_over_tcp_only_where_asked) {
+  options_.metrics = SocketAddress{IpAddress::loopback(Family::v4), 0};
+  start();
+  ASSERT_TRUE(server_->metrics_address());
+  EXPECT_NE(server_->metrics_address()->port, 0);
+}
+
+TEST(SocketDirectory, is_the_users_own) {
+  const auto with = [](std::optional<std::string> runtime) {
+    return [runtime](std::string_view name) {
+      return name == "XDG_RUNTIME_DIR" ? runtime : std::nullopt;
+    };
+  };
+  EXPECT_EQ(socket_directory(with("/run/user/5"), 5), "/run/user/5/culvert");
+  EXPECT_EQ(socket_directory(with("relative"), 5), "/tmp/culvert-5");
+  EXPECT_EQ(socket_directory(with(std::nullopt), 5), "/tmp/culvert-5");
+  EXPECT_EQ(socket_directory(with(std::nullopt), 0), "/run/culvert");
+}
+
+TEST(ParseReply, takes_http_only) {
+  const auto reply = parse_reply("HTTP/1.1 204 No Content\r\nA: b\r\n\r\n");
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(reply->status, 204);
+  EXPECT_EQ(reply->body, "");
+  for (const char* wire : {"", "HTTP/1.1 ", "HTTP/1.1 200", "HTTP/1.1 x\r\n\r\n",
+                           "HTTP/1.1 99999999999\r\n\r\n", "SSH-2.0 hello\r\n\r\n"}) {
+    EXPECT_FALSE(parse_reply(wire)) << wire;
+  }
+}
+
+}  // namespace
+}  // namespace culvert::control

@@ -1,0 +1,237 @@
+#include "control/http_server.h"
+
+#include "control/json.h"
+
+#include <array>
+#include <utility>
+
+namespace culvert::control {
+namespace {
+
+constexpr std::size_t kReadBytes = 16'384;
+constexpr int kMaxReads = 16;  // a turn, so that no client holds up the loop
+constexpr std::string_view kTooSlow =
+    "event: dropped\ndata: {\"reason\":\"this subscriber is too slow: subscribe again\"}\n\n";
+
+}  // namespace
+
+// Reads only while it waits for a request, so that what a client sends ahead waits in the
+// kernel; an event stream only to see its end.
+class HttpServer::Connection final : public drive::StreamHandler {
+ public:
+  Connection(HttpServer& server, std::uint64_t its_id, std::unique_ptr<drive::StreamPort> port,
+             Instant now)
+      : id(its_id), server_(server), port_(std::move(port)), moved_at_(now), spoke_at_(now) {
+    port_->set_handler(*this);
+    port_->want_readable();
+  }
+
+  void on_stream_connected(Instant) override {}
+  void on_stream_failed(Instant, const Error&) override { close(); }
+  void on_stream_readable(Instant now) override;
+  void on_stream_writable(Instant now) override { flush(now); }
+
+  void answer(Instant now, const HttpResponse& response);
+  // False: it has more than it can take, and has been told.
+  bool publish(Instant now, std::string_view text);
+  void on_tick(Instant now);
+  [[nodiscard]] bool is_subscriber() const { return state_ == State::streaming; }
+
+  const std::uint64_t id;
+
+ private:
+  // ending: closes when the last answer has left. draining: it has; reads what is left of a
+  // request that was refused, because closing before that would take the answer from it.
+  enum class State : std::uint8_t { reading, answering, streaming, ending, draining };
+
+  [[nodiscard]] bool may_read() const {
+    return state_ == State::streaming || state_ == State::draining ||
+           (state_ == State::reading && output_.empty());
+  }
+  void take_requests(Instant now);
+  void send(Instant now, std::string_view text);
+  void flush(Instant now);
+  void close();
+
+  HttpServer& server_;
+  std::unique_ptr<drive::StreamPort> port_;  // null: closed, waits to be deleted
+  HttpParser parser_;
+  std::string output_;
+  State state_ = State::reading;
+  bool keeps_alive_ = true;
+  bool is_taking_ = false;
+  Instant moved_at_;  // a byte came or went, or a request was handed on
+  Instant spoke_at_;  // an event stream: something was queued
+};
+
+void HttpServer::Connection::on_stream_readable(Instant now) {
+  std::array<std::uint8_t, kReadBytes> block;
+  for (int i = 0; i < kMaxReads && port_ && may_read(); ++i) {
+    const std::array into{ByteSpan(block)};
+    const drive::IoResult result = port_->try_read(into);
+    if (result.bytes > 0) {
+      // Nothing is expected of these but that they leave.
+      if (state_ != State::reading) continue;
+      moved_at_ = now;
+      parser_.add(ByteView(block).first(result.bytes));
+      take_requests(now);
+      continue;
+    }
+    if (result.status == drive::IoStatus::ok) continue;
+    if (result.status == drive::IoStatus::would_block) break;
+    return close();
+  }
+  if (port_ && may_read()) port_->want_readable();
+}
+
+// Requests that came together are answered in turn; none is begun while the answer to the
+// one before waits to be taken.
+void HttpServer::Connection::take_requests(Instant now) {
+  if (is_taking_) return;
+  is_taking_ = true;
+  while (port_ && state_ == State::reading && output_.empty()) {
+    if (auto request = parser_.next()) {
+      state_ = State::answering;
+      keeps_alive_ = request->keeps_alive;
+      moved_at_ = now;
+      server_.on_request(now, *this, std::move(*request));
+    } else if (parser_.error()) {
+      state_ = State::answering;
+      keeps_alive_ = false;
+      answer(now, error_response(parser_.error()->status, parser_.error()->what, "request",
+                                 "send an HTTP/1.1 request within the limits of "
+                                 "docs/control-api.md"));
+    } else {
+      break;
+    }
+  }
+  is_taking_ = false;
+}
+
+void HttpServer::Connection::answer(Instant now, const HttpResponse& response) {
+  if (!port_ || state_ != State::answering) return;
+  spoke_at_ = now;
+  if (response.is_event_stream) {
+    state_ = State::streaming;
+  } else {
+    state_ = keeps_alive_ ? State::reading : State::ending;
+  }
+  send(now, to_wire(response, keeps_alive_));
+}
+
+bool HttpServer::Connection::publish(Instant now, std::string_view text) {
+  if (output_.size() + text.size() <= limits::kControlEventBytes) {
+    spoke_at_ = now;
+    send(now, text);
+    return true;
+  }
+  state_ = State::ending;
+  send(now, kTooSlow);
+  return false;
+}
+
+void HttpServer::Connection::send(Instant now, std::string_view text) {
+  const bool was_idle = output_.empty();
+  output_ += text;
+  if (was_idle) flush(now);
+}
+
+void HttpServer::Connection::flush(Instant now) {
+  while (port_ && !output_.empty()) {
+    const std::array from{as_bytes(output_)};
+    const drive::IoResult result = port_->try_write(from);
+    if (result.bytes > 0) {
+      moved_at_ = now;
+      output_.erase(0, result.bytes);
+      continue;
+    }
+    if (result.status == drive::IoStatus::would_block) return port_->want_writable();
+    return close();
+  }
+  if (port_ && state_ == State::ending) {
+    if (!parser_.error()) return close();
+    state_ = State::draining;
+    port_->shutdown_write();
+  }
+  take_requests(now);
+  if (port_ && may_read()) port_->want_readable();
+}
+
+void HttpServer::Connection::on_tick(Instant now) {
+  if (state_ == State::streaming && output_.empty()) {
+    // A comment, so that both ends notice when the other is gone.
+    if (now - spoke_at_ >= server_.times_.heartbeat) publish(now, ":\n\n");
+    return;
+  }
+  if (state_ != State::answering && now - moved_at_ >= server_.times_.idle) close();
+}
+
+void HttpServer::Connection::close() {
+  if (!port_) return;
+  port_.reset();
+  server_.retire(*this);
+}
+
+// --- the server --------------------------------------------------------------------------------
+
+HttpServer::HttpServer(net::KernelHost& host, Handler handler, HttpTimes times)
+    : host_(host), handler_(std::move(handler)), times_(times) {}
+HttpServer::~HttpServer() = default;
+
+Status HttpServer::listen(const drive::StreamAddress& address) {
+  CULVERT_TRY(listener_, host_.listen_stream(address, *this));
+  return {};
+}
+
+void HttpServer::on_accept(Instant now, std::unique_ptr<drive::StreamPort> stream) {
+  const std::uint64_t id = next_id_++;
+  connections_.emplace(id, std::make_unique<Connection>(*this, id, std::move(stream), now));
+  if (connections_.size() >= limits::kMaxControlConnections) listener_->pause();
+  arm();
+}
+
+void HttpServer::on_request(Instant now, Connection& connection, HttpRequest request) {
+  handler_(now, std::move(request), [this, id = connection.id](Instant at, HttpResponse response) {
+    const auto found = connections_.find(id);
+    if (found != connections_.end()) found->second->answer(at, response);
+  });
+}
+
+void HttpServer::publish(Instant now, std::string_view text) {
+  for (auto next = connections_.begin(); next != connections_.end();) {
+    Connection& connection = *next->second;
+    ++next;  // it may be retired
+    if (connection.is_subscriber() && !connection.publish(now, text)) ++dropped_subscribers_;
+  }
+}
+
+std::size_t HttpServer::subscriber_count() const {
+  std::size_t count = 0;
+  for (const auto& [id, connection] : connections_) count += connection->is_subscriber() ? 1 : 0;
+  return count;
+}
+
+void HttpServer::retire(Connection& connection) {
+  const auto found = connections_.find(connection.id);
+  ended_.push_back(std::move(found->second));
+  connections_.erase(found);
+  listener_->resume();
+  arm();
+}
+
+void HttpServer::arm() {
+  if (!tick_) tick_ = host_.after(times_.tick, [this](Instant now) { on_tick(now); });
+}
+
+void HttpServer::on_tick(Instant now) {
+  ended_.clear();
+  for (auto next = connections_.begin(); next != connections_.end();) {
+    Connection& connection = *next->second;
+    ++next;
+    connection.on_tick(now);
+  }
+  tick_.reset();
+  if (!connections_.empty() || !ended_.empty()) arm();
+}
+
+}  // namespace culvert::control

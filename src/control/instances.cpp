@@ -1,0 +1,95 @@
+#include "control/instances.h"
+
+#include "base/limits.h"
+#include "net/unix_client.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <charconv>
+#include <chrono>
+#include <utility>
+
+namespace culvert::control {
+namespace {
+
+constexpr Duration kPatience = std::chrono::seconds(5);
+constexpr std::string_view kSuffix = ".sock";
+
+Error to_error(const Reply& reply, const std::string& socket) {
+  const auto json = nlohmann::json::parse(reply.body, nullptr, false);
+  const auto member = [&json](const char* name) {
+    const auto found = json.is_object() ? json.find(name) : json.end();
+    return found != json.end() && found->is_string() ? found->get<std::string>() : std::string();
+  };
+  Error error{ErrorKind::refused, member("error"), member("offender")};
+  if (error.what.empty()) {
+    error.what = fmt::format("answered with HTTP status {}", reply.status);
+    error.offender = socket;
+  }
+  if (reply.status == 400) error.kind = ErrorKind::configuration;
+  return error;
+}
+
+}  // namespace
+
+std::string socket_directory(const Environment& environment, unsigned user_id) {
+  if (const auto runtime = environment("XDG_RUNTIME_DIR"); runtime && runtime->starts_with('/')) {
+    return *runtime + "/culvert";
+  }
+  return user_id == 0 ? std::string("/run/culvert") : fmt::format("/tmp/culvert-{}", user_id);
+}
+
+std::vector<Instance> find_instances(const std::string& directory) {
+  std::vector<Instance> found;
+  for (const std::string& name : net::files_in(directory, kSuffix)) {
+    Instance instance{.name = name.substr(0, name.size() - kSuffix.size()),
+                      .socket = fmt::format("{}/{}", directory, name)};
+    const auto client = net::UnixClient::connect(instance.socket, kPatience);
+    if (client) {
+      found.push_back(std::move(instance));
+    } else if (client.error().kind == ErrorKind::unreachable) {
+      net::remove_file(instance.socket);
+    }
+  }
+  return found;
+}
+
+bool is_called(const Instance& instance, std::string_view name_or_pid) {
+  const std::string_view name = instance.name;
+  if (name == name_or_pid) return true;
+  return name.substr(name.rfind('-') + 1) == name_or_pid;
+}
+
+Result<Reply> parse_reply(std::string_view wire) {
+  constexpr std::string_view kVersion = "HTTP/1.1 ";
+  constexpr std::string_view kEnd = "\r\n\r\n";
+  Reply reply;
+  const std::size_t head = wire.find(kEnd);
+  if (head == std::string_view::npos || !wire.starts_with(kVersion)) {
+    return fail(ErrorKind::protocol, "does not answer in HTTP/1.1");
+  }
+  const char* begin = wire.data() + kVersion.size();
+  const auto [end, failed] = std::from_chars(begin, wire.data() + head, reply.status);
+  if (failed != std::errc{} || reply.status < 100 || reply.status > 599) {
+    return fail(ErrorKind::protocol, "does not answer in HTTP/1.1");
+  }
+  reply.body = wire.substr(head + kEnd.size());
+  return reply;
+}
+
+Result<std::string> ask(const std::string& socket, std::string_view method, std::string_view path,
+                        std::string_view body) {
+  CULVERT_TRY(const net::UnixClient client, net::UnixClient::connect(socket, kPatience));
+  const std::string request = fmt::format(
+      "{} {} HTTP/1.1\r\nHost: culvert\r\nConnection: close\r\nContent-Type: application/json\r\n"
+      "Content-Length: {}\r\n\r\n{}",
+      method, path, body.size(), body);
+  if (Status sent = client.write(request); !sent) return forward(sent);
+  CULVERT_TRY(const std::string wire, client.read_all(limits::kMaxControlReplyBytes));
+  CULVERT_TRY(Reply reply, parse_reply(wire));
+  if (reply.status >= 400) return std::unexpected(to_error(reply, socket));
+  return std::move(reply.body);
+}
+
+}  // namespace culvert::control

@@ -1,0 +1,40 @@
+// The other end: finds running instances by their sockets and asks them. Blocking; for the
+// command line.
+#pragma once
+
+#include "base/result.h"
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace culvert::control {
+
+// Where sockets are: $XDG_RUNTIME_DIR/culvert; else /run/culvert for root; else
+// /tmp/culvert-UID, which nobody else may own.
+using Environment = std::function<std::optional<std::string>(std::string_view name)>;
+[[nodiscard]] std::string socket_directory(const Environment& environment, unsigned user_id);
+
+struct Instance {
+  std::string name;  // "server-1234": role and process id
+  std::string socket;
+};
+// Those that answer. Sockets of processes that are gone are removed.
+[[nodiscard]] std::vector<Instance> find_instances(const std::string& directory);
+// By the whole name, or by process id alone.
+[[nodiscard]] bool is_called(const Instance& instance, std::string_view name_or_pid);
+
+struct Reply {
+  int status = 0;
+  std::string body{};
+};
+// One request. An error of kind unreachable: no instance listens there. Answers of 400 and
+// above are errors with the words of the answer.
+[[nodiscard]] Result<std::string> ask(const std::string& socket, std::string_view method,
+                                      std::string_view path, std::string_view body = {});
+// Splits what came back over the wire.
+[[nodiscard]] Result<Reply> parse_reply(std::string_view wire);
+
+}  // namespace culvert::control

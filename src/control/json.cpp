@@ -1,0 +1,251 @@
+#include "control/json.h"
+
+#include "base/limits.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <initializer_list>
+
+namespace culvert::control {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int kMaxDepth = 8;
+constexpr std::size_t kMaxReasonBytes = limits::kReasonBytes;
+
+double seconds(Duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+std::string dumped(const Json& json) {
+  // Text from outside may not be UTF-8: replace rather than throw.
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+Json counters(const Snapshot& snapshot) {
+  const Counters& c = snapshot.counters;
+  Json json{{"flows_opened", c.flows_opened}, {"flows_refused", c.flows_refused},
+            {"flows_active", c.flows_active}, {"bytes_up", c.bytes_up},
+            {"bytes_down", c.bytes_down},     {"udp_dropped", c.udp_dropped},
+            {"path_changes", c.path_changes}};
+  if (snapshot.role == "server") {
+    json["sessions_accepted"] = c.sessions_accepted;
+    json["sessions_refused"] = c.sessions_refused;
+    json["sessions_active"] = c.sessions_active;
+    json["connections_accepted"] = c.connections_accepted;
+    json["connections_refused"] = c.connections_refused;
+    json["retries_sent"] = c.retries_sent;
+    json["handed_over"] = c.handed_over;
+  }
+  return json;
+}
+
+// One JSON object whose members are among `known`.
+Result<nlohmann::json> parse_object(std::string_view body,
+                                    std::initializer_list<std::string_view> known) {
+  bool is_too_deep = false;
+  const nlohmann::json::parser_callback_t bound_depth =
+      [&is_too_deep](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
+        is_too_deep |= depth > kMaxDepth;
+        return !is_too_deep;
+      };
+  nlohmann::json json = nlohmann::json::parse(body, bound_depth, false);
+  if (is_too_deep || !json.is_object()) {
+    return fail(ErrorKind::configuration, "is not one JSON object", "body");
+  }
+  for (const auto& [key, value] : json.items()) {
+    bool is_known = false;
+    std::string names;
+    for (const std::string_view name : known) {
+      is_known = is_known || key == name;
+      names += (names.empty() ? "" : ", ") + std::string(name);
+    }
+    if (!is_known) {
+      return fail(ErrorKind::configuration, "no such member; there are: " + names,
+                  key.substr(0, limits::kMaxTunnelNameBytes));
+    }
+  }
+  return json;
+}
+
+Result<std::optional<std::string>> text_member(const nlohmann::json& json, const char* name) {
+  const auto found = json.find(name);
+  if (found == json.end()) return std::nullopt;
+  if (!found->is_string()) return fail(ErrorKind::configuration, "must be a string", name);
+  return found->get<std::string>();
+}
+
+}  // namespace
+
+HttpResponse error_response(int status, std::string_view error, std::string_view offender,
+                            std::string_view fix) {
+  return {.status = status,
+          .body = dumped(Json{{"error", error}, {"offender", offender}, {"fix", fix}})};
+}
+
+HttpResponse error_response(const Error& error) {
+  switch (error.kind) {
+    case ErrorKind::configuration:
+      return error_response(400, error.what, error.offender,
+                            "mend what 'offender' names; /v1/openapi.json describes requests");
+    case ErrorKind::unreachable:
+      return error_response(404, error.what, error.offender,
+                            "GET /v1/tunnels and /v1/sessions list what there is");
+    case ErrorKind::refused:
+      return error_response(409, error.what, error.offender, "GET /v1/status tells the state");
+    case ErrorKind::limit:
+      return error_response(429, error.what, error.offender, "try again in a moment");
+    default:
+      return error_response(500, error.what, error.offender, "the log may tell more");
+  }
+}
+
+std::string status_json(const Snapshot& snapshot) {
+  Json json{{"role", snapshot.role},
+            {"version", snapshot.version},
+            {"pid", snapshot.pid},
+            {"state", snapshot.state},
+            {"started_at", snapshot.started_at_s},
+            {"uptime_seconds", seconds(snapshot.uptime)},
+            {"endpoint_id", snapshot.endpoint_id},
+            {"listening", snapshot.listening}};
+  if (snapshot.role == "client") {
+    json["server"] = {{"endpoint_id", snapshot.server}, {"address", snapshot.server_address}};
+  }
+  json["counters"] = counters(snapshot);
+  return dumped(json);
+}
+
+std::string paths_json(const Snapshot& snapshot) {
+  Json list = Json::array();
+  for (const PathInfo& path : snapshot.paths) {
+    Json json{{"local", path.local},
+              {"remote", path.remote},
+              {"rtt_seconds", seconds(path.rtt)},
+              {"min_rtt_seconds", seconds(path.min_rtt)},
+              {"congestion_window_bytes", path.congestion_window_bytes},
+              {"bytes_in_flight", path.bytes_in_flight},
+              {"bytes_sent", path.bytes_sent},
+              {"bytes_received", path.bytes_received},
+              {"packets_sent", path.packets_sent},
+              {"packets_received", path.packets_received},
+              {"packets_lost", path.packets_lost},
+              {"mtu_bytes", path.mtu_bytes}};
+    if (path.session != 0) json["session"] = path.session;
+    list.push_back(std::move(json));
+  }
+  Json json;
+  json["paths"] = std::move(list);
+  return dumped(json);
+}
+
+std::string sessions_json(const Snapshot& snapshot) {
+  Json list = Json::array();
+  for (const SessionInfo& session : snapshot.sessions) {
+    list.push_back({{"id", session.id},
+                    {"client", session.client},
+                    {"comment", session.comment},
+                    {"address", session.address},
+                    {"age_seconds", seconds(session.age)},
+                    {"flows", session.flows},
+                    {"bytes_sent", session.bytes_sent},
+                    {"bytes_received", session.bytes_received}});
+  }
+  const bool is_cut = snapshot.counters.sessions_active > snapshot.sessions.size();
+  return dumped(Json{{"sessions", std::move(list)},
+                     {"active", snapshot.counters.sessions_active},
+                     {"is_truncated", is_cut}});
+}
+
+std::string tunnels_json(const Snapshot& snapshot) {
+  Json list = Json::array();
+  for (const TunnelInfo& tunnel : snapshot.tunnels) {
+    Json json{{"label", tunnel.label},
+              {"name", tunnel.name},
+              {"source", tunnel.source},
+              {"target", tunnel.target},
+              {"state", tunnel.state},
+              {"reason", tunnel.reason},
+              {"listening", tunnel.local_addresses},
+              {"flows_opened", tunnel.flows_opened},
+              {"flows_refused", tunnel.flows_refused},
+              {"flows_active", tunnel.flows_active},
+              {"bytes_up", tunnel.bytes_up},
+              {"bytes_down", tunnel.bytes_down}};
+    if (tunnel.retry_in) json["retry_in_seconds"] = seconds(*tunnel.retry_in);
+    list.push_back(std::move(json));
+  }
+  Json json;
+  json["tunnels"] = std::move(list);
+  return dumped(json);
+}
+
+std::string log_level_json(LogLevel level) {
+  Json json;
+  json["level"] = to_string(level);
+  return dumped(json);
+}
+
+std::string event_text(const drive::RoleEvent& event, double unix_time_s) {
+  Json json;
+  json["time"] = unix_time_s;
+  if (event.session != 0) json["session"] = event.session;
+  const bool is_tunnel = event.kind == drive::RoleEventKind::tunnel_changed;
+  if (!event.peer.empty()) json[is_tunnel ? "tunnel" : "peer"] = event.peer;
+  if (!event.address.empty()) json["address"] = event.address;
+  if (!event.detail.empty()) json["detail"] = event.detail;
+  return fmt::format("event: {}\ndata: {}\n", to_string(event.kind), dumped(json));
+}
+
+Result<TunnelChange> parse_tunnel_change(TunnelAction action, std::string_view body) {
+  CULVERT_TRY(const nlohmann::json json,
+              parse_object(body, {"source", "target", "name", "enabled"}));
+  TunnelChange change{.action = action};
+  CULVERT_TRY(const auto source, text_member(json, "source"));
+  CULVERT_TRY(const auto target, text_member(json, "target"));
+  CULVERT_TRY(change.name, text_member(json, "name"));
+  if (source) {
+    CULVERT_TRY(change.source, tunnel::Source::parse(*source));
+  }
+  if (target) {
+    CULVERT_TRY(change.target, tunnel::Target::parse(*target));
+  }
+  if (const auto found = json.find("enabled"); found != json.end()) {
+    if (!found->is_boolean()) {
+      return fail(ErrorKind::configuration, "must be true or false", "enabled");
+    }
+    change.is_enabled = found->get<bool>();
+  }
+  if (action == TunnelAction::add && (!source || !target)) {
+    return fail(ErrorKind::configuration, "a tunnel needs both: {\"source\":..., \"target\":...}",
+                source ? "target" : "source");
+  }
+  return change;
+}
+
+Result<LogLevel> parse_log_level(std::string_view body) {
+  CULVERT_TRY(const nlohmann::json json, parse_object(body, {"level"}));
+  CULVERT_TRY(const auto name, text_member(json, "level"));
+  const auto level = log_level_of(name.value_or(""));
+  if (!level) {
+    return fail(ErrorKind::configuration, "must be error, warn, info, debug or trace", "level");
+  }
+  return *level;
+}
+
+Result<std::string> parse_reason(std::string_view body) {
+  if (body.empty()) return "closed by the operator";
+  CULVERT_TRY(const nlohmann::json json, parse_object(body, {"reason"}));
+  CULVERT_TRY(const auto reason, text_member(json, "reason"));
+  const std::string text = reason.value_or("closed by the operator");
+  if (text.size() > kMaxReasonBytes) {
+    return fail(ErrorKind::configuration, fmt::format("longer than {} bytes", kMaxReasonBytes),
+                "reason");
+  }
+  return text;
+}
+
+}  // namespace culvert::control

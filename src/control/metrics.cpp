@@ -1,0 +1,175 @@
+#include "control/metrics.h"
+
+#include "base/limits.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <functional>
+#include <iterator>
+#include <map>
+
+namespace culvert::control {
+namespace {
+
+std::string escaped(std::string_view value) {
+  std::string text;
+  for (const char c : value) {
+    if (c == '\\' || c == '"') text += '\\';
+    text += c == '\n' ? std::string("\\n") : std::string(1, c);
+  }
+  return text;
+}
+
+double seconds(Duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+class Writer {
+ public:
+  Writer(const Snapshot& its_snapshot, const ControlCounters& its_control)
+      : snapshot(its_snapshot), control(its_control) {}
+
+  void begin(const MetricInfo& info) {
+    name_ = info.name;
+    text += fmt::format("# HELP {} {}\n# TYPE {} {}\n", info.name, info.help, info.name, info.type);
+  }
+  template <typename Number>
+  void add(Number value, std::string_view labels = {}) {
+    text += labels.empty() ? fmt::format("{} {}\n", name_, value)
+                           : fmt::format("{}{{{}}} {}\n", name_, labels, value);
+  }
+  template <typename Value>
+  void add_paths(Value value_of) {
+    const std::size_t count = std::min(snapshot.paths.size(), limits::kMaxMetricPaths);
+    for (const PathInfo& path : std::span(snapshot.paths).first(count)) {
+      add(value_of(path), fmt::format("session=\"{}\",local=\"{}\",remote=\"{}\"", path.session,
+                                      escaped(path.local), escaped(path.remote)));
+    }
+  }
+
+  const Snapshot& snapshot;
+  const ControlCounters& control;
+  std::string text;
+
+ private:
+  std::string_view name_;
+};
+
+void add_tunnels(Writer& out) {
+  std::map<std::string_view, int> states{
+      {"waiting", 0}, {"listening", 0}, {"source_refused", 0}, {"failed", 0}, {"disabled", 0}};
+  for (const TunnelInfo& tunnel : out.snapshot.tunnels) ++states[tunnel.state];
+  if (out.snapshot.role != "client") return;
+  for (const auto& [state, count] : states) out.add(count, fmt::format("state=\"{}\"", state));
+}
+
+struct Metric {
+  MetricInfo info;
+  void (*write)(Writer& out);
+};
+
+constexpr std::array kMetrics{
+    Metric{{"culvert_build_info", "gauge", "Always 1; version and role are labels."},
+           [](Writer& o) {
+             o.add(1, fmt::format("version=\"{}\",role=\"{}\"", escaped(o.snapshot.version),
+                                  escaped(o.snapshot.role)));
+           }},
+    Metric{{"culvert_start_time_seconds", "gauge", "Unix time at which the process started."},
+           [](Writer& o) { o.add(o.snapshot.started_at_s); }},
+    Metric{{"culvert_connected", "gauge",
+            "Client: 1 while authenticated with the server. Server: 1 while it serves."},
+           [](Writer& o) {
+             o.add(o.snapshot.state == "connected" || o.snapshot.state == "serving" ? 1 : 0);
+           }},
+    Metric{{"culvert_sessions", "gauge", "Authenticated clients now."},
+           [](Writer& o) { o.add(o.snapshot.counters.sessions_active); }},
+    Metric{{"culvert_auth_decisions_total", "counter", "Decisions about clients, by outcome."},
+           [](Writer& o) {
+             o.add(o.snapshot.counters.sessions_accepted, "decision=\"accepted\"");
+             o.add(o.snapshot.counters.sessions_refused, "decision=\"refused\"");
+           }},
+    Metric{{"culvert_connections_accepted_total", "counter", "QUIC connections that began."},
+           [](Writer& o) { o.add(o.snapshot.counters.connections_accepted); }},
+    Metric{{"culvert_connections_refused_total", "counter",
+            "QUIC connections refused over the limit of unauthenticated ones."},
+           [](Writer& o) { o.add(o.snapshot.counters.connections_refused); }},
+    Metric{{"culvert_retries_sent_total", "counter", "QUIC Retry packets sent."},
+           [](Writer& o) { o.add(o.snapshot.counters.retries_sent); }},
+    Metric{{"culvert_flows", "gauge", "TCP connections and UDP flows open now."},
+           [](Writer& o) { o.add(o.snapshot.counters.flows_active); }},
+    Metric{{"culvert_flows_opened_total", "counter", "Flows that began."},
+           [](Writer& o) { o.add(o.snapshot.counters.flows_opened); }},
+    Metric{{"culvert_flows_refused_total", "counter", "Flows that the server refused."},
+           [](Writer& o) { o.add(o.snapshot.counters.flows_refused); }},
+    Metric{{"culvert_flow_bytes_total", "counter",
+            "Payload of flows; up is towards sources, down from them."},
+           [](Writer& o) {
+             o.add(o.snapshot.counters.bytes_up, "direction=\"up\"");
+             o.add(o.snapshot.counters.bytes_down, "direction=\"down\"");
+           }},
+    Metric{{"culvert_udp_datagrams_dropped_total", "counter",
+            "Datagrams of UDP flows dropped by full queues or without a flow."},
+           [](Writer& o) { o.add(o.snapshot.counters.udp_dropped); }},
+    Metric{{"culvert_packets_handed_over_total", "counter",
+            "Packets that the kernel gave to another worker than theirs."},
+           [](Writer& o) { o.add(o.snapshot.counters.handed_over); }},
+    Metric{{"culvert_path_changes_total", "counter", "Connections that moved to another address."},
+           [](Writer& o) { o.add(o.snapshot.counters.path_changes); }},
+    Metric{{"culvert_paths", "gauge", "Paths that carry connections now."},
+           [](Writer& o) { o.add(o.snapshot.paths.size()); }},
+    Metric{{"culvert_path_rtt_seconds", "gauge", "Smoothed round-trip time of a path."},
+           [](Writer& o) { o.add_paths([](const PathInfo& p) { return seconds(p.rtt); }); }},
+    Metric{{"culvert_path_min_rtt_seconds", "gauge", "Least round-trip time of a path so far."},
+           [](Writer& o) { o.add_paths([](const PathInfo& p) { return seconds(p.min_rtt); }); }},
+    Metric{{"culvert_path_congestion_window_bytes", "gauge", "Congestion window of a path."},
+           [](Writer& o) {
+             o.add_paths([](const PathInfo& p) { return p.congestion_window_bytes; });
+           }},
+    Metric{{"culvert_path_mtu_bytes", "gauge", "Largest UDP payload found for a path."},
+           [](Writer& o) { o.add_paths([](const PathInfo& p) { return p.mtu_bytes; }); }},
+    Metric{{"culvert_path_sent_bytes_total", "counter", "UDP payload sent over a path."},
+           [](Writer& o) { o.add_paths([](const PathInfo& p) { return p.bytes_sent; }); }},
+    Metric{{"culvert_path_received_bytes_total", "counter", "UDP payload received over a path."},
+           [](Writer& o) { o.add_paths([](const PathInfo& p) { return p.bytes_received; }); }},
+    Metric{{"culvert_path_sent_packets_total", "counter", "QUIC packets sent over a path."},
+           [](Writer& o) { o.add_paths([](const PathInfo& p) { return p.packets_sent; }); }},
+    Metric{{"culvert_path_received_packets_total", "counter", "QUIC packets received over a path."},
+           [](Writer& o) { o.add_paths([](const PathInfo& p) { return p.packets_received; }); }},
+    Metric{{"culvert_path_lost_packets_total", "counter",
+            "QUIC packets with data that were lost on a path."},
+           [](Writer& o) { o.add_paths([](const PathInfo& p) { return p.packets_lost; }); }},
+    Metric{{"culvert_tunnels", "gauge", "Client: tunnels by state."}, add_tunnels},
+    Metric{{"culvert_event_subscribers", "gauge", "Event streams open now."},
+           [](Writer& o) { o.add(o.control.subscribers); }},
+    Metric{{"culvert_event_subscribers_dropped_total", "counter",
+            "Event streams closed because their reader was too slow."},
+           [](Writer& o) { o.add(o.control.subscribers_dropped); }},
+    Metric{{"culvert_events_dropped_total", "counter",
+            "Events left out because too many came at once."},
+           [](Writer& o) { o.add(o.control.events_dropped); }},
+};
+
+}  // namespace
+
+std::span<const MetricInfo> metrics() {
+  static const std::vector<MetricInfo> infos = [] {
+    std::vector<MetricInfo> list;
+    for (const Metric& metric : kMetrics) list.push_back(metric.info);
+    return list;
+  }();
+  return infos;
+}
+
+std::string metrics_text(const Snapshot& snapshot, const ControlCounters& control) {
+  Writer out(snapshot, control);
+  for (const Metric& metric : kMetrics) {
+    out.begin(metric.info);
+    metric.write(out);
+  }
+  return std::move(out.text);
+}
+
+}  // namespace culvert::control

@@ -1,0 +1,33 @@
+// Prometheus text exposition format 0.0.4: names begin with culvert_, counters end with
+// _total, units are seconds and bytes.
+#pragma once
+
+#include "control/snapshot.h"
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace culvert::control {
+
+inline constexpr std::string_view kMetricsType = "text/plain; version=0.0.4; charset=utf-8";
+
+struct MetricInfo {
+  std::string_view name;
+  std::string_view type;  // counter, gauge
+  std::string_view help;
+};
+[[nodiscard]] std::span<const MetricInfo> metrics();
+
+// What only the interface itself knows.
+struct ControlCounters {
+  std::uint64_t subscribers = 0;
+  std::uint64_t subscribers_dropped = 0;
+  std::uint64_t events_dropped = 0;
+};
+
+// Paths beyond limits::kMaxMetricPaths have no series of their own.
+[[nodiscard]] std::string metrics_text(const Snapshot& snapshot, const ControlCounters& control);
+
+}  // namespace culvert::control

@@ -1,0 +1,135 @@
+#include "control/metrics.h"
+
+#include "base/limits.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <fstream>
+#include <map>
+#include <regex>
+#include <set>
+#include <sstream>
+
+namespace culvert::control {
+namespace {
+
+using ::testing::HasSubstr;
+
+Snapshot snapshot() {
+  Snapshot snapshot{.role = "server", .version = "1.2", .state = "serving"};
+  snapshot.started_at_s = 1'800'000'000;
+  snapshot.counters.sessions_accepted = 7;
+  snapshot.counters.sessions_refused = 2;
+  snapshot.counters.bytes_up = 1234;
+  snapshot.paths = {{.session = 3,
+                     .local = "[::1]:1",
+                     .remote = "quote\"back\\slash\nline",
+                     .rtt = std::chrono::microseconds(1500),
+                     .packets_lost = 9}};
+  return snapshot;
+}
+
+// The text format 0.0.4, and the naming rules of prometheus.io/docs/practices/naming.
+// Returns every sample's value by "name{labels}".
+std::map<std::string, std::string> checked(const std::string& text) {
+  static const std::regex kSample(
+      R"(([a-zA-Z_:][a-zA-Z0-9_:]*)(\{([a-zA-Z_][a-zA-Z0-9_]*="([^"\\\n]|\\[\\"n])*")(,([a-zA-Z_][a-zA-Z0-9_]*="([^"\\\n]|\\[\\"n])*"))*\})? (-?[0-9.]+(e[-+]?[0-9]+)?))");
+  static const std::regex kHelp(R"(# HELP ([a-z0-9_]+) \S.*)");
+  static const std::regex kType(R"(# TYPE ([a-z0-9_]+) (counter|gauge))");
+  std::map<std::string, std::string> samples;
+  std::set<std::string> families;
+  std::string family;
+  std::string help;
+  EXPECT_TRUE(text.ends_with('\n'));
+  std::istringstream lines(text);
+  std::smatch match;
+  for (std::string line; std::getline(lines, line);) {
+    if (std::regex_match(line, match, kHelp)) {
+      help = match[1];
+    } else if (std::regex_match(line, match, kType)) {
+      family = match[1];
+      EXPECT_EQ(family, help) << "HELP precedes TYPE";
+      EXPECT_TRUE(families.insert(family).second) << family << " twice";
+      EXPECT_TRUE(family.starts_with("culvert_")) << family;
+      EXPECT_EQ(family.ends_with("_total"), match[2] == "counter") << family;
+      static const std::regex kForeignUnit(
+          ".*_(ms|milliseconds|us|kib|mib|kilobytes|bits)(_total)?");
+      EXPECT_FALSE(std::regex_match(family, kForeignUnit)) << family;
+    } else if (std::regex_match(line, match, kSample)) {
+      EXPECT_EQ(match[1], family) << "samples follow their family";
+      const std::string key = line.substr(0, line.rfind(' '));
+      EXPECT_TRUE(samples.emplace(key, line.substr(line.rfind(' ') + 1)).second) << key << " twice";
+    } else {
+      ADD_FAILURE() << "no line of the format: " << line;
+    }
+  }
+  EXPECT_EQ(families.size(), metrics().size());
+  return samples;
+}
+
+TEST(Metrics, are_in_the_text_format_by_its_conventions) {
+  const auto samples = checked(metrics_text(snapshot(), {.events_dropped = 5}));
+  EXPECT_EQ(samples.at("culvert_build_info{version=\"1.2\",role=\"server\"}"), "1");
+  EXPECT_EQ(samples.at("culvert_start_time_seconds"), "1800000000");
+  EXPECT_EQ(samples.at("culvert_auth_decisions_total{decision=\"accepted\"}"), "7");
+  EXPECT_EQ(samples.at("culvert_auth_decisions_total{decision=\"refused\"}"), "2");
+  EXPECT_EQ(samples.at("culvert_flow_bytes_total{direction=\"up\"}"), "1234");
+  EXPECT_EQ(samples.at("culvert_events_dropped_total"), "5");
+  EXPECT_EQ(samples.at("culvert_paths"), "1");
+}
+
+TEST(Metrics, escape_labels_and_convert_to_base_units) {
+  const std::string text = metrics_text(snapshot(), {});
+  EXPECT_THAT(text, HasSubstr("culvert_path_rtt_seconds{session=\"3\",local=\"[::1]:1\","
+                              "remote=\"quote\\\"back\\\\slash\\nline\"} 0.0015\n"));
+}
+
+TEST(Metrics, count_a_clients_tunnels_by_state) {
+  Snapshot client{.role = "client", .state = "connected"};
+  client.tunnels = {{.state = "listening"}, {.state = "listening"}, {.state = "failed"}};
+  const auto samples = checked(metrics_text(client, {}));
+  EXPECT_EQ(samples.at("culvert_connected"), "1");
+  EXPECT_EQ(samples.at("culvert_tunnels{state=\"listening\"}"), "2");
+  EXPECT_EQ(samples.at("culvert_tunnels{state=\"failed\"}"), "1");
+  EXPECT_EQ(samples.at("culvert_tunnels{state=\"disabled\"}"), "0");
+}
+
+TEST(Metrics, bound_the_number_of_series) {
+  Snapshot many = snapshot();
+  for (std::uint64_t i = 0; i < 2 * limits::kMaxMetricPaths; ++i) {
+    many.paths.push_back({.session = 10 + i, .local = "a", .remote = "b"});
+  }
+  const auto samples = checked(metrics_text(many, {}));
+  EXPECT_EQ(samples.at("culvert_paths"), std::to_string(many.paths.size()));
+  std::size_t series = 0;
+  for (const auto& [key, value] : samples) series += key.starts_with("culvert_path_mtu_bytes{");
+  EXPECT_EQ(series, limits::kMaxMetricPaths);
+}
+
+// Every name that a query of the dashboard uses is one that we export.
+TEST(Dashboard, asks_for_metrics_that_exist) {
+  std::ifstream file(CULVERT_REPOSITORY "/contrib/grafana/culvert.json");
+  const nlohmann::json dashboard = nlohmann::json::parse(file, nullptr, false);
+  ASSERT_TRUE(dashboard.is_object());
+  std::set<std::string, std::less<>> known;
+  for (const MetricInfo& info : metrics()) known.emplace(info.name);
+  std::size_t queries = 0;
+  static const std::regex kName("culvert_[a-z0-9_]+");
+  for (const auto& panel : dashboard.at("panels")) {
+    for (const auto& target : panel.at("targets")) {
+      ++queries;
+      const auto query = target.at("expr").get<std::string>();
+      std::sregex_iterator it(query.begin(), query.end(), kName);
+      ASSERT_NE(it, std::sregex_iterator()) << query;
+      for (; it != std::sregex_iterator(); ++it) {
+        EXPECT_TRUE(known.contains(it->str())) << it->str() << " in " << query;
+      }
+    }
+  }
+  EXPECT_GE(queries, 10U);
+}
+
+}  // namespace
+}  // namespace culvert::control

@@ -1,0 +1,94 @@
+// What a running role shows of itself: plain values, copied from the workers when somebody
+// asks. Every route and metric is made from these. Texts may hold what peers and users
+// chose: they are escaped where they are written.
+#pragma once
+
+#include "base/time.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace culvert::control {
+
+// One QUIC connection's way to its peer.
+struct PathInfo {
+  std::uint64_t session = 0;  // server: SessionInfo::id; client: 0
+  std::string local{};
+  std::string remote{};
+  Duration rtt{};
+  Duration min_rtt{};
+  std::uint64_t congestion_window_bytes = 0;
+  std::uint64_t bytes_in_flight = 0;
+  std::uint64_t bytes_sent = 0;  // UDP payload, with QUIC's overhead
+  std::uint64_t bytes_received = 0;
+  std::uint64_t packets_sent = 0;
+  std::uint64_t packets_received = 0;
+  std::uint64_t packets_lost = 0;
+  std::uint64_t mtu_bytes = 0;  // UDP payload that fits
+};
+
+struct SessionInfo {
+  std::uint64_t id = 0;   // unique in this process
+  std::string client{};   // EndpointId
+  std::string comment{};  // of the token or key it logged in with
+  std::string address{};
+  Duration age{};
+  std::uint64_t flows = 0;
+  std::uint64_t bytes_sent = 0;  // as PathInfo
+  std::uint64_t bytes_received = 0;
+};
+
+struct TunnelInfo {
+  std::string label{};  // what changes name it by
+  std::string name{};
+  std::string source{};
+  std::string target{};
+  std::string state{};   // waiting, listening, source_refused, failed, disabled
+  std::string reason{};  // of source_refused and failed
+  std::vector<std::string> local_addresses{};
+  std::optional<Duration> retry_in{};
+  std::uint64_t flows_opened = 0;
+  std::uint64_t flows_refused = 0;
+  std::uint64_t flows_active = 0;
+  std::uint64_t bytes_up = 0;
+  std::uint64_t bytes_down = 0;
+};
+
+// Since the start, but for *_active.
+struct Counters {
+  std::uint64_t sessions_accepted = 0;
+  std::uint64_t sessions_refused = 0;
+  std::uint64_t sessions_active = 0;
+  std::uint64_t connections_accepted = 0;  // server: QUIC handshakes begun
+  std::uint64_t connections_refused = 0;   // over the limit of unauthenticated ones
+  std::uint64_t retries_sent = 0;
+  std::uint64_t flows_opened = 0;
+  std::uint64_t flows_refused = 0;
+  std::uint64_t flows_active = 0;
+  std::uint64_t bytes_up = 0;    // towards sources
+  std::uint64_t bytes_down = 0;  // from sources
+  std::uint64_t udp_dropped = 0;
+  std::uint64_t handed_over = 0;
+  std::uint64_t path_changes = 0;
+};
+
+struct Snapshot {
+  std::string role{};  // server, client
+  std::string version{};
+  std::string state{};  // server: serving, stopping; client: connecting, connected, stopping
+  int pid = 0;
+  std::int64_t started_at_s = 0;  // Unix time
+  Duration uptime{};
+  std::string endpoint_id{};
+  std::vector<std::string> listening{};
+  std::string server{};          // client: the server's EndpointId
+  std::string server_address{};  // client: where it was reached; empty before
+  Counters counters{};
+  std::vector<SessionInfo> sessions{};  // server; at most limits::kMaxListedSessions
+  std::vector<PathInfo> paths{};
+  std::vector<TunnelInfo> tunnels{};  // client
+};
+
+}  // namespace culvert::control
