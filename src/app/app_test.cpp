@@ -4,12 +4,16 @@
 #include "app/server_app.h"
 #include "app/ticket.h"
 #include "base/rng.h"
+#include "control/instances.h"
 #include "crypto/mac.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdlib>
+#include <filesystem>
 #include <future>
 #include <map>
 #include <thread>
@@ -272,6 +276,12 @@ class RunningClient : public ClientReporter {
     return ports_[source];
   }
 
+  // A tunnel is about to be added.
+  void expect_another() {
+    const std::lock_guard lock(mutex_);
+    ++expected_;
+  }
+
   void on_connected(const SocketAddress&) override {
     const std::lock_guard lock(mutex_);
     is_connected_ = true;
@@ -499,6 +509,80 @@ TEST(App, client_without_addresses_is_a_configuration_error) {
   const auto app = ClientApp::create({.identity = key(2)}, silent, null_logger());
   ASSERT_FALSE(app);
   EXPECT_EQ(app.error().kind, ErrorKind::configuration);
+}
+
+// --- control ------------------------------------------------------------------------------
+
+class ControlledTest : public ::testing::Test {
+ protected:
+  ControlledTest() {
+    std::string pattern = "/tmp/culvert-app-XXXXXX";
+    directory_ = ::mkdtemp(pattern.data());
+  }
+  ~ControlledTest() override { std::filesystem::remove_all(directory_); }
+
+  [[nodiscard]] control::ControlOptions at(const std::string& name) const {
+    return {.is_enabled = true, .socket = socket(name)};
+  }
+  [[nodiscard]] std::string socket(const std::string& name) const {
+    return directory_ + "/" + name;
+  }
+  std::string ask(const std::string& name, std::string_view method, std::string_view path,
+                  std::string_view body = {}) {
+    const auto answer = control::ask(socket(name), method, path, body);
+    EXPECT_TRUE(answer) << answer.error().text();
+    return answer.value_or("");
+  }
+  std::string directory_;
+};
+
+// Two workers: one has the session, the other is asked as well.
+TEST_F(ControlledTest, a_server_of_several_workers_shows_its_clients_and_kicks_them) {
+  ServerOptions options = server_options();
+  options.workers = 2;
+  options.control = at("server");
+  RunningServer server(std::move(options));
+  TcpEcho echo;
+  const std::string source = fmt::format("tcp://127.0.0.1:{}", echo.port());
+  ClientOptions of_client = client_options(server);
+  add_tunnel(of_client, source);
+  RunningClient client(std::move(of_client));
+  expect_echo(client.port_of(source), 10'000, 1);
+
+  EXPECT_THAT(ask("server", "GET", "/v1/status"), ::testing::HasSubstr("\"sessions_active\":1"));
+  EXPECT_THAT(ask("server", "GET", "/v1/sessions"),
+              ::testing::HasSubstr(key(2).public_key().text()));
+  EXPECT_THAT(ask("server", "GET", "/v1/paths"), ::testing::HasSubstr("\"session\":1"));
+  const auto nobody = control::ask(socket("server"), "DELETE", "/v1/sessions/2");
+  EXPECT_FALSE(nobody);
+  ask("server", "DELETE", "/v1/sessions/1", R"({"reason":"maintenance"})");
+  const Status ended = client.wait_for_end();
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(ended.error().kind, ErrorKind::lost);
+  EXPECT_THAT(ended.error().text(), ::testing::HasSubstr("maintenance"));
+  EXPECT_THAT(ask("server", "GET", "/v1/status"), ::testing::HasSubstr("\"sessions_active\":0"));
+}
+
+TEST_F(ControlledTest, a_client_takes_a_tunnel_while_it_runs) {
+  RunningServer server(server_options());
+  TcpEcho echo;
+  const std::string source = fmt::format("tcp://127.0.0.1:{}", echo.port());
+  ClientOptions options = client_options(server);
+  add_tunnel(options, "tcp://127.0.0.1:1");
+  options.control = at("client");
+  RunningClient client(std::move(options));
+  EXPECT_NE(client.port_of("tcp://127.0.0.1:1"), 0);
+  client.expect_another();
+  const std::string added =
+      ask("client", "POST", "/v1/tunnels",
+          fmt::format(R"({{"source":"{}","target":"127.0.0.1:0","name":"live"}})", source));
+  EXPECT_THAT(added, ::testing::HasSubstr("\"label\":\"live\""));
+  expect_echo(client.port_of(source), 10'000, 1);
+  ask("client", "PATCH", "/v1/tunnels/live", R"({"enabled":false})");
+  EXPECT_THAT(ask("client", "GET", "/v1/tunnels"), ::testing::HasSubstr("\"state\":\"disabled\""));
+  ask("client", "DELETE", "/v1/tunnels/live");
+  EXPECT_FALSE(control::ask(socket("client"), "DELETE", "/v1/tunnels/live"));
+  EXPECT_FALSE(control::ask(socket("client"), "DELETE", "/v1/sessions/1"));
 }
 
 }  // namespace

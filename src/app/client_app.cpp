@@ -1,9 +1,11 @@
 #include "app/client_app.h"
 
 #include "app/address_lookup.h"
+#include "app/client_control.h"
 #include "app/debug_sinks.h"
 #include "net/kernel_host.h"
 #include "net/service_manager.h"
+#include "net/unix_client.h"
 
 #include <csignal>
 #include <utility>
@@ -22,8 +24,11 @@ class ClientAppImpl final : public ClientApp, private drive::ClientObserver {
       : options_(std::move(options)),
         reporter_(reporter),
         log_(log),
-        group_(log, options_.udp, 1) {}
+        group_(log, options_.udp, 1),
+        target_(host().now(), client_, options_, log),
+        control_(host(), target_) {}
 
+  Status open() { return control_.open(options_.control, "client", net::process_id()); }
   Status run() override;
   void request_stop() override {
     host().post([this](Instant now) { stop(now); });
@@ -47,6 +52,8 @@ class ClientAppImpl final : public ClientApp, private drive::ClientObserver {
   ClientReporter& reporter_;
   Logger& log_;
   net::HostGroup group_;
+  ClientControl target_;
+  control::ControlServer control_;  // the client tells it what happens
   std::unique_ptr<AddressLookup> lookup_;
   std::unique_ptr<drive::Client> client_;  // dies before its host
   bool is_stopping_ = false;
@@ -88,7 +95,8 @@ Status ClientAppImpl::start(Instant now, std::vector<SocketAddress> addresses) {
                              .stdio = options_.stdio,
                              .connect_timeout = options_.connect_timeout,
                              .udp_flow_idle = options_.udp_flow_idle,
-                             .drain_timeout = options_.drain_timeout};
+                             .drain_timeout = options_.drain_timeout,
+                             .events = &control_};
   CULVERT_TRY(client_, drive::Client::create(host(), log_, std::move(config), *this));
   client_->start(now);
   return {};
@@ -118,6 +126,7 @@ void ClientAppImpl::stop(Instant now) {
     return;
   }
   is_stopping_ = true;
+  target_.set_stopping();
   net::notify_service_manager("STOPPING=1");
   host().set_alarm(options_.drain_timeout + kStopBackstop, [this](Instant) { finish({}); });
   client_->stop(now);
@@ -132,7 +141,9 @@ Result<std::unique_ptr<ClientApp>> ClientApp::create(ClientOptions options,
                 "no address of the server: give --address host:port or a ticket that holds one",
                 options.server.text());
   }
-  return std::make_unique<ClientAppImpl>(std::move(options), reporter, log);
+  auto app = std::make_unique<ClientAppImpl>(std::move(options), reporter, log);
+  if (Status opened = app->open(); !opened) return forward(opened);
+  return app;
 }
 
 }  // namespace culvert::app

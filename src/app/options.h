@@ -4,6 +4,7 @@
 
 #include "base/address.h"
 #include "base/limits.h"
+#include "control/control_server.h"
 #include "crypto/keys.h"
 #include "net/features.h"
 #include "quic/config.h"
@@ -44,6 +45,8 @@ struct ServerOptions {
   bool handles_signals = true;  // SIGINT, SIGTERM: polite stop, the second one immediate
   net::UdpFeatures udp{};
   DebugOptions debug{};
+  control::ControlOptions control{};
+  std::string version{};  // of the program, for who asks
 };
 
 struct ClientOptions {
@@ -63,6 +66,8 @@ struct ClientOptions {
   bool handles_signals = true;
   net::UdpFeatures udp{};
   DebugOptions debug{};
+  control::ControlOptions control{};
+  std::string version{};  // of the program, for who asks
 };
 
 // One worker a core, at most 8 (DESIGN 3).

@@ -1,11 +1,13 @@
 #include "app/server_app.h"
 
 #include "app/debug_sinks.h"
+#include "app/server_control.h"
 #include "app/ticket.h"
 #include "base/assert.h"
 #include "net/kernel_host.h"
 #include "net/route.h"
 #include "net/service_manager.h"
+#include "net/unix_client.h"
 #include "session/dialect.h"
 
 #include <algorithm>
@@ -32,26 +34,6 @@ std::vector<SocketAddress> reachable_addresses(const SocketAddress& local) {
   return addresses;
 }
 
-void add(drive::ServerStats& sum, const drive::ServerStats& part) {
-  sum.sessions_accepted += part.sessions_accepted;
-  sum.sessions_refused += part.sessions_refused;
-  sum.sessions_active += part.sessions_active;
-  sum.flows_opened += part.flows_opened;
-  sum.flows_refused += part.flows_refused;
-  sum.flows_active += part.flows_active;
-  sum.bytes_up += part.bytes_up;
-  sum.bytes_down += part.bytes_down;
-  sum.udp_dropped += part.udp_dropped;
-  sum.handed_over += part.handed_over;
-  sum.endpoint.accepted += part.endpoint.accepted;
-  sum.endpoint.retries_sent += part.endpoint.retries_sent;
-  sum.endpoint.version_negotiations_sent += part.endpoint.version_negotiations_sent;
-  sum.endpoint.stateless_resets_sent += part.endpoint.stateless_resets_sent;
-  sum.endpoint.dropped_unknown += part.endpoint.dropped_unknown;
-  sum.endpoint.dropped_malformed += part.endpoint.dropped_malformed;
-  sum.endpoint.refused_over_limit += part.endpoint.refused_over_limit;
-}
-
 // Owned by the caller of create(). Everything but request_stop() happens on the thread of
 // run(), which is worker 0's; workers 1.. have a thread each, and meet this object only in
 // tasks posted to their hosts.
@@ -62,7 +44,9 @@ class ServerAppImpl final : public ServerApp {
         reporter_(reporter),
         log_(log),
         group_(log, options_.udp,
-               options_.workers != 0 ? options_.workers : default_worker_count()) {}
+               options_.workers != 0 ? options_.workers : default_worker_count()),
+        target_(group_, servers_, options_, log),
+        control_(group_.host(0), target_) {}
 
   Status open();
   Status run() override;
@@ -80,7 +64,9 @@ class ServerAppImpl final : public ServerApp {
   Logger& log_;
   drive::ServerShared shared_;
   net::HostGroup group_;
-  std::vector<std::unique_ptr<drive::Server>> servers_;  // by worker; die before their hosts
+  ServerControl target_;
+  control::ControlServer control_;  // the servers tell it what happens
+  ServerControl::Servers servers_;  // by worker; die before their hosts
   bool is_stopping_ = false;
 };
 
@@ -91,6 +77,7 @@ Status ServerAppImpl::open() {
   shared_.max_flows_per_session = options_.max_flows_per_session;
   shared_.udp_flow_idle = options_.udp_flow_idle;
   shared_.drain_timeout = options_.drain_timeout;
+  shared_.events = &control_;
 
   std::array<std::uint8_t, 32> secret{};
   group_.host(0).rng().fill(secret);
@@ -116,7 +103,7 @@ Status ServerAppImpl::open() {
     bind.port = server->local_address().port;  // the first one's choice is everybody's
     servers_.push_back(std::move(server));
   }
-  return {};
+  return control_.open(options_.control, "server", net::process_id());
 }
 
 Status ServerAppImpl::run() {
@@ -164,6 +151,7 @@ void ServerAppImpl::stop() {
     return;
   }
   is_stopping_ = true;
+  target_.set_stopping();
   net::notify_service_manager("STOPPING=1");
   reporter_.on_stopping();
   group_.host(0).set_alarm(options_.drain_timeout + kStopBackstop,

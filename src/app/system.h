@@ -5,3 +5,4 @@
 #include "net/files.h"        // IWYU pragma: export
 #include "net/stderr_sink.h"  // IWYU pragma: export
 #include "net/system_rng.h"   // IWYU pragma: export
+#include "net/unix_client.h"  // IWYU pragma: export

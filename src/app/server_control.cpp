@@ -1,0 +1,177 @@
+#include "app/server_control.h"
+
+#include "net/unix_client.h"
+
+#include <algorithm>
+#include <chrono>
+#include <iterator>
+#include <utility>
+
+namespace culvert::app {
+
+void add(drive::ServerStats& sum, const drive::ServerStats& part) {
+  sum.sessions_accepted += part.sessions_accepted;
+  sum.sessions_refused += part.sessions_refused;
+  sum.sessions_active += part.sessions_active;
+  sum.flows_opened += part.flows_opened;
+  sum.flows_refused += part.flows_refused;
+  sum.flows_active += part.flows_active;
+  sum.bytes_up += part.bytes_up;
+  sum.bytes_down += part.bytes_down;
+  sum.udp_dropped += part.udp_dropped;
+  sum.handed_over += part.handed_over;
+  sum.path_changes += part.path_changes;
+  sum.endpoint.accepted += part.endpoint.accepted;
+  sum.endpoint.retries_sent += part.endpoint.retries_sent;
+  sum.endpoint.version_negotiations_sent += part.endpoint.version_negotiations_sent;
+  sum.endpoint.stateless_resets_sent += part.endpoint.stateless_resets_sent;
+  sum.endpoint.dropped_unknown += part.endpoint.dropped_unknown;
+  sum.endpoint.dropped_malformed += part.endpoint.dropped_malformed;
+  sum.endpoint.refused_over_limit += part.endpoint.refused_over_limit;
+}
+
+control::PathInfo path_info(const PathId& path, const quic::ConnectionStats& stats) {
+  return {.local = path.local.text(),
+          .remote = path.remote.text(),
+          .rtt = stats.smoothed_rtt,
+          .min_rtt = stats.min_rtt,
+          .congestion_window_bytes = stats.congestion_window_bytes,
+          .bytes_in_flight = stats.bytes_in_flight,
+          .bytes_sent = stats.bytes_sent,
+          .bytes_received = stats.bytes_received,
+          .packets_sent = stats.packets_sent,
+          .packets_received = stats.packets_received,
+          .packets_lost = stats.packets_lost,
+          .mtu_bytes = stats.max_udp_payload_bytes};
+}
+
+std::int64_t unix_time_s() {
+  const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::seconds>(since_epoch).count();
+}
+
+struct ServerControl::Part {
+  drive::ServerStats stats{};
+  std::vector<drive::SessionSnapshot> sessions{};
+};
+
+struct ServerControl::Gather {
+  std::size_t missing;
+  OnSnapshot done;
+  drive::ServerStats stats{};
+  std::vector<drive::SessionSnapshot> sessions{};
+};
+
+struct ServerControl::Kick {
+  std::size_t missing;
+  OnDone done;
+  bool was_found = false;
+};
+
+ServerControl::ServerControl(net::HostGroup& group, const Servers& servers,
+                             const ServerOptions& options, Logger& log)
+    : group_(group),
+      servers_(servers),
+      options_(options),
+      log_(log),
+      started_at_s_(unix_time_s()),
+      started_at_(group.host(0).now()) {}
+
+template <typename Answer, typename Ask, typename Add>
+void ServerControl::ask_workers(Instant now, Ask ask, Add add) {
+  for (unsigned i = 1; i < group_.size(); ++i) {
+    const bool is_posted = group_.host(i).post([this, i, ask, add](Instant then) {
+      group_.host(0).post(
+          [add, answer = ask(i, then)](Instant at) mutable { add(at, std::move(answer)); });
+    });
+    if (!is_posted) add(now, Answer{});
+  }
+  add(now, ask(0U, now));
+}
+
+ServerControl::Part ServerControl::part_of(unsigned worker, Instant) const {
+  return {.stats = servers_[worker]->stats(),
+          .sessions = servers_[worker]->sessions(limits::kMaxListedSessions)};
+}
+
+void ServerControl::collect(Instant now, OnSnapshot done) {
+  // Shared by the tasks on their way; only worker 0's thread looks into it.
+  const auto gather = std::make_shared<Gather>(group_.size(), std::move(done));
+  ask_workers<Part>(
+      now, [this](unsigned worker, Instant then) { return part_of(worker, then); },
+      [this, gather](Instant at, Part part) { add(at, *gather, std::move(part)); });
+}
+
+void ServerControl::add(Instant now, Gather& gather, Part part) {
+  app::add(gather.stats, part.stats);
+  std::ranges::move(part.sessions, std::back_inserter(gather.sessions));
+  if (--gather.missing > 0) return;
+
+  const drive::ServerStats& stats = gather.stats;
+  control::Snapshot snapshot{.role = "server",
+                             .version = options_.version,
+                             .state = is_stopping_ ? "stopping" : "serving",
+                             .pid = net::process_id(),
+                             .started_at_s = started_at_s_,
+                             .uptime = now - started_at_,
+                             .endpoint_id = options_.identity.public_key().text(),
+                             .listening = {servers_[0]->local_address().text()}};
+  snapshot.counters = {.sessions_accepted = stats.sessions_accepted,
+                       .sessions_refused = stats.sessions_refused,
+                       .sessions_active = stats.sessions_active,
+                       .connections_accepted = stats.endpoint.accepted,
+                       .connections_refused = stats.endpoint.refused_over_limit,
+                       .retries_sent = stats.endpoint.retries_sent,
+                       .flows_opened = stats.flows_opened,
+                       .flows_refused = stats.flows_refused,
+                       .flows_active = stats.flows_active,
+                       .bytes_up = stats.bytes_up,
+                       .bytes_down = stats.bytes_down,
+                       .udp_dropped = stats.udp_dropped,
+                       .handed_over = stats.handed_over,
+                       .path_changes = stats.path_changes};
+  std::ranges::sort(gather.sessions, {}, &drive::SessionSnapshot::id);
+  if (gather.sessions.size() > limits::kMaxListedSessions) {
+    gather.sessions.erase(gather.sessions.begin() + limits::kMaxListedSessions,
+                          gather.sessions.end());
+  }
+  for (drive::SessionSnapshot& session : gather.sessions) {
+    control::PathInfo& path =
+        snapshot.paths.emplace_back(path_info(session.path, session.connection));
+    path.session = session.id;
+    snapshot.sessions.push_back({.id = session.id,
+                                 .client = session.client.text(),
+                                 .comment = std::move(session.comment),
+                                 .address = path.remote,
+                                 .age = std::max(Duration{}, now - session.since),
+                                 .flows = session.flows,
+                                 .bytes_sent = path.bytes_sent,
+                                 .bytes_received = path.bytes_received});
+  }
+  gather.done(now, snapshot);
+}
+
+void ServerControl::kick(Instant now, std::uint64_t session, std::string reason, OnDone done) {
+  const auto kick = std::make_shared<Kick>(group_.size(), std::move(done));  // as Gather
+  ask_workers<bool>(
+      now,
+      [this, session, reason = std::move(reason)](unsigned worker, Instant then) {
+        return servers_[worker]->kick(then, session, reason);
+      },
+      [kick, session](Instant at, bool was_found) {
+        kick->was_found = kick->was_found || was_found;
+        if (--kick->missing > 0) return;
+        if (kick->was_found) {
+          kick->done(at, {});
+        } else {
+          kick->done(at, fail(ErrorKind::unreachable, "there is no such session",
+                              std::to_string(session)));
+        }
+      });
+}
+
+void ServerControl::change_tunnel(Instant now, control::TunnelChange, OnDone done) {
+  done(now, fail(ErrorKind::refused, "this is a server: its clients have the tunnels"));
+}
+
+}  // namespace culvert::app

@@ -1,0 +1,56 @@
+// The server role as the control interface sees it: asks every worker on its own thread and
+// puts the parts together on worker 0's, which serves the interface.
+#pragma once
+
+#include "app/options.h"
+#include "control/target.h"
+#include "drive/server.h"
+#include "net/kernel_host.h"
+
+#include <memory>
+#include <vector>
+
+namespace culvert::app {
+
+// Owned by the server app, whose hosts and servers outlive it.
+class ServerControl final : public control::ControlTarget {
+ public:
+  using Servers = std::vector<std::unique_ptr<drive::Server>>;
+  ServerControl(net::HostGroup& group, const Servers& servers, const ServerOptions& options,
+                Logger& log);
+
+  void set_stopping() { is_stopping_ = true; }
+
+  void collect(Instant now, OnSnapshot done) override;
+  void kick(Instant now, std::uint64_t session, std::string reason, OnDone done) override;
+  void change_tunnel(Instant now, control::TunnelChange change, OnDone done) override;
+  [[nodiscard]] Logger& log() override { return log_; }
+
+ private:
+  struct Part;    // what one worker tells
+  struct Gather;  // parts coming together
+  struct Kick;
+  [[nodiscard]] Part part_of(unsigned worker, Instant now) const;
+  void add(Instant now, Gather& gather, Part part);
+  // Runs `ask` on every worker's thread and `add` with what it gave on worker 0's; one that
+  // takes no more tasks gives a default.
+  template <typename Answer, typename Ask, typename Add>
+  void ask_workers(Instant now, Ask ask, Add add);
+
+  net::HostGroup& group_;
+  const Servers& servers_;
+  const ServerOptions& options_;
+  Logger& log_;
+  std::int64_t started_at_s_;
+  Instant started_at_;
+  bool is_stopping_ = false;
+};
+
+// Adds up what the workers of a server counted.
+void add(drive::ServerStats& sum, const drive::ServerStats& part);
+
+// What a path shows of its connection.
+[[nodiscard]] control::PathInfo path_info(const PathId& path, const quic::ConnectionStats& stats);
+[[nodiscard]] std::int64_t unix_time_s();
+
+}  // namespace culvert::app
