@@ -140,6 +140,8 @@ Result<app::ClientOptions> client_options(const Settings& settings, Logger& log)
   options.udp_flow_idle = settings.duration(Id::udp_idle_timeout);
   options.drain_timeout = settings.duration(Id::drain_timeout);
   options.debug = debug_options(settings);
+  CULVERT_TRY(options.control, control_options(settings));
+  options.version = CULVERT_VERSION;
   return options;
 }
 

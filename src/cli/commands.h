@@ -14,6 +14,10 @@ namespace culvert::cli {
 [[nodiscard]] Status cmd_token(const settings::Settings& settings);
 [[nodiscard]] Status cmd_ticket(const settings::Settings& settings,
                                 const settings::Arguments& arguments);
+[[nodiscard]] Status cmd_status(const settings::Settings& settings);
+// list, add, remove, enable or disable.
+[[nodiscard]] Status cmd_tunnels(settings::Command command, const settings::Settings& settings,
+                                 const settings::Arguments& arguments);
 [[nodiscard]] Status cmd_completion(const settings::Arguments& arguments);
 
 }  // namespace culvert::cli

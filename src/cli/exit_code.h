@@ -11,7 +11,7 @@ enum class ExitCode : int {
   general = 1,
   configuration = 2,   // flags, environment, files, keys
   authentication = 3,  // the server refused us
-  not_connected = 10,  // no server was reached
+  not_connected = 10,  // no server was reached; status, tunnels: no instance runs
   lost = 11,           // the server was lost after it had worked
 };
 

@@ -17,13 +17,6 @@ using settings::Id;
 constexpr int kStandardInput = 0;
 constexpr Duration kStdinTimeout = std::chrono::seconds(30);
 
-std::optional<std::string> environment(std::string_view name) {
-  // Read before any thread starts.
-  const char* value = std::getenv(std::string(name).c_str());  // NOLINT(concurrency-mt-unsafe)
-  if (value == nullptr) return std::nullopt;
-  return value;
-}
-
 std::string default_config_path(Command command) {
   const std::string file = command == Command::server ? "server.toml" : "client.toml";
   const auto base = environment("XDG_CONFIG_HOME");
@@ -66,6 +59,13 @@ Result<std::optional<ConfigFile>> read_config(Command command, const settings::S
 }
 
 }  // namespace
+
+std::optional<std::string> environment(std::string_view name) {
+  // Read before any thread starts.
+  const char* value = std::getenv(std::string(name).c_str());  // NOLINT(concurrency-mt-unsafe)
+  if (value == nullptr || *value == '\0') return std::nullopt;
+  return value;
+}
 
 std::string expand_home(const std::string& path) {
   const auto home = environment("HOME");

@@ -4,12 +4,17 @@
 #include "base/result.h"
 #include "settings/resolver.h"
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace culvert::cli {
 
 [[nodiscard]] Result<settings::Settings> load_settings(settings::Command command,
                                                        const settings::Arguments& arguments);
+
+// A variable of this process's environment; an empty one counts as unset.
+[[nodiscard]] std::optional<std::string> environment(std::string_view name);
 
 // "~/x" as a path of this user; other texts as they are.
 [[nodiscard]] std::string expand_home(const std::string& path);

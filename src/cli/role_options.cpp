@@ -1,5 +1,6 @@
 #include "cli/role_options.h"
 
+#include "cli/control_access.h"
 #include "cli/load_settings.h"
 #include "quic/config.h"
 
@@ -48,6 +49,21 @@ Result<std::optional<quic::ProtectionBackend>> protection(const Settings& settin
 app::DebugOptions debug_options(const Settings& settings) {
   return {.qlog_directory = expand_home(settings.text(Id::qlog_directory)),
           .key_log_file = expand_home(settings.text(Id::key_log_file))};
+}
+
+Result<control::ControlOptions> control_options(const Settings& settings) {
+  control::ControlOptions options{.is_enabled = !settings.flag(Id::no_control),
+                                  .socket = expand_home(settings.text(Id::control_socket)),
+                                  .directory = control_directory()};
+  if (!options.is_enabled && settings.has(Id::control_socket)) {
+    return fail(ErrorKind::configuration, "and --no-control exclude each other",
+                settings.value(Id::control_socket).origin);
+  }
+  if (settings.has(Id::metrics_listen)) {
+    CULVERT_TRY(options.metrics,
+                parse_value(settings.value(Id::metrics_listen), SocketAddress::parse));
+  }
+  return options;
 }
 
 net::LogFormat log_format(const Settings& settings) {

@@ -31,9 +31,13 @@ Result<Found> find_command(std::span<const std::string_view> args) {
       return Found{info.command, args.subspan(2)};
     }
   }
-  if (args[0] == "key") {
-    return fail(ErrorKind::configuration, "say what to do: culvert key generate, culvert key show",
-                "key");
+  std::string longer;
+  for (const settings::CommandInfo& info : settings::commands()) {
+    if (!info.name.starts_with(fmt::format("{} ", args[0]))) continue;
+    longer += fmt::format("{}culvert {}", longer.empty() ? "" : ", ", info.name);
+  }
+  if (!longer.empty()) {
+    return fail(ErrorKind::configuration, "say what to do: " + longer, std::string(args[0]));
   }
   std::vector<std::string_view> names;
   for (const settings::CommandInfo& info : settings::commands()) {
@@ -50,6 +54,7 @@ Result<Found> find_command(std::span<const std::string_view> args) {
 Status check_operands(Command command, const settings::Arguments& arguments) {
   std::span<const std::string> operands = arguments.operands;
   if (command == Command::ticket || command == Command::completion) return {};
+  if ((settings::bit(command) & settings::kTunnels) != 0) return {};  // its own business
   if ((settings::bit(command) & settings::kRoles) != 0 && !operands.empty()) {
     if (operands[0] == "nostr" || operands[0] == "manual") {
       return fail(ErrorKind::configuration, "this version finds peers in mode iroh only",
@@ -80,6 +85,14 @@ Status dispatch(Command command, const settings::Arguments& arguments) {
       return cmd_token(settings);
     case Command::ticket:
       return cmd_ticket(settings, arguments);
+    case Command::status:
+      return cmd_status(settings);
+    case Command::tunnels_list:
+    case Command::tunnels_add:
+    case Command::tunnels_remove:
+    case Command::tunnels_enable:
+    case Command::tunnels_disable:
+      return cmd_tunnels(command, settings, arguments);
     case Command::completion:
       return cmd_completion(arguments);
   }

@@ -98,6 +98,8 @@ Result<app::ServerOptions> server_options(const Settings& settings, Logger& log)
   options.drain_timeout = settings.duration(Id::drain_timeout);
   options.workers = static_cast<unsigned>(settings.number(Id::workers));
   options.debug = debug_options(settings);
+  CULVERT_TRY(options.control, control_options(settings));
+  options.version = CULVERT_VERSION;
   return options;
 }
 

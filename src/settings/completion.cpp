@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <map>
 #include <set>
 #include <string>
 
@@ -14,6 +15,19 @@ std::set<std::string, std::less<>> first_words() {
   for (const CommandInfo& command : commands()) {
     words.emplace(command.name.substr(0, command.name.find(' ')));
     if (!command.alias.empty()) words.emplace(command.alias);
+  }
+  return words;
+}
+
+// "key": "generate show"; of every first word that has second ones.
+std::map<std::string, std::string, std::less<>> second_words() {
+  std::map<std::string, std::string, std::less<>> words;
+  for (const CommandInfo& command : commands()) {
+    const std::size_t space = command.name.find(' ');
+    if (space == std::string_view::npos) continue;
+    std::string& list = words[std::string(command.name.substr(0, space))];
+    if (!list.empty()) list += ' ';
+    list += command.name.substr(space + 1);
   }
   return words;
 }
@@ -38,19 +52,27 @@ std::string bash() {
       "_culvert() {\n"
       "  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}\n"
       "  local command=${COMP_WORDS[1]}\n"
-      "  [[ $command == key && COMP_CWORD -gt 2 ]] && command=\"key ${COMP_WORDS[2]}\"\n"
       "  COMPREPLY=()\n";
+  for (const auto& [word, list] : second_words()) {
+    text += fmt::format(
+        "  [[ $command == {0} && COMP_CWORD -gt 2 ]] && command=\"{0} ${{COMP_WORDS[2]}}\"\n",
+        word);
+  }
   std::string words;
   for (const std::string& word : first_words()) words += fmt::format(" {}", word);
   text += fmt::format(
       "  if [[ COMP_CWORD -eq 1 ]]; then\n"
       "    mapfile -t COMPREPLY < <(compgen -W '{}' -- \"$current\")\n"
-      "    return\n  fi\n"
-      "  if [[ $command == key ]]; then\n"
-      "    mapfile -t COMPREPLY < <(compgen -W 'generate show' -- \"$current\")\n"
-      "    return\n  fi\n"
-      "  case $previous in\n",
+      "    return\n  fi\n",
       words.substr(1));
+  for (const auto& [word, list] : second_words()) {
+    text += fmt::format(
+        "  if [[ $command == {} ]]; then\n"
+        "    mapfile -t COMPREPLY < <(compgen -W '{}' -- \"$current\")\n"
+        "    return\n  fi\n",
+        word, list);
+  }
+  text += "  case $previous in\n";
   std::set<std::string_view> seen;
   for (const Setting& setting : table()) {
     if (!seen.insert(setting.flag).second) continue;
@@ -102,7 +124,10 @@ std::string fish() {
   for (const std::string& word : first_words()) {
     text += fmt::format("complete -c culvert -n __fish_use_subcommand -a {}\n", word);
   }
-  text += "complete -c culvert -n '__fish_seen_subcommand_from key' -a 'generate show'\n";
+  for (const auto& [word, list] : second_words()) {
+    text += fmt::format("complete -c culvert -n '__fish_seen_subcommand_from {}' -a '{}'\n", word,
+                        list);
+  }
   text += "complete -c culvert -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'\n";
   for (const CommandInfo& command : commands()) {
     const std::string_view word = command.name.substr(0, command.name.find(' '));

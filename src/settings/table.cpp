@@ -33,6 +33,18 @@ constexpr std::array kCommands{
                 "Make shared authentication tokens"},
     CommandInfo{Command::ticket, "ticket", "", "[TICKET]",
                 "Make a ticket from an EndpointId and addresses, or show what one holds"},
+    CommandInfo{Command::status, "status", "", "",
+                "Show what running servers and clients do, and how they are"},
+    CommandInfo{Command::tunnels_list, "tunnels list", "", "",
+                "List the tunnels of a running client"},
+    CommandInfo{Command::tunnels_add, "tunnels add", "", "SOURCE TARGET",
+                "Add a tunnel to a running client; as --source and --target"},
+    CommandInfo{Command::tunnels_remove, "tunnels remove", "", "TUNNEL",
+                "Remove a tunnel of a running client, and its connections"},
+    CommandInfo{Command::tunnels_enable, "tunnels enable", "", "TUNNEL",
+                "Let a tunnel of a running client listen again"},
+    CommandInfo{Command::tunnels_disable, "tunnels disable", "", "TUNNEL",
+                "Close a tunnel of a running client, but keep it"},
     CommandInfo{Command::completion, "completion", "", "bash|zsh|fish",
                 "Print a completion script for a shell"},
 };
@@ -433,9 +445,58 @@ std::vector<Setting> make_table() {
        .group = group,
        .help = "library that encrypts packets; auto: the fastest here"});
 
+  group = "Control";
+  add({.id = Id::control_socket,
+       .commands = kRoles | bit(Command::status) | kTunnels,
+       .flag = "control-socket",
+       .placeholder = "PATH",
+       .environment = "CULVERT_CONTROL_SOCKET",
+       .key = "control.socket",
+       .group = group,
+       .help =
+           "Unix socket of the control API; without it ROLE-PID.sock in $XDG_RUNTIME_DIR/culvert, "
+           "/run/culvert (root) or /tmp/culvert-UID"});
+  add({.id = Id::no_control,
+       .commands = kRoles,
+       .flag = "no-control",
+       .type = Type::flag,
+       .environment = "CULVERT_NO_CONTROL",
+       .key = "control.off",
+       .group = group,
+       .help = "no control socket: culvert status does not see this process"});
+  add({.id = Id::metrics_listen,
+       .commands = kRoles,
+       .flag = "metrics-listen",
+       .placeholder = "ADDRESS:PORT",
+       .environment = "CULVERT_METRICS_LISTEN",
+       .key = "control.metrics_listen",
+       .group = group,
+       .help = "serve /metrics (Prometheus) and /healthz at this TCP address"});
+  add({.id = Id::instance,
+       .commands = bit(Command::status) | kTunnels,
+       .flag = "instance",
+       .letter = 'i',
+       .placeholder = "NAME|PID",
+       .group = group,
+       .help = "which of several: as culvert status names them, or the process id"});
+  add({.id = Id::watch,
+       .commands = bit(Command::status),
+       .flag = "watch",
+       .letter = 'w',
+       .type = Type::flag,
+       .group = group,
+       .help = "draw it again every second, until interrupted"});
+  add({.id = Id::tunnel_name,
+       .commands = bit(Command::tunnels_add),
+       .flag = "name",
+       .placeholder = "NAME",
+       .group = group,
+       .help = "a name for the tunnel; unique"});
+
   group = "Output";
   add({.id = Id::json,
-       .commands = kRoles | kKeyGenerate | kKeyShow | kTokenGenerate | kTicket,
+       .commands = kRoles | kKeyGenerate | kKeyShow | kTokenGenerate | kTicket |
+                   bit(Command::status) | bit(Command::tunnels_list),
        .flag = "json",
        .type = Type::flag,
        .group = group,

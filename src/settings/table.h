@@ -18,6 +18,12 @@ enum class Command : std::uint8_t {
   key_show,
   token_generate,
   ticket,
+  status,
+  tunnels_list,
+  tunnels_add,
+  tunnels_remove,
+  tunnels_enable,
+  tunnels_disable,
   completion,
 };
 
@@ -27,6 +33,9 @@ using CommandSet = std::uint32_t;
   return CommandSet{1} << static_cast<unsigned>(command);
 }
 inline constexpr CommandSet kRoles = bit(Command::server) | bit(Command::client);
+inline constexpr CommandSet kTunnels = bit(Command::tunnels_list) | bit(Command::tunnels_add) |
+                                       bit(Command::tunnels_remove) | bit(Command::tunnels_enable) |
+                                       bit(Command::tunnels_disable);
 
 struct CommandInfo {
   Command command;
@@ -83,6 +92,13 @@ enum class Id : std::uint8_t {
   keep_alive,
   idle_timeout,
   packet_protection,
+  // control
+  control_socket,
+  no_control,
+  metrics_listen,
+  instance,
+  watch,
+  tunnel_name,
   // output
   json,
   log_format,

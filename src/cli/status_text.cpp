@@ -1,0 +1,246 @@
+#include "cli/status_text.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+
+namespace culvert::cli {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kMaxRows = 50;  // a terminal's worth; --json has them all
+constexpr std::size_t kIdLength = 10;
+
+json parsed(const std::string& text) {
+  json value = json::parse(text, nullptr, false);
+  return value.is_object() ? value : json::object();
+}
+
+// Escape sequences in a comment or name must not reach the terminal.
+std::string printable(std::string_view text) {
+  std::string result;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    result += byte < 0x20 || byte == 0x7f ? '?' : c;
+  }
+  return result;
+}
+
+std::string text_of(const json& object, const char* name) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_string() ? printable(found->get<std::string>()) : "";
+}
+
+double number_of(const json& object, const char* name) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_number() ? found->get<double>() : 0;
+}
+
+std::uint64_t count_of(const json& object, const char* name) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
+}
+
+std::string joined(const json& object, const char* name) {
+  std::string result;
+  const auto found = object.find(name);
+  if (found == object.end() || !found->is_array()) return result;
+  for (const json& item : *found) {
+    if (item.is_string()) {
+      result += (result.empty() ? "" : " ") + printable(item.get<std::string>());
+    }
+  }
+  return result;
+}
+
+// The objects of a list; nothing else in it counts.
+std::vector<json> objects(const json& object, const char* name) {
+  std::vector<json> result;
+  const auto found = object.find(name);
+  if (found == object.end() || !found->is_array()) return result;
+  for (const json& item : *found) {
+    if (item.is_object()) result.push_back(item);
+  }
+  return result;
+}
+
+json member(const json& object, const char* name) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_object() ? *found : json::object();
+}
+
+std::string coloured(std::string_view text, std::string_view code, StatusStyle style) {
+  return style.has_colour ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : std::string(text);
+}
+
+std::string_view colour_of(std::string_view state) {
+  if (state == "connected" || state == "serving" || state == "listening") return "32";
+  if (state == "failed" || state == "source_refused") return "31";
+  return "33";
+}
+
+std::string more(std::size_t count) {
+  return count > kMaxRows ? fmt::format("  ... and {} more (--json)\n", count - kMaxRows) : "";
+}
+
+std::string short_id(const std::string& id) {
+  return id.substr(0, kIdLength);
+}
+
+// Columns, not bytes, of UTF-8 without double-width characters.
+std::size_t width(std::string_view text) {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+}
+
+std::string tunnel_rows(const json& body, StatusStyle style) {
+  const std::vector<json> tunnels = objects(body, "tunnels");
+  if (tunnels.empty()) return "  no tunnels\n";
+  std::vector<Row> rows{{"NAME", "LISTENING", "SOURCE", "FLOWS", "UP", "DOWN", "STATE"}};
+  for (const json& tunnel : tunnels) {
+    if (rows.size() > kMaxRows) break;
+    const std::string listening = joined(tunnel, "listening");
+    const std::string state = text_of(tunnel, "state");
+    const std::string reason = text_of(tunnel, "reason");
+    const std::string name = text_of(tunnel, "name");
+    rows.push_back(
+        {name.empty() ? "-" : name, listening.empty() ? text_of(tunnel, "target") : listening,
+         text_of(tunnel, "source"), std::to_string(count_of(tunnel, "flows_active")),
+         human_bytes(count_of(tunnel, "bytes_up")), human_bytes(count_of(tunnel, "bytes_down")),
+         coloured(state, colour_of(state), style) + (reason.empty() ? "" : ": " + reason)});
+  }
+  return aligned(rows, {3, 4, 5}, "  ") + more(tunnels.size());
+}
+
+std::string session_rows(const json& body) {
+  const std::vector<json> sessions = objects(body, "sessions");
+  if (sessions.empty()) return "  no clients\n";
+  std::vector<Row> rows{
+      {"ID", "CLIENT", "COMMENT", "ADDRESS", "SINCE", "FLOWS", "SENT", "RECEIVED"}};
+  for (const json& session : sessions) {
+    if (rows.size() > kMaxRows) break;
+    const std::string comment = text_of(session, "comment");
+    rows.push_back({std::to_string(count_of(session, "id")), short_id(text_of(session, "client")),
+                    comment.empty() ? "-" : comment, text_of(session, "address"),
+                    human_time(number_of(session, "age_seconds")),
+                    std::to_string(count_of(session, "flows")),
+                    human_bytes(count_of(session, "bytes_sent")),
+                    human_bytes(count_of(session, "bytes_received"))});
+  }
+  return aligned(rows, {0, 5, 6, 7}, "  ") + more(sessions.size());
+}
+
+std::string path_rows(const json& body) {
+  const std::vector<json> paths = objects(body, "paths");
+  if (paths.empty()) return "";
+  std::vector<Row> rows{{"PATH", "RTT", "WINDOW", "LOST", "SENT", "RECEIVED", "MTU"}};
+  for (const json& path : paths) {
+    if (rows.size() > kMaxRows) break;
+    const auto sent = static_cast<double>(count_of(path, "packets_sent"));
+    const auto lost = static_cast<double>(count_of(path, "packets_lost"));
+    rows.push_back({fmt::format("{} -> {}", text_of(path, "local"), text_of(path, "remote")),
+                    human_time(number_of(path, "rtt_seconds")),
+                    human_bytes(count_of(path, "congestion_window_bytes")),
+                    fmt::format("{:.2f} %", sent > 0 ? 100 * lost / sent : 0.0),
+                    human_bytes(count_of(path, "bytes_sent")),
+                    human_bytes(count_of(path, "bytes_received")),
+                    std::to_string(count_of(path, "mtu_bytes"))});
+  }
+  return "\n" + aligned(rows, {1, 2, 3, 4, 5, 6}, "  ") + more(paths.size());
+}
+
+}  // namespace
+
+std::string human_bytes(std::uint64_t bytes) {
+  constexpr std::array<std::string_view, 6> kUnits{"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  while (value >= 1023.95 && unit + 1 < kUnits.size()) {
+    value /= 1024;
+    ++unit;
+  }
+  if (unit == 0) return fmt::format("{} B", bytes);
+  return value < 99.95 ? fmt::format("{:.1f} {}", value, kUnits[unit])
+                       : fmt::format("{:.0f} {}", value, kUnits[unit]);
+}
+
+std::string human_time(double seconds) {
+  if (seconds <= 0) return "0 s";
+  if (seconds < 0.001) return fmt::format("{:.0f} us", seconds * 1e6);
+  if (seconds < 1) return fmt::format("{:.1f} ms", seconds * 1e3);
+  constexpr std::uint64_t kMinute = 60;
+  constexpr std::uint64_t kHour = 60 * kMinute;
+  constexpr std::uint64_t kDay = 24 * kHour;
+  const auto whole = static_cast<std::uint64_t>(std::min(seconds, 1e12));
+  if (whole < kMinute) return fmt::format("{} s", whole);
+  if (whole < kHour) return fmt::format("{} min {} s", whole / kMinute, whole % kMinute);
+  if (whole < kDay) return fmt::format("{} h {} min", whole / kHour, whole % kHour / kMinute);
+  return fmt::format("{} d {} h", whole / kDay, whole % kDay / kHour);
+}
+
+std::string aligned(const std::vector<Row>& rows, const std::vector<std::size_t>& right,
+                    std::string_view indent) {
+  std::vector<std::size_t> widths;
+  for (const Row& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width(row[i]));
+  }
+  std::string text;
+  for (const Row& row : rows) {
+    text += indent;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const std::string padding(widths[i] - width(row[i]), ' ');
+      const bool is_right = std::ranges::find(right, i) != right.end();
+      const bool is_last = i + 1 == row.size();
+      text += is_right ? padding + row[i] : row[i] + (is_last ? "" : padding);
+      if (!is_last) text += "  ";
+    }
+    text += '\n';
+  }
+  return text;
+}
+
+std::string status_text(const StatusBodies& bodies, StatusStyle style) {
+  const json status = parsed(bodies.status);
+  const json counters = member(status, "counters");
+  const std::string state = text_of(status, "state");
+  const bool is_client = text_of(status, "role") == "client";
+  std::string text =
+      fmt::format("{}  {}  culvert {}  up {}\n", coloured(printable(bodies.name), "1", style),
+                  coloured(state, colour_of(state), style), text_of(status, "version"),
+                  human_time(number_of(status, "uptime_seconds")));
+  std::vector<Row> facts{{"EndpointId", text_of(status, "endpoint_id")},
+                         {"UDP", joined(status, "listening")}};
+  if (is_client) {
+    const json server = member(status, "server");
+    facts.push_back({"Server", fmt::format("{} {}", text_of(server, "endpoint_id"),
+                                           text_of(server, "address"))});
+  } else {
+    facts.push_back({"Clients", fmt::format("{} now, {} let in, {} refused",
+                                            count_of(counters, "sessions_active"),
+                                            count_of(counters, "sessions_accepted"),
+                                            count_of(counters, "sessions_refused"))});
+  }
+  facts.push_back(
+      {"Flows",
+       fmt::format("{} now, {} opened, {} refused", count_of(counters, "flows_active"),
+                   count_of(counters, "flows_opened"), count_of(counters, "flows_refused"))});
+  facts.push_back({"Traffic", fmt::format("{} up, {} down, {} datagrams dropped",
+                                          human_bytes(count_of(counters, "bytes_up")),
+                                          human_bytes(count_of(counters, "bytes_down")),
+                                          count_of(counters, "udp_dropped"))});
+  text += aligned(facts, {}, "  ");
+  text += '\n';
+  text += is_client ? tunnel_rows(parsed(bodies.tunnels), style)
+                    : session_rows(parsed(bodies.sessions));
+  return text + path_rows(parsed(bodies.paths));
+}
+
+std::string tunnels_text(std::string_view tunnels, StatusStyle style) {
+  return tunnel_rows(parsed(std::string(tunnels)), style);
+}
+
+}  // namespace culvert::cli
