@@ -78,7 +78,7 @@ ServerControl::ServerControl(net::HostGroup& group, const Servers& servers,
       started_at_(group.host(0).now()) {}
 
 template <typename Answer, typename Ask, typename Add>
-void ServerControl::ask_workers(Instant now, Ask ask, Add add) {
+void ServerControl::ask_workers(Instant now, const Ask& ask, const Add& add) {
   for (unsigned i = 1; i < group_.size(); ++i) {
     const bool is_posted = group_.host(i).post([this, i, ask, add](Instant then) {
       group_.host(0).post(
@@ -89,7 +89,7 @@ void ServerControl::ask_workers(Instant now, Ask ask, Add add) {
   add(now, ask(0U, now));
 }
 
-ServerControl::Part ServerControl::part_of(unsigned worker, Instant) const {
+ServerControl::Part ServerControl::part_of(unsigned worker) const {
   return {.stats = servers_[worker]->stats(),
           .sessions = servers_[worker]->sessions(limits::kMaxListedSessions)};
 }
@@ -98,7 +98,7 @@ void ServerControl::collect(Instant now, OnSnapshot done) {
   // Shared by the tasks on their way; only worker 0's thread looks into it.
   const auto gather = std::make_shared<Gather>(group_.size(), std::move(done));
   ask_workers<Part>(
-      now, [this](unsigned worker, Instant then) { return part_of(worker, then); },
+      now, [this](unsigned worker, Instant) { return part_of(worker); },
       [this, gather](Instant at, Part part) { add(at, *gather, std::move(part)); });
 }
 

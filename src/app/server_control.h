@@ -30,12 +30,12 @@ class ServerControl final : public control::ControlTarget {
   struct Part;    // what one worker tells
   struct Gather;  // parts coming together
   struct Kick;
-  [[nodiscard]] Part part_of(unsigned worker, Instant now) const;
+  [[nodiscard]] Part part_of(unsigned worker) const;
   void add(Instant now, Gather& gather, Part part);
   // Runs `ask` on every worker's thread and `add` with what it gave on worker 0's; one that
   // takes no more tasks gives a default.
   template <typename Answer, typename Ask, typename Add>
-  void ask_workers(Instant now, Ask ask, Add add);
+  void ask_workers(Instant now, const Ask& ask, const Add& add);
 
   net::HostGroup& group_;
   const Servers& servers_;

@@ -318,7 +318,7 @@ TEST_F(ControlTest, serves_metrics_over_tcp_only_where_asked) {
 }
 
 TEST(SocketDirectory, is_the_users_own) {
-  const auto with = [](std::optional<std::string> runtime) {
+  const auto with = [](const std::optional<std::string>& runtime) {
     return [runtime](std::string_view name) {
       return name == "XDG_RUNTIME_DIR" ? runtime : std::nullopt;
     };

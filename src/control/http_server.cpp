@@ -191,10 +191,11 @@ void HttpServer::on_accept(Instant now, std::unique_ptr<drive::StreamPort> strea
 }
 
 void HttpServer::on_request(Instant now, Connection& connection, HttpRequest request) {
-  handler_(now, std::move(request), [this, id = connection.id](Instant at, HttpResponse response) {
-    const auto found = connections_.find(id);
-    if (found != connections_.end()) found->second->answer(at, response);
-  });
+  handler_(now, std::move(request),
+           [this, id = connection.id](Instant at, const HttpResponse& response) {
+             const auto found = connections_.find(id);
+             if (found != connections_.end()) found->second->answer(at, response);
+           });
 }
 
 void HttpServer::publish(Instant now, std::string_view text) {

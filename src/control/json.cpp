@@ -240,7 +240,7 @@ Result<std::string> parse_reason(std::string_view body) {
   if (body.empty()) return "closed by the operator";
   CULVERT_TRY(const nlohmann::json json, parse_object(body, {"reason"}));
   CULVERT_TRY(const auto reason, text_member(json, "reason"));
-  const std::string text = reason.value_or("closed by the operator");
+  std::string text = reason.value_or("closed by the operator");
   if (text.size() > kMaxReasonBytes) {
     return fail(ErrorKind::configuration, fmt::format("longer than {} bytes", kMaxReasonBytes),
                 "reason");

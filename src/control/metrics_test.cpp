@@ -34,10 +34,10 @@ Snapshot snapshot() {
 // The text format 0.0.4, and the naming rules of prometheus.io/docs/practices/naming.
 // Returns every sample's value by "name{labels}".
 std::map<std::string, std::string> checked(const std::string& text) {
-  static const std::regex kSample(
+  static const std::regex sample(
       R"(([a-zA-Z_:][a-zA-Z0-9_:]*)(\{([a-zA-Z_][a-zA-Z0-9_]*="([^"\\\n]|\\[\\"n])*")(,([a-zA-Z_][a-zA-Z0-9_]*="([^"\\\n]|\\[\\"n])*"))*\})? (-?[0-9.]+(e[-+]?[0-9]+)?))");
-  static const std::regex kHelp(R"(# HELP ([a-z0-9_]+) \S.*)");
-  static const std::regex kType(R"(# TYPE ([a-z0-9_]+) (counter|gauge))");
+  static const std::regex help_line(R"(# HELP ([a-z0-9_]+) \S.*)");
+  static const std::regex type_line(R"(# TYPE ([a-z0-9_]+) (counter|gauge))");
   std::map<std::string, std::string> samples;
   std::set<std::string> families;
   std::string family;
@@ -46,18 +46,18 @@ std::map<std::string, std::string> checked(const std::string& text) {
   std::istringstream lines(text);
   std::smatch match;
   for (std::string line; std::getline(lines, line);) {
-    if (std::regex_match(line, match, kHelp)) {
+    if (std::regex_match(line, match, help_line)) {
       help = match[1];
-    } else if (std::regex_match(line, match, kType)) {
+    } else if (std::regex_match(line, match, type_line)) {
       family = match[1];
       EXPECT_EQ(family, help) << "HELP precedes TYPE";
       EXPECT_TRUE(families.insert(family).second) << family << " twice";
       EXPECT_TRUE(family.starts_with("culvert_")) << family;
       EXPECT_EQ(family.ends_with("_total"), match[2] == "counter") << family;
-      static const std::regex kForeignUnit(
+      static const std::regex foreign_unit(
           ".*_(ms|milliseconds|us|kib|mib|kilobytes|bits)(_total)?");
-      EXPECT_FALSE(std::regex_match(family, kForeignUnit)) << family;
-    } else if (std::regex_match(line, match, kSample)) {
+      EXPECT_FALSE(std::regex_match(family, foreign_unit)) << family;
+    } else if (std::regex_match(line, match, sample)) {
       EXPECT_EQ(match[1], family) << "samples follow their family";
       const std::string key = line.substr(0, line.rfind(' '));
       EXPECT_TRUE(samples.emplace(key, line.substr(line.rfind(' ') + 1)).second) << key << " twice";
@@ -116,12 +116,12 @@ TEST(Dashboard, asks_for_metrics_that_exist) {
   std::set<std::string, std::less<>> known;
   for (const MetricInfo& info : metrics()) known.emplace(info.name);
   std::size_t queries = 0;
-  static const std::regex kName("culvert_[a-z0-9_]+");
+  static const std::regex name("culvert_[a-z0-9_]+");
   for (const auto& panel : dashboard.at("panels")) {
     for (const auto& target : panel.at("targets")) {
       ++queries;
       const auto query = target.at("expr").get<std::string>();
-      std::sregex_iterator it(query.begin(), query.end(), kName);
+      std::sregex_iterator it(query.begin(), query.end(), name);
       ASSERT_NE(it, std::sregex_iterator()) << query;
       for (; it != std::sregex_iterator(); ++it) {
         EXPECT_TRUE(known.contains(it->str())) << it->str() << " in " << query;

@@ -4,7 +4,6 @@
 #include "base/result.h"
 #include "base/time.h"
 
-#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
