@@ -88,7 +88,9 @@ Status ClientAppImpl::start(Instant now, std::vector<SocketAddress> addresses) {
                              .stdio = options_.stdio,
                              .connect_timeout = options_.connect_timeout,
                              .udp_flow_idle = options_.udp_flow_idle,
-                             .drain_timeout = options_.drain_timeout};
+                             .drain_timeout = options_.drain_timeout,
+                             .resume_grace = options_.resume_grace,
+                             .max_reconnect_attempts = options_.max_reconnect_attempts};
   CULVERT_TRY(client_, drive::Client::create(host(), log_, std::move(config), *this));
   client_->start(now);
   return {};

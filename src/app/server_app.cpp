@@ -42,6 +42,8 @@ void add(drive::ServerStats& sum, const drive::ServerStats& part) {
   sum.bytes_up += part.bytes_up;
   sum.bytes_down += part.bytes_down;
   sum.udp_dropped += part.udp_dropped;
+  sum.sessions_resumed += part.sessions_resumed;
+  sum.sessions_suspended += part.sessions_suspended;
   sum.handed_over += part.handed_over;
   sum.endpoint.accepted += part.endpoint.accepted;
   sum.endpoint.retries_sent += part.endpoint.retries_sent;
@@ -91,6 +93,7 @@ Status ServerAppImpl::open() {
   shared_.max_flows_per_session = options_.max_flows_per_session;
   shared_.udp_flow_idle = options_.udp_flow_idle;
   shared_.drain_timeout = options_.drain_timeout;
+  shared_.resume_grace = options_.resume_grace;
 
   std::array<std::uint8_t, 32> secret{};
   group_.host(0).rng().fill(secret);

@@ -18,7 +18,8 @@ class ServerRole final : public Server, public WorkerHandler, public SessionOwne
                  .shared = shared,
                  .stats = stats_,
                  .traffic = traffic_,
-                 .graveyard = graveyard_},
+                 .graveyard = graveyard_,
+                 .worker_index = config_.endpoint.worker_index},
         drain_(worker_.timers(), *this) {}
 
   Status open() {

@@ -27,6 +27,7 @@ struct ServerShared {
   std::uint32_t max_flows_per_session = limits::kDefaultMaxFlowsPerSession;
   Duration udp_flow_idle = limits::kUdpFlowIdle;
   Duration drain_timeout = limits::kDrainTimeout;
+  Duration resume_grace = limits::kResumeGrace;  // sessions without connection; 0: none
   std::atomic<std::uint32_t> sessions{0};  // authenticated now, over all workers
 };
 
@@ -40,6 +41,8 @@ struct ServerStats {
   std::uint64_t sessions_accepted = 0;
   std::uint64_t sessions_refused = 0;
   std::uint64_t sessions_active = 0;
+  std::uint64_t sessions_resumed = 0;
+  std::uint64_t sessions_suspended = 0;  // now: without a connection
   std::uint64_t flows_opened = 0;
   std::uint64_t flows_refused = 0;
   std::uint64_t flows_active = 0;

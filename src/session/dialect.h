@@ -41,6 +41,7 @@ enum class FlowCode : std::uint64_t {
   refused = 2,  // the source was not allowed or not reached
   protocol_error = 3,
   cancelled = 4,  // the session ends
+  unknown = 5,    // the flow to be resumed is over
 };
 
 }  // namespace culvert::session
