@@ -88,7 +88,10 @@ void ClientSession::on_stream_reset(Instant now, const quic::StreamReset& reset)
 
 void ClientSession::on_closed(Instant now, quic::Closed& closed) {
   if (closed.application_code) {
-    lose(now, closed_by_server(closed, ErrorKind::lost), false);
+    // The server's answer on the new connection may come later than this.
+    const bool has_moved =
+        *closed.application_code == static_cast<std::uint64_t>(session::CloseCode::moved);
+    lose(now, closed_by_server(closed, ErrorKind::lost), has_moved);
     return;
   }
   Error error = std::move(closed.error);
@@ -168,7 +171,7 @@ std::size_t ClientSession::adopt(Instant now, Dialled dialled) {
 void ClientSession::replace(Instant now, bool keeps_flows) {
   quic::Connection& old = *connection_;
   while (auto event = old.poll_event()) on_stream_event(now, *event);
-  close(now, session::CloseCode::done, "the client is back on another connection");
+  close(now, session::CloseCode::moved, "the client is back on another connection");
   if (keeps_flows) park(now);
   let_go_of_connection();
 }

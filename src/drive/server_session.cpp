@@ -235,7 +235,7 @@ void ServerSession::take_over(Instant now, quic::Connection& connection,
                               std::unique_ptr<ControlStream> control, std::size_t key_index) {
   if (quic::Connection* old = carrier_.connection()) {
     while (auto event = old->poll_event()) on_stream_event(now, *event);
-    old->close(now, number(session::CloseCode::done), "the client is back on another connection");
+    old->close(now, number(session::CloseCode::moved), "the client is back on another connection");
     carrier_.touch();
     park(now);
     let_go_of_connection();

@@ -81,7 +81,7 @@ namespace {
 template <typename Use>
 void for_each_piece(const ChunkRing& chunks, std::uint64_t base, std::uint64_t from,
                     std::uint64_t to, Use&& use) {
-  while (from < to) {
+  while (from != to) {
     const std::uint64_t position = from - base;
     const std::size_t within = static_cast<std::size_t>(position % kChunkBytes);
     const auto size =

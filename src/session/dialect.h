@@ -32,6 +32,7 @@ enum class CloseCode : std::uint64_t {
   protocol_error = 4,
   session_limit = 5,
   shutting_down = 6,
+  moved = 7,  // the session goes on on another connection
 };
 
 // Codes of RESET_STREAM and STOP_SENDING on flow streams.
