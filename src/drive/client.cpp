@@ -66,7 +66,8 @@ class ClientRole final : public Client,
   void begin_reconnecting(Instant now);
   void on_attempt_failed(Instant now, DialFailure failure);
   void forget(const ClientDial& dial);
-  void abandon_dials(Instant now, const ClientDial* winner, std::string_view reason);
+  void abandon_dials(Instant now, const ClientDial* winner, session::CloseCode code,
+                     std::string_view reason);
   void open_tunnels(Instant now);
   [[nodiscard]] Status open_tunnel(Instant now, const tunnel::TunnelSpec& spec);
   void open_stdio(Instant now);
@@ -170,10 +171,11 @@ void ClientRole::forget(const ClientDial& dial) {
   dials_.erase(found);
 }
 
-void ClientRole::abandon_dials(Instant now, const ClientDial* winner, std::string_view reason) {
+void ClientRole::abandon_dials(Instant now, const ClientDial* winner, session::CloseCode code,
+                               std::string_view reason) {
   for (auto& dial : dials_) {
     if (dial.get() == winner) continue;
-    dial->abandon(now, reason);
+    dial->abandon(now, code, reason);
     ended_.push_back(std::move(dial));
   }
   std::erase(dials_, nullptr);
@@ -182,7 +184,7 @@ void ClientRole::abandon_dials(Instant now, const ClientDial* winner, std::strin
 void ClientRole::on_transport_ready(Instant now, ClientDial& dial) {
   worker_.log().info("session", "Connected to server! {}", dial.server().text());
   winner_ = &dial;
-  abandon_dials(now, &dial, "another address answered first");
+  abandon_dials(now, &dial, session::CloseCode::moved, "another address answered first");
 }
 
 void ClientRole::on_dialled(Instant now, ClientDial& dial, Dialled dialled) {
@@ -225,8 +227,12 @@ void ClientRole::on_attempt_failed(Instant now, DialFailure failure) {
     return;
   }
   worker_.log().debug("session", "not reconnected: {}", failure.error.text());
-  abandon_dials(now, nullptr, "took too long");
+  abandon_dials(now, nullptr, session::CloseCode::moved, "took too long");
   winner_ = nullptr;
+  if (session_.is_connected() && !session_.is_silent()) {
+    reconnect_.on_connected();
+    return;
+  }
   if (reconnect_.on_failed(now, failure.wait)) {
     redial_.set(reconnect_.next_attempt());
   } else if (lost_) {  // else there is a connection, silent as it may be
@@ -259,13 +265,13 @@ void ClientRole::on_silence(Instant now) {
 }
 
 void ClientRole::on_silence_over(Instant now) {
-  if (!reconnect_.is_active()) return;
+  // A dial that has come as far as this may have the session by now.
+  if (!reconnect_.is_active() || winner_ != nullptr) return;
   worker_.log().info("session", "the server answers again");
   reconnect_.on_connected();
   dial_timeout_.cancel();
   redial_.cancel();
-  abandon_dials(now, nullptr, "the connection works again");
-  winner_ = nullptr;
+  abandon_dials(now, nullptr, session::CloseCode::moved, "the connection works again");
 }
 
 void ClientRole::begin_reconnecting(Instant now) {
@@ -387,7 +393,7 @@ void ClientRole::finish(Instant now, std::optional<Error> error) {
     error = Error{ErrorKind::refused, "the server refused the destination", config_.stdio->text()};
   }
   if (error && error->kind == ErrorKind::cancelled) error.reset();
-  abandon_dials(now, nullptr, "done");
+  abandon_dials(now, nullptr, session::CloseCode::done, "done");
   session_.leave(now);
   session_.close(now, session::CloseCode::done, "done");
   stream_tunnels_.clear();

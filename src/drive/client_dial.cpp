@@ -120,9 +120,9 @@ void ClientDial::on_readable(Instant now, quic::Stream& stream) {
   }
 }
 
-void ClientDial::abandon(Instant now, std::string_view reason) {
+void ClientDial::abandon(Instant now, session::CloseCode code, std::string_view reason) {
   if (connection_ == nullptr) return;
-  connection_->close(now, static_cast<std::uint64_t>(session::CloseCode::done), reason);
+  connection_->close(now, static_cast<std::uint64_t>(code), reason);
   worker_.touch(*connection_);
   worker_.detach(*std::exchange(connection_, nullptr));
   if (control_) control_->release();

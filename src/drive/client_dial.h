@@ -53,8 +53,9 @@ class ClientDial final : public ConnectionHandler, public ControlHandler {
   ~ClientDial() override;
 
   [[nodiscard]] Status start(Instant now);
-  // Closes without further callbacks: another address won, or it took too long.
-  void abandon(Instant now, std::string_view reason);
+  // Closes without further callbacks: another address won, or it took too long. With
+  // CloseCode::moved the session goes on elsewhere, should the server have resumed it here.
+  void abandon(Instant now, session::CloseCode code, std::string_view reason);
   [[nodiscard]] const SocketAddress& server() const { return options_.server; }
 
   void on_event(Instant now, quic::Event& event) override;

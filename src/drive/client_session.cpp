@@ -171,7 +171,8 @@ std::size_t ClientSession::adopt(Instant now, Dialled dialled) {
 void ClientSession::replace(Instant now, bool keeps_flows) {
   quic::Connection& old = *connection_;
   while (auto event = old.poll_event()) on_stream_event(now, *event);
-  close(now, session::CloseCode::moved, "the client is back on another connection");
+  close(now, keeps_flows ? session::CloseCode::moved : session::CloseCode::done,
+        "the client is back on another connection");
   if (keeps_flows) park(now);
   let_go_of_connection();
 }

@@ -60,6 +60,7 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   [[nodiscard]] const std::optional<session::ResumeTicket>& ticket() const { return ticket_; }
   [[nodiscard]] std::optional<std::uint8_t> server_worker() const;
   [[nodiscard]] bool is_connected() const { return connection_ != nullptr; }
+  [[nodiscard]] bool is_silent() const { return is_silent_; }
   [[nodiscard]] bool is_resumable() const { return terms_.has_value(); }
 
   void leave(Instant now);

@@ -74,8 +74,12 @@ void ServerSession::on_stream_event(Instant now, quic::Event& event) {
 
 void ServerSession::on_closed(Instant now, const quic::Closed& closed) {
   const std::string& why = closed.reason.empty() ? closed.error.what : closed.reason;
-  // With an application code the client has ended the session itself.
-  if (terms_ && !closed.application_code && !context_.is_stopping) {
+  // With an application code the client has ended the session itself; but it may not know that
+  // it has resumed it here.
+  const bool may_come_back = !closed.application_code ||
+                             (*closed.application_code == number(session::CloseCode::moved) &&
+                              keys_.size() > 1);
+  if (terms_ && may_come_back && !context_.is_stopping) {
     context_.worker.log().info(
         "session", "client {} lost: {}; its {} flows wait {} s", peer_.short_text(), why,
         flows_.size(), std::chrono::duration_cast<std::chrono::seconds>(terms_->grace).count());
