@@ -40,7 +40,7 @@ struct ServerOptions {
   Duration udp_flow_idle = limits::kUdpFlowIdle;
   Duration drain_timeout = limits::kDrainTimeout;
   Duration resume_grace = limits::kResumeGrace;  // 0: sessions end with their connection
-  unsigned workers = 0;         // 0: default_worker_count()
+  unsigned workers = 0;                          // 0: default_worker_count()
   bool handles_signals = true;  // SIGINT, SIGTERM: polite stop, the second one immediate
   net::UdpFeatures udp{};
   DebugOptions debug{};
@@ -60,7 +60,7 @@ struct ClientOptions {
   Duration connect_timeout = limits::kDialTimeout;
   Duration udp_flow_idle = limits::kUdpFlowIdle;
   Duration drain_timeout = limits::kDrainTimeout;
-  Duration resume_grace = limits::kResumeGrace;            // 0: flows end with their connection
+  Duration resume_grace = limits::kResumeGrace;           // 0: flows end with their connection
   std::optional<std::uint32_t> max_reconnect_attempts{};  // in a row; 0: none; empty: for ever
   bool handles_signals = true;
   net::UdpFeatures udp{};

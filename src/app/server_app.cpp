@@ -43,6 +43,7 @@ void add(drive::ServerStats& sum, const drive::ServerStats& part) {
   sum.bytes_down += part.bytes_down;
   sum.udp_dropped += part.udp_dropped;
   sum.sessions_resumed += part.sessions_resumed;
+  sum.connections += part.connections;
   sum.sessions_suspended += part.sessions_suspended;
   sum.handed_over += part.handed_over;
   sum.endpoint.accepted += part.endpoint.accepted;

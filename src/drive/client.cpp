@@ -128,11 +128,11 @@ void ClientRole::dial_all(Instant now) {
   failures_.clear();
   winner_ = nullptr;
   for (const SocketAddress& address : addresses_.addresses()) {
-    auto dial = std::make_unique<ClientDial>(worker_, config_,
-                                             DialOptions{.server = address,
-                                                         .ticket = session_.ticket(),
-                                                         .worker = session_.server_worker()},
-                                             *this);
+    auto dial = std::make_unique<ClientDial>(
+        worker_, config_,
+        DialOptions{
+            .server = address, .ticket = session_.ticket(), .worker = session_.server_worker()},
+        *this);
     if (auto started = dial->start(now); !started) {
       failures_.push_back({started.error().kind, started.error().text(), address.text()});
       continue;

@@ -56,8 +56,7 @@ ClientStreamFlow::ClientStreamFlow(ClientSession& session, quic::Stream& stream,
     : session_(session),
       stream_(&stream),
       options_(std::move(options)),
-      pump_(session.context().worker, session.carrier(), stream, session.context().traffic,
-            *this) {
+      pump_(session.context().worker, session.carrier(), stream, session.context().traffic, *this) {
   stream.context = static_cast<StreamUser*>(this);
   const std::uint64_t flow_id = session.is_resumable() ? session.next_flow_id() : 0;
   append_head(session, stream, {.source = options_.source, .flow_id = flow_id});
@@ -196,7 +195,8 @@ void ClientUdpFlow::on_quic_readable(Instant now) {
     }
     is_accepted_ = true;
   }
-  take_datagram_frames(session_.carrier(), *stream_, [&](ByteView payload) { deliver(now, payload); });
+  take_datagram_frames(session_.carrier(), *stream_,
+                       [&](ByteView payload) { deliver(now, payload); });
   if (stream_ != nullptr && stream_->is_fin_received) end(now, "ended by the server");
 }
 

@@ -234,20 +234,18 @@ void ClientSession::resume_flows(Instant now) {
 // One stream for each flow; those that ended here meanwhile are only named.
 void ClientSession::resume_more_flows(Instant now) {
   std::vector<std::uint64_t> gone;
-  bool has_stream = true;
-  while (!parked_.is_empty() && has_stream) {
+  while (!parked_.is_empty()) {
     const std::uint64_t flow_id = parked_.front().flow_id;
-    quic::Stream* fresh = nullptr;
     if (parked_.front().is_input_dropped) {
       gone.push_back(flow_id);
-    } else {
-      fresh = connection_->open_stream();
-      has_stream = fresh != nullptr;
-      if (!has_stream) break;
+      static_cast<void>(parked_.remove(flow_id));
+      ++announced_;
+      continue;
     }
-    const auto old = parked_.remove(flow_id);
+    quic::Stream* fresh = connection_->open_stream();
+    if (fresh == nullptr) break;
     ++announced_;
-    if (fresh == nullptr) continue;
+    const auto old = parked_.remove(flow_id);
     StreamUser* user = user_of(*old);
     const std::uint64_t start = old->output.delivered_offset();
     Bytes head;

@@ -176,8 +176,8 @@ void SocksConnection::relay(Instant now, const SocketAddress& sender, ByteView b
           flows_.erase(destination);
           return;
         }
-        auto udp = std::make_unique<ClientUdpFlow>(*session, *stream, session->next_flow_id(),
-                                                   text, *this);
+        auto udp = std::make_unique<ClientUdpFlow>(*session, *stream, session->next_flow_id(), text,
+                                                   *this);
         ClientUdpFlow& flow = *udp;
         session->add_flow(std::move(udp));
         flow.send(first);

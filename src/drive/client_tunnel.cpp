@@ -25,6 +25,8 @@ void open_stream_flow(Instant now, SessionSource& sessions, Logger& log,
       session->with_new_stream(now, [session, port = std::move(port), options = std::move(options)](
                                         Instant started, quic::Stream* stream) mutable {
         if (stream == nullptr) {
+          session->context().worker.log().warn("flow", "{}: no connection to the server in time",
+                                               options.source);
           port->reset();
           if (options.on_end) options.on_end(started, true);
           return;

@@ -101,8 +101,7 @@ Result<session::ExporterValue> export_auth_value(const quic::Connection& connect
 
 session::ResumeKey export_resume_key(const quic::Connection& connection) {
   std::array<std::uint8_t, 32> key{};
-  const auto exported =
-      connection.export_keying_material(session::kResumeExporterLabel, {}, key);
+  const auto exported = connection.export_keying_material(session::kResumeExporterLabel, {}, key);
   CULVERT_ASSERT(exported.has_value());  // the exporter of the same connection has worked
   return session::ResumeKey(key);
 }

@@ -47,7 +47,9 @@ void take_datagram_frames(Carrier& carrier, quic::Stream& stream,
 
 bool append_datagram_frame(Carrier& carrier, quic::Stream& stream, ByteView payload) {
   const std::size_t size = session::kDatagramFrameHeaderBytes + payload.size();
-  if (payload.size() > 65'535 || stream.is_fin_queued || stream.is_parked || stream.output.space() < size) return false;
+  if (payload.size() > 65'535 || stream.is_fin_queued || stream.is_parked ||
+      stream.output.space() < size)
+    return false;
   stream.output.append(session::datagram_frame_header(static_cast<std::uint16_t>(payload.size())));
   stream.output.append(payload);
   carrier.submit(stream);

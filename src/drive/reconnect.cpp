@@ -19,8 +19,8 @@ bool Reconnect::on_failed(Instant now, Duration wait) {
   if (max_attempts_ && attempts_ >= *max_attempts_) return false;
   // Many clients of a server that comes back must not knock at the same moment: a pause is
   // between half and the whole of its length.
-  const auto jitter = static_cast<Duration::rep>(rng_.unit() * 0.5 *
-                                                 static_cast<double>(pause_.count()));
+  const auto jitter =
+      static_cast<Duration::rep>(rng_.unit() * 0.5 * static_cast<double>(pause_.count()));
   not_before_ = now + wait;
   next_attempt_ = std::max(now + pause_ - Duration(jitter), not_before_);
   pause_ = std::min(2 * pause_, limits::kReconnectDelayMost);

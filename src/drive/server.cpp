@@ -115,6 +115,7 @@ ServerStats ServerRole::stats() const {
   stats.bytes_down = traffic_.bytes_up;
   stats.udp_dropped += worker_.egress().dropped();
   stats.handed_over = worker_.handed_over();
+  stats.connections = worker_.endpoint().connection_count();
   stats.endpoint = worker_.endpoint().stats();
   return stats;
 }

@@ -28,7 +28,7 @@ struct ServerShared {
   Duration udp_flow_idle = limits::kUdpFlowIdle;
   Duration drain_timeout = limits::kDrainTimeout;
   Duration resume_grace = limits::kResumeGrace;  // sessions without connection; 0: none
-  std::atomic<std::uint32_t> sessions{0};  // authenticated now, over all workers
+  std::atomic<std::uint32_t> sessions{0};        // authenticated now, over all workers
 };
 
 struct ServerConfig {
@@ -50,6 +50,7 @@ struct ServerStats {
   std::uint64_t bytes_down = 0;  // target to client
   std::uint64_t udp_dropped = 0;
   std::uint64_t handed_over = 0;
+  std::uint64_t connections = 0;  // now, whatever their state
   quic::EndpointStats endpoint;
 };
 

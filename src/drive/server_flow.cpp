@@ -75,8 +75,7 @@ ServerStreamFlow::ServerStreamFlow(ServerSession& session, quic::Stream& stream,
       stream_(&stream),
       dialer_(std::make_unique<Dialer>(session.context().worker, session.context().shared.sources,
                                        source, *this)),
-      pump_(session.context().worker, session.carrier(), stream, session.context().traffic,
-            *this) {
+      pump_(session.context().worker, session.carrier(), stream, session.context().traffic, *this) {
   stream.context = static_cast<StreamUser*>(this);
 }
 
@@ -188,7 +187,8 @@ void ServerUdpFlow::on_datagram(Instant now, ByteView payload) {
 
 void ServerUdpFlow::on_quic_readable(Instant now) {
   if (!port_) return;  // what came early waits for the name
-  take_datagram_frames(session_.carrier(), *stream_, [&](ByteView payload) { forward(now, payload); });
+  take_datagram_frames(session_.carrier(), *stream_,
+                       [&](ByteView payload) { forward(now, payload); });
   if (stream_->is_fin_received) {
     session_.carrier().finish(*stream_);
     session_.carrier().stop_sending(*stream_, 0);

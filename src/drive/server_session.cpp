@@ -76,9 +76,9 @@ void ServerSession::on_closed(Instant now, const quic::Closed& closed) {
   const std::string& why = closed.reason.empty() ? closed.error.what : closed.reason;
   // With an application code the client has ended the session itself; but it may not know that
   // it has resumed it here.
-  const bool may_come_back = !closed.application_code ||
-                             (*closed.application_code == number(session::CloseCode::moved) &&
-                              keys_.size() > 1);
+  const bool may_come_back =
+      !closed.application_code ||
+      (*closed.application_code == number(session::CloseCode::moved) && keys_.size() > 1);
   if (terms_ && may_come_back && !context_.is_stopping) {
     context_.worker.log().info(
         "session", "client {} lost: {}; its {} flows wait {} s", peer_.short_text(), why,
@@ -172,19 +172,19 @@ void ServerSession::on_handshake_event(Instant now, session::HandshakeEvent& eve
     on_flows_gone(now, gone->ids);
   } else if (auto* refused = std::get_if<session::Refused>(&event)) {
     ++context_.stats.sessions_refused;
-    context_.worker.log().warn("session", "{} from {} ({})", refused->reason,
-                               peer_.short_text(), address_);
+    context_.worker.log().warn("session", "{} from {} ({})", refused->reason, peer_.short_text(),
+                               address_);
     linger_code_ = refused->code;
     linger_reason_ = std::move(refused->reason);
     linger_.set(now + kRefusalLinger);
   } else if (const auto* failed = std::get_if<session::Failed>(&event)) {
     ++context_.stats.sessions_refused;
-    context_.worker.log().warn("session", "client {} ({}): {}", peer_.short_text(),
-                               address_, failed->error.text());
+    context_.worker.log().warn("session", "client {} ({}): {}", peer_.short_text(), address_,
+                               failed->error.text());
     close(now, failed->code, failed->error.what);
   } else if (const auto* leaving = std::get_if<session::PeerLeaving>(&event)) {
-    context_.worker.log().debug("session", "client {} says goodbye: {}",
-                                peer_.short_text(), leaving->reason);
+    context_.worker.log().debug("session", "client {} says goodbye: {}", peer_.short_text(),
+                                leaving->reason);
   }
 }
 
@@ -201,8 +201,8 @@ void ServerSession::on_authenticated(const session::Authenticated& authenticated
   }
   open_up(*carrier_.connection());
   const std::string& comment = authenticated.identity.comment;
-  context_.worker.log().info("session", "Client {} authenticated successfully{}{}",
-                             peer_.text(), comment.empty() ? "" : " as ", comment);
+  context_.worker.log().info("session", "Client {} authenticated successfully{}{}", peer_.text(),
+                             comment.empty() ? "" : " as ", comment);
 }
 
 // Flows may be opened now. The control stream keeps its place while it is open; heads of
@@ -287,6 +287,8 @@ void ServerSession::drop(Instant now, quic::Stream& parked) {
 void ServerSession::resume_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open) {
   const session::FlowResume& resume = *open.resume;
   quic::Stream* parked = is_resuming_ ? parked_.find(open.flow_id) : nullptr;
+  context_.worker.log().debug("flow", "resume {} from {} received={}{}", open.flow_id, resume.start,
+                              resume.received, parked == nullptr ? ": not waiting" : "");
   if (parked == nullptr) {
     const bool is_new = terms_ && !seen_.contains(open.flow_id) && resume.received == 0 &&
                         resume.start == 0 && !open.source.empty();
@@ -301,10 +303,9 @@ void ServerSession::resume_flow(Instant now, quic::Stream& stream, const session
   }
   const quic::SendBuffer& output = parked->output;
   const std::uint64_t received = parked->input.end_offset();
-  const bool fits =
-      (parked->is_input_dropped || resume.start <= received) &&
-      (parked->is_output_over || (resume.received >= output.delivered_offset() &&
-                                  resume.received <= output.end_offset()));
+  const bool fits = (parked->is_input_dropped || resume.start <= received) &&
+                    (parked->is_output_over || (resume.received >= output.delivered_offset() &&
+                                                resume.received <= output.end_offset()));
   if (!fits) {
     context_.worker.log().warn("flow", "client {} resumes flow {} where it never was",
                                peer_.short_text(), open.flow_id);
@@ -321,8 +322,8 @@ void ServerSession::resume_flow(Instant now, quic::Stream& stream, const session
   carrier_.connection()->inherit(
       stream, *old,
       {.output_from = is_over ? output.end_offset() : resume.received,
-       .input_skip = old->is_input_dropped ? 0
-                                           : static_cast<std::size_t>(received - resume.start)});
+       .input_skip =
+           old->is_input_dropped ? 0 : static_cast<std::size_t>(received - resume.start)});
   if (is_over) carrier_.reset(stream, kReset);
   if (auto* user = user_of(stream)) {
     user->on_resumed(now, stream);

@@ -15,11 +15,7 @@ constexpr std::size_t kSpans = 16;
 
 StreamPump::StreamPump(Worker& worker, Carrier& carrier, quic::Stream& stream,
                        TrafficCounters& counters, PumpOwner& owner)
-    : worker_(worker),
-      carrier_(carrier),
-      stream_(&stream),
-      counters_(counters),
-      owner_(owner) {}
+    : worker_(worker), carrier_(carrier), stream_(&stream), counters_(counters), owner_(owner) {}
 
 StreamPump::~StreamPump() {
   worker_.cancel_flush(*this);

@@ -47,20 +47,19 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const ResumeKey key(std::array<std::uint8_t, 32>{0x5a});
   const Instant now{std::chrono::seconds(1)};
   const auto handshake =
-      is_client
-          ? make_client_handshake(dialect,
-                                  {.credentials = &credentials,
-                                   .offers_resume = (data[0] & 16) != 0,
-                                   .ticket = ResumeTicket{.session_id = {}, .key = key}},
-                                  {}, rng, now)
-          : make_server_handshake(
-                dialect,
-                {.policy = &policy,
-                 .max_flows = 1,
-                 .admits = {},
-                 .resume = (data[0] & 16) != 0 ? std::optional(ResumeTerms{}) : std::nullopt,
-                 .resume_keys = [&](const SessionId&) { return std::vector{key}; }},
-                {}, {}, rng, now);
+      is_client ? make_client_handshake(dialect,
+                                        {.credentials = &credentials,
+                                         .offers_resume = (data[0] & 16) != 0,
+                                         .ticket = ResumeTicket{.session_id = {}, .key = key}},
+                                        {}, rng, now)
+                : make_server_handshake(
+                      dialect,
+                      {.policy = &policy,
+                       .max_flows = 1,
+                       .admits = {},
+                       .resume = (data[0] & 16) != 0 ? std::optional(ResumeTerms{}) : std::nullopt,
+                       .resume_keys = [&](const SessionId&) { return std::vector{key}; }},
+                      {}, {}, rng, now);
   feed(*handshake, input, is_client);
   return 0;
 }

@@ -26,11 +26,10 @@ struct Pair {
   explicit Pair(Dialect d) : dialect(d) {}
 
   void start() {
-    client = make_client_handshake(dialect,
-                                   {.credentials = &credentials,
-                                    .offers_resume = client_offers_resume,
-                                    .ticket = ticket},
-                                   client_exporter, rng, kStart);
+    client = make_client_handshake(
+        dialect,
+        {.credentials = &credentials, .offers_resume = client_offers_resume, .ticket = ticket},
+        client_exporter, rng, kStart);
     server = make_server_handshake(dialect,
                                    {.policy = &policy,
                                     .max_flows = 500,

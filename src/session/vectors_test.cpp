@@ -82,7 +82,7 @@ TEST(Vectors, of_the_culvert_1_handshake) {
     }
     const Instant now{};
     const auto client = make_client_handshake(Dialect::culvert_1, {.credentials = &credentials},
-                                               exporter, rng, now);
+                                              exporter, rng, now);
     const auto server = make_server_handshake(
         Dialect::culvert_1, {.policy = &policy, .max_flows = 16'384, .admits = {}}, {}, exporter,
         rng, now);
@@ -116,12 +116,12 @@ TEST(Vectors, of_culvert_1_resume) {
   for (const bool knows_session : {true, false}) {
     Rng2 rng({2, 3});  // nonce, id of a new session
     const Instant now{};
-    const auto client = make_client_handshake(
-        Dialect::culvert_1,
-        {.credentials = &credentials,
-         .offers_resume = true,
-         .ticket = ResumeTicket{.session_id = session_id, .key = resume_key}},
-        exporter, rng, now);
+    const auto client =
+        make_client_handshake(Dialect::culvert_1,
+                              {.credentials = &credentials,
+                               .offers_resume = true,
+                               .ticket = ResumeTicket{.session_id = session_id, .key = resume_key}},
+                              exporter, rng, now);
     const auto server = make_server_handshake(
         Dialect::culvert_1,
         {.policy = &policy,

@@ -51,7 +51,7 @@ struct TunnelWorldConfig {
   std::optional<SocketAddress> socks5;
   std::optional<std::string> stdio;
   Duration udp_flow_idle = limits::kUdpFlowIdle;
-  Duration resume_grace = limits::kResumeGrace;                // of both
+  Duration resume_grace = limits::kResumeGrace;  // of both
   std::optional<std::uint32_t> max_reconnect_attempts{};
 };
 
