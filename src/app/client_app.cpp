@@ -96,6 +96,8 @@ Status ClientAppImpl::start(Instant now, std::vector<SocketAddress> addresses) {
                              .connect_timeout = options_.connect_timeout,
                              .udp_flow_idle = options_.udp_flow_idle,
                              .drain_timeout = options_.drain_timeout,
+                             .resume_grace = options_.resume_grace,
+                             .max_reconnect_attempts = options_.max_reconnect_attempts,
                              .events = &control_};
   CULVERT_TRY(client_, drive::Client::create(host(), log_, std::move(config), *this));
   client_->start(now);

@@ -27,13 +27,16 @@ void ClientControl::collect(Instant now, OnSnapshot done) {
                              .server = options_.server.text()};
   if (client_) {
     const drive::ClientStats stats = client_->stats();
-    snapshot.counters = {.flows_opened = stats.flows_opened,
+    snapshot.counters = {.sessions_resumed = stats.sessions_resumed,
+                         .reconnect_attempts = stats.reconnect_attempts,
+                         .flows_opened = stats.flows_opened,
                          .flows_refused = stats.flows_refused,
                          .flows_active = stats.flows_active,
                          .bytes_up = stats.bytes_up,
                          .bytes_down = stats.bytes_down,
                          .udp_dropped = stats.udp_dropped,
                          .path_changes = stats.path_changes};
+    if (!is_stopping_ && stats.has_connected) snapshot.state = "reconnecting";
     snapshot.listening = {client_->local_address().text()};
     if (const auto path = client_->path()) {
       if (!is_stopping_) snapshot.state = "connected";

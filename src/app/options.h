@@ -41,7 +41,8 @@ struct ServerOptions {
   std::uint32_t max_flows_per_session = limits::kDefaultMaxFlowsPerSession;
   Duration udp_flow_idle = limits::kUdpFlowIdle;
   Duration drain_timeout = limits::kDrainTimeout;
-  unsigned workers = 0;         // 0: default_worker_count()
+  Duration resume_grace = limits::kResumeGrace;  // 0: sessions end with their connection
+  unsigned workers = 0;                          // 0: default_worker_count()
   bool handles_signals = true;  // SIGINT, SIGTERM: polite stop, the second one immediate
   net::UdpFeatures udp{};
   DebugOptions debug{};
@@ -63,6 +64,8 @@ struct ClientOptions {
   Duration connect_timeout = limits::kDialTimeout;
   Duration udp_flow_idle = limits::kUdpFlowIdle;
   Duration drain_timeout = limits::kDrainTimeout;
+  Duration resume_grace = limits::kResumeGrace;           // 0: flows end with their connection
+  std::optional<std::uint32_t> max_reconnect_attempts{};  // in a row; 0: none; empty: for ever
   bool handles_signals = true;
   net::UdpFeatures udp{};
   DebugOptions debug{};

@@ -77,6 +77,7 @@ Status ServerAppImpl::open() {
   shared_.max_flows_per_session = options_.max_flows_per_session;
   shared_.udp_flow_idle = options_.udp_flow_idle;
   shared_.drain_timeout = options_.drain_timeout;
+  shared_.resume_grace = options_.resume_grace;
   shared_.events = &control_;
 
   std::array<std::uint8_t, 32> secret{};

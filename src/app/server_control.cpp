@@ -19,6 +19,8 @@ void add(drive::ServerStats& sum, const drive::ServerStats& part) {
   sum.bytes_up += part.bytes_up;
   sum.bytes_down += part.bytes_down;
   sum.udp_dropped += part.udp_dropped;
+  sum.sessions_resumed += part.sessions_resumed;
+  sum.sessions_suspended += part.sessions_suspended;
   sum.handed_over += part.handed_over;
   sum.path_changes += part.path_changes;
   sum.endpoint.accepted += part.endpoint.accepted;
@@ -119,6 +121,8 @@ void ServerControl::add(Instant now, Gather& gather, Part part) {
   snapshot.counters = {.sessions_accepted = stats.sessions_accepted,
                        .sessions_refused = stats.sessions_refused,
                        .sessions_active = stats.sessions_active,
+                       .sessions_suspended = stats.sessions_suspended,
+                       .sessions_resumed = stats.sessions_resumed,
                        .connections_accepted = stats.endpoint.accepted,
                        .connections_refused = stats.endpoint.refused_over_limit,
                        .retries_sent = stats.endpoint.retries_sent,
@@ -136,17 +140,18 @@ void ServerControl::add(Instant now, Gather& gather, Part part) {
                           gather.sessions.end());
   }
   for (drive::SessionSnapshot& session : gather.sessions) {
-    control::PathInfo& path =
-        snapshot.paths.emplace_back(path_info(session.path, session.connection));
-    path.session = session.id;
+    if (session.path) {
+      snapshot.paths.push_back(path_info(*session.path, session.connection));
+      snapshot.paths.back().session = session.id;
+    }
     snapshot.sessions.push_back({.id = session.id,
                                  .client = session.client.text(),
                                  .comment = std::move(session.comment),
-                                 .address = path.remote,
+                                 .address = std::move(session.address),
                                  .age = std::max(Duration{}, now - session.since),
                                  .flows = session.flows,
-                                 .bytes_sent = path.bytes_sent,
-                                 .bytes_received = path.bytes_received});
+                                 .bytes_sent = session.connection.bytes_sent,
+                                 .bytes_received = session.connection.bytes_received});
   }
   gather.done(now, snapshot);
 }

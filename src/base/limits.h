@@ -20,6 +20,24 @@ inline constexpr std::size_t kRetryThreshold =
     16;  // unauthenticated ones above which we demand Retry
 inline constexpr std::uint32_t kDefaultMaxSessions = 100;
 inline constexpr std::uint32_t kDefaultMaxFlowsPerSession = 16'384;
+// A connection that is lost is back within this, or its flows are reset. A minute covers a
+// train's tunnel and a router that restarts; what waits meanwhile is bounded below.
+inline constexpr Duration kResumeGrace = std::chrono::seconds(60);
+inline constexpr std::uint64_t kMaxResumeGraceSeconds = 86'400;
+// Bytes of flows that a session keeps while it has no connection, both directions; beyond it
+// the largest flows are reset.
+inline constexpr std::size_t kMaxRetainedBytes = std::size_t{64} << 20;
+// Client: between tries to reach the server again; doubles from the first to the last.
+inline constexpr Duration kReconnectDelayFirst = std::chrono::milliseconds(250);
+inline constexpr Duration kReconnectDelayMost = std::chrono::seconds(15);
+// One try. Shorter than a first dial: its packets are sent ever more rarely, a new try
+// begins anew, so that it is soon noticed that the network is back.
+inline constexpr Duration kReconnectTry = std::chrono::seconds(5);
+// The server is silent for this long (or three probe timeouts) although it owes an answer:
+// the client begins to dial anew while it goes on listening.
+inline constexpr Duration kSuspectSilence = std::chrono::seconds(2);
+// A new local connection waits this long for the server to be reachable.
+inline constexpr Duration kWaitingFlowTimeout = std::chrono::seconds(30);
 inline constexpr Duration kDrainTimeout = std::chrono::seconds(5);  // polite shutdown
 
 // --- QUIC -----------------------------------------------------------------------------------

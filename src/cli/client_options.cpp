@@ -139,6 +139,11 @@ Result<app::ClientOptions> client_options(const Settings& settings, Logger& log)
   options.connect_timeout = settings.duration(Id::connect_timeout);
   options.udp_flow_idle = settings.duration(Id::udp_idle_timeout);
   options.drain_timeout = settings.duration(Id::drain_timeout);
+  options.resume_grace = settings.duration(Id::resume_grace);
+  if (settings.has(Id::max_reconnect_attempts)) {
+    options.max_reconnect_attempts =
+        static_cast<std::uint32_t>(settings.number(Id::max_reconnect_attempts));
+  }
   options.debug = debug_options(settings);
   CULVERT_TRY(options.control, control_options(settings));
   options.version = CULVERT_VERSION;

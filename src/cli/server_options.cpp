@@ -96,6 +96,7 @@ Result<app::ServerOptions> server_options(const Settings& settings, Logger& log)
   options.max_flows_per_session = static_cast<std::uint32_t>(settings.number(Id::max_flows));
   options.udp_flow_idle = settings.duration(Id::udp_idle_timeout);
   options.drain_timeout = settings.duration(Id::drain_timeout);
+  options.resume_grace = settings.duration(Id::resume_grace);
   options.workers = static_cast<unsigned>(settings.number(Id::workers));
   options.debug = debug_options(settings);
   CULVERT_TRY(options.control, control_options(settings));

@@ -86,6 +86,14 @@ constexpr std::array kMetrics{
            }},
     Metric{{"culvert_sessions", "gauge", "Authenticated clients now."},
            [](Writer& o) { o.add(o.snapshot.counters.sessions_active); }},
+    Metric{{"culvert_sessions_suspended", "gauge", "Of these, those that wait for a connection."},
+           [](Writer& o) { o.add(o.snapshot.counters.sessions_suspended); }},
+    Metric{{"culvert_sessions_resumed_total", "counter",
+            "Sessions that went on over another connection."},
+           [](Writer& o) { o.add(o.snapshot.counters.sessions_resumed); }},
+    Metric{
+        {"culvert_reconnect_attempts_total", "counter", "Client: tries to reach the server again."},
+        [](Writer& o) { o.add(o.snapshot.counters.reconnect_attempts); }},
     Metric{{"culvert_auth_decisions_total", "counter", "Decisions about clients, by outcome."},
            [](Writer& o) {
              o.add(o.snapshot.counters.sessions_accepted, "decision=\"accepted\"");

@@ -67,7 +67,8 @@ Json schemas() {
       {"Server", object("endpoint_id:s address:s")},
       {"Counters", object("flows_opened:i flows_refused:i flows_active:i bytes_up:i bytes_down:i "
                           "udp_dropped:i path_changes:i sessions_accepted:i sessions_refused:i "
-                          "sessions_active:i connections_accepted:i connections_refused:i "
+                          "sessions_active:i sessions_suspended:i sessions_resumed:i "
+                          "reconnect_attempts:i connections_accepted:i connections_refused:i "
                           "retries_sent:i handed_over:i")},
       {"Paths", object("paths:Path[]", "paths")},
       {"Path", object("local:s remote:s session:i rtt_seconds:n min_rtt_seconds:n "
@@ -87,7 +88,8 @@ Json schemas() {
       {"Event",
        {{"type", "string"},
         {"description",
-         "event: session_opened, session_refused, session_closed, flow_refused, "
+         "event: session_opened, session_refused, session_lost, session_resumed, session_closed, "
+         "flow_refused, "
          "path_changed, tunnel_changed or dropped; data: an object with time, and "
          "session, peer, tunnel, address and detail where they apply"}}},
       {"OpenApi", {{"type", "object"}}},

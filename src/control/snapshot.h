@@ -61,6 +61,9 @@ struct Counters {
   std::uint64_t sessions_accepted = 0;
   std::uint64_t sessions_refused = 0;
   std::uint64_t sessions_active = 0;
+  std::uint64_t sessions_suspended = 0;  // server: of these, without a connection now
+  std::uint64_t sessions_resumed = 0;
+  std::uint64_t reconnect_attempts = 0;    // client
   std::uint64_t connections_accepted = 0;  // server: QUIC handshakes begun
   std::uint64_t connections_refused = 0;   // over the limit of unauthenticated ones
   std::uint64_t retries_sent = 0;
@@ -77,7 +80,8 @@ struct Counters {
 struct Snapshot {
   std::string role{};  // server, client
   std::string version{};
-  std::string state{};  // server: serving, stopping; client: connecting, connected, stopping
+  std::string state{};  // server: serving, stopping; client: connecting, connected, reconnecting,
+                        // stopping
   int pid = 0;
   std::int64_t started_at_s = 0;  // Unix time
   Duration uptime{};

@@ -1,9 +1,12 @@
 #include "drive/client.h"
 
 #include "base/assert.h"
+#include "drive/address_source.h"
+#include "drive/client_dial.h"
 #include "drive/client_session.h"
 #include "drive/client_socks.h"
 #include "drive/client_tunnel.h"
+#include "drive/reconnect.h"
 #include "drive/tunnel_manager.h"
 #include "drive/worker.h"
 
@@ -17,20 +20,26 @@ namespace {
 
 class ClientRole final : public Client,
                          public WorkerHandler,
+                         public ClientDialOwner,
                          public ClientSessionOwner,
                          public SessionSource {
  public:
   ClientRole(Host& host, Logger& log, ClientConfig config, ClientObserver& observer)
       : config_(std::move(config)),
         observer_(observer),
+        addresses_(config_.addresses),
         worker_(host, log, *this),
         context_{.worker = worker_,
                  .config = config_,
                  .stats = stats_,
                  .traffic = traffic_,
                  .graveyard = graveyard_},
+        session_(context_, *this),
+        reconnect_(host.rng(), config_.max_reconnect_attempts),
         tunnels_(*this, worker_, context_, observer_, config_.tunnels),
-        timer_(worker_.timers(), *this) {}
+        timer_(worker_.timers(), *this),
+        dial_timeout_(worker_.timers(), *this),
+        redial_(worker_.timers(), *this) {}
 
   Status open();
   void start(Instant now) override;
@@ -44,20 +53,32 @@ class ClientRole final : public Client,
     return tunnels_.apply(now, std::move(tunnels));
   }
 
-  ClientSession* session() override { return is_stopping_ ? nullptr : session_; }
+  ClientSession* session() override {
+    return is_stopping_ || !has_connected_ ? nullptr : &session_;
+  }
   ConnectionHandler* on_connection(Instant, quic::Connection&) override { return nullptr; }
   void on_network_changed(Instant now) override;
   void on_turn_done(Instant now) override;
-  void on_transport_ready(Instant now, ClientSession& session) override;
-  void on_authenticated(Instant now, ClientSession& session) override;
-  void on_session_ended(Instant now, ClientSession& session, Error error) override;
+  void on_transport_ready(Instant now, ClientDial& dial) override;
+  void on_dialled(Instant now, ClientDial& dial, Dialled dialled) override;
+  void on_dial_failed(Instant now, ClientDial& dial, DialFailure failure) override;
+  void on_connection_lost(Instant now, Error error) override;
+  void on_silence(Instant now) override;
+  void on_silence_over(Instant now) override;
   void on_flow_ended(Instant now) override;
 
  private:
   void on_timer(Instant now);
+  void dial_all(Instant now);
+  void on_dial_timeout(Instant now);
+  void on_redial(Instant now);
+  void begin_reconnecting(Instant now);
+  void on_attempt_failed(Instant now, DialFailure failure);
+  void forget(const ClientDial& dial);
+  void abandon_dials(Instant now, const ClientDial* winner, session::CloseCode code,
+                     std::string_view reason);
   void open_tunnels(Instant now);
   void open_stdio(Instant now);
-  void keep_only(Instant now, ClientSession& winner);
   void finish(Instant now, std::optional<Error> error);
   [[nodiscard]] Error dial_error() const;
 
@@ -65,20 +86,26 @@ class ClientRole final : public Client,
   ClientObserver& observer_;
   ClientStats stats_;
   TrafficCounters traffic_;
+  StaticAddresses addresses_;
   Worker worker_;
   ClientContext context_;
   Graveyard graveyard_;
-  std::vector<std::unique_ptr<ClientSession>> sessions_;  // while dialling one per address
-  std::vector<std::unique_ptr<ClientSession>> ended_;     // until the end of the turn
-  ClientSession* session_ = nullptr;                      // authenticated
-  std::vector<Error> failures_;                           // of dials, the address as offender
-  const ClientSession* winner_ = nullptr;                 // the first to complete a handshake
+  ClientSession session_;
+  std::vector<std::unique_ptr<ClientDial>> dials_;  // one per address
+  std::vector<std::unique_ptr<ClientDial>> ended_;  // until the end of the turn
+  std::vector<Error> failures_;                     // of dials, the address as offender
+  const ClientDial* winner_ = nullptr;              // the first to complete a handshake
+  Reconnect reconnect_;
+  std::optional<Error> lost_;  // why there is no connection
   TunnelManager tunnels_;
   std::unique_ptr<SocksListener> socks_;
+  bool has_connected_ = false;
   bool is_stopping_ = false;
   bool has_finished_ = false;
   bool was_stdio_refused_ = false;
-  MemberTimer<ClientRole, &ClientRole::on_timer> timer_;  // connecting, later draining
+  MemberTimer<ClientRole, &ClientRole::on_timer> timer_;                // draining
+  MemberTimer<ClientRole, &ClientRole::on_dial_timeout> dial_timeout_;  // of dials_
+  MemberTimer<ClientRole, &ClientRole::on_redial> redial_;              // the next try
 };
 
 Status ClientRole::open() {
@@ -94,18 +121,30 @@ Status ClientRole::open() {
   return worker_.open(config_.endpoint, udp);
 }
 
-// Every address at once: the first to complete TLS carries the session.
+// --- reaching the server -------------------------------------------------------------------------
+
 void ClientRole::start(Instant now) {
-  timer_.set(now + config_.connect_timeout);
-  for (const SocketAddress& address : config_.addresses) {
-    auto session = std::make_unique<ClientSession>(context_, address, *this);
-    if (auto dialled = session->dial(now); !dialled) {
-      failures_.push_back({dialled.error().kind, dialled.error().text(), address.text()});
+  dial_timeout_.set(now + config_.connect_timeout);
+  dial_all(now);
+}
+
+// Every address at once: the first to complete TLS carries the session.
+void ClientRole::dial_all(Instant now) {
+  failures_.clear();
+  winner_ = nullptr;
+  for (const SocketAddress& address : addresses_.addresses()) {
+    auto dial = std::make_unique<ClientDial>(
+        worker_, config_,
+        DialOptions{
+            .server = address, .ticket = session_.ticket(), .worker = session_.server_worker()},
+        *this);
+    if (auto started = dial->start(now); !started) {
+      failures_.push_back({started.error().kind, started.error().text(), address.text()});
       continue;
     }
-    sessions_.push_back(std::move(session));
+    dials_.push_back(std::move(dial));
   }
-  if (sessions_.empty()) timer_.set(now);
+  if (dials_.empty()) dial_timeout_.set(now);
   worker_.host().request_turn_end();
 }
 
@@ -113,77 +152,160 @@ void ClientRole::start(Instant now) {
 // cannot help: that is a failure of authentication.
 Error ClientRole::dial_error() const {
   std::string text = "could not connect to the server";
-  bool has_wrong_peers_only = sessions_.empty();
+  bool has_wrong_peers_only = dials_.empty();
   for (const Error& failure : failures_) {
     text += "; " + failure.text();
     has_wrong_peers_only = has_wrong_peers_only && failure.kind == ErrorKind::authentication;
   }
-  for (const auto& session : sessions_) {
-    text += fmt::format("; {}: no answer", session->server().text());
+  for (const auto& dial : dials_) {
+    text += fmt::format("; {}: no answer", dial->server().text());
   }
   return {has_wrong_peers_only ? ErrorKind::authentication : ErrorKind::unreachable,
           std::move(text),
           {}};
 }
 
-void ClientRole::on_timer(Instant now) {
-  if (is_stopping_) {
-    finish(now, std::nullopt);
-  } else if (session_ == nullptr) {
-    finish(now, dial_error());
-  }
+void ClientRole::on_dial_timeout(Instant now) {
+  on_attempt_failed(now, {.error = dial_error()});
 }
 
-void ClientRole::keep_only(Instant now, ClientSession& winner) {
-  for (auto& session : sessions_) {
-    if (session.get() == &winner) continue;
-    session->abandon(now);
-    ended_.push_back(std::move(session));
-  }
-  std::erase(sessions_, nullptr);
-}
-
-void ClientRole::on_transport_ready(Instant now, ClientSession& session) {
-  worker_.log().info("session", "Connected to server! {}", session.server().text());
-  winner_ = &session;
-  keep_only(now, session);
-}
-
-void ClientRole::on_authenticated(Instant now, ClientSession& session) {
-  timer_.cancel();
-  session_ = &session;
-  worker_.log().info("session", "Authenticated with server successfully");
-  tell(config_.events, [&] {
-    return RoleEvent{.kind = RoleEventKind::session_opened,
-                     .peer = config_.server.text(),
-                     .address = session.server().text()};
-  });
-  observer_.on_connected(now, session.server());
-  open_tunnels(now);
-}
-
-void ClientRole::on_session_ended(Instant now, ClientSession& session, Error error) {
-  const auto found = std::ranges::find(sessions_, &session, &std::unique_ptr<ClientSession>::get);
-  if (found == sessions_.end()) return;
+void ClientRole::forget(const ClientDial& dial) {
+  const auto found = std::ranges::find(dials_, &dial, &std::unique_ptr<ClientDial>::get);
+  if (found == dials_.end()) return;
   ended_.push_back(std::move(*found));
-  sessions_.erase(found);
-  if (session_ == &session) {
-    session_ = nullptr;
-    tell(config_.events, [&] {
-      return RoleEvent{.kind = RoleEventKind::session_closed,
-                       .peer = config_.server.text(),
-                       .address = session.server().text(),
-                       .detail = error.text()};
-    });
+  dials_.erase(found);
+}
+
+void ClientRole::abandon_dials(Instant now, const ClientDial* winner, session::CloseCode code,
+                               std::string_view reason) {
+  for (auto& dial : dials_) {
+    if (dial.get() == winner) continue;
+    dial->abandon(now, code, reason);
+    ended_.push_back(std::move(dial));
   }
-  if (winner_ == &session) {
-    finish(now, std::move(error));
+  std::erase(dials_, nullptr);
+}
+
+void ClientRole::on_transport_ready(Instant now, ClientDial& dial) {
+  worker_.log().info("session", "Connected to server! {}", dial.server().text());
+  winner_ = &dial;
+  abandon_dials(now, &dial, session::CloseCode::moved, "another address answered first");
+}
+
+void ClientRole::on_dialled(Instant now, ClientDial& dial, Dialled dialled) {
+  forget(dial);
+  winner_ = nullptr;
+  dial_timeout_.cancel();
+  redial_.cancel();
+  reconnect_.on_connected();
+  lost_.reset();
+  const bool is_new = std::holds_alternative<session::Authenticated>(dialled.outcome);
+  if (is_new) worker_.log().info("session", "Authenticated with server successfully");
+  const SocketAddress server = dialled.server;
+  const std::size_t lost_flows = session_.adopt(now, std::move(dialled));
+  tell(config_.events, [&] {
+    return RoleEvent{
+        .kind = is_new ? RoleEventKind::session_opened : RoleEventKind::session_resumed,
+        .peer = config_.server.text(),
+        .address = server.text()};
+  });
+  if (!has_connected_) {
+    has_connected_ = true;
+    observer_.on_connected(now, server);
+    open_tunnels(now);
+  } else if (is_new) {
+    worker_.log().warn("session", "New session: {} flows were reset", lost_flows);
+  }
+}
+
+void ClientRole::on_dial_failed(Instant now, ClientDial& dial, DialFailure failure) {
+  const bool was_winner = winner_ == &dial;
+  forget(dial);
+  if (was_winner) {
+    on_attempt_failed(now, std::move(failure));
     return;
   }
   // Another address may still lead to the server: a stale one may belong to somebody else.
-  error.offender = session.server().text();
-  failures_.push_back(std::move(error));
-  if (sessions_.empty()) finish(now, dial_error());
+  failure.error.offender = dial.server().text();
+  failures_.push_back(std::move(failure.error));
+  if (dials_.empty()) on_attempt_failed(now, {.error = dial_error()});
+}
+
+void ClientRole::on_attempt_failed(Instant now, DialFailure failure) {
+  dial_timeout_.cancel();
+  if (!has_connected_ || failure.is_final) {
+    finish(now, std::move(failure.error));
+    return;
+  }
+  worker_.log().debug("session", "not reconnected: {}", failure.error.text());
+  abandon_dials(now, nullptr, session::CloseCode::moved, "took too long");
+  winner_ = nullptr;
+  if (session_.is_connected() && !session_.is_silent()) {
+    reconnect_.on_connected();
+    return;
+  }
+  if (reconnect_.on_failed(now, failure.wait)) {
+    redial_.set(reconnect_.next_attempt());
+  } else if (lost_) {  // else there is a connection, silent as it may be
+    finish(now, std::move(lost_));
+  }
+}
+
+// --- losing it -----------------------------------------------------------------------------------
+
+void ClientRole::on_connection_lost(Instant now, Error error) {
+  tell(config_.events, [&] {
+    return RoleEvent{
+        .kind = RoleEventKind::session_lost, .peer = config_.server.text(), .detail = error.text()};
+  });
+  const bool may_reconnect = config_.max_reconnect_attempts != std::uint32_t{0} &&
+                             error.kind != ErrorKind::authentication && !has_finished_;
+  if (!may_reconnect) {
+    finish(now, std::move(error));
+    return;
+  }
+  worker_.log().warn("session", "Connection lost: {}; reconnecting", error.text());
+  lost_ = std::move(error);
+  lost_->kind = ErrorKind::lost;
+  begin_reconnecting(now);
+  // All tries were spent while it was silent.
+  if (dials_.empty() && !redial_.is_set()) finish(now, std::move(lost_));
+}
+
+// It may come back by itself; the first to show life wins.
+void ClientRole::on_silence(Instant now) {
+  if (config_.max_reconnect_attempts == std::uint32_t{0}) return;
+  worker_.log().info("session", "the server is silent: dialling anew beside the connection");
+  begin_reconnecting(now);
+}
+
+void ClientRole::on_silence_over(Instant now) {
+  // A dial that has come as far as this may have the session by now.
+  if (!reconnect_.is_active() || winner_ != nullptr) return;
+  worker_.log().info("session", "the server answers again");
+  reconnect_.on_connected();
+  dial_timeout_.cancel();
+  redial_.cancel();
+  abandon_dials(now, nullptr, session::CloseCode::moved, "the connection works again");
+}
+
+void ClientRole::begin_reconnecting(Instant now) {
+  if (reconnect_.is_active()) return;
+  reconnect_.on_lost(now);
+  redial_.set(reconnect_.next_attempt());
+}
+
+void ClientRole::on_redial(Instant now) {
+  reconnect_.on_attempt();
+  ++stats_.reconnect_attempts;
+  dial_timeout_.set(now + std::min(config_.connect_timeout, limits::kReconnectTry));
+  dial_all(now);
+}
+
+void ClientRole::on_network_changed(Instant now) {
+  session_.on_network_changed(now);
+  reconnect_.on_network_changed(now);
+  if (redial_.is_set()) redial_.set(reconnect_.next_attempt());
 }
 
 // --- tunnels -----------------------------------------------------------------------------------
@@ -237,35 +359,35 @@ void ClientRole::stop(Instant now) {
   is_stopping_ = true;
   tunnels_.stop(now);
   if (socks_) socks_->close(now);
-  const bool has_flows = session_ != nullptr && session_->flow_count() > 0;
-  timer_.set(has_flows ? now + config_.drain_timeout : now);
+  timer_.set(session_.flow_count() > 0 ? now + config_.drain_timeout : now);
   worker_.host().request_turn_end();
 }
 
+void ClientRole::on_timer(Instant now) {
+  finish(now, std::nullopt);
+}
+
 void ClientRole::on_flow_ended(Instant now) {
-  if (is_stopping_ && session_ != nullptr && session_->flow_count() == 0) timer_.set(now);
+  if (is_stopping_ && session_.flow_count() == 0) timer_.set(now);
 }
 
 void ClientRole::finish(Instant now, std::optional<Error> error) {
   if (has_finished_) return;
   has_finished_ = true;
   timer_.cancel();
+  dial_timeout_.cancel();
+  redial_.cancel();
   if (!error && was_stdio_refused_) {
     error = Error{ErrorKind::refused, "the server refused the destination", config_.stdio->text()};
   }
   if (error && error->kind == ErrorKind::cancelled) error.reset();
-  for (const auto& session : sessions_) {
-    session->leave(now);
-    session->close(now, session::CloseCode::done, "done");
-  }
+  abandon_dials(now, nullptr, session::CloseCode::done, "done");
+  session_.leave(now);
+  session_.close(now, session::CloseCode::done, "done");
   tunnels_.stop(now);
   if (socks_) socks_->close(now);
   worker_.transmit_now(now);
   observer_.on_finished(now, std::move(error));
-}
-
-void ClientRole::on_network_changed(Instant now) {
-  if (session_ != nullptr) session_->on_network_changed(now);
 }
 
 void ClientRole::on_turn_done(Instant) {
@@ -275,8 +397,8 @@ void ClientRole::on_turn_done(Instant) {
 }
 
 std::optional<ClientPath> ClientRole::path() const {
-  if (session_ == nullptr) return std::nullopt;
-  const quic::Connection& connection = session_->connection();
+  if (!session_.is_connected()) return std::nullopt;
+  const quic::Connection& connection = *session_.connection();
   return ClientPath{connection.path(), connection.stats()};
 }
 
@@ -286,7 +408,9 @@ ClientStats ClientRole::stats() const {
   stats.bytes_up = traffic_.bytes_up + of_tunnels.bytes_up;
   stats.bytes_down = traffic_.bytes_down + of_tunnels.bytes_down;
   stats.udp_dropped += worker_.egress().dropped();
-  if (session_ != nullptr) stats.connection = session_->connection().stats();
+  stats.is_connected = session_.is_connected();
+  stats.has_connected = has_connected_;
+  if (session_.is_connected()) stats.connection = session_.connection()->stats();
   return stats;
 }
 

@@ -36,6 +36,10 @@ struct ClientConfig {
   Duration connect_timeout = limits::kDialTimeout;
   Duration udp_flow_idle = limits::kUdpFlowIdle;
   Duration drain_timeout = limits::kDrainTimeout;
+  // Flows wait this long for a lost connection to come back; 0: they end with it.
+  Duration resume_grace = limits::kResumeGrace;
+  // Tries in a row to reach a server that was lost; 0: the client ends. Empty: for ever.
+  std::optional<std::uint32_t> max_reconnect_attempts{};
   RoleEventSink* events = nullptr;  // outlives the client
 };
 
@@ -47,6 +51,10 @@ struct ClientStats {
   std::uint64_t bytes_down = 0;
   std::uint64_t udp_dropped = 0;
   std::uint64_t path_changes = 0;
+  std::uint64_t sessions_resumed = 0;
+  std::uint64_t reconnect_attempts = 0;
+  bool is_connected = false;
+  bool has_connected = false;  // once at least
   quic::ConnectionStats connection;
 };
 
@@ -60,7 +68,7 @@ struct ClientPath {
 class ClientObserver {
  public:
   virtual ~ClientObserver() = default;
-  virtual void on_connected(Instant now, const SocketAddress& server) = 0;  // authenticated
+  virtual void on_connected(Instant now, const SocketAddress& server) = 0;  // the first time
   virtual void on_listening(Instant now, const tunnel::TunnelSpec& tunnel,
                             const std::string& local_address) = 0;
   // The client is over. A clean end (stdio finished, stop()) has no error.

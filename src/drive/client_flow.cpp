@@ -16,7 +16,9 @@ void append_head(ClientSession& session, quic::Stream& stream, const session::Fl
   Bytes head;
   session::encode_flow_open(session.dialect(), open, head);
   stream.output.append(head);
-  session.connection().submit(stream);
+  stream.output.set_origin();
+  if (session.is_resumable()) stream.flow_id = open.flow_id;
+  session.carrier().submit(stream);
 }
 
 // The reply at the head of the stream; consumed when it is complete.
@@ -40,7 +42,7 @@ Decoded<session::FlowReply> take_reply(ClientSession& session, quic::Stream& str
                                ? head.error()
                                : DecodeError::malformed);
   }
-  session.connection().consume(stream, head->size);
+  session.carrier().consume(stream, head->size);
   return std::move(head->value);
 }
 
@@ -55,10 +57,11 @@ ClientStreamFlow::ClientStreamFlow(ClientSession& session, quic::Stream& stream,
       stream_(&stream),
       options_(std::move(options)),
       membership_(options_.group, *this),
-      pump_(session.context().worker, session.connection(), stream,
+      pump_(session.context().worker, session.carrier(), stream,
             membership_.traffic_or(session.context().traffic), *this) {
   stream.context = static_cast<StreamUser*>(this);
-  append_head(session, stream, {.source = options_.source});
+  const std::uint64_t flow_id = session.is_resumable() ? session.next_flow_id() : 0;
+  append_head(session, stream, {.source = options_.source, .flow_id = flow_id});
   pump_.attach(std::move(port));
 }
 
@@ -133,6 +136,11 @@ void ClientStreamFlow::on_quic_stop_sending(Instant now, std::uint64_t) {
   leave(now, false);
 }
 
+void ClientStreamFlow::on_resumed(Instant now, quic::Stream& stream) {
+  stream_ = &stream;
+  pump_.on_resumed(now, stream);
+}
+
 void ClientStreamFlow::on_quic_closed(Instant now) {
   pump_.on_quic_closed();
   stream_ = nullptr;
@@ -172,17 +180,14 @@ ClientUdpFlow::ClientUdpFlow(ClientSession& session, quic::Stream& stream, std::
 
 void ClientUdpFlow::send(ByteView payload) {
   if (stream_ == nullptr) return;
-  quic::Connection& connection = session_.connection();
+  Carrier& carrier = session_.carrier();
   session_.context().traffic.bytes_up += payload.size();
-  if (is_accepted_ && session_.dialect() == session::Dialect::culvert_1) {
-    const session::DatagramHeader header = session::datagram_header(id_);
-    if (header.size + payload.size() <= connection.max_datagram_payload() &&
-        connection.send_datagram(header.view(), payload)) {
-      session_.context().worker.touch(connection);
-      return;
-    }
+  if (is_accepted_ && session_.dialect() == session::Dialect::culvert_1 &&
+      carrier.send_datagram(session::datagram_header(id_).view(), payload)) {
+    carrier.touch();
+    return;
   }
-  if (!append_datagram_frame(session_.context().worker, connection, *stream_, payload)) {
+  if (!append_datagram_frame(carrier, *stream_, payload)) {
     ++session_.context().stats.udp_dropped;
   }
 }
@@ -208,7 +213,7 @@ void ClientUdpFlow::on_quic_readable(Instant now) {
     }
     is_accepted_ = true;
   }
-  take_datagram_frames(session_.context().worker, session_.connection(), *stream_,
+  take_datagram_frames(session_.carrier(), *stream_,
                        [&](ByteView payload) { deliver(now, payload); });
   if (stream_ != nullptr && stream_->is_fin_received) end(now, "ended by the server");
 }
@@ -247,9 +252,9 @@ void ClientUdpFlow::end(Instant now, const std::string& reason) {
 void ClientUdpFlow::leave(Instant now) {
   if (stream_ == nullptr) return;
   session_.remove_udp_flow(id_);
-  session_.connection().finish(*stream_);
-  session_.connection().stop_sending(*stream_, kNone);
-  session_.context().worker.touch(session_.connection());
+  session_.carrier().finish(*stream_);
+  session_.carrier().stop_sending(*stream_, kNone);
+  session_.carrier().touch();
   stream_->context = nullptr;
   stream_ = nullptr;
   session_.retire(now, *this);

@@ -37,6 +37,8 @@ class ClientStreamFlow final : public StreamUser, public PumpOwner, public Group
   void on_quic_reset(Instant now, std::uint64_t code) override;
   void on_quic_stop_sending(Instant now, std::uint64_t code) override;
   void on_quic_closed(Instant now) override;
+  void on_resumed(Instant now, quic::Stream& stream) override;
+  [[nodiscard]] std::string_view source() const override { return options_.source; }
   void on_pump_finished(Instant now) override;
   void on_pump_broken(Instant now) override;
   void end_with_tunnel(Instant now) override;
@@ -85,6 +87,8 @@ class ClientUdpFlow final : public StreamUser {
   void on_quic_reset(Instant now, std::uint64_t code) override;
   void on_quic_stop_sending(Instant now, std::uint64_t code) override;
   void on_quic_closed(Instant now) override;
+  void on_resumed(Instant, quic::Stream& stream) override { stream_ = &stream; }
+  [[nodiscard]] std::string_view source() const override { return source_; }
 
  private:
   void deliver(Instant now, ByteView payload);

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace culvert::drive {
@@ -14,42 +15,37 @@ namespace {
 constexpr std::size_t kMaxWaitingFlows = 1024;
 // Longer than a path validation takes to fail (3 PTO, RFC 9000 8.2.4) on common paths.
 constexpr Duration kMigrationCheck = std::chrono::seconds(2);
+// How often the connection is looked at for signs of life: while it owes us an answer, and
+// while it does not.
+constexpr Duration kWatchWaiting = std::chrono::milliseconds(500);
+constexpr Duration kWatchIdle = std::chrono::seconds(2);
 
 }  // namespace
 
-ClientSession::ClientSession(ClientContext& context, const SocketAddress& server,
-                             ClientSessionOwner& owner)
+ClientSession::ClientSession(ClientContext& context, ClientSessionOwner& owner)
     : context_(context),
-      server_(server),
       owner_(owner),
+      carrier_(context.worker),
       flows_(context.graveyard),
       dialect_(context.config.dialect),
+      grace_(context.worker.timers(), *this),
+      waiting_timeout_(context.worker.timers(), *this),
+      watch_(context.worker.timers(), *this),
       migration_check_(context.worker.timers(), *this) {}
 
 ClientSession::~ClientSession() {
-  if (connection_ != nullptr && !has_ended_) context_.worker.detach(*connection_);
+  if (connection_ != nullptr) context_.worker.detach(*connection_);
 }
 
-Status ClientSession::dial(Instant now) {
-  const quic::ConnectOptions options{.peer = context_.config.server,
-                                     .alpn = std::string(session::alpn(dialect()))};
-  CULVERT_TRY(connection_, context_.worker.connect(now, server_, options, *this));
-  return {};
+std::optional<std::uint8_t> ClientSession::server_worker() const {
+  return terms_ ? std::optional(terms_->worker) : std::nullopt;
 }
+
+// --- events of the connection ------------------------------------------------------------------
 
 void ClientSession::on_event(Instant now, quic::Event& event) {
-  if (std::holds_alternative<quic::HandshakeCompleted>(event)) {
-    on_transport_ready(now);
-  } else if (const auto* reset = std::get_if<quic::StreamReset>(&event)) {
-    if (auto* user = user_of(*reset->stream)) user->on_quic_reset(now, reset->code);
-  } else if (const auto* stop = std::get_if<quic::StopSending>(&event)) {
-    if (auto* user = user_of(*stop->stream)) user->on_quic_stop_sending(now, stop->code);
-  } else if (const auto* closed_stream = std::get_if<quic::StreamClosed>(&event)) {
-    if (auto* user = user_of(*closed_stream->stream)) {
-      user->on_quic_closed(now);
-      retire(now, *user);
-    }
-  } else if (std::holds_alternative<quic::StreamsAvailable>(event)) {
+  if (std::holds_alternative<quic::StreamsAvailable>(event)) {
+    if (is_resuming_) resume_more_flows(now);
     start_waiting(now);
   } else if (const auto* opened = std::get_if<quic::StreamOpened>(&event)) {
     // Servers open no streams in either dialect.
@@ -65,61 +61,54 @@ void ClientSession::on_event(Instant now, quic::Event& event) {
                        .detail = "from " + changed->path.local.text()};
     });
   } else if (auto* closed = std::get_if<quic::Closed>(&event)) {
-    Error error = std::move(closed->error);
-    if (closed->application_code) {
-      const auto code = static_cast<session::CloseCode>(*closed->application_code);
-      const bool is_refusal = code == session::CloseCode::auth_failed ||
-                              code == session::CloseCode::auth_timeout ||
-                              code == session::CloseCode::rate_limited;
-      error.kind = is_refusal          ? ErrorKind::authentication
-                   : is_authenticated_ ? ErrorKind::lost
-                                       : ErrorKind::refused;
-      error.what = fmt::format("the server closed the connection: {} (code {})", closed->reason,
-                               *closed->application_code);
-    } else if (is_authenticated_ && error.kind != ErrorKind::cancelled) {
-      error.kind = ErrorKind::lost;
-    }
-    end(now, std::move(error));
+    on_closed(now, *closed);
+  } else {
+    on_stream_event(now, event);
   }
 }
 
-void ClientSession::on_transport_ready(Instant now) {
-  owner_.on_transport_ready(now, *this);
-  if (has_ended_) return;  // another address won
-  const auto exporter = export_auth_value(*connection_);
-  quic::Stream* stream = connection_->open_stream();
-  if (!exporter || stream == nullptr) {
-    close(now, session::CloseCode::protocol_error, "no control stream");
-    end(now, Error{ErrorKind::protocol, "the server grants no stream for authentication", {}});
+void ClientSession::on_stream_event(Instant now, quic::Event& event) {
+  if (const auto* reset = std::get_if<quic::StreamReset>(&event)) {
+    on_stream_reset(now, *reset);
+  } else if (const auto* stop = std::get_if<quic::StopSending>(&event)) {
+    if (auto* user = user_of(*stop->stream)) user->on_quic_stop_sending(now, stop->code);
+  } else if (const auto* closed_stream = std::get_if<quic::StreamClosed>(&event)) {
+    if (auto* user = user_of(*closed_stream->stream)) {
+      user->on_quic_closed(now);
+      retire(now, *user);
+    }
+  }
+}
+
+void ClientSession::on_stream_reset(Instant now, const quic::StreamReset& reset) {
+  quic::Stream& stream = *reset.stream;
+  if (reset.code == static_cast<std::uint64_t>(session::FlowCode::unknown) &&
+      has_ended_in_order(stream)) {
+    // We asked for a flow that was over there, and it was over here but for the last
+    // acknowledgement.
+    stream.is_reset_received = false;
     return;
   }
-  control_ = std::make_unique<ControlStream>(
-      context_.worker, *connection_, *stream,
-      session::make_client_handshake(dialect(), context_.config.credentials, *exporter,
-                                     context_.worker.host().rng(), now),
-      *this);
-  control_->start(now);
+  if (auto* user = user_of(stream)) user->on_quic_reset(now, reset.code);
+}
+
+void ClientSession::on_closed(Instant now, quic::Closed& closed) {
+  if (closed.application_code) {
+    // The server's answer on the new connection may come later than this.
+    const bool has_moved =
+        *closed.application_code == static_cast<std::uint64_t>(session::CloseCode::moved);
+    lose(now, closed_by_server(closed, ErrorKind::lost), has_moved);
+    return;
+  }
+  Error error = std::move(closed.error);
+  if (error.kind != ErrorKind::cancelled) error.kind = ErrorKind::lost;
+  lose(now, std::move(error), true);
 }
 
 void ClientSession::on_handshake_event(Instant now, session::HandshakeEvent& event) {
-  if (const auto* authenticated = std::get_if<session::Authenticated>(&event)) {
-    is_authenticated_ = true;
-    dialect_ = authenticated->dialect;
-    context_.worker.endpoint().set_authenticated(*connection_);
-    owner_.on_authenticated(now, *this);
-  } else if (const auto* refused = std::get_if<session::Refused>(&event)) {
-    const bool is_limit = refused->code == session::CloseCode::session_limit;
-    std::string text = fmt::format("Authentication rejected: {}", refused->reason);
-    if (refused->retry_after_s > 0) {
-      text += fmt::format(" (try again in {} s)", refused->retry_after_s);
-    }
-    if (is_limit) text = refused->reason;
-    close(now, session::CloseCode::done, "refused");
-    end(now, Error{is_limit ? ErrorKind::refused : ErrorKind::authentication, std::move(text),
-                   server_.text()});
-  } else if (auto* failed = std::get_if<session::Failed>(&event)) {
+  if (auto* failed = std::get_if<session::Failed>(&event)) {
     close(now, failed->code, failed->error.what);
-    end(now, std::move(failed->error));
+    lose(now, std::move(failed->error), false);
   } else if (const auto* leaving = std::get_if<session::PeerLeaving>(&event)) {
     context_.worker.log().info("session", "the server says goodbye: {}", leaving->reason);
   }
@@ -147,29 +136,216 @@ void ClientSession::on_datagram(Instant now, ByteView datagram) {
   flow->second->on_datagram(now, datagram.subspan(header->size));
 }
 
+// --- from one connection to the next -------------------------------------------------------------
+
+std::size_t ClientSession::adopt(Instant now, Dialled dialled) {
+  const auto* begun = std::get_if<session::Authenticated>(&dialled.outcome);
+  if (connection_ != nullptr) replace(now, begun == nullptr);
+  const std::size_t lost_flows = begun != nullptr ? reset_flows(now) : 0;
+  grace_.cancel();
+  waiting_timeout_.cancel();
+  connection_ = &dialled.connection;
+  server_ = dialled.server;
+  carrier_.bind(connection_);
+  context_.worker.rebind(*connection_, *this);
+  control_ = std::move(dialled.control);
+  control_->set_handler(*this);
+  ticket_.reset();
+  if (begun != nullptr) {
+    dialect_ = begun->dialect;
+    terms_ = begun->resume;
+  } else {
+    terms_ = std::get<session::Resumed>(dialled.outcome).terms;
+  }
+  if (terms_) {
+    ticket_ = session::ResumeTicket{
+        .session_id = begun != nullptr ? begun->session_id
+                                       : std::get<session::Resumed>(dialled.outcome).session_id,
+        .key = export_resume_key(*connection_)};
+    packets_seen_ = 0;
+    last_life_ = now;
+    is_silent_ = false;
+    watch_.set(now + kWatchWaiting);
+  }
+  if (begun == nullptr) resume_flows(now);
+  start_waiting(now);
+  context_.worker.touch(*connection_);
+  return lost_flows;
+}
+
+// The present connection may still live; the server has moved on to the new one.
+void ClientSession::replace(Instant now, bool keeps_flows) {
+  quic::Connection& old = *connection_;
+  while (auto event = old.poll_event()) on_stream_event(now, *event);
+  close(now, keeps_flows ? session::CloseCode::moved : session::CloseCode::done,
+        "the client is back on another connection");
+  if (keeps_flows) park(now);
+  let_go_of_connection();
+}
+
+void ClientSession::lose(Instant now, Error error, bool may_resume) {
+  if (connection_ == nullptr) return;
+  if (may_resume && terms_ && connection_->is_closed()) {
+    while (auto event = connection_->poll_event()) on_stream_event(now, *event);
+    park(now);
+    grace_.set(now + std::min(context_.config.resume_grace, terms_->grace));
+    let_go_of_connection();
+  } else {
+    reset_flows(now);
+    let_go_of_connection();
+    terms_.reset();
+    ticket_.reset();
+  }
+  if (!waiting_.empty()) waiting_timeout_.set(waiting_.front().deadline);
+  owner_.on_connection_lost(now, std::move(error));
+}
+
+void ClientSession::let_go_of_connection() {
+  if (control_) {
+    control_->release();
+    context_.graveyard.push_back(std::move(control_));
+  }
+  watch_.cancel();
+  migration_check_.cancel();
+  is_resuming_ = false;
+  carrier_.bind(nullptr);
+  context_.worker.detach(*std::exchange(connection_, nullptr));
+}
+
+void ClientSession::park(Instant now) {
+  if (control_) control_->release();
+  static_cast<void>(carrier_.take_gone());
+  parked_.take(*connection_, [&](StreamUser& user) {
+    user.on_quic_closed(now);
+    retire(now, user);
+  });
+  while (quic::Stream* stream = parked_.largest_beyond(limits::kMaxRetainedBytes)) {
+    context_.worker.log().warn("flow", "more than {} MiB wait for the connection: flow {} is reset",
+                               limits::kMaxRetainedBytes >> 20, stream->flow_id);
+    carrier_.stop_sending(*stream, 0);
+    carrier_.reset(*stream, 0);
+    if (auto* user = user_of(*stream)) {
+      user->on_quic_reset(now, static_cast<std::uint64_t>(session::FlowCode::reset));
+    }
+  }
+}
+
+void ClientSession::resume_flows(Instant now) {
+  is_resuming_ = true;
+  announced_ = 0;
+  resumed_flows_ = 0;
+  resume_more_flows(now);
+}
+
+// One stream for each flow; those that ended here meanwhile are only named.
+void ClientSession::resume_more_flows(Instant now) {
+  std::vector<std::uint64_t> gone;
+  while (!parked_.is_empty()) {
+    const std::uint64_t flow_id = parked_.front().flow_id;
+    if (parked_.front().is_input_dropped) {
+      gone.push_back(flow_id);
+      static_cast<void>(parked_.remove(flow_id));
+      ++announced_;
+      continue;
+    }
+    quic::Stream* fresh = connection_->open_stream();
+    if (fresh == nullptr) break;
+    ++announced_;
+    const auto old = parked_.remove(flow_id);
+    StreamUser* user = user_of(*old);
+    const std::uint64_t start = old->output.delivered_offset();
+    Bytes head;
+    session::encode_flow_open(
+        dialect_,
+        {.source = user != nullptr ? std::string(user->source()) : std::string(),
+         .flow_id = flow_id,
+         .resume = session::FlowResume{.received = old->input.end_offset(), .start = start}},
+        head);
+    connection_->inherit(*fresh, *old, {.output_from = start, .head = head});
+    if (user == nullptr) continue;
+    ++resumed_flows_;
+    user->on_resumed(now, *fresh);
+  }
+  control_->announce_gone(now, gone);
+  context_.worker.touch(*connection_);
+  if (!parked_.is_empty()) return;
+  is_resuming_ = false;
+  control_->announce_done(now, announced_);
+  ++context_.stats.sessions_resumed;
+  context_.worker.log().info("session", "Session resumed: {} flows continue", resumed_flows_);
+}
+
+std::size_t ClientSession::reset_flows(Instant now) {
+  std::size_t count = 0;
+  while (StreamUser* flow = flows_.any()) {
+    flow->on_quic_closed(now);
+    retire(now, *flow);
+    ++count;
+  }
+  parked_.clear();
+  return count;
+}
+
+// The server has given up by now, too, or will not find us in time.
+void ClientSession::on_grace_over(Instant now) {
+  const std::size_t count = reset_flows(now);
+  context_.worker.log().warn("session", "no connection in time: {} flows were reset", count);
+  terms_.reset();
+  ticket_.reset();
+}
+
+// --- signs of life -------------------------------------------------------------------------------
+
+void ClientSession::on_watch(Instant now) {
+  if (connection_ == nullptr) return;
+  const quic::Liveness life = connection_->liveness();
+  const bool has_news = std::exchange(packets_seen_, life.packets_received) != packets_seen_;
+  if (has_news || life.bytes_in_flight == 0) {
+    last_life_ = now;
+    if (std::exchange(is_silent_, false)) owner_.on_silence_over(now);
+  } else if (!is_silent_ &&
+             now - last_life_ >= std::max(limits::kSuspectSilence, 3 * life.probe_timeout)) {
+    is_silent_ = true;
+    owner_.on_silence(now);
+  }
+  watch_.set(now + (life.bytes_in_flight > 0 ? kWatchWaiting : kWatchIdle));
+}
+
+// --- flows -------------------------------------------------------------------------------------
+
 bool ClientSession::with_new_stream(Instant now, StartFlow start) {
-  if (has_ended_) return false;
-  if (waiting_.empty()) {
+  if (connection_ != nullptr && waiting_.empty() && !is_resuming_) {
     if (quic::Stream* stream = connection_->open_stream()) {
-      start(now, *stream);
+      start(now, stream);
       context_.worker.touch(*connection_);
       return true;
     }
   }
   if (waiting_.size() >= kMaxWaitingFlows) return false;
-  waiting_.push_back(std::move(start));
+  waiting_.push_back({std::move(start), now + limits::kWaitingFlowTimeout});
+  if (connection_ == nullptr) waiting_timeout_.set(waiting_.front().deadline);
   return true;
 }
 
 void ClientSession::start_waiting(Instant now) {
-  while (!waiting_.empty()) {
+  while (!waiting_.empty() && connection_ != nullptr && !is_resuming_) {
     quic::Stream* stream = connection_->open_stream();
     if (stream == nullptr) return;
-    StartFlow start = std::move(waiting_.front());
+    StartFlow start = std::move(waiting_.front().start);
     waiting_.pop_front();
-    start(now, *stream);
+    start(now, stream);
     context_.worker.touch(*connection_);
   }
+}
+
+// Whoever connected would rather know than wait on.
+void ClientSession::on_waiting_timeout(Instant now) {
+  while (connection_ == nullptr && !waiting_.empty() && waiting_.front().deadline <= now) {
+    StartFlow start = std::move(waiting_.front().start);
+    waiting_.pop_front();
+    start(now, nullptr);
+  }
+  if (connection_ == nullptr && !waiting_.empty()) waiting_timeout_.set(waiting_.front().deadline);
 }
 
 void ClientSession::add_flow(std::unique_ptr<StreamUser> flow) {
@@ -181,8 +357,11 @@ void ClientSession::add_flow(std::unique_ptr<StreamUser> flow) {
 void ClientSession::retire(Instant now, StreamUser& flow) {
   if (!flows_.retire(flow)) return;
   --context_.stats.flows_active;
+  if (control_) control_->announce_gone(now, carrier_.take_gone());
   owner_.on_flow_ended(now);
 }
+
+// --- paths -------------------------------------------------------------------------------------
 
 // The kernel may route from another address now. One that is merely gone for a moment
 // leaves no route, and nothing to do until the next change.
@@ -196,7 +375,7 @@ void ClientSession::on_migration_check(Instant now) {
 }
 
 void ClientSession::move(Instant now, quic::Migration migration) {
-  if (connection_ == nullptr || has_ended_) return;
+  if (connection_ == nullptr) return;
   const auto local = context_.worker.host().local_address_towards(server_.ip);
   if (!local || *local == connection_->path().local.ip) return;
   const PathId path{.local = {*local, context_.worker.local_address().port}, .remote = server_};
@@ -213,32 +392,9 @@ void ClientSession::leave(Instant now) {
 }
 
 void ClientSession::close(Instant now, session::CloseCode code, std::string_view reason) {
-  if (connection_ == nullptr || has_ended_) return;
+  if (connection_ == nullptr) return;
   connection_->close(now, static_cast<std::uint64_t>(code), reason);
   context_.worker.touch(*connection_);
-}
-
-void ClientSession::abandon(Instant now) {
-  close(now, session::CloseCode::done, "another address answered first");
-  context_.worker.detach(*connection_);
-  has_ended_ = true;
-}
-
-void ClientSession::end(Instant now, Error error) {
-  if (has_ended_) return;
-  has_ended_ = true;
-  waiting_.clear();
-  while (StreamUser* flow = flows_.any()) {
-    flow->on_quic_closed(now);
-    retire(now, *flow);
-  }
-  if (control_) {
-    control_->release();
-    context_.graveyard.push_back(std::move(control_));
-  }
-  migration_check_.cancel();
-  context_.worker.detach(*connection_);
-  owner_.on_session_ended(now, *this, std::move(error));
 }
 
 }  // namespace culvert::drive

@@ -1,10 +1,14 @@
-// One connection to the server from the client's side: dialling, authentication, flows.
-// Knows nothing of listeners, so that those can outlive it. Private to drive/.
+// The client's session with its server: the flows, on one connection after another. Where
+// server and client can resume, flows go on when the connection is lost; otherwise they end
+// with it. Knows nothing of listeners and dialling. Private to drive/.
 #pragma once
 
+#include "drive/carrier.h"
 #include "drive/client.h"
+#include "drive/client_dial.h"
 #include "drive/control_stream.h"
 #include "drive/flow_set.h"
+#include "drive/parked_streams.h"
 #include "drive/stream_pump.h"
 #include "drive/worker.h"
 
@@ -31,44 +35,55 @@ struct ClientContext {
 
 class ClientSessionOwner {
  public:
-  virtual void on_transport_ready(Instant now, ClientSession& session) = 0;  // TLS completed
-  virtual void on_authenticated(Instant now, ClientSession& session) = 0;
-  virtual void on_session_ended(Instant now, ClientSession& session, Error error) = 0;
+  // It waits for another connection (adopt). Where the server ended the session or cannot
+  // resume, the flows have been reset.
+  virtual void on_connection_lost(Instant now, Error error) = 0;
+  // The server is silent although it owes an answer: time to dial beside the connection.
+  virtual void on_silence(Instant now) = 0;
+  virtual void on_silence_over(Instant now) = 0;
   virtual void on_flow_ended(Instant now) = 0;
 
  protected:
   ~ClientSessionOwner() = default;
 };
 
+// Owned by the role; lives as long as it.
 class ClientSession final : public ConnectionHandler, public ControlHandler {
  public:
-  ClientSession(ClientContext& context, const SocketAddress& server, ClientSessionOwner& owner);
+  ClientSession(ClientContext& context, ClientSessionOwner& owner);
   ~ClientSession() override;
 
-  [[nodiscard]] Status dial(Instant now);
+  // Goes on with this connection, in place of the present one if there is one. Returns how
+  // many flows a new session, which the server began, cost.
+  std::size_t adopt(Instant now, Dialled dialled);
+  // What a dial needs to get this session; empty: there is none to resume.
+  [[nodiscard]] const std::optional<session::ResumeTicket>& ticket() const { return ticket_; }
+  [[nodiscard]] std::optional<std::uint8_t> server_worker() const;
+  [[nodiscard]] bool is_connected() const { return connection_ != nullptr; }
+  [[nodiscard]] bool is_silent() const { return is_silent_; }
+  [[nodiscard]] bool is_resumable() const { return terms_.has_value(); }
+
   void leave(Instant now);
   void close(Instant now, session::CloseCode code, std::string_view reason);
-  // Closes without further callbacks: another address won.
-  void abandon(Instant now);
   void on_network_changed(Instant now);
-  // Runs `start` with a new stream: now, or when the server grants one. False: too many
-  // wait already; `start` was not taken.
-  using StartFlow = std::move_only_function<void(Instant now, quic::Stream& stream)>;
+  // Runs `start` with a new stream: now, or when there is one; with nullptr when there was
+  // none in time. False: too many wait already; `start` was not taken.
+  using StartFlow = std::move_only_function<void(Instant now, quic::Stream* stream)>;
   [[nodiscard]] bool with_new_stream(Instant now, StartFlow start);
   void add_flow(std::unique_ptr<StreamUser> flow);
   void retire(Instant now, StreamUser& flow);
 
-  [[nodiscard]] std::uint64_t next_udp_flow_id() { return next_udp_flow_id_++; }
+  [[nodiscard]] std::uint64_t next_flow_id() { return next_flow_id_++; }
   void add_udp_flow(std::uint64_t id, ClientUdpFlow& flow) { udp_flows_[id] = &flow; }
   void remove_udp_flow(std::uint64_t id) { udp_flows_.erase(id); }
 
   [[nodiscard]] const SocketAddress& server() const { return server_; }
   [[nodiscard]] ClientContext& context() { return context_; }
-  [[nodiscard]] quic::Connection& connection() { return *connection_; }
-  [[nodiscard]] bool has_connection() const { return connection_ != nullptr; }
+  [[nodiscard]] Carrier& carrier() { return carrier_; }
+  // Null while there is none.
+  [[nodiscard]] quic::Connection* connection() const { return connection_; }
   [[nodiscard]] session::Dialect dialect() const { return dialect_; }
   [[nodiscard]] std::size_t flow_count() const { return flows_.size() + waiting_.size(); }
-  [[nodiscard]] bool is_authenticated() const { return is_authenticated_; }
 
   void on_event(Instant now, quic::Event& event) override;
   void on_readable(Instant now, quic::Stream& stream) override;
@@ -76,10 +91,26 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   void on_datagram(Instant now, ByteView datagram) override;
 
  private:
+  struct Waiting {
+    StartFlow start;
+    Instant deadline;
+  };
+
   void on_handshake_event(Instant now, session::HandshakeEvent& event) override;
-  void on_transport_ready(Instant now);
+  void on_stream_event(Instant now, quic::Event& event);
+  void on_stream_reset(Instant now, const quic::StreamReset& reset);
+  void on_closed(Instant now, quic::Closed& closed);
+  void lose(Instant now, Error error, bool may_resume);
+  void replace(Instant now, bool keeps_flows);
+  void let_go_of_connection();
+  void park(Instant now);
+  void resume_flows(Instant now);
+  void resume_more_flows(Instant now);
   void start_waiting(Instant now);
-  void end(Instant now, Error error);
+  std::size_t reset_flows(Instant now);
+  void on_grace_over(Instant now);
+  void on_waiting_timeout(Instant now);
+  void on_watch(Instant now);
   void on_migration_check(Instant now);
   void move(Instant now, quic::Migration migration);
 
@@ -87,14 +118,26 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   SocketAddress server_;
   ClientSessionOwner& owner_;
   quic::Connection* connection_ = nullptr;
+  Carrier carrier_;
   std::unique_ptr<ControlStream> control_;
   FlowSet flows_;
-  std::deque<StartFlow> waiting_;
+  ParkedStreams parked_;  // without a connection; with one, those that still wait for a stream
+  std::deque<Waiting> waiting_;
   std::unordered_map<std::uint64_t, ClientUdpFlow*> udp_flows_;
-  std::uint64_t next_udp_flow_id_ = 1;
+  std::uint64_t next_flow_id_ = 1;
   session::Dialect dialect_;
-  bool is_authenticated_ = false;
-  bool has_ended_ = false;
+  std::optional<session::ResumeTerms> terms_;
+  std::optional<session::ResumeTicket> ticket_;
+  bool is_resuming_ = false;       // not all flows have been announced
+  std::uint64_t announced_ = 0;    // since the connection began
+  std::size_t resumed_flows_ = 0;  // of those, with somebody here who uses them
+  // Signs of life of the connection.
+  std::uint64_t packets_seen_ = 0;
+  Instant last_life_{};
+  bool is_silent_ = false;
+  MemberTimer<ClientSession, &ClientSession::on_grace_over> grace_;
+  MemberTimer<ClientSession, &ClientSession::on_waiting_timeout> waiting_timeout_;
+  MemberTimer<ClientSession, &ClientSession::on_watch> watch_;
   // A path that could not be validated (its probes were lost) is tried again.
   MemberTimer<ClientSession, &ClientSession::on_migration_check> migration_check_;
 };

@@ -167,13 +167,17 @@ void SocksConnection::relay(Instant now, const SocketAddress& sender, ByteView b
       now,
       [this, alive = is_alive_, session, destination = datagram->destination, text = source->text(),
        first = Bytes(datagram->payload.begin(), datagram->payload.end())](Instant,
-                                                                          quic::Stream& stream) {
+                                                                          quic::Stream* stream) {
         if (!*alive) {
-          session->connection().reset(stream, 0);
+          if (stream != nullptr) session->carrier().reset(*stream, 0);
           return;
         }
-        auto udp = std::make_unique<ClientUdpFlow>(*session, stream, session->next_udp_flow_id(),
-                                                   text, *this);
+        if (stream == nullptr) {
+          flows_.erase(destination);
+          return;
+        }
+        auto udp = std::make_unique<ClientUdpFlow>(*session, *stream, session->next_flow_id(), text,
+                                                   *this);
         ClientUdpFlow& flow = *udp;
         session->add_flow(std::move(udp));
         flow.send(first);

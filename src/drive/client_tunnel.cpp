@@ -23,13 +23,20 @@ void open_stream_flow(Instant now, SessionSource& sessions, Logger& log,
   const std::string source = options.source;
   const bool is_taken =
       session->with_new_stream(now, [session, port = std::move(port), options = std::move(options)](
-                                        Instant, quic::Stream& stream) mutable {
-        if (options.group && options.group->is_closed()) {  // the tunnel went while it waited
+                                        Instant started, quic::Stream* stream) mutable {
+        if (stream == nullptr) {
+          session->context().worker.log().warn("flow", "{}: no connection to the server in time",
+                                               options.source);
           port->reset();
-          session->connection().reset(stream, 0);
+          if (options.on_end) options.on_end(started, true);
           return;
         }
-        session->add_flow(std::make_unique<ClientStreamFlow>(*session, stream, std::move(port),
+        if (options.group && options.group->is_closed()) {  // the tunnel went while it waited
+          port->reset();
+          session->carrier().reset(*stream, 0);
+          return;
+        }
+        session->add_flow(std::make_unique<ClientStreamFlow>(*session, *stream, std::move(port),
                                                              std::move(options)));
       });
   if (!is_taken) log.warn("flow", "{}: too many connections wait for the server", source);
@@ -190,18 +197,22 @@ void UdpTunnel::start_flow(Instant now, Socket& socket, const SocketAddress& sen
     return;
   }
   if (flows_.is_full()) drop(now, *flows_.idlest());
-  const std::uint64_t id = session->next_udp_flow_id();
+  const std::uint64_t id = session->next_flow_id();
   flows_.add(now, id, sender, socket.index);
   expiry_.set(flows_.next_timeout());
   const bool is_taken = session->with_new_stream(
       now, [this, alive = is_alive_, session, id, first = Bytes(payload.begin(), payload.end())](
-               Instant started, quic::Stream& stream) {
+               Instant started, quic::Stream* stream) {
         if (!*alive) {
-          session->connection().reset(stream, 0);
+          if (stream != nullptr) session->carrier().reset(*stream, 0);
+          return;
+        }
+        if (stream == nullptr) {
+          if (tunnel::UdpFlow* entry = flows_.find(id)) flows_.remove(*entry);
           return;
         }
         auto udp =
-            std::make_unique<ClientUdpFlow>(*session, stream, id, spec_.source.text(), *this);
+            std::make_unique<ClientUdpFlow>(*session, *stream, id, spec_.source.text(), *this);
         ClientUdpFlow& flow = *udp;
         session->add_flow(std::move(udp));
         flow.send(first);

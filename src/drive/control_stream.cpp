@@ -1,5 +1,7 @@
 #include "drive/control_stream.h"
 
+#include "base/assert.h"
+
 #include <array>
 
 namespace culvert::drive {
@@ -10,7 +12,7 @@ ControlStream::ControlStream(Worker& worker, quic::Connection& connection, quic:
       connection_(connection),
       stream_(&stream),
       handshake_(std::move(handshake)),
-      handler_(handler),
+      handler_(&handler),
       timer_(worker.timers(), *this) {
   stream.context = static_cast<StreamUser*>(this);
 }
@@ -56,6 +58,17 @@ void ControlStream::leave(Instant now, std::string_view reason) {
   pump(now);
 }
 
+void ControlStream::announce_gone(Instant now, std::span<const std::uint64_t> ids) {
+  if (ids.empty()) return;
+  handshake_->announce_gone(ids);
+  pump(now);
+}
+
+void ControlStream::announce_done(Instant now, std::uint64_t count) {
+  handshake_->announce_done(count);
+  pump(now);
+}
+
 void ControlStream::pump(Instant now) {
   const Bytes output = handshake_->take_output();
   if (stream_ != nullptr && !stream_->is_fin_queued) {
@@ -73,7 +86,7 @@ void ControlStream::pump(Instant now) {
   while (!is_released_) {
     auto event = handshake_->poll_event();
     if (!event) return;
-    handler_.on_handshake_event(now, *event);
+    handler_->on_handshake_event(now, *event);
   }
 }
 
@@ -84,6 +97,13 @@ Result<session::ExporterValue> export_auth_value(const quic::Connection& connect
     return forward(exported);
   }
   return value;
+}
+
+session::ResumeKey export_resume_key(const quic::Connection& connection) {
+  std::array<std::uint8_t, 32> key{};
+  const auto exported = connection.export_keying_material(session::kResumeExporterLabel, {}, key);
+  CULVERT_ASSERT(exported.has_value());  // the exporter of the same connection has worked
+  return session::ResumeKey(key);
 }
 
 }  // namespace culvert::drive

@@ -6,6 +6,7 @@
 #include "session/handshake.h"
 
 #include <memory>
+#include <span>
 
 namespace culvert::drive {
 
@@ -26,6 +27,10 @@ class ControlStream final : public StreamUser {
 
   void start(Instant now) { pump(now); }
   void leave(Instant now, std::string_view reason);
+  void announce_gone(Instant now, std::span<const std::uint64_t> ids);
+  void announce_done(Instant now, std::uint64_t count);
+  // Another session has taken over the connection.
+  void set_handler(ControlHandler& handler) { handler_ = &handler; }
   // No more calls in either direction: the session has ended, perhaps inside a call of ours.
   void release();
 
@@ -44,12 +49,14 @@ class ControlStream final : public StreamUser {
   quic::Connection& connection_;
   quic::Stream* stream_;  // null once it is closed
   std::unique_ptr<session::Handshake> handshake_;
-  ControlHandler& handler_;
+  ControlHandler* handler_;
   bool is_released_ = false;
   MemberTimer<ControlStream, &ControlStream::on_timer> timer_;
 };
 
 // The value that binds proofs to this connection.
 [[nodiscard]] Result<session::ExporterValue> export_auth_value(const quic::Connection& connection);
+// The value that proves the right to resume the session that runs on it.
+[[nodiscard]] session::ResumeKey export_resume_key(const quic::Connection& connection);
 
 }  // namespace culvert::drive

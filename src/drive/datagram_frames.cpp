@@ -25,7 +25,7 @@ Bytes gather(const quic::Stream& stream, std::size_t size) {
 
 }  // namespace
 
-void take_datagram_frames(Worker& worker, quic::Connection& connection, quic::Stream& stream,
+void take_datagram_frames(Carrier& carrier, quic::Stream& stream,
                           const std::function<void(ByteView)>& take) {
   std::size_t consumed = 0;
   while (stream.input.size() > 0) {
@@ -39,20 +39,21 @@ void take_datagram_frames(Worker& worker, quic::Connection& connection, quic::St
     }
     if (!frame) break;
     take(frame->value);
-    connection.consume(stream, frame->size);
+    carrier.consume(stream, frame->size);
     consumed += frame->size;
   }
-  if (consumed > 0) worker.touch(connection);
+  if (consumed > 0) carrier.touch();
 }
 
-bool append_datagram_frame(Worker& worker, quic::Connection& connection, quic::Stream& stream,
-                           ByteView payload) {
+bool append_datagram_frame(Carrier& carrier, quic::Stream& stream, ByteView payload) {
   const std::size_t size = session::kDatagramFrameHeaderBytes + payload.size();
-  if (payload.size() > 65'535 || stream.is_fin_queued || stream.output.space() < size) return false;
+  if (payload.size() > 65'535 || stream.is_fin_queued || stream.is_parked ||
+      stream.output.space() < size)
+    return false;
   stream.output.append(session::datagram_frame_header(static_cast<std::uint16_t>(payload.size())));
   stream.output.append(payload);
-  connection.submit(stream);
-  worker.touch(connection);
+  carrier.submit(stream);
+  carrier.touch();
   return true;
 }
 

@@ -8,6 +8,10 @@ std::string_view to_string(RoleEventKind kind) {
       return "session_opened";
     case RoleEventKind::session_refused:
       return "session_refused";
+    case RoleEventKind::session_lost:
+      return "session_lost";
+    case RoleEventKind::session_resumed:
+      return "session_resumed";
     case RoleEventKind::session_closed:
       return "session_closed";
     case RoleEventKind::flow_refused:

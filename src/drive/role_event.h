@@ -11,6 +11,8 @@ namespace culvert::drive {
 enum class RoleEventKind : std::uint8_t {
   session_opened,   // authenticated; server: `session`, `peer`, `address`
   session_refused,  // authentication said no; `detail`: why
+  session_lost,     // its connection; `detail`: why. It may be resumed
+  session_resumed,  // goes on over another connection
   session_closed,   // `detail`: why
   flow_refused,     // `detail`: why
   path_changed,     // `address`: the new remote address

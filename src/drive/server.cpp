@@ -19,7 +19,8 @@ class ServerRole final : public Server, public WorkerHandler, public SessionOwne
                  .shared = shared,
                  .stats = stats_,
                  .traffic = traffic_,
-                 .graveyard = graveyard_},
+                 .graveyard = graveyard_,
+                 .worker_index = config_.endpoint.worker_index},
         drain_(worker_.timers(), *this) {}
 
   Status open() {
@@ -141,6 +142,7 @@ ServerStats ServerRole::stats() const {
   stats.bytes_down = traffic_.bytes_up;
   stats.udp_dropped += worker_.egress().dropped();
   stats.handed_over = worker_.handed_over();
+  stats.connections = worker_.endpoint().connection_count();
   stats.endpoint = worker_.endpoint().stats();
   return stats;
 }

@@ -30,8 +30,9 @@ struct ServerShared {
   std::uint32_t max_flows_per_session = limits::kDefaultMaxFlowsPerSession;
   Duration udp_flow_idle = limits::kUdpFlowIdle;
   Duration drain_timeout = limits::kDrainTimeout;
-  RoleEventSink* events = nullptr;         // told by every worker; outlives the servers
-  std::atomic<std::uint32_t> sessions{0};  // authenticated now, over all workers
+  Duration resume_grace = limits::kResumeGrace;  // sessions without connection; 0: none
+  RoleEventSink* events = nullptr;               // told by every worker; outlives the servers
+  std::atomic<std::uint32_t> sessions{0};        // authenticated now, over all workers
   std::atomic<std::uint64_t> next_session_id{1};
 };
 
@@ -45,6 +46,8 @@ struct ServerStats {
   std::uint64_t sessions_accepted = 0;
   std::uint64_t sessions_refused = 0;
   std::uint64_t sessions_active = 0;
+  std::uint64_t sessions_resumed = 0;
+  std::uint64_t sessions_suspended = 0;  // now: without a connection
   std::uint64_t flows_opened = 0;
   std::uint64_t flows_refused = 0;
   std::uint64_t flows_active = 0;
@@ -53,6 +56,7 @@ struct ServerStats {
   std::uint64_t udp_dropped = 0;
   std::uint64_t handed_over = 0;
   std::uint64_t path_changes = 0;
+  std::uint64_t connections = 0;  // now, whatever their state
   quic::EndpointStats endpoint;
 };
 

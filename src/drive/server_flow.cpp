@@ -42,9 +42,14 @@ void ServerFlowHead::on_quic_readable(Instant now) {
     if (!may_continue) give_up(now, to_string(head.error()));
     return;
   }
-  session_.connection().consume(stream_, head->size);
+  session_.carrier().consume(stream_, head->size);
+  stream_.input.set_origin();
   stream_.context = nullptr;
-  session_.start_flow(now, stream_, head->value);
+  if (head->value.resume) {
+    session_.resume_flow(now, stream_, head->value);
+  } else {
+    session_.start_flow(now, stream_, head->value);
+  }
   session_.retire(now, *this);
 }
 
@@ -55,9 +60,9 @@ void ServerFlowHead::on_quic_reset(Instant now, std::uint64_t) {
 void ServerFlowHead::give_up(Instant now, std::string_view why) {
   Worker& worker = session_.context().worker;
   worker.log().debug("flow", "a stream without a readable head was reset: {}", why);
-  session_.connection().reset(stream_, kProtocolError);
-  session_.connection().stop_sending(stream_, kProtocolError);
-  worker.touch(session_.connection());
+  session_.carrier().reset(stream_, kProtocolError);
+  session_.carrier().stop_sending(stream_, kProtocolError);
+  session_.carrier().touch();
   stream_.context = nullptr;
   session_.retire(now, *this);
 }
@@ -70,8 +75,7 @@ ServerStreamFlow::ServerStreamFlow(ServerSession& session, quic::Stream& stream,
       stream_(&stream),
       dialer_(std::make_unique<Dialer>(session.context().worker, session.context().shared.sources,
                                        source, *this)),
-      pump_(session.context().worker, session.connection(), stream, session.context().traffic,
-            *this) {
+      pump_(session.context().worker, session.carrier(), stream, session.context().traffic, *this) {
   stream.context = static_cast<StreamUser*>(this);
 }
 
@@ -91,6 +95,11 @@ void ServerStreamFlow::on_quic_stop_sending(Instant now, std::uint64_t) {
   // The client's application closed its socket: TCP tells the source by a reset.
   pump_.abort(kReset);
   leave(now);
+}
+
+void ServerStreamFlow::on_resumed(Instant now, quic::Stream& stream) {
+  stream_ = &stream;
+  pump_.on_resumed(now, stream);
 }
 
 void ServerStreamFlow::on_quic_closed(Instant) {
@@ -178,11 +187,11 @@ void ServerUdpFlow::on_datagram(Instant now, ByteView payload) {
 
 void ServerUdpFlow::on_quic_readable(Instant now) {
   if (!port_) return;  // what came early waits for the name
-  take_datagram_frames(session_.context().worker, session_.connection(), *stream_,
+  take_datagram_frames(session_.carrier(), *stream_,
                        [&](ByteView payload) { forward(now, payload); });
   if (stream_->is_fin_received) {
-    session_.connection().finish(*stream_);
-    session_.connection().stop_sending(*stream_, 0);
+    session_.carrier().finish(*stream_);
+    session_.carrier().stop_sending(*stream_, 0);
     leave(now);
   }
 }
@@ -207,31 +216,28 @@ void ServerUdpFlow::on_udp_readable(Instant now) {
     }
   }
   idle_.set(now + session_.context().shared.udp_flow_idle);
-  session_.context().worker.touch(session_.connection());
+  session_.carrier().touch();
 }
 
 void ServerUdpFlow::reply(ByteView payload) {
-  quic::Connection& connection = session_.connection();
+  Carrier& carrier = session_.carrier();
   session_.context().traffic.bytes_up += payload.size();
-  if (session_.dialect() == session::Dialect::culvert_1) {
-    const session::DatagramHeader header = session::datagram_header(id_);
-    if (header.size + payload.size() <= connection.max_datagram_payload() &&
-        connection.send_datagram(header.view(), payload)) {
-      return;
-    }
+  if (session_.dialect() == session::Dialect::culvert_1 &&
+      carrier.send_datagram(session::datagram_header(id_).view(), payload)) {
+    return;
   }
-  if (!append_datagram_frame(session_.context().worker, connection, *stream_, payload)) {
+  if (!append_datagram_frame(carrier, *stream_, payload)) {
     ++session_.context().stats.udp_dropped;
   }
 }
 
 void ServerUdpFlow::on_quic_reset(Instant now, std::uint64_t) {
-  session_.connection().reset(*stream_, 0);
+  session_.carrier().reset(*stream_, 0);
   leave(now);
 }
 
 void ServerUdpFlow::on_quic_stop_sending(Instant now, std::uint64_t) {
-  session_.connection().stop_sending(*stream_, 0);
+  session_.carrier().stop_sending(*stream_, 0);
   leave(now);
 }
 
@@ -243,15 +249,15 @@ void ServerUdpFlow::on_quic_closed(Instant) {
 }
 
 void ServerUdpFlow::on_idle(Instant now) {
-  session_.connection().finish(*stream_);
-  session_.connection().stop_sending(*stream_, 0);
+  session_.carrier().finish(*stream_);
+  session_.carrier().stop_sending(*stream_, 0);
   leave(now);
 }
 
 void ServerUdpFlow::leave(Instant now) {
   if (stream_ == nullptr) return;
   session_.remove_udp_flow(id_);
-  session_.context().worker.touch(session_.connection());
+  session_.carrier().touch();
   stream_->context = nullptr;
   stream_ = nullptr;
   idle_.cancel();

@@ -42,6 +42,7 @@ class ServerStreamFlow final : public StreamUser, public DialHandler, public Pum
   void on_quic_reset(Instant now, std::uint64_t code) override;
   void on_quic_stop_sending(Instant now, std::uint64_t code) override;
   void on_quic_closed(Instant now) override;
+  void on_resumed(Instant now, quic::Stream& stream) override;
   void on_dialled(Instant now, std::unique_ptr<StreamPort> port,
                   const std::string& address) override;
   void on_dial_failed(Instant now, session::RefusalCode code, const std::string& reason) override;
@@ -72,6 +73,7 @@ class ServerUdpFlow final : public StreamUser, public AddressHandler, public Udp
   void on_quic_reset(Instant now, std::uint64_t code) override;
   void on_quic_stop_sending(Instant now, std::uint64_t code) override;
   void on_quic_closed(Instant now) override;
+  void on_resumed(Instant, quic::Stream& stream) override { stream_ = &stream; }
   void on_addresses(Instant now, std::vector<SocketAddress> addresses) override;
   void on_no_address(Instant now, session::RefusalCode code, const std::string& reason) override;
   void on_udp_readable(Instant now) override;

@@ -14,6 +14,11 @@ namespace {
 // How long a refused client may take to read the refusal before the connection closes.
 constexpr Duration kRefusalLinger = std::chrono::seconds(2);
 
+constexpr std::uint64_t kSpareStreams = 64;
+constexpr auto kReset = static_cast<std::uint64_t>(session::FlowCode::reset);
+constexpr auto kProtocolError = static_cast<std::uint64_t>(session::FlowCode::protocol_error);
+constexpr auto kUnknown = static_cast<std::uint64_t>(session::FlowCode::unknown);
+
 std::uint64_t number(session::CloseCode code) {
   return static_cast<std::uint64_t>(code);
 }
@@ -23,10 +28,14 @@ std::uint64_t number(session::CloseCode code) {
 ServerSession::ServerSession(ServerContext& context, quic::Connection& connection,
                              SessionOwner& owner)
     : context_(context),
-      connection_(connection),
+      carrier_(context.worker),
+      address_(connection.path().remote.text()),
       owner_(owner),
       flows_(context.graveyard),
-      linger_(context.worker.timers(), *this) {}
+      linger_(context.worker.timers(), *this),
+      grace_(context.worker.timers(), *this) {
+  carrier_.bind(&connection);
+}
 
 ServerSession::~ServerSession() = default;
 
@@ -35,12 +44,25 @@ void ServerSession::on_event(Instant now, quic::Event& event) {
     const auto dialect = session::dialect_of(completed->alpn);
     CULVERT_ASSERT(dialect.has_value());  // TLS agreed on one of ours
     dialect_ = *dialect;
+    peer_ = completed->peer;
     context_.worker.log().debug("session", "client {} connected from {} alpn={}",
-                                completed->peer.short_text(), connection_.path().remote.text(),
-                                completed->alpn);
+                                peer_.short_text(), address_, completed->alpn);
   } else if (const auto* opened = std::get_if<quic::StreamOpened>(&event)) {
     on_stream_opened(now, *opened->stream);
-  } else if (const auto* reset = std::get_if<quic::StreamReset>(&event)) {
+  } else if (const auto* changed = std::get_if<quic::PathChanged>(&event)) {
+    address_ = changed->path.remote.text();
+    context_.worker.log().info("session", "client {} moved to {}", peer_.short_text(), address_);
+    ++context_.stats.path_changes;
+    tell(RoleEventKind::path_changed, "");
+  } else if (const auto* closed = std::get_if<quic::Closed>(&event)) {
+    on_closed(now, *closed);
+  } else {
+    on_stream_event(now, event);
+  }
+}
+
+void ServerSession::on_stream_event(Instant now, quic::Event& event) {
+  if (const auto* reset = std::get_if<quic::StreamReset>(&event)) {
     if (auto* user = user_of(*reset->stream)) user->on_quic_reset(now, reset->code);
   } else if (const auto* stop = std::get_if<quic::StopSending>(&event)) {
     if (auto* user = user_of(*stop->stream)) user->on_quic_stop_sending(now, stop->code);
@@ -49,18 +71,42 @@ void ServerSession::on_event(Instant now, quic::Event& event) {
       user->on_quic_closed(now);
       retire(now, *user);
     }
-  } else if (const auto* changed = std::get_if<quic::PathChanged>(&event)) {
-    context_.worker.log().info("session", "client {} moved to {}", connection_.peer().short_text(),
-                               changed->path.remote.text());
-    ++context_.stats.path_changes;
-    tell(RoleEventKind::path_changed, "");
-  } else if (const auto* closed = std::get_if<quic::Closed>(&event)) {
-    context_.worker.log().info("session", "client {} disconnected: {}",
-                               connection_.peer().short_text(),
-                               closed->reason.empty() ? closed->error.what : closed->reason);
-    end_reason_ = closed->reason.empty() ? closed->error.what : closed->reason;
-    end(now);
   }
+}
+
+void ServerSession::on_closed(Instant now, const quic::Closed& closed) {
+  const std::string& why = closed.reason.empty() ? closed.error.what : closed.reason;
+  // With an application code the client has ended the session itself; but it may not know that
+  // it has resumed it here.
+  const bool may_come_back =
+      !closed.application_code ||
+      (*closed.application_code == number(session::CloseCode::moved) && keys_.size() > 1);
+  if (terms_ && may_come_back && !context_.is_stopping) {
+    context_.worker.log().info(
+        "session", "client {} lost: {}; its {} flows wait {} s", peer_.short_text(), why,
+        flows_.size(), std::chrono::duration_cast<std::chrono::seconds>(terms_->grace).count());
+    park(now);
+    let_go_of_connection();
+    ++context_.stats.sessions_suspended;
+    tell(RoleEventKind::session_lost, why);
+    grace_.set(now + terms_->grace);
+    return;
+  }
+  context_.worker.log().info("session", "client {} disconnected: {}", peer_.short_text(), why);
+  end_reason_ = why;
+  end(now);
+}
+
+session::ServerHandshakeConfig ServerSession::handshake_config() {
+  session::ServerHandshakeConfig config{.policy = &context_.shared.auth,
+                                        .max_flows = context_.shared.max_flows_per_session,
+                                        .admits = [this] { return admit(); }};
+  if (context_.shared.resume_grace > Duration::zero()) {
+    config.resume = session::ResumeTerms{.grace = context_.shared.resume_grace,
+                                         .worker = context_.worker_index};
+    config.resume_keys = [this](const session::SessionId& id) { return resume_keys(id); };
+  }
+  return config;
 }
 
 void ServerSession::on_stream_opened(Instant now, quic::Stream& stream) {
@@ -68,17 +114,15 @@ void ServerSession::on_stream_opened(Instant now, quic::Stream& stream) {
     flows_.add(std::make_unique<ServerFlowHead>(*this, stream));
     return;
   }
-  const auto exporter = export_auth_value(connection_);
+  quic::Connection& connection = *carrier_.connection();
+  const auto exporter = export_auth_value(connection);
   if (!exporter) {
     close(now, session::CloseCode::protocol_error, "internal error");
     return;
   }
-  const session::ServerHandshakeConfig config{.policy = &context_.shared.auth,
-                                              .max_flows = context_.shared.max_flows_per_session,
-                                              .admits = [this] { return admit(); }};
   control_ = std::make_unique<ControlStream>(
-      context_.worker, connection_, stream,
-      session::make_server_handshake(dialect_, config, connection_.peer(), *exporter,
+      context_.worker, connection, stream,
+      session::make_server_handshake(dialect_, handshake_config(), peer_, *exporter,
                                      context_.worker.host().rng(), now),
       *this);
   control_->start(now);
@@ -88,7 +132,7 @@ void ServerSession::on_readable(Instant now, quic::Stream& stream) {
   if (auto* user = user_of(stream)) {
     user->on_quic_readable(now);
   } else {
-    connection_.consume(stream, stream.input.size());
+    carrier_.consume(stream, stream.input.size());
   }
 }
 
@@ -124,23 +168,29 @@ bool ServerSession::admit() {
 void ServerSession::on_handshake_event(Instant now, session::HandshakeEvent& event) {
   if (const auto* authenticated = std::get_if<session::Authenticated>(&event)) {
     on_authenticated(now, *authenticated);
+  } else if (const auto* resumed = std::get_if<session::Resumed>(&event)) {
+    on_resumed(now, *resumed);
+  } else if (const auto* done = std::get_if<session::ResumeDone>(&event)) {
+    on_resume_done(now, done->count);
+  } else if (const auto* gone = std::get_if<session::FlowsGone>(&event)) {
+    on_flows_gone(now, gone->ids);
   } else if (auto* refused = std::get_if<session::Refused>(&event)) {
     ++context_.stats.sessions_refused;
-    context_.worker.log().warn("session", "{} from {} ({})", refused->reason,
-                               connection_.peer().short_text(), connection_.path().remote.text());
+    context_.worker.log().warn("session", "{} from {} ({})", refused->reason, peer_.short_text(),
+                               address_);
     tell(RoleEventKind::session_refused, refused->reason);
     linger_code_ = refused->code;
     linger_reason_ = std::move(refused->reason);
     linger_.set(now + kRefusalLinger);
   } else if (const auto* failed = std::get_if<session::Failed>(&event)) {
     ++context_.stats.sessions_refused;
-    context_.worker.log().warn("session", "client {} ({}): {}", connection_.peer().short_text(),
-                               connection_.path().remote.text(), failed->error.text());
+    context_.worker.log().warn("session", "client {} ({}): {}", peer_.short_text(), address_,
+                               failed->error.text());
     tell(RoleEventKind::session_refused, failed->error.what);
     close(now, failed->code, failed->error.what);
   } else if (const auto* leaving = std::get_if<session::PeerLeaving>(&event)) {
-    context_.worker.log().debug("session", "client {} says goodbye: {}",
-                                connection_.peer().short_text(), leaving->reason);
+    context_.worker.log().debug("session", "client {} says goodbye: {}", peer_.short_text(),
+                                leaving->reason);
   }
 }
 
@@ -148,20 +198,25 @@ void ServerSession::tell(RoleEventKind kind, std::string_view detail) const {
   drive::tell(context_.shared.events, [&] {
     return RoleEvent{.kind = kind,
                      .session = id_,
-                     .peer = connection_.peer().text(),
-                     .address = connection_.path().remote.text(),
+                     .peer = peer_.text(),
+                     .address = address_,
                      .detail = std::string(detail)};
   });
 }
 
 SessionSnapshot ServerSession::snapshot() const {
-  return {.id = id_,
-          .client = connection_.peer(),
-          .comment = comment_,
-          .path = connection_.path(),
-          .since = authenticated_at_,
-          .flows = flows_.size(),
-          .connection = connection_.stats()};
+  const quic::Connection* connection = carrier_.connection();
+  SessionSnapshot snapshot{.id = id_,
+                           .client = peer_,
+                           .comment = comment_,
+                           .address = address_,
+                           .since = authenticated_at_,
+                           .flows = flows_.size()};
+  if (connection != nullptr) {
+    snapshot.path = connection->path();
+    snapshot.connection = connection->stats();
+  }
+  return snapshot;
 }
 
 void ServerSession::on_authenticated(Instant now, const session::Authenticated& authenticated) {
@@ -172,19 +227,203 @@ void ServerSession::on_authenticated(Instant now, const session::Authenticated& 
   dialect_ = authenticated.dialect;
   ++context_.stats.sessions_accepted;
   ++context_.stats.sessions_active;
-  context_.worker.endpoint().set_authenticated(connection_);
-  // The control stream keeps its place while it is open; heads of refused flows need some
-  // as well, so that the refusal and not the credit tells the client about a limit.
-  constexpr std::uint64_t kSpareStreams = 64;
-  connection_.allow_streams(context_.shared.max_flows_per_session + kSpareStreams);
+  terms_ = authenticated.resume;
+  if (terms_) {
+    session_id_ = authenticated.session_id;
+    keys_ = {export_resume_key(*carrier_.connection())};
+    context_.resumable[session_id_] = this;
+  }
+  open_up(*carrier_.connection());
   const std::string& comment = authenticated.identity.comment;
-  context_.worker.log().info("session", "Client {} authenticated successfully{}{}",
-                             connection_.peer().text(), comment.empty() ? "" : " as ", comment);
+  context_.worker.log().info("session", "Client {} authenticated successfully{}{}", peer_.text(),
+                             comment.empty() ? "" : " as ", comment);
   tell(RoleEventKind::session_opened, comment);
+}
+
+// Flows may be opened now. The control stream keeps its place while it is open; heads of
+// refused flows need some as well, so that the refusal and not the credit tells the client
+// about a limit.
+void ServerSession::open_up(quic::Connection& connection) {
+  context_.worker.endpoint().set_authenticated(connection);
+  connection.allow_streams(context_.shared.max_flows_per_session + kSpareStreams);
 }
 
 void ServerSession::on_linger(Instant now) {
   close(now, linger_code_, linger_reason_);
+}
+
+// --- from one connection to the next -------------------------------------------------------------
+
+std::vector<session::ResumeKey> ServerSession::resume_keys(const session::SessionId& id) const {
+  const auto found = context_.resumable.find(id);
+  if (found == context_.resumable.end() || found->second->peer_ != peer_) return {};
+  return found->second->keys_;
+}
+
+// This object only proved that the client may have its session back.
+void ServerSession::on_resumed(Instant now, const session::Resumed& resumed) {
+  ServerSession& session = *context_.resumable.at(resumed.session_id);
+  quic::Connection& connection = *carrier_.connection();
+  carrier_.bind(nullptr);
+  session.address_ = std::move(address_);
+  session.take_over(now, connection, std::move(control_), resumed.key_index);
+  end(now);
+}
+
+void ServerSession::take_over(Instant now, quic::Connection& connection,
+                              std::unique_ptr<ControlStream> control, std::size_t key_index) {
+  if (quic::Connection* old = carrier_.connection()) {
+    while (auto event = old->poll_event()) on_stream_event(now, *event);
+    old->close(now, number(session::CloseCode::moved), "the client is back on another connection");
+    carrier_.touch();
+    park(now);
+    let_go_of_connection();
+  } else {
+    grace_.cancel();
+    --context_.stats.sessions_suspended;
+  }
+  carrier_.bind(&connection);
+  context_.worker.rebind(connection, *this);
+  control_ = std::move(control);
+  control_->set_handler(*this);
+  keys_ = {export_resume_key(connection), keys_[key_index]};
+  claimed_.clear();
+  claims_.reset();
+  is_resuming_ = true;
+  ++context_.stats.sessions_resumed;
+  tell(RoleEventKind::session_resumed, "");
+  open_up(connection);
+  carrier_.touch();
+  context_.worker.log().info("session", "client {} is back from {}: {} flows wait",
+                             peer_.short_text(), address_, parked_.size());
+}
+
+void ServerSession::park(Instant now) {
+  if (control_) control_->release();
+  is_resuming_ = false;
+  parked_.take(*carrier_.connection(), [&](StreamUser& user) {
+    user.on_quic_closed(now);
+    retire(now, user);
+  });
+  while (quic::Stream* stream = parked_.largest_beyond(limits::kMaxRetainedBytes)) {
+    context_.worker.log().warn("flow", "more than {} MiB wait for client {}: flow {} is reset",
+                               limits::kMaxRetainedBytes >> 20, peer_.short_text(),
+                               stream->flow_id);
+    drop(now, *stream);
+  }
+}
+
+// Resets a flow without a connection; its stream stays until the client asks for it.
+void ServerSession::drop(Instant now, quic::Stream& parked) {
+  if (auto* user = user_of(parked)) user->on_quic_reset(now, kReset);
+  carrier_.reset(parked, kReset);
+  carrier_.stop_sending(parked, kReset);
+}
+
+void ServerSession::resume_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open) {
+  const session::FlowResume& resume = *open.resume;
+  quic::Stream* parked = is_resuming_ ? parked_.find(open.flow_id) : nullptr;
+  context_.worker.log().debug("flow", "resume {} from {} received={}{}", open.flow_id, resume.start,
+                              resume.received, parked == nullptr ? ": not waiting" : "");
+  if (parked == nullptr) {
+    const bool is_new = terms_ && !seen_.contains(open.flow_id) && resume.received == 0 &&
+                        resume.start == 0 && !open.source.empty();
+    if (is_new) {
+      start_flow(now, stream, open);
+    } else {
+      carrier_.reset(stream, kUnknown);
+      carrier_.touch();
+    }
+    claim(now, open.flow_id);
+    return;
+  }
+  const quic::SendBuffer& output = parked->output;
+  const std::uint64_t received = parked->input.end_offset();
+  const bool fits = (parked->is_input_dropped || resume.start <= received) &&
+                    (parked->is_output_over || (resume.received >= output.delivered_offset() &&
+                                                resume.received <= output.end_offset()));
+  if (!fits) {
+    context_.worker.log().warn("flow", "client {} resumes flow {} where it never was",
+                               peer_.short_text(), open.flow_id);
+    drop(now, *parked);
+    static_cast<void>(parked_.remove(open.flow_id));
+    carrier_.reset(stream, kProtocolError);
+    carrier_.stop_sending(stream, kProtocolError);
+    carrier_.touch();
+    claim(now, open.flow_id);
+    return;
+  }
+  const auto old = parked_.remove(open.flow_id);
+  const bool is_over = old->is_output_over;
+  carrier_.connection()->inherit(
+      stream, *old,
+      {.output_from = is_over ? output.end_offset() : resume.received,
+       .input_skip =
+           old->is_input_dropped ? 0 : static_cast<std::size_t>(received - resume.start)});
+  if (is_over) carrier_.reset(stream, kReset);
+  if (auto* user = user_of(stream)) {
+    user->on_resumed(now, stream);
+    if (auto* still = user_of(stream)) still->on_quic_readable(now);
+  }
+  carrier_.touch();
+  claim(now, open.flow_id);
+}
+
+void ServerSession::on_flows_gone(Instant now, const std::vector<std::uint64_t>& ids) {
+  for (const std::uint64_t id : ids) {
+    if (!is_resuming_) return;
+    if (quic::Stream* parked = parked_.find(id)) {
+      drop(now, *parked);
+      static_cast<void>(parked_.remove(id));
+    }
+    claim(now, id);
+  }
+}
+
+void ServerSession::on_resume_done(Instant now, std::uint64_t count) {
+  if (!is_resuming_) return;
+  keys_.resize(1);  // the client knows this connection's
+  claims_ = count;
+  finish_resuming(now);
+}
+
+void ServerSession::claim(Instant now, std::uint64_t flow_id) {
+  if (!is_resuming_) return;
+  // As many flows as it may have, those that it has refused included.
+  if (claimed_.size() > 2 * (context_.shared.max_flows_per_session + kSpareStreams)) {
+    close(now, session::CloseCode::protocol_error, "too many flows are resumed");
+    return;
+  }
+  claimed_.insert(flow_id);
+  finish_resuming(now);
+}
+
+// What the client did not ask for is over there: in order, when it had sent and got
+// everything; otherwise it was reset, and the news was lost with the connection.
+void ServerSession::finish_resuming(Instant now) {
+  if (!claims_ || claimed_.size() < *claims_) return;
+  is_resuming_ = false;
+  claimed_.clear();
+  claims_.reset();
+  while (!parked_.is_empty()) {
+    quic::Stream& stream = parked_.front();
+    if (has_ended_in_order(stream)) {
+      parked_.let_finish(stream.flow_id);
+    } else {
+      drop(now, stream);
+      static_cast<void>(parked_.remove(stream.flow_id));
+    }
+  }
+  context_.worker.log().info("session", "client {} resumed its session: {} flows continue",
+                             peer_.short_text(), flows_.size());
+}
+
+void ServerSession::on_grace_over(Instant now) {
+  context_.worker.log().info("session", "client {} did not come back: {} flows were reset",
+                             peer_.short_text(), flows_.size());
+  --context_.stats.sessions_suspended;
+  end_reason_ = "it did not come back in time";
+  end(now);
 }
 
 // --- flows -----------------------------------------------------------------------------------
@@ -202,6 +441,14 @@ void ServerSession::start_flow(Instant now, quic::Stream& stream, const session:
         stream, session::RefusalCode::limit,
         fmt::format("Session limit reached ({} flows)", context_.shared.max_flows_per_session));
     return;
+  }
+  if (terms_ && open.flow_id != 0) {
+    if (seen_.contains(open.flow_id)) {
+      refuse_flow(stream, session::RefusalCode::malformed, "this flow id was used before");
+      return;
+    }
+    seen_.add(open.flow_id);
+    stream.flow_id = open.flow_id;
   }
   const auto source = tunnel::Source::parse(open.source);
   if (!source) {
@@ -226,8 +473,8 @@ void ServerSession::accept_flow(quic::Stream& stream, const std::string& dialled
   Bytes reply;
   session::encode_flow_reply(dialect_, session::FlowAccepted{dialled}, reply);
   stream.output.append(reply);
-  connection_.submit(stream);
-  context_.worker.touch(connection_);
+  carrier_.submit(stream);
+  carrier_.touch();
 }
 
 void ServerSession::refuse_flow(quic::Stream& stream, session::RefusalCode code,
@@ -238,11 +485,11 @@ void ServerSession::refuse_flow(quic::Stream& stream, session::RefusalCode code,
   Bytes reply;
   session::encode_flow_reply(dialect_, session::FlowRefused{code, reason}, reply);
   stream.output.append(reply);
-  connection_.submit(stream);
-  connection_.finish(stream);
-  connection_.stop_sending(stream, static_cast<std::uint64_t>(session::FlowCode::refused));
+  carrier_.submit(stream);
+  carrier_.finish(stream);
+  carrier_.stop_sending(stream, static_cast<std::uint64_t>(session::FlowCode::refused));
   stream.context = nullptr;
-  context_.worker.touch(connection_);
+  carrier_.touch();
 }
 
 void ServerSession::retire(Instant now, StreamUser& flow) {
@@ -259,8 +506,10 @@ void ServerSession::leave(Instant now) {
 
 void ServerSession::close(Instant now, session::CloseCode code, std::string_view reason) {
   end_reason_ = reason;
-  connection_.close(now, number(code), reason);
-  context_.worker.touch(connection_);
+  if (quic::Connection* connection = carrier_.connection()) {
+    connection->close(now, number(code), reason);
+    carrier_.touch();
+  }
   end(now);
 }
 
@@ -268,6 +517,11 @@ void ServerSession::end(Instant now) {
   if (has_ended_) return;
   has_ended_ = true;
   linger_.cancel();
+  if (grace_.is_set()) {
+    grace_.cancel();
+    --context_.stats.sessions_suspended;
+  }
+  if (terms_) context_.resumable.erase(session_id_);
   if (is_admitted_) context_.shared.sessions.fetch_sub(1, std::memory_order_relaxed);
   if (is_authenticated_) {
     --context_.stats.sessions_active;
@@ -277,12 +531,18 @@ void ServerSession::end(Instant now) {
     flow->on_quic_closed(now);
     retire(now, *flow);
   }
+  parked_.clear();
+  let_go_of_connection();
+  owner_.on_session_ended(now, *this);
+}
+
+void ServerSession::let_go_of_connection() {
   if (control_) {
     control_->release();
     context_.graveyard.push_back(std::move(control_));
   }
-  context_.worker.detach(connection_);
-  owner_.on_session_ended(now, *this);
+  if (quic::Connection* connection = carrier_.connection()) context_.worker.detach(*connection);
+  carrier_.bind(nullptr);
 }
 
 }  // namespace culvert::drive

@@ -1,16 +1,23 @@
-// One client at the server: authentication, then its flows. Private to drive/.
+// One client at the server: authentication, then its flows, on one connection after another
+// where they can be resumed. Private to drive/.
 #pragma once
 
+#include "drive/carrier.h"
 #include "drive/control_stream.h"
 #include "drive/flow_set.h"
+#include "drive/parked_streams.h"
 #include "drive/server.h"
 #include "drive/stream_pump.h"
 #include "drive/worker.h"
 #include "session/flow_open.h"
 
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
+#include <vector>
 
 namespace culvert::drive {
 
@@ -24,12 +31,14 @@ struct ServerContext {
   ServerStats& stats;
   TrafficCounters& traffic;
   Graveyard& graveyard;
+  std::uint8_t worker_index = 0;
   bool is_stopping = false;
+  std::map<session::SessionId, ServerSession*> resumable{};
 };
 
 class SessionOwner {
  public:
-  // The connection is over; the session may be deleted at the end of the turn.
+  // The session is over, and may be deleted at the end of the turn.
   virtual void on_session_ended(Instant now, ServerSession& session) = 0;
   virtual void on_flow_ended(Instant now) = 0;
 
@@ -57,9 +66,14 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
 
   // --- for the flows ---------------------------------------------------------------------
   [[nodiscard]] ServerContext& context() { return context_; }
-  [[nodiscard]] quic::Connection& connection() { return connection_; }
+  [[nodiscard]] Carrier& carrier() { return carrier_; }
+  // Null while the session waits for its client to come back.
+  [[nodiscard]] quic::Connection* connection() { return carrier_.connection(); }
+  [[nodiscard]] const crypto::EndpointId& peer() const { return peer_; }
   [[nodiscard]] session::Dialect dialect() const { return dialect_; }
   void start_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open);
+  // A flow of this session goes on with this stream.
+  void resume_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open);
   // Answers the flow's head with a refusal and lets the stream end.
   void refuse_flow(quic::Stream& stream, session::RefusalCode code, const std::string& reason);
   void accept_flow(quic::Stream& stream, const std::string& dialled);
@@ -70,20 +84,50 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
 
  private:
   void on_handshake_event(Instant now, session::HandshakeEvent& event) override;
+  void on_stream_event(Instant now, quic::Event& event);
   void on_stream_opened(Instant now, quic::Stream& stream);
   void on_authenticated(Instant now, const session::Authenticated& authenticated);
   void tell(RoleEventKind kind, std::string_view detail) const;
+  void on_closed(Instant now, const quic::Closed& closed);
+  [[nodiscard]] session::ServerHandshakeConfig handshake_config();
+  void on_resumed(Instant now, const session::Resumed& resumed);
+  void on_resume_done(Instant now, std::uint64_t count);
+  void on_flows_gone(Instant now, const std::vector<std::uint64_t>& ids);
+  [[nodiscard]] std::vector<session::ResumeKey> resume_keys(const session::SessionId& id) const;
+  // Goes on with the connection of another session object, which ends.
+  void take_over(Instant now, quic::Connection& connection, std::unique_ptr<ControlStream> control,
+                 std::size_t key_index);
+  void claim(Instant now, std::uint64_t flow_id);
+  void finish_resuming(Instant now);
+  void park(Instant now);
+  void let_go_of_connection();
+  void drop(Instant now, quic::Stream& parked);
+  void on_grace_over(Instant now);
   bool admit();
+  void open_up(quic::Connection& connection);
   void on_linger(Instant now);
   void end(Instant now);
 
   ServerContext& context_;
-  quic::Connection& connection_;
+  Carrier carrier_;
+  crypto::EndpointId peer_;
+  std::string address_;  // of the client, for logs
   SessionOwner& owner_;
   session::Dialect dialect_ = session::Dialect::culvert_1;
   std::unique_ptr<ControlStream> control_;
   FlowSet flows_;
   std::unordered_map<std::uint64_t, ServerUdpFlow*> udp_flows_;  // ids are the client's choice
+  // --- resume; without terms the session ends with its connection
+  std::optional<session::ResumeTerms> terms_;
+  session::SessionId session_id_{};
+  // Of the connection; behind it the one that the client used last, until it shows that it
+  // knows of this one.
+  std::vector<session::ResumeKey> keys_;
+  ParkedStreams parked_;  // until the client claims them on its new connection
+  session::SeenFlows seen_;
+  std::unordered_set<std::uint64_t> claimed_;  // on this connection
+  std::optional<std::uint64_t> claims_;        // that the client said it makes
+  bool is_resuming_ = false;
   bool is_admitted_ = false;  // counted in ServerShared::sessions
   bool is_authenticated_ = false;
   bool has_ended_ = false;
@@ -94,6 +138,7 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   session::CloseCode linger_code_ = session::CloseCode::auth_failed;
   std::string linger_reason_;
   MemberTimer<ServerSession, &ServerSession::on_linger> linger_;
+  MemberTimer<ServerSession, &ServerSession::on_grace_over> grace_;
 };
 
 }  // namespace culvert::drive

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace culvert::drive {
@@ -16,9 +17,11 @@ struct SessionSnapshot {
   std::uint64_t id = 0;  // unique in this process, counted from 1
   crypto::EndpointId client{};
   std::string comment{};  // of the token or key it logged in with
-  PathId path{};
+  std::string address{};  // the client's last
   Instant since{};
   std::size_t flows = 0;
+  // Of the connection that carries it; no path while the session waits for one.
+  std::optional<PathId> path{};
   quic::ConnectionStats connection{};
 };
 

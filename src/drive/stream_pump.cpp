@@ -13,13 +13,9 @@ constexpr std::size_t kSpans = 16;
 
 }  // namespace
 
-StreamPump::StreamPump(Worker& worker, quic::Connection& connection, quic::Stream& stream,
+StreamPump::StreamPump(Worker& worker, Carrier& carrier, quic::Stream& stream,
                        TrafficCounters& counters, PumpOwner& owner)
-    : worker_(worker),
-      connection_(connection),
-      stream_(stream),
-      counters_(counters),
-      owner_(owner) {}
+    : worker_(worker), carrier_(carrier), stream_(&stream), counters_(counters), owner_(owner) {}
 
 StreamPump::~StreamPump() {
   worker_.cancel_flush(*this);
@@ -45,6 +41,12 @@ void StreamPump::on_quic_writable(Instant now) {
   pump_up(now);
 }
 
+void StreamPump::on_resumed(Instant now, quic::Stream& stream) {
+  stream_ = &stream;
+  on_quic_readable();
+  pump_up(now);
+}
+
 void StreamPump::on_stream_failed(Instant now, const Error&) {
   break_off(now);
 }
@@ -62,17 +64,17 @@ void StreamPump::flush(Instant now) {
 }
 
 void StreamPump::pump_up(Instant now) {
-  if (port_ == nullptr || is_up_done_) return;
+  if (port_ == nullptr || is_up_done_ || stream_->is_parked) return;
   std::size_t moved = 0;
   while (moved < kBytesPerTurn) {
     std::array<ByteSpan, kSpans> spans;
-    const std::size_t count = stream_.output.reserve(kBytesPerTurn - moved, spans);
+    const std::size_t count = stream_->output.reserve(kBytesPerTurn - moved, spans);
     if (count == 0) {
-      stream_.wants_space = true;
+      stream_->wants_space = true;
       break;
     }
     const IoResult result = port_->try_read(std::span(spans).first(count));
-    stream_.output.commit(result.bytes);
+    stream_->output.commit(result.bytes);
     moved += result.bytes;
     if (result.status == IoStatus::ok) continue;
     if (result.status == IoStatus::failed) {
@@ -81,25 +83,25 @@ void StreamPump::pump_up(Instant now) {
     }
     if (result.status == IoStatus::end) {
       is_up_done_ = true;
-      connection_.finish(stream_);
+      carrier_.finish(*stream_);
     } else {
       port_->want_readable();
     }
     break;
   }
   if (moved >= kBytesPerTurn) port_->want_readable();
-  if (moved > 0) connection_.submit(stream_);
+  if (moved > 0) carrier_.submit(*stream_);
   counters_.bytes_up += moved;
-  if (moved > 0 || is_up_done_) worker_.touch(connection_);
+  if (moved > 0 || is_up_done_) carrier_.touch();
   finish_if_done(now);
 }
 
 void StreamPump::pump_down(Instant now) {
   if (port_ == nullptr || !is_down_open_ || is_down_done_ || is_port_blocked_) return;
   std::size_t moved = 0;
-  while (stream_.input.size() > 0) {
+  while (stream_->input.size() > 0) {
     std::array<ByteView, kSpans> views;
-    const std::size_t count = stream_.input.views(views);
+    const std::size_t count = stream_->input.views(views);
     const IoResult result = port_->try_write(std::span(views).first(count));
     if (result.status == IoStatus::would_block) {
       is_port_blocked_ = true;
@@ -110,12 +112,12 @@ void StreamPump::pump_down(Instant now) {
       break_off(now);
       return;
     }
-    connection_.consume(stream_, result.bytes);
+    carrier_.consume(*stream_, result.bytes);
     moved += result.bytes;
   }
   counters_.bytes_down += moved;
-  if (moved > 0) worker_.touch(connection_);
-  if (stream_.is_input_finished()) {
+  if (moved > 0) carrier_.touch();
+  if (stream_->is_input_finished()) {
     is_down_done_ = true;
     port_->shutdown_write();
   }
@@ -130,7 +132,7 @@ void StreamPump::finish_if_done(Instant now) {
 
 void StreamPump::stop_upstream() {
   is_up_done_ = true;
-  stream_.wants_space = false;
+  stream_->wants_space = false;
 }
 
 void StreamPump::break_off(Instant now) {
@@ -142,9 +144,9 @@ void StreamPump::abort(std::uint64_t flow_code) {
   if (port_ != nullptr) port_->reset();
   port_.reset();
   is_up_done_ = is_down_done_ = true;
-  connection_.reset(stream_, flow_code);
-  connection_.stop_sending(stream_, flow_code);
-  worker_.touch(connection_);
+  carrier_.reset(*stream_, flow_code);
+  carrier_.stop_sending(*stream_, flow_code);
+  carrier_.touch();
 }
 
 void StreamPump::close_politely() {
@@ -156,7 +158,7 @@ void StreamPump::close_politely() {
 void StreamPump::on_quic_closed() {
   worker_.cancel_flush(*this);
   if (port_ == nullptr) return;
-  if (is_up_done_ && stream_.is_input_finished() && !stream_.is_reset_received) {
+  if (is_up_done_ && stream_->is_input_finished() && !stream_->is_reset_received) {
     if (!is_down_done_) port_->shutdown_write();
   } else {
     port_->reset();

@@ -4,9 +4,12 @@
 //   port readable  -> straight into the stream's send buffer -> submit
 //   stream readable -> at the end of the turn one writev to the port -> consume
 //
-// Owned by a flow; the stream and the connection outlive it or it is detached first.
+// While the stream is parked (its connection was lost) what has arrived still reaches the
+// port, and nothing is read from it. Owned by a flow; the stream outlives it or it is
+// detached first.
 #pragma once
 
+#include "drive/carrier.h"
 #include "drive/ports.h"
 #include "drive/worker.h"
 #include "quic/connection.h"
@@ -35,8 +38,8 @@ class PumpOwner {
 
 class StreamPump final : public StreamHandler, public Flushable {
  public:
-  StreamPump(Worker& worker, quic::Connection& connection, quic::Stream& stream,
-             TrafficCounters& counters, PumpOwner& owner);
+  StreamPump(Worker& worker, Carrier& carrier, quic::Stream& stream, TrafficCounters& counters,
+             PumpOwner& owner);
   ~StreamPump() override;
 
   // Begins to read from the port. It is connected; this becomes its handler.
@@ -47,6 +50,8 @@ class StreamPump final : public StreamHandler, public Flushable {
   // From the flow, for events of the stream.
   void on_quic_readable();
   void on_quic_writable(Instant now);
+  // Goes on with another stream, which has inherited the state of the one before.
+  void on_resumed(Instant now, quic::Stream& stream);
   // The peer wants no more of our bytes, but may still send: stop reading the port.
   void stop_upstream();
   // Resets both sides; no callback.
@@ -75,8 +80,8 @@ class StreamPump final : public StreamHandler, public Flushable {
   void finish_if_done(Instant now);
 
   Worker& worker_;
-  quic::Connection& connection_;
-  quic::Stream& stream_;
+  Carrier& carrier_;
+  quic::Stream* stream_;
   TrafficCounters& counters_;
   PumpOwner& owner_;
   std::unique_ptr<StreamPort> port_;

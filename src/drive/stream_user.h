@@ -6,6 +6,7 @@
 #include "quic/connection.h"
 
 #include <cstdint>
+#include <string_view>
 
 namespace culvert::drive {
 
@@ -18,6 +19,10 @@ class StreamUser {
   virtual void on_quic_stop_sending(Instant now, std::uint64_t code) = 0;  // STOP_SENDING
   // The stream is over, perhaps with its connection: forget it.
   virtual void on_quic_closed(Instant now) = 0;
+  // The flow goes on with this stream, which has inherited what the one before held.
+  virtual void on_resumed(Instant, quic::Stream&) {}
+  // What the flow was opened with, for a server that has not heard of it yet.
+  [[nodiscard]] virtual std::string_view source() const { return {}; }
   // Carries a user's flow: counted and waited for.
   [[nodiscard]] virtual bool is_flow() const { return true; }
 };

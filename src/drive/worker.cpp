@@ -61,6 +61,10 @@ Result<quic::Connection*> Worker::connect(Instant now, const SocketAddress& remo
   return connection;
 }
 
+void Worker::rebind(quic::Connection& connection, ConnectionHandler& handler) {
+  slot_of(connection).handler = &handler;
+}
+
 void Worker::detach(quic::Connection& connection) {
   slot_of(connection).handler = nullptr;
 }

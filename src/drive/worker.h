@@ -68,6 +68,8 @@ class Worker final : public HostHandler, public UdpHandler {
   [[nodiscard]] Result<quic::Connection*> connect(Instant now, const SocketAddress& remote,
                                                   const quic::ConnectOptions& options,
                                                   ConnectionHandler& handler);
+  // Another session takes over the connection.
+  void rebind(quic::Connection& connection, ConnectionHandler& handler);
   // The handler is going: events of the connection reach nobody any more. Close it first.
   void detach(quic::Connection& connection);
   // Something was queued on the connection: poll it at the end of this turn.

@@ -55,6 +55,9 @@ struct EndpointConfig {
 struct ConnectOptions {
   crypto::EndpointId peer;  // verified in the handshake
   std::string alpn;
+  // The server's worker that shall take the connection, for servers that are culvert: their
+  // ids begin with it, so the first packet is handed over like any other.
+  std::optional<std::uint8_t> worker{};
 };
 
 }  // namespace culvert::quic

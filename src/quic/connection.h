@@ -23,6 +23,7 @@
 #include <span>
 #include <string>
 #include <variant>
+#include <vector>
 
 namespace culvert::quic {
 
@@ -44,6 +45,11 @@ struct Stream {
   bool is_reset_received = false;
   bool wants_space = false;  // set to be reported by poll_writable() once output has space
 
+  // --- resume: the driver's name for the flow, and what it needs to carry it on elsewhere
+  std::uint64_t flow_id = 0;  // 0: the flow ends with its connection
+  bool is_parked = false;     // taken from a closed connection; of none now
+  bool is_resumed = false;    // goes on where a parked one stopped
+
   // Everything the peer sent has been consumed.
   [[nodiscard]] bool is_input_finished() const { return is_fin_received && input.size() == 0; }
 
@@ -58,6 +64,8 @@ struct Stream {
   bool is_input_dropped = false;        // stop_sending()
   bool is_closed_by_transport = false;  // both directions acknowledged
   bool is_close_reported = false;
+  std::size_t input_skip = 0;       // bytes to come that are here already
+  std::size_t input_inherited = 0;  // of input: came by another connection, give no credit
 };
 
 struct HandshakeCompleted {
@@ -112,11 +120,24 @@ struct ConnectionStats {
   std::size_t max_udp_payload_bytes = 0;  // what path MTU discovery has found
 };
 
+// Signs of life, cheap to ask for.
+struct Liveness {
+  std::uint64_t packets_received = 0;
+  std::uint64_t bytes_in_flight = 0;  // of packets that the peer must acknowledge
+  Duration probe_timeout{};           // RFC 9002 6.2.1, without back-off
+};
+
 enum class Migration : std::uint8_t {
   validate_first,  // data moves when the path is known to work
   // Data moves now, with a new congestion window: for when the old path is gone. Needs no
   // answer to one of three probes within a few round trips, so heavy loss does not stop it.
   at_once,
+};
+
+struct Inheritance {
+  std::uint64_t output_from = 0;
+  ByteView head{};
+  std::size_t input_skip = 0;
 };
 
 class Connection {
@@ -157,6 +178,15 @@ class Connection {
   // closed streams give their place back by themselves.
   virtual void allow_streams(std::uint64_t count) = 0;
 
+  // --- resume ------------------------------------------------------------------------
+  // Only when is_closed(): all streams, marked as parked; events about them are dropped, so
+  // poll those first. They live on with the caller.
+  [[nodiscard]] virtual std::vector<std::unique_ptr<Stream>> take_streams() = 0;
+  // `fresh`, of this connection, goes on where `parked` stopped, context included: it sends
+  // the parked output from offset `output_from` on behind `head`, and throws away the first
+  // `input_skip` bytes that arrive. Reset and end of the output are passed on, too.
+  virtual void inherit(Stream& fresh, Stream& parked, const Inheritance& what) = 0;
+
   // --- datagrams (RFC 9221) ----------------------------------------------------------
   // Largest payload that fits the path now; 0 when the peer takes none.
   [[nodiscard]] virtual std::size_t max_datagram_payload() const = 0;
@@ -173,6 +203,7 @@ class Connection {
   [[nodiscard]] virtual const std::string& alpn() const = 0;
   [[nodiscard]] virtual PathId path() const = 0;
   [[nodiscard]] virtual ConnectionStats stats() const = 0;
+  [[nodiscard]] virtual Liveness liveness() const = 0;
   [[nodiscard]] virtual bool owns_connection_id(ByteView dcid) const = 0;
   // TLS exporter (RFC 8446 7.5): binds authentication proofs to this connection.
   [[nodiscard]] virtual Status export_keying_material(std::string_view label, ByteView context,

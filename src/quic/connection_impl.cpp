@@ -58,10 +58,15 @@ Result<std::unique_ptr<ConnectionImpl>> ConnectionImpl::connect(ConnectionHost& 
   std::unique_ptr<ConnectionImpl> connection(new ConnectionImpl(host, true));
   std::array<std::uint8_t, kFirstDestinationBytes> destination;
   host.rng().fill(destination);
+  ByteView first_destination = destination;
+  if (options.worker) {
+    destination[0] = *options.worker;
+    first_destination = first_destination.first(kConnectionIdBytes);
+  }
   TlsOptions tls;
   tls.alpns = {options.alpn};
   tls.peer = options.peer;
-  if (Status status = connection->set_up(now, path, ConnectionId(destination), nullptr, tls);
+  if (Status status = connection->set_up(now, path, ConnectionId(first_destination), nullptr, tls);
       !status) {
     return forward(status);
   }
@@ -399,6 +404,14 @@ ConnectionStats ConnectionImpl::stats() const {
     stats.packets_lost += ngtcp2_conn_get_stream_loss_count(connection_, stream->id);
   }
   return stats;
+}
+
+Liveness ConnectionImpl::liveness() const {
+  ngtcp2_conn_info info;
+  ngtcp2_conn_get_conn_info(connection_, &info);
+  return {.packets_received = stats_.packets_received,
+          .bytes_in_flight = info.bytes_in_flight,
+          .probe_timeout = Duration(static_cast<Duration::rep>(ngtcp2_conn_get_pto(connection_)))};
 }
 
 bool ConnectionImpl::owns_connection_id(ByteView dcid) const {

@@ -82,6 +82,8 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   void stop_sending(Stream& stream, std::uint64_t code) override;
   void consume(Stream& stream, std::size_t count) override;
   void allow_streams(std::uint64_t count) override;
+  [[nodiscard]] std::vector<std::unique_ptr<Stream>> take_streams() override;
+  void inherit(Stream& fresh, Stream& parked, const Inheritance& what) override;
 
   [[nodiscard]] std::size_t max_datagram_payload() const override;
   bool send_datagram(ByteView header, ByteView payload) override;
@@ -94,6 +96,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   [[nodiscard]] const std::string& alpn() const override { return alpn_; }
   [[nodiscard]] PathId path() const override;
   [[nodiscard]] ConnectionStats stats() const override;
+  [[nodiscard]] Liveness liveness() const override;
   [[nodiscard]] bool owns_connection_id(ByteView dcid) const override;
   [[nodiscard]] Status export_keying_material(std::string_view label, ByteView context,
                                               ByteSpan out) const override;
@@ -155,6 +158,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   void on_stopped_by_peer(Stream& stream, std::uint64_t code) override;
 
   void tolerate_own_count_of_ids();
+  [[nodiscard]] ByteView skip_known(Stream& stream, ByteView data);
   bool add_id(const ConnectionId& id);
   void look_for_stopped_streams();
   void update_send_limit();

@@ -166,8 +166,9 @@ void ConnectionImpl::stop_sending(Stream& stream, std::uint64_t code) {
     if (!stream.is_closed_by_transport) {
       ngtcp2_conn_shutdown_stream_read(connection_, 0, stream.id, code);
     }
-    ngtcp2_conn_extend_max_offset(connection_, stream.input.size());
+    ngtcp2_conn_extend_max_offset(connection_, stream.input.size() - stream.input_inherited);
   }
+  stream.input_inherited = 0;
   stream.input.discard();
   streams_.readable.remove(stream);
   report_if_over(stream);
@@ -175,6 +176,11 @@ void ConnectionImpl::stop_sending(Stream& stream, std::uint64_t code) {
 
 void ConnectionImpl::consume(Stream& stream, std::size_t count) {
   stream.input.consume(count);
+  if (stream.input_inherited != 0) {
+    const std::size_t inherited = std::min(count, stream.input_inherited);
+    stream.input_inherited -= inherited;
+    count -= inherited;
+  }
   if (life_ == Life::open && count > 0) {
     ngtcp2_conn_extend_max_offset(connection_, count);
     if (!stream.is_closed_by_transport && !stream.is_fin_received) {
@@ -206,6 +212,7 @@ void ConnectionImpl::on_stream_data(StreamId, Stream* stream, bool is_fin, ByteV
     ngtcp2_conn_extend_max_offset(connection_, data.size());
     return;
   }
+  if (stream->input_skip != 0) data = skip_known(*stream, data);
   stream->input.append(data);
   if (is_fin) stream->is_fin_received = true;
   streams_.readable.push_back(*stream);

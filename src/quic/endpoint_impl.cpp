@@ -140,6 +140,8 @@ Routing EndpointImpl::handle_unknown_long(const Arrival& arrival, const ngtcp2_v
 
 Routing EndpointImpl::handle_initial(const Arrival& arrival, const ngtcp2_pkt_hd& initial,
                                      TxBuilder& replies) {
+  // The client wants the worker that has its session (ConnectOptions::worker).
+  if (belongs_elsewhere(to_view(initial.dcid))) return BelongsToWorker{initial.dcid.data[0]};
   const CheckedToken token = replies_.check_token(arrival.now, arrival.path, initial);
   if (token.verdict == TokenVerdict::invalid) {
     // A client takes only one Retry, so a second one would not help (RFC 9000 8.1.2).

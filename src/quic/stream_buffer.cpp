@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
 
 namespace culvert::quic {
 
@@ -22,18 +23,28 @@ void ChunkPool::give(Chunk chunk) {
   if (free_.size() < max_cached_) free_.push_back(std::move(chunk));
 }
 
-void ChunkRing::push_back(Chunk chunk) {
-  if (size_ == capacity_) {
-    const std::uint32_t grown = capacity_ == 0 ? 2 : capacity_ * 2;
-    auto slots = std::make_unique<Chunk[]>(grown);
-    for (std::uint32_t i = 0; i < size_; ++i) {
-      slots[i] = std::move(slots_[(head_ + i) & (capacity_ - 1)]);
-    }
-    slots_ = std::move(slots);
-    head_ = 0;
-    capacity_ = grown;
+void ChunkRing::make_room() {
+  if (size_ != capacity_) return;
+  const std::uint32_t grown = capacity_ == 0 ? 2 : capacity_ * 2;
+  auto slots = std::make_unique<Chunk[]>(grown);
+  for (std::uint32_t i = 0; i < size_; ++i) {
+    slots[i] = std::move(slots_[(head_ + i) & (capacity_ - 1)]);
   }
+  slots_ = std::move(slots);
+  head_ = 0;
+  capacity_ = grown;
+}
+
+void ChunkRing::push_back(Chunk chunk) {
+  make_room();
   slots_[(head_ + size_) & (capacity_ - 1)] = std::move(chunk);
+  ++size_;
+}
+
+void ChunkRing::push_front(Chunk chunk) {
+  make_room();
+  head_ = (head_ - 1) & (capacity_ - 1);
+  slots_[head_] = std::move(chunk);
   ++size_;
 }
 
@@ -70,7 +81,7 @@ namespace {
 template <typename Use>
 void for_each_piece(const ChunkRing& chunks, std::uint64_t base, std::uint64_t from,
                     std::uint64_t to, Use&& use) {
-  while (from < to) {
+  while (from != to) {
     const std::uint64_t position = from - base;
     const std::size_t within = static_cast<std::size_t>(position % kChunkBytes);
     const auto size =
@@ -170,6 +181,47 @@ void SendBuffer::discard() {
   acked_ = sent_ = end_;
 }
 
+void SendBuffer::set_origin() {
+  base_ -= end_;
+  acked_ -= end_;
+  sent_ -= end_;
+  end_ = 0;
+  data_from_ = 0;
+}
+
+void SendBuffer::inherit(SendBuffer& old, std::uint64_t from, ByteView head) {
+  CULVERT_ASSERT(unacked_bytes() == 0 && head.size() <= kChunkBytes);
+  old.sent_ = old.end_;
+  old.acknowledge(static_cast<std::size_t>(from - old.acked_));
+  std::swap(chunks_, old.chunks_);
+  base_ = old.base_;
+  acked_ = sent_ = old.acked_;
+  end_ = old.end_;
+  data_from_ = from;
+  old.discard();
+  if (!head.empty()) prepend(head);
+}
+
+// The bytes before acked_ in its chunk are free; one more chunk makes room for any head.
+void SendBuffer::prepend(ByteView head) {
+  if (chunks_.is_empty()) base_ = acked_;
+  if (acked_ - base_ < head.size()) {
+    chunks_.push_front(pool_.take());
+    base_ -= kChunkBytes;
+  }
+  acked_ -= head.size();
+  sent_ = acked_;
+  std::uint64_t position = acked_ - base_;
+  while (!head.empty()) {
+    const auto within = static_cast<std::size_t>(position % kChunkBytes);
+    const std::size_t size = std::min(kChunkBytes - within, head.size());
+    std::memcpy(chunks_.at(static_cast<std::size_t>(position / kChunkBytes)) + within, head.data(),
+                size);
+    head = head.subspan(size);
+    position += size;
+  }
+}
+
 RecvBuffer::~RecvBuffer() {
   discard();
 }
@@ -209,6 +261,25 @@ void RecvBuffer::consume(std::size_t count) {
     pool_.give(chunks_.pop_front());
     base_ += kChunkBytes;
   }
+}
+
+void RecvBuffer::set_origin() {
+  base_ -= start_;
+  end_ -= start_;
+  start_ = 0;
+}
+
+void RecvBuffer::inherit(RecvBuffer& old) {
+  std::swap(chunks_, old.chunks_);
+  std::swap(base_, old.base_);
+  std::swap(start_, old.start_);
+  std::swap(end_, old.end_);
+  for_each_piece(old.chunks_, old.base_, old.start_, old.end_,
+                 [&](const std::uint8_t* data, std::size_t size) {
+                   append({data, size});
+                   return true;
+                 });
+  old.discard();
 }
 
 void RecvBuffer::discard() {

@@ -40,10 +40,12 @@ class ChunkRing {
     return slots_[(head_ + index) & (capacity_ - 1)].get();
   }
   void push_back(Chunk chunk);
+  void push_front(Chunk chunk);
   [[nodiscard]] Chunk pop_front();
   [[nodiscard]] Chunk pop_back();
 
  private:
+  void make_room();
   void release_if_empty();
 
   std::unique_ptr<Chunk[]> slots_;
@@ -80,6 +82,21 @@ class SendBuffer {
   // Stream was reset: forget everything. Acknowledgements that follow mean nothing.
   void discard();
 
+  // What was appended so far is a head; the next byte gets offset 0. Offsets before it are
+  // negative (they wrap): only differences of them mean anything.
+  void set_origin();
+  // Goes on where `old` stopped: sends its bytes from offset `from` on (again), behind
+  // `head`. This buffer is empty; `from` lies in [delivered_offset(), end_offset()] of `old`;
+  // a head fits a chunk. `old` is empty afterwards.
+  void inherit(SendBuffer& old, std::uint64_t from, ByteView head);
+  // Bytes behind the head(s) that the peer is known to have.
+  [[nodiscard]] std::uint64_t delivered_offset() const {
+    return is_head_acked() ? acked_ : data_from_;
+  }
+  [[nodiscard]] bool is_head_acked() const {
+    return static_cast<std::int64_t>(acked_ - data_from_) >= 0;
+  }
+
   [[nodiscard]] std::uint64_t end_offset() const { return end_; }
   [[nodiscard]] std::uint64_t sent_offset() const { return sent_; }
   [[nodiscard]] std::uint64_t acked_offset() const { return acked_; }
@@ -90,6 +107,7 @@ class SendBuffer {
 
  private:
   void release_chunks();
+  void prepend(ByteView head);
 
   ChunkPool& pool_;
   std::size_t limit_;
@@ -98,6 +116,7 @@ class SendBuffer {
   std::uint64_t acked_ = 0;
   std::uint64_t sent_ = 0;
   std::uint64_t end_ = 0;
+  std::uint64_t data_from_ = 0;  // what is before it was the head
 };
 
 // What has arrived in order and the application has not consumed. Bounded by the
@@ -114,6 +133,13 @@ class RecvBuffer {
   void consume(std::size_t count);
   void discard();
   [[nodiscard]] std::size_t size() const { return static_cast<std::size_t>(end_ - start_); }
+
+  // What was consumed so far was a head: the next byte has offset 0.
+  void set_origin();
+  // Puts what `old` holds before what this one holds, and goes on counting where it stopped.
+  void inherit(RecvBuffer& old);
+  // Bytes received behind the head.
+  [[nodiscard]] std::uint64_t end_offset() const { return end_; }
 
  private:
   ChunkPool& pool_;

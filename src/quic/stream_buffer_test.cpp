@@ -247,5 +247,118 @@ TEST(RecvBuffer, gives_back_what_came_in_order_and_holds_nothing_when_empty) {
   }
 }
 
+// --- resume ----------------------------------------------------------------------------------
+
+Bytes numbered(std::size_t from, std::size_t count) {
+  Bytes bytes(count);
+  for (std::size_t i = 0; i < count; ++i) bytes[i] = static_cast<std::uint8_t>((from + i) * 7 / 5);
+  return bytes;
+}
+
+Bytes unsent_of(const SendBuffer& buffer) {
+  std::array<ByteView, 64> views;
+  const std::size_t count = buffer.unsent(views);
+  Bytes out;
+  for (const ByteView& view : std::span(views).first(count)) {
+    out.insert(out.end(), view.begin(), view.end());
+  }
+  return out;
+}
+
+// Every relation of head, acknowledged bytes and chunk borders.
+TEST(SendBuffer, goes_on_where_another_stopped_behind_a_head) {
+  constexpr std::size_t kTotal = 3 * kChunkBytes + 100;
+  for (const std::size_t first_head : {std::size_t{5}, std::size_t{400}}) {
+    for (const std::size_t acked : {std::size_t{0}, std::size_t{1}, std::size_t{399},
+                                    kChunkBytes - 1, kChunkBytes, kChunkBytes + 10, kTotal}) {
+      for (const std::size_t from : {acked, std::min(acked + 1'000, kTotal), kTotal}) {
+        for (const std::size_t head_bytes : {std::size_t{0}, std::size_t{3}, std::size_t{16'384}}) {
+          ChunkPool pool;
+          SendBuffer old(pool, 1 << 20);
+          old.append(Bytes(first_head, 0xee));
+          old.set_origin();
+          EXPECT_EQ(old.delivered_offset(), 0U);
+          old.append(numbered(0, kTotal));
+          old.mark_sent(first_head + kTotal);
+          old.acknowledge(first_head + acked);
+          ASSERT_EQ(old.delivered_offset(), acked);
+
+          const Bytes head(head_bytes, 0xdd);
+          SendBuffer fresh(pool, 1 << 20);
+          fresh.inherit(old, from, head);
+          EXPECT_EQ(old.unacked_bytes(), 0U);
+          Bytes want = head;
+          const Bytes data = numbered(from, kTotal - from);
+          want.insert(want.end(), data.begin(), data.end());
+          ASSERT_EQ(unsent_of(fresh), want) << acked << ' ' << from << ' ' << head_bytes;
+          EXPECT_EQ(fresh.delivered_offset(), from);
+          EXPECT_EQ(fresh.end_offset(), kTotal);
+          EXPECT_EQ(fresh.is_head_acked(), head_bytes == 0);
+          fresh.append(numbered(kTotal, 10));
+          fresh.mark_sent(head_bytes + kTotal - from);
+          fresh.acknowledge(head_bytes / 2);
+          EXPECT_EQ(fresh.delivered_offset(), from);  // part of a head is no data
+          fresh.acknowledge(head_bytes - head_bytes / 2 + kTotal - from);
+          EXPECT_EQ(fresh.delivered_offset(), kTotal);
+          EXPECT_EQ(unsent_of(fresh), numbered(kTotal, 10));
+          fresh.mark_sent(10);
+          fresh.acknowledge(10);
+          EXPECT_EQ(pool.chunks_in_use(), 0U);
+        }
+      }
+    }
+  }
+}
+
+TEST(SendBuffer, sends_no_bytes_of_a_head_whose_connection_was_lost) {
+  ChunkPool pool;
+  SendBuffer first(pool, 1 << 20);
+  first.append(Bytes(20, 0xee));
+  first.set_origin();
+  first.append(numbered(0, 50));
+  first.mark_sent(70);
+  first.acknowledge(7);  // within the head
+  SendBuffer second(pool, 1 << 20);
+  second.inherit(first, first.delivered_offset(), Bytes(30, 0xdd));
+  second.mark_sent(60);
+  second.acknowledge(15);
+  SendBuffer third(pool, 1 << 20);
+  third.inherit(second, second.delivered_offset(), Bytes(4, 0xcc));
+  Bytes want(4, 0xcc);
+  const Bytes data = numbered(0, 50);
+  want.insert(want.end(), data.begin(), data.end());
+  EXPECT_EQ(unsent_of(third), want);
+}
+
+TEST(RecvBuffer, puts_what_another_held_before_its_own) {
+  for (const std::size_t held : {std::size_t{0}, std::size_t{10}, kChunkBytes + 10}) {
+    ChunkPool pool;
+    RecvBuffer old(pool);
+    old.append(Bytes(30, 0xee));
+    old.consume(30);
+    old.set_origin();
+    old.append(numbered(0, 100 + held));
+    old.consume(100);
+    RecvBuffer fresh(pool);
+    fresh.append(Bytes(12, 0xdd));
+    fresh.consume(12);
+    fresh.set_origin();
+    fresh.append(numbered(100 + held, 40'000));
+    fresh.inherit(old);
+    EXPECT_EQ(old.size(), 0U);
+    EXPECT_EQ(fresh.size(), held + 40'000);
+    EXPECT_EQ(fresh.end_offset(), 100 + held + 40'000);
+    std::array<ByteView, 8> views;
+    const std::size_t count = fresh.views(views);
+    Bytes got;
+    for (const ByteView& view : std::span(views).first(count)) {
+      got.insert(got.end(), view.begin(), view.end());
+    }
+    EXPECT_EQ(got, numbered(100, held + 40'000));
+    fresh.consume(fresh.size());
+    EXPECT_EQ(pool.chunks_in_use(), 0U);
+  }
+}
+
 }  // namespace
 }  // namespace culvert::quic

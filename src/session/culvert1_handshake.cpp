@@ -13,11 +13,14 @@ namespace {
 enum HelloTag : std::uint64_t { kVersions = 1, kHelloFeatures = 2, kSoftware = 3 };
 enum ChallengeTag : std::uint64_t { kNonce = 1, kProofKinds = 2, kVersion = 3, kFeatures = 4 };
 enum ProofTag : std::uint64_t { kKind = 1, kMac = 2, kPublicKey = 3, kSignature = 4 };
-enum AcceptedTag : std::uint64_t { kSessionId = 1, kMaxFlows = 2 };
+enum AcceptedTag : std::uint64_t { kSessionId = 1, kMaxFlows = 2, kWorker = 3, kGrace = 4 };
+enum ResumeTag : std::uint64_t { kResumeId = 1, kResumeMac = 2 };
+enum ResumedTag : std::uint64_t { kResumedId = 1, kResumedWorker = 3, kResumedGrace = 4 };
+enum ResumeFailedTag : std::uint64_t { kFailedReason = 1 };
+enum ResumeDoneTag : std::uint64_t { kDoneCount = 1 };
+enum FlowsGoneTag : std::uint64_t { kGoneIds = 1 };
 enum RefusedTag : std::uint64_t { kCode = 1, kReason = 2, kRetryAfter = 3 };
 
-// No optional features are defined yet; the field is there for them.
-constexpr std::uint64_t kNoFeatures = 0;
 constexpr std::string_view kSoftwareName = "culvert";
 constexpr std::string_view kTokenContext{"culvert/1 token\0", 16};
 constexpr std::string_view kKeyContext{"culvert/1 key\0", 14};
@@ -47,6 +50,30 @@ void append_goodbye(std::string_view reason, Bytes& out) {
       .append_to(out);
 }
 
+std::uint64_t features(bool with_resume) {
+  return with_resume ? kFeatureResume : 0;
+}
+
+bool has_resume(const Message& message, std::uint64_t tag) {
+  return (message.number(tag).value_or(0) & kFeatureResume) != 0;
+}
+
+std::uint64_t seconds_of(Duration duration) {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::seconds>(duration).count());
+}
+
+// Worker and grace have the same tags in Accepted and Resumed.
+std::optional<ResumeTerms> terms_of(const Message& message) {
+  static_assert(std::uint64_t{kWorker} == kResumedWorker && std::uint64_t{kGrace} == kResumedGrace);
+  const std::uint64_t grace = message.number(kGrace).value_or(0);
+  const std::uint64_t worker = message.number(kWorker).value_or(256);
+  if (grace == 0 || worker > 255) return std::nullopt;
+  return ResumeTerms{
+      .grace = std::chrono::seconds(std::min<std::uint64_t>(grace, limits::kMaxResumeGraceSeconds)),
+      .worker = static_cast<std::uint8_t>(worker)};
+}
+
 std::unexpected<DecodeError> malformed() {
   return std::unexpected(DecodeError::malformed);
 }
@@ -64,13 +91,13 @@ Bytes key_proof_message(const ExporterValue& exporter, const Nonce& nonce) {
 
 // --- client --------------------------------------------------------------------------------
 
-Culvert1Client::Culvert1Client(const ClientCredentials& credentials, const ExporterValue& exporter,
+Culvert1Client::Culvert1Client(const ClientHandshakeConfig& config, const ExporterValue& exporter,
                                Instant now)
-    : HandshakeBase(now), credentials_(credentials), exporter_(exporter) {
+    : HandshakeBase(now), config_(config), exporter_(exporter) {
   const std::array<std::uint8_t, 1> versions{kCulvert1Version};
   MessageBuilder(MessageType::hello)
       .bytes(kVersions, versions)
-      .number(kHelloFeatures, kNoFeatures)
+      .number(kHelloFeatures, features(config_.offers_resume))
       .text(kSoftware, kSoftwareName)
       .append_to(output());
 }
@@ -85,6 +112,10 @@ Decoded<std::size_t> Culvert1Client::handle_message(ByteView input) {
     handled = handle_accepted(*message);
   } else if (is_type(*message, MessageType::refused)) {
     handled = handle_refused(*message);
+  } else if (is_type(*message, MessageType::resumed)) {
+    handled = handle_resumed(*message);
+  } else if (is_type(*message, MessageType::resume_failed)) {
+    handled = handle_resume_failed(*message);
   } else if (is_type(*message, MessageType::goodbye)) {
     emit(PeerLeaving{message->text(kReason)});
   }
@@ -95,25 +126,76 @@ Decoded<std::size_t> Culvert1Client::handle_message(ByteView input) {
 Decoded<void> Culvert1Client::handle_challenge(const Message& message) {
   const auto nonce = message.array<32>(kNonce);
   const auto kinds = message.number(kProofKinds);
-  if (has_proved_ || !nonce || !kinds) return malformed();
+  if (has_challenge_ || !nonce || !kinds) return malformed();
   if (message.number(kVersion) != kCulvert1Version) {
     return std::unexpected(DecodeError::unsupported);
   }
+  has_challenge_ = true;
+  nonce_ = *nonce;
+  proof_kinds_ = *kinds;
+  can_resume_ = config_.offers_resume && has_resume(message, kFeatures);
+  is_resuming_ = can_resume_ && config_.ticket.has_value();
+  if (!is_resuming_) {
+    prove();
+    return {};
+  }
+  MessageBuilder(MessageType::resume)
+      .bytes(kResumeId, config_.ticket->session_id)
+      .bytes(kResumeMac, resume_proof(config_.ticket->key, exporter_, nonce_))
+      .append_to(output());
+  return {};
+}
+
+void Culvert1Client::prove() {
   has_proved_ = true;
+  const ClientCredentials& credentials = *config_.credentials;
   MessageBuilder proof(MessageType::proof);
-  if (credentials_.key && (*kinds & bit(ProofKind::key)) != 0) {
+  if (credentials.key && (proof_kinds_ & bit(ProofKind::key)) != 0) {
     proof_ = ProofKind::key;
-    proof.bytes(kPublicKey, credentials_.key->public_key().bytes())
-        .bytes(kSignature, credentials_.key->sign(key_proof_message(exporter_, *nonce)));
-  } else if (credentials_.token && (*kinds & bit(ProofKind::token)) != 0) {
+    proof.bytes(kPublicKey, credentials.key->public_key().bytes())
+        .bytes(kSignature, credentials.key->sign(key_proof_message(exporter_, nonce_)));
+  } else if (credentials.token && (proof_kinds_ & bit(ProofKind::token)) != 0) {
     proof_ = ProofKind::token;
-    proof.bytes(kMac, token_proof(credentials_.token->reveal(), exporter_, *nonce));
+    proof.bytes(kMac, token_proof(credentials.token->reveal(), exporter_, nonce_));
   } else {
     // TLS has shown our EndpointId; whether that suffices is the server's policy.
     proof_ = ProofKind::endpoint_id;
   }
   proof.number(kKind, static_cast<std::uint64_t>(proof_)).append_to(output());
+}
+
+Decoded<void> Culvert1Client::handle_resumed(const Message& message) {
+  const auto terms = terms_of(message);
+  if (!is_resuming_ || is_decided() || !terms ||
+      message.array<16>(kResumedId) != config_.ticket->session_id) {
+    return malformed();
+  }
+  is_resuming_ = false;
+  succeed(Resumed{.session_id = config_.ticket->session_id, .terms = *terms, .key_index = 0});
   return {};
+}
+
+Decoded<void> Culvert1Client::handle_resume_failed(const Message& message) {
+  if (!is_resuming_ || is_decided()) return malformed();
+  is_resuming_ = false;
+  resume_refusal_ = message.text(kFailedReason);
+  prove();
+  return {};
+}
+
+void Culvert1Client::announce_gone(std::span<const std::uint64_t> ids) {
+  while (!ids.empty()) {
+    const auto some = ids.first(std::min(ids.size(), kMaxGoneIds));
+    Bytes list;
+    ByteWriter writer(list);
+    for (const std::uint64_t id : some) writer.varint(id);
+    MessageBuilder(MessageType::flows_gone).bytes(kGoneIds, list).append_to(output());
+    ids = ids.subspan(some.size());
+  }
+}
+
+void Culvert1Client::announce_done(std::uint64_t count) {
+  MessageBuilder(MessageType::resume_done).number(kDoneCount, count).append_to(output());
 }
 
 Decoded<void> Culvert1Client::handle_accepted(const Message& message) {
@@ -121,7 +203,9 @@ Decoded<void> Culvert1Client::handle_accepted(const Message& message) {
   if (!has_proved_ || is_decided() || !session_id) return malformed();
   succeed({.identity = {.kind = proof_, .comment = {}},
            .session_id = *session_id,
-           .max_flows = message.number(kMaxFlows).value_or(0)});
+           .max_flows = message.number(kMaxFlows).value_or(0),
+           .resume = can_resume_ ? terms_of(message) : std::nullopt,
+           .resume_refusal = resume_refusal_});
   return {};
 }
 
@@ -161,6 +245,12 @@ Decoded<std::size_t> Culvert1Server::handle_message(ByteView input) {
     handled = handle_hello(*message);
   } else if (is_type(*message, MessageType::proof)) {
     handled = handle_proof(*message);
+  } else if (is_type(*message, MessageType::resume)) {
+    handled = handle_resume(*message);
+  } else if (is_type(*message, MessageType::resume_done)) {
+    handled = handle_resume_done(*message);
+  } else if (is_type(*message, MessageType::flows_gone)) {
+    handled = handle_flows_gone(*message);
   } else if (is_type(*message, MessageType::goodbye)) {
     emit(PeerLeaving{message->text(kReason)});
   }
@@ -177,6 +267,7 @@ Decoded<void> Culvert1Server::handle_hello(const Message& message) {
     return {};
   }
   const ServerAuthPolicy& policy = *config_.policy;
+  can_resume_ = config_.resume.has_value() && has_resume(message, kHelloFeatures);
   std::uint64_t kinds = bit(ProofKind::endpoint_id);
   if (!policy.tokens.is_empty()) kinds |= bit(ProofKind::token);
   if (!policy.keys.is_empty()) kinds |= bit(ProofKind::key);
@@ -185,7 +276,7 @@ Decoded<void> Culvert1Server::handle_hello(const Message& message) {
       .bytes(kNonce, nonce_)
       .number(kProofKinds, kinds)
       .number(kVersion, kCulvert1Version)
-      .number(kFeatures, kNoFeatures)
+      .number(kFeatures, features(config_.resume.has_value()))
       .append_to(output());
   return {};
 }
@@ -229,11 +320,64 @@ Decoded<void> Culvert1Server::handle_proof(const Message& message) {
   }
   SessionId session_id{};
   rng_.fill(session_id);
-  MessageBuilder(MessageType::accepted)
-      .bytes(kSessionId, session_id)
-      .number(kMaxFlows, config_.max_flows)
+  MessageBuilder accepted(MessageType::accepted);
+  accepted.bytes(kSessionId, session_id).number(kMaxFlows, config_.max_flows);
+  if (can_resume_) {
+    accepted.number(kWorker, config_.resume->worker)
+        .number(kGrace, seconds_of(config_.resume->grace));
+  }
+  accepted.append_to(output());
+  succeed({.identity = *identity,
+           .session_id = session_id,
+           .max_flows = config_.max_flows,
+           .resume = can_resume_ ? config_.resume : std::nullopt});
+  return {};
+}
+
+// One try a connection: who fails proves itself in the ordinary way.
+Decoded<void> Culvert1Server::handle_resume(const Message& message) {
+  const auto session_id = message.array<16>(kResumeId);
+  const auto mac = message.array<32>(kResumeMac);
+  if (!can_resume_ || has_tried_to_resume_ || is_decided() || !session_id || !mac) {
+    return malformed();
+  }
+  has_tried_to_resume_ = true;
+  std::optional<std::size_t> known;
+  if (config_.resume_keys) {
+    const std::vector<ResumeKey> keys = config_.resume_keys(*session_id);
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      if (crypto::constant_time_equal(resume_proof(keys[i], exporter_, nonce_), *mac)) known = i;
+    }
+  }
+  if (!known) {
+    // The same words whether the session or the key is wrong.
+    MessageBuilder(MessageType::resume_failed)
+        .text(kFailedReason, "the server does not have this session any more")
+        .append_to(output());
+    return {};
+  }
+  MessageBuilder(MessageType::resumed)
+      .bytes(kResumedId, *session_id)
+      .number(kResumedWorker, config_.resume->worker)
+      .number(kResumedGrace, seconds_of(config_.resume->grace))
       .append_to(output());
-  succeed({.identity = *identity, .session_id = session_id, .max_flows = config_.max_flows});
+  is_resumed_ = true;
+  succeed(Resumed{.session_id = *session_id, .terms = *config_.resume, .key_index = *known});
+  return {};
+}
+
+Decoded<void> Culvert1Server::handle_resume_done(const Message& message) {
+  const auto count = message.number(kDoneCount);
+  if (!is_resumed_ || !count) return malformed();
+  emit(ResumeDone{*count});
+  return {};
+}
+
+Decoded<void> Culvert1Server::handle_flows_gone(const Message& message) {
+  const auto list = message.field(kGoneIds);
+  auto ids = list ? decode_flow_ids(*list) : std::nullopt;
+  if (!is_resumed_ || !ids) return malformed();
+  emit(FlowsGone{std::move(*ids)});
   return {};
 }
 

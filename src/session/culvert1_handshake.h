@@ -20,8 +20,10 @@ using Nonce = std::array<std::uint8_t, 32>;
 
 class Culvert1Client final : public HandshakeBase {
  public:
-  Culvert1Client(const ClientCredentials& credentials, const ExporterValue& exporter, Instant now);
+  Culvert1Client(const ClientHandshakeConfig& config, const ExporterValue& exporter, Instant now);
   void leave(std::string_view reason) override;
+  void announce_gone(std::span<const std::uint64_t> ids) override;
+  void announce_done(std::uint64_t count) override;
 
  private:
   Decoded<std::size_t> handle_message(ByteView input) override;
@@ -30,10 +32,19 @@ class Culvert1Client final : public HandshakeBase {
   Decoded<void> handle_challenge(const Message& message);
   Decoded<void> handle_accepted(const Message& message);
   Decoded<void> handle_refused(const Message& message);
+  Decoded<void> handle_resumed(const Message& message);
+  Decoded<void> handle_resume_failed(const Message& message);
+  void prove();
 
-  const ClientCredentials& credentials_;  // outlives the handshake
+  ClientHandshakeConfig config_;
   ExporterValue exporter_;
+  Nonce nonce_{};
+  std::uint64_t proof_kinds_ = 0;  // that the server takes
+  std::string resume_refusal_;
   ProofKind proof_ = ProofKind::nothing;
+  bool has_challenge_ = false;
+  bool can_resume_ = false;  // both sides have the feature
+  bool is_resuming_ = false;
   bool has_proved_ = false;
 };
 
@@ -49,6 +60,9 @@ class Culvert1Server final : public HandshakeBase {
   Error timed_out() const override;
   Decoded<void> handle_hello(const Message& message);
   Decoded<void> handle_proof(const Message& message);
+  Decoded<void> handle_resume(const Message& message);
+  Decoded<void> handle_resume_done(const Message& message);
+  Decoded<void> handle_flows_gone(const Message& message);
   // Who the proof shows the client to be; nothing when it shows nobody we know.
   [[nodiscard]] std::optional<AuthIdentity> verify(const Message& proof) const;
   void answer_refused(CloseCode code, std::string_view reason);
@@ -59,6 +73,9 @@ class Culvert1Server final : public HandshakeBase {
   Rng& rng_;
   Nonce nonce_{};
   bool has_greeted_ = false;
+  bool can_resume_ = false;
+  bool has_tried_to_resume_ = false;
+  bool is_resumed_ = false;
 };
 
 }  // namespace culvert::session

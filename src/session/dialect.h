@@ -32,6 +32,7 @@ enum class CloseCode : std::uint64_t {
   protocol_error = 4,
   session_limit = 5,
   shutting_down = 6,
+  moved = 7,  // the session goes on on another connection
 };
 
 // Codes of RESET_STREAM and STOP_SENDING on flow streams.
@@ -41,6 +42,7 @@ enum class FlowCode : std::uint64_t {
   refused = 2,  // the source was not allowed or not reached
   protocol_error = 3,
   cancelled = 4,  // the session ends
+  unknown = 5,    // the flow to be resumed is over
 };
 
 }  // namespace culvert::session

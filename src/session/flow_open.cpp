@@ -8,7 +8,7 @@
 namespace culvert::session {
 namespace {
 
-enum OpenTag : std::uint64_t { kSource = 1, kFlowId = 2 };
+enum OpenTag : std::uint64_t { kSource = 1, kFlowId = 2, kReceived = 3, kStart = 4 };
 enum ReplyTag : std::uint64_t { kDialled = 1, kCode = 1, kReason = 2 };
 
 unsigned body_version(Dialect dialect) {
@@ -59,7 +59,10 @@ void encode_flow_open(Dialect dialect, const FlowOpen& open, Bytes& out) {
   }
   MessageBuilder message(MessageType::flow_open);
   message.text(kSource, open.source);
-  if (open.is_udp()) message.number(kFlowId, open.flow_id);
+  if (open.is_udp() || open.flow_id != 0) message.number(kFlowId, open.flow_id);
+  if (open.resume) {
+    message.number(kReceived, open.resume->received).number(kStart, open.resume->start);
+  }
   message.append_to(out);
 }
 
@@ -90,13 +93,18 @@ Decoded<Head<FlowOpen>> decode_flow_open(Dialect dialect, ByteView stream) {
     return std::unexpected(DecodeError::unsupported);
   }
   const auto source = message->field(kSource);
-  if (!source || source->empty()) return std::unexpected(DecodeError::malformed);
-  Head<FlowOpen> head{{.source = std::string(as_text(*source))}, message->size};
-  if (head.value.is_udp()) {
-    const auto flow_id = message->number(kFlowId);
-    if (!flow_id) return std::unexpected(DecodeError::malformed);
-    head.value.flow_id = *flow_id;
+  const auto flow_id = message->number(kFlowId);
+  const auto received = message->number(kReceived);
+  const auto start = message->number(kStart);
+  Head<FlowOpen> head{{.source = source ? std::string(as_text(*source)) : std::string(),
+                       .flow_id = flow_id.value_or(0)},
+                      message->size};
+  if (received && start && head.value.flow_id != 0) {
+    head.value.resume = FlowResume{.received = *received, .start = *start};
+  } else if (received || start || head.value.source.empty()) {
+    return std::unexpected(DecodeError::malformed);
   }
+  if (head.value.is_udp() && !flow_id) return std::unexpected(DecodeError::malformed);
   return head;
 }
 

@@ -16,9 +16,19 @@ namespace culvert::session {
 
 // --- the client's request -----------------------------------------------------------------
 
+// A flow that goes on after its connection was lost. Offsets count the bytes behind the
+// FlowOpen, per direction, over all connections of the session.
+struct FlowResume {
+  std::uint64_t received = 0;  // by the client: the server goes on from here
+  std::uint64_t start = 0;     // of the client's bytes on this stream
+};
+
 struct FlowOpen {
-  std::string source;         // "tcp://host:port", "udp://host:port", "unix:///path"
-  std::uint64_t flow_id = 0;  // culvert/1, UDP: names the flow in DATAGRAM frames
+  std::string source;  // "tcp://host:port", "udp://host:port", "unix:///path"
+  // culvert/1: names the flow in DATAGRAM frames, and when it is resumed. 0: has none (TCP
+  // flows of sessions that end with their connection).
+  std::uint64_t flow_id = 0;
+  std::optional<FlowResume> resume{};
   [[nodiscard]] bool is_udp() const { return source.starts_with("udp:"); }
 };
 

@@ -57,6 +57,10 @@ void HandshakeBase::succeed(Authenticated event) {
   decide(std::move(event));
 }
 
+void HandshakeBase::succeed(Resumed event) {
+  decide(event);
+}
+
 void HandshakeBase::refuse(Refused event) {
   is_broken_ = true;
   decide(std::move(event));
@@ -68,10 +72,10 @@ void HandshakeBase::break_off(CloseCode code, Error error) {
 }
 
 std::unique_ptr<Handshake> make_client_handshake(Dialect dialect,
-                                                 const ClientCredentials& credentials,
+                                                 const ClientHandshakeConfig& config,
                                                  const ExporterValue& exporter, Rng&, Instant now) {
-  if (dialect != Dialect::culvert_1) return std::make_unique<Mf4Client>(credentials, now);
-  return std::make_unique<Culvert1Client>(credentials, exporter, now);
+  if (dialect != Dialect::culvert_1) return std::make_unique<Mf4Client>(*config.credentials, now);
+  return std::make_unique<Culvert1Client>(config, exporter, now);
 }
 
 std::unique_ptr<Handshake> make_server_handshake(Dialect dialect,

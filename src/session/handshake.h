@@ -11,14 +11,17 @@
 #include "crypto/keys.h"
 #include "session/auth_policy.h"
 #include "session/dialect.h"
+#include "session/resume.h"
 
 #include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <variant>
+#include <vector>
 
 namespace culvert::session {
 
@@ -26,7 +29,6 @@ namespace culvert::session {
 // one connection, so that no other server can use it.
 inline constexpr std::string_view kExporterLabel = "EXPORTER-culvert-1-auth";
 using ExporterValue = std::array<std::uint8_t, 32>;
-using SessionId = std::array<std::uint8_t, 16>;
 
 // Both sides: flows may be opened now.
 struct Authenticated {
@@ -34,6 +36,22 @@ struct Authenticated {
   SessionId session_id{};                // zero in mf/4
   std::uint64_t max_flows = 0;           // the server's limit as told to the client; 0 = not told
   Dialect dialect = Dialect::culvert_1;  // of the flows from now on
+  std::optional<ResumeTerms> resume{};   // the session may outlive its connection
+  std::string resume_refusal{};          // client: why it did not get its old session back
+};
+// Both sides: the session of this id goes on here, instead of Authenticated.
+struct Resumed {
+  SessionId session_id{};
+  ResumeTerms terms;
+  std::size_t key_index = 0;  // server: which of the keys it was
+};
+// Server: the client has announced `count` flows to be resumed, by FlowOpen or FlowsGone.
+struct ResumeDone {
+  std::uint64_t count = 0;
+};
+// Server: these flows of the resumed session are over at the client.
+struct FlowsGone {
+  std::vector<std::uint64_t> ids;
 };
 // Server: the answer says no; let the client read it, then close with `code`.
 // Client: the server said no.
@@ -51,7 +69,8 @@ struct Failed {
 struct PeerLeaving {
   std::string reason;
 };
-using HandshakeEvent = std::variant<Authenticated, Refused, Failed, PeerLeaving>;
+using HandshakeEvent =
+    std::variant<Authenticated, Resumed, Refused, Failed, PeerLeaving, ResumeDone, FlowsGone>;
 
 class Handshake {
  public:
@@ -67,6 +86,9 @@ class Handshake {
   [[nodiscard]] virtual std::optional<HandshakeEvent> poll_event() = 0;
   // Says goodbye where the dialect can; the driver then closes the connection.
   virtual void leave(std::string_view reason) = 0;
+  // Client, after Resumed.
+  virtual void announce_gone(std::span<const std::uint64_t> ids) = 0;
+  virtual void announce_done(std::uint64_t count) = 0;
 };
 
 struct ServerHandshakeConfig {
@@ -75,10 +97,19 @@ struct ServerHandshakeConfig {
   // Asked once, when the proof was good: may one more session begin? False refuses with
   // CloseCode::session_limit. The driver owns the count.
   std::function<bool()> admits;
+  // Sessions may be resumed on these terms.
+  std::optional<ResumeTerms> resume{};
+  ResumeKeyLookup resume_keys{};
+};
+
+struct ClientHandshakeConfig {
+  const ClientCredentials* credentials;  // outlives the handshake
+  bool offers_resume = false;
+  std::optional<ResumeTicket> ticket{};  // of the session to resume, if any
 };
 
 [[nodiscard]] std::unique_ptr<Handshake> make_client_handshake(Dialect dialect,
-                                                               const ClientCredentials& credentials,
+                                                               const ClientHandshakeConfig& config,
                                                                const ExporterValue& exporter,
                                                                Rng& rng, Instant now);
 [[nodiscard]] std::unique_ptr<Handshake> make_server_handshake(Dialect dialect,

@@ -23,6 +23,8 @@ class HandshakeBase : public Handshake {
   [[nodiscard]] bool is_output_finished() const final { return is_output_finished_; }
   [[nodiscard]] std::optional<HandshakeEvent> poll_event() final;
   void leave(std::string_view) override {}
+  void announce_gone(std::span<const std::uint64_t>) override {}
+  void announce_done(std::uint64_t) override {}
 
  protected:
   // Decodes and handles the first message of `input`; returns the bytes it took,
@@ -34,6 +36,7 @@ class HandshakeBase : public Handshake {
 
   // The outcome is known: no deadline any more.
   void succeed(Authenticated event);
+  void succeed(Resumed event);
   void refuse(Refused event);
   void break_off(CloseCode code, Error error);
   void emit(HandshakeEvent event) { events_.push_back(std::move(event)); }

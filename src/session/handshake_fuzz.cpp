@@ -19,6 +19,7 @@ void feed(Handshake& handshake, ByteView input, bool may_succeed) {
     while (const auto event = handshake.poll_event()) {
       if (!std::holds_alternative<PeerLeaving>(*event)) ++decisions;
       CULVERT_ASSERT(may_succeed || !std::holds_alternative<Authenticated>(*event));
+      CULVERT_ASSERT(may_succeed || !std::holds_alternative<Resumed>(*event));
     }
     CULVERT_ASSERT(handshake.take_output().size() <= limits::kControlMessageBytes);
   }
@@ -43,11 +44,22 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   ClientCredentials credentials;
   if ((data[0] & 4) != 0) credentials.token = generate_token(rng);
   if ((data[0] & 8) != 0) credentials.key = crypto::SecretKey::generate(rng);
+  const ResumeKey key(std::array<std::uint8_t, 32>{0x5a});
   const Instant now{std::chrono::seconds(1)};
   const auto handshake =
-      is_client ? make_client_handshake(dialect, credentials, {}, rng, now)
-                : make_server_handshake(dialect, {.policy = &policy, .max_flows = 1, .admits = {}},
-                                        {}, {}, rng, now);
+      is_client ? make_client_handshake(dialect,
+                                        {.credentials = &credentials,
+                                         .offers_resume = (data[0] & 16) != 0,
+                                         .ticket = ResumeTicket{.session_id = {}, .key = key}},
+                                        {}, rng, now)
+                : make_server_handshake(
+                      dialect,
+                      {.policy = &policy,
+                       .max_flows = 1,
+                       .admits = {},
+                       .resume = (data[0] & 16) != 0 ? std::optional(ResumeTerms{}) : std::nullopt,
+                       .resume_keys = [&](const SessionId&) { return std::vector{key}; }},
+                      {}, {}, rng, now);
   feed(*handshake, input, is_client);
   return 0;
 }

@@ -26,8 +26,16 @@ struct Pair {
   explicit Pair(Dialect d) : dialect(d) {}
 
   void start() {
-    client = make_client_handshake(dialect, credentials, client_exporter, rng, kStart);
-    server = make_server_handshake(dialect, {.policy = &policy, .max_flows = 500, .admits = admits},
+    client = make_client_handshake(
+        dialect,
+        {.credentials = &credentials, .offers_resume = client_offers_resume, .ticket = ticket},
+        client_exporter, rng, kStart);
+    server = make_server_handshake(dialect,
+                                   {.policy = &policy,
+                                    .max_flows = 500,
+                                    .admits = admits,
+                                    .resume = terms,
+                                    .resume_keys = resume_keys},
                                    client_id, server_exporter, rng, kStart);
   }
   // Until both are silent; one byte at a time when `is_dripping`.
@@ -68,6 +76,10 @@ struct Pair {
   ExporterValue client_exporter{1, 2, 3};
   ExporterValue server_exporter{1, 2, 3};
   std::function<bool()> admits;
+  bool client_offers_resume = false;
+  std::optional<ResumeTicket> ticket;
+  std::optional<ResumeTerms> terms;
+  ResumeKeyLookup resume_keys;
   bool is_dripping = false;
   std::unique_ptr<Handshake> client;
   std::unique_ptr<Handshake> server;
@@ -349,6 +361,119 @@ TEST(Mf4Handshake, refuses_json_that_is_none_of_its_messages) {
   pair.server->handle_data(kStart, Bytes{0, 0, 0x40, 1});  // 16385 bytes announced
   const auto event = pair.server->poll_event();
   EXPECT_TRUE(event && std::holds_alternative<Failed>(*event));
+}
+
+// --- resume ----------------------------------------------------------------------------------
+
+ResumeKey resume_key_of(std::uint8_t value) {
+  std::array<std::uint8_t, 32> bytes{};
+  bytes.fill(value);
+  return ResumeKey(bytes);
+}
+
+// A pair whose server knows session 7 with the given keys.
+Pair resuming_pair(std::vector<std::uint8_t> known_keys) {
+  Pair pair(Dialect::culvert_1);
+  const Token token = generate_token(pair.rng);
+  (void)pair.policy.tokens.add(token);
+  pair.credentials.token = token;
+  pair.client_offers_resume = true;
+  pair.terms = ResumeTerms{.grace = std::chrono::seconds(60), .worker = 3};
+  pair.ticket = ResumeTicket{.session_id = SessionId{7}, .key = resume_key_of(1)};
+  pair.resume_keys = [known_keys](const SessionId& id) {
+    std::vector<ResumeKey> keys;
+    for (const std::uint8_t value : known_keys) {
+      if (id == SessionId{7}) keys.push_back(resume_key_of(value));
+    }
+    return keys;
+  };
+  return pair;
+}
+
+TEST(Resume, goes_on_when_the_key_is_the_present_or_the_previous_one) {
+  for (const auto& known : {std::vector<std::uint8_t>{1}, {2, 1}}) {
+    Pair pair = resuming_pair(known);
+    pair.run();
+    const auto* at_client = pair.client_event<Resumed>();
+    const auto* at_server = pair.server_event<Resumed>();
+    ASSERT_NE(at_client, nullptr);
+    ASSERT_NE(at_server, nullptr);
+    EXPECT_EQ(at_client->session_id, SessionId{7});
+    EXPECT_EQ(at_client->terms.worker, 3);
+    EXPECT_EQ(at_client->terms.grace, std::chrono::seconds(60));
+    const std::vector<std::uint64_t> gone{1, 70'000};
+    pair.server_events.clear();
+    pair.client->announce_gone(gone);
+    pair.client->announce_done(9);
+    pair.exchange();
+    ASSERT_EQ(pair.server_events.size(), 2U);
+    EXPECT_EQ(std::get<FlowsGone>(pair.server_events[0]).ids, gone);
+    EXPECT_EQ(std::get<ResumeDone>(pair.server_events[1]).count, 9U);
+  }
+}
+
+TEST(Resume, falls_back_to_a_new_session_that_still_needs_a_proof) {
+  for (const bool has_credentials : {true, false}) {
+    Pair pair = resuming_pair({2});  // another key: the session is another's
+    if (!has_credentials) pair.credentials.token.reset();
+    pair.run();
+    if (has_credentials) {
+      const auto* at_client = pair.client_event<Authenticated>();
+      ASSERT_NE(at_client, nullptr);
+      EXPECT_FALSE(at_client->resume_refusal.empty());
+      EXPECT_NE(at_client->session_id, SessionId{7});
+      ASSERT_TRUE(at_client->resume.has_value());
+      EXPECT_EQ(at_client->resume->worker, 3);
+      ASSERT_NE(pair.server_event<Authenticated>(), nullptr);
+    } else {
+      ASSERT_NE(pair.client_event<Refused>(), nullptr);
+      ASSERT_NE(pair.server_event<Refused>(), nullptr);
+    }
+  }
+}
+
+TEST(Resume, is_worth_nothing_on_another_connection) {
+  Pair pair = resuming_pair({1});
+  pair.client_exporter = {9, 9, 9};  // somebody in the middle
+  pair.run();
+  EXPECT_EQ(pair.server_event<Resumed>(), nullptr);
+  EXPECT_EQ(pair.client_event<Resumed>(), nullptr);
+}
+
+TEST(Resume, needs_the_feature_on_both_sides) {
+  for (const bool client_has_it : {true, false}) {
+    Pair pair = resuming_pair({1});
+    pair.client_offers_resume = client_has_it;
+    if (client_has_it) pair.terms.reset();
+    pair.run();
+    const auto* at_client = pair.client_event<Authenticated>();
+    ASSERT_NE(at_client, nullptr);
+    EXPECT_FALSE(at_client->resume.has_value());
+    ASSERT_NE(pair.server_event<Authenticated>(), nullptr);
+    EXPECT_FALSE(pair.server_event<Authenticated>()->resume.has_value());
+  }
+}
+
+TEST(Resume, has_one_try_a_connection_and_no_words_before_it) {
+  Pair pair = resuming_pair({2});
+  pair.start();
+  pair.server->handle_data(kStart, pair.client->take_output());
+  pair.client->handle_data(kStart, pair.server->take_output());
+  const Bytes resume = pair.client->take_output();
+  pair.server->handle_data(kStart, resume);
+  EXPECT_FALSE(pair.server->poll_event().has_value());
+  pair.server->handle_data(kStart, resume);
+  const auto event = pair.server->poll_event();
+  ASSERT_TRUE(event && std::holds_alternative<Failed>(*event));
+
+  Pair early = resuming_pair({1});
+  early.start();
+  early.server->handle_data(kStart, early.client->take_output());
+  Bytes done;
+  MessageBuilder(MessageType::resume_done).number(1, 0).append_to(done);
+  early.server->handle_data(kStart, done);
+  const auto failed = early.server->poll_event();
+  ASSERT_TRUE(failed && std::holds_alternative<Failed>(*failed));
 }
 
 }  // namespace

@@ -26,7 +26,12 @@ enum class MessageType : std::uint64_t {
   accepted = 4,
   refused = 5,
   goodbye = 6,
-  // 16..23 session resume, 24..31 multi-path, 32..39 path candidates: reserved
+  resume = 16,
+  resumed = 17,
+  resume_failed = 18,
+  resume_done = 19,
+  flows_gone = 20,
+  // 21..23 session resume, 24..31 multi-path, 32..39 path candidates: reserved
   flow_open = 64,
   flow_accepted = 65,
   flow_refused = 66,

@@ -5,6 +5,7 @@
 #include "session/flow_open.h"
 #include "session/message.h"
 #include "session/mf4_json.h"
+#include "session/resume.h"
 #include "session/token.h"
 
 namespace {
@@ -21,6 +22,12 @@ void fuzz_heads(Dialect dialect, ByteView input) {
     // JSON replaces what is no UTF-8, so only its second form is a fixed point.
     CULVERT_ASSERT(second &&
                    (dialect != Dialect::culvert_1 || second->value.source == head->value.source));
+    CULVERT_ASSERT(second->value.flow_id == head->value.flow_id);
+    CULVERT_ASSERT(second->value.resume.has_value() == head->value.resume.has_value());
+    if (const auto& resume = head->value.resume) {
+      CULVERT_ASSERT(resume->received == second->value.resume->received);
+      CULVERT_ASSERT(resume->start == second->value.resume->start);
+    }
   }
   if (const auto head = decode_flow_reply(dialect, input)) {
     CULVERT_ASSERT(head->size <= input.size());
@@ -33,10 +40,24 @@ void fuzz_heads(Dialect dialect, ByteView input) {
   }
 }
 
+// Ids that were added are known, whatever came between.
+void fuzz_flow_ids(ByteView input) {
+  const auto ids = decode_flow_ids(input);
+  if (!ids) return;
+  CULVERT_ASSERT(ids->size() <= kMaxGoneIds);
+  SeenFlows seen;
+  for (const std::uint64_t id : *ids) {
+    seen.add(id);
+    CULVERT_ASSERT(seen.contains(id));
+  }
+  for (const std::uint64_t id : *ids) CULVERT_ASSERT(seen.contains(id));
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const ByteView input(data, size);
+  fuzz_flow_ids(input);
   if (const auto message = decode_message(input)) {
     CULVERT_ASSERT(message->size <= size && message->fields.size() <= Message::kMaxFields);
     for (const auto& field : message->fields) {

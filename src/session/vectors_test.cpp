@@ -81,7 +81,8 @@ TEST(Vectors, of_the_culvert_1_handshake) {
       credentials.token = Token(std::string(kToken));
     }
     const Instant now{};
-    const auto client = make_client_handshake(Dialect::culvert_1, credentials, exporter, rng, now);
+    const auto client = make_client_handshake(Dialect::culvert_1, {.credentials = &credentials},
+                                              exporter, rng, now);
     const auto server = make_server_handshake(
         Dialect::culvert_1, {.policy = &policy, .max_flows = 16'384, .admits = {}}, {}, exporter,
         rng, now);
@@ -101,6 +102,66 @@ TEST(Vectors, of_the_culvert_1_handshake) {
       document.expect("goodbye", client->take_output());
     }
   }
+}
+
+TEST(Vectors, of_culvert_1_resume) {
+  Comparison document("culvert-1.md");
+  const auto exporter = filled<32>(1);
+  const ResumeKey resume_key(filled<32>(4));
+  const auto session_id = filled<16>(3);
+  const ResumeTerms terms{.grace = std::chrono::seconds(60), .worker = 2};
+  ServerAuthPolicy policy;
+  (void)policy.tokens.add(Token(std::string(kToken)));
+  const ClientCredentials credentials{.token = Token(std::string(kToken)), .key = {}};
+  for (const bool knows_session : {true, false}) {
+    Rng2 rng({2, 3});  // nonce, id of a new session
+    const Instant now{};
+    const auto client =
+        make_client_handshake(Dialect::culvert_1,
+                              {.credentials = &credentials,
+                               .offers_resume = true,
+                               .ticket = ResumeTicket{.session_id = session_id, .key = resume_key}},
+                              exporter, rng, now);
+    const auto server = make_server_handshake(
+        Dialect::culvert_1,
+        {.policy = &policy,
+         .max_flows = 16'384,
+         .admits = {},
+         .resume = terms,
+         .resume_keys =
+             [&](const SessionId&) {
+               return knows_session ? std::vector{resume_key} : std::vector<ResumeKey>{};
+             }},
+        {}, exporter, rng, now);
+    const Bytes hello = client->take_output();
+    server->handle_data(now, hello);
+    const Bytes challenge = server->take_output();
+    client->handle_data(now, challenge);
+    const Bytes resume = client->take_output();
+    server->handle_data(now, resume);
+    const Bytes answer = server->take_output();
+    client->handle_data(now, answer);
+    document.expect("hello_with_resume", hello);
+    document.expect("challenge_with_resume", challenge);
+    document.expect("resume", resume);
+    document.expect(knows_session ? "resumed" : "resume_failed", answer);
+    if (knows_session) {
+      client->announce_gone(std::vector<std::uint64_t>{7, 300});
+      document.expect("flows_gone", client->take_output());
+      client->announce_done(5);
+      document.expect("resume_done", client->take_output());
+    } else {
+      server->handle_data(now, client->take_output());  // the ordinary proof
+      document.expect("accepted_with_resume", server->take_output());
+    }
+  }
+  Bytes open;
+  encode_flow_open(Dialect::culvert_1,
+                   {.source = "tcp://127.0.0.1:22",
+                    .flow_id = 7,
+                    .resume = FlowResume{.received = 1'000, .start = 20}},
+                   open);
+  document.expect("open_resumed", open);
 }
 
 TEST(Vectors, of_culvert_1_flows) {

@@ -374,6 +374,30 @@ std::vector<Setting> make_table() {
        .maximum = kHourMs,
        .group = group,
        .help = "time that running flows get to end at shutdown"});
+  add({.id = Id::resume_grace,
+       .commands = kRoles,
+       .flag = "resume-grace",
+       .type = Type::duration,
+       .placeholder = "TIME",
+       .fallback = duration_text(limits::kResumeGrace),
+       .environment = "CULVERT_RESUME_GRACE",
+       .key = "iroh.resume_grace",
+       .minimum = 0,
+       .maximum = 24 * kHourMs,
+       .group = group,
+       .help = "flows wait this long for a lost connection to come back; 0: they end with it"});
+  add({.id = Id::max_reconnect_attempts,
+       .commands = kClient,
+       .flag = "max-reconnect-attempts",
+       .type = Type::number,
+       .placeholder = "N",
+       .environment = "CULVERT_MAX_RECONNECT_ATTEMPTS",
+       .key = "iroh.max_reconnect_attempts",
+       .minimum = 0,
+       .maximum = 1'000'000,
+       .group = group,
+       .help = "end when the server was lost and as many tries in a row did not reach it; 0: end "
+               "at once; without it: try for ever"});
 
   group = "Transport";
   add({.id = Id::workers,

@@ -85,6 +85,8 @@ enum class Id : std::uint8_t {
   udp_idle_timeout,
   connect_timeout,
   drain_timeout,
+  resume_grace,
+  max_reconnect_attempts,
   // transport
   workers,
   congestion_controller,

@@ -161,6 +161,7 @@ std::string judge(const Talker& talker) {
     return talker.state() == Talker::State::finished ? "ended without header" : "";
   }
   if (talker.plan()->has_reset()) return "";
+  if (talker.was_cut_short()) return "cut short: " + talker.describe();
   if (talker.state() != Talker::State::finished) return "not finished: " + talker.describe();
   return "";
 }

@@ -52,6 +52,10 @@ class Talker final : public drive::StreamHandler {
   [[nodiscard]] std::uint64_t received() const { return received_; }
   [[nodiscard]] std::uint64_t sent() const { return sent_; }
   [[nodiscard]] bool has_seen_end() const { return has_seen_end_; }
+  // An orderly end before everything that was planned had come.
+  [[nodiscard]] bool was_cut_short() const {
+    return has_seen_end_ && (!plan_ || received_ < bytes_to_receive());
+  }
   [[nodiscard]] std::string describe() const;
 
   void on_stream_connected(Instant now) override;

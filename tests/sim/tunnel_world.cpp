@@ -84,6 +84,7 @@ TunnelWorld::TunnelWorld(std::uint64_t seed, TunnelWorldConfig config)
   shared.max_sessions = config_.max_sessions;
   shared.max_flows_per_session = config_.max_flows;
   shared.udp_flow_idle = config_.udp_flow_idle;
+  shared.resume_grace = config_.resume_grace;
 
   std::array<std::uint8_t, 32> static_secret{};
   rng.fill(static_secret);
@@ -118,7 +119,9 @@ drive::ClientConfig TunnelWorld::client_config() const {
       .credentials = {.token = token_, .key = auth_key_},
       .dialect = config_.dialect,
       .socks5 = config_.socks5,
-      .udp_flow_idle = config_.udp_flow_idle};
+      .udp_flow_idle = config_.udp_flow_idle,
+      .resume_grace = config_.resume_grace,
+      .max_reconnect_attempts = config_.max_reconnect_attempts};
   std::vector<tunnel::TunnelSpec> tunnels;
   for (const std::string& text : config_.tunnels) tunnels.push_back(parse_tunnel(text));
   client_config.tunnels = must(tunnel::TunnelSet::make(std::move(tunnels)));

@@ -51,6 +51,8 @@ struct TunnelWorldConfig {
   std::optional<SocketAddress> socks5;
   std::optional<std::string> stdio;
   Duration udp_flow_idle = limits::kUdpFlowIdle;
+  Duration resume_grace = limits::kResumeGrace;  // of both
+  std::optional<std::uint32_t> max_reconnect_attempts{};
 };
 
 class TunnelWorld final : public drive::ClientObserver {

@@ -1,0 +1,86 @@
+// One try to reach the server at one address: a connection, TLS, and the control stream until
+// the server has let us in. What it yields is taken over by the ClientSession. Private to
+// drive/.
+#pragma once
+
+#include "drive/client.h"
+#include "drive/control_stream.h"
+#include "drive/worker.h"
+
+#include <memory>
+#include <optional>
+#include <variant>
+
+namespace culvert::drive {
+
+class ClientDial;
+
+// An authenticated connection, without anybody who handles it.
+struct Dialled {
+  quic::Connection& connection;
+  std::unique_ptr<ControlStream> control;
+  SocketAddress server;
+  std::variant<session::Authenticated, session::Resumed> outcome;
+};
+
+struct DialFailure {
+  Error error;
+  bool is_final = false;  // our server said no to our credentials: no use to ask again
+  Duration wait{};        // ... or to ask before this
+};
+
+class ClientDialOwner {
+ public:
+  virtual void on_transport_ready(Instant now, ClientDial& dial) = 0;  // TLS completed
+  virtual void on_dialled(Instant now, ClientDial& dial, Dialled dialled) = 0;
+  virtual void on_dial_failed(Instant now, ClientDial& dial, DialFailure failure) = 0;
+
+ protected:
+  ~ClientDialOwner() = default;
+};
+
+struct DialOptions {
+  SocketAddress server;
+  std::optional<session::ResumeTicket> ticket{};  // of the session to go on with
+  std::optional<std::uint8_t> worker{};           // that has it
+};
+
+// Owned by the role, to the end of the turn in which it ends.
+class ClientDial final : public ConnectionHandler, public ControlHandler {
+ public:
+  ClientDial(Worker& worker, const ClientConfig& config, DialOptions options,
+             ClientDialOwner& owner);
+  ~ClientDial() override;
+
+  [[nodiscard]] Status start(Instant now);
+  // Closes without further callbacks: another address won, or it took too long. With
+  // CloseCode::moved the session goes on elsewhere, should the server have resumed it here.
+  void abandon(Instant now, session::CloseCode code, std::string_view reason);
+  [[nodiscard]] const SocketAddress& server() const { return options_.server; }
+
+  void on_event(Instant now, quic::Event& event) override;
+  void on_readable(Instant now, quic::Stream& stream) override;
+  void on_writable(Instant, quic::Stream&) override {}
+  void on_datagram(Instant, ByteView) override {}
+
+ private:
+  void on_handshake_event(Instant now, session::HandshakeEvent& event) override;
+  void on_transport_ready(Instant now);
+  void on_closed(Instant now, quic::Closed& closed);
+  template <typename Outcome>
+  void succeed(Instant now, Outcome outcome);
+  void fail(Instant now, session::CloseCode code, DialFailure failure);
+  void end(Instant now, DialFailure failure);
+
+  Worker& worker_;
+  const ClientConfig& config_;
+  DialOptions options_;
+  ClientDialOwner& owner_;
+  quic::Connection* connection_ = nullptr;  // null once it is handed over or given up
+  std::unique_ptr<ControlStream> control_;
+};
+
+// What a CONNECTION_CLOSE of the server means to its client; `kind` where it names no refusal.
+[[nodiscard]] Error closed_by_server(const quic::Closed& closed, ErrorKind kind);
+
+}  // namespace culvert::drive

@@ -1,0 +1,53 @@
+// Streams that wait for their session to have a connection again. Private to drive/.
+#pragma once
+
+#include "base/time.h"
+#include "drive/stream_user.h"
+#include "quic/connection.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+namespace culvert::drive {
+
+// Owned by its session.
+class ParkedStreams {
+ public:
+  // What becomes of the user of a stream that cannot go on: it ends with its connection.
+  using End = std::function<void(StreamUser& user)>;
+
+  // Takes the streams of a connection that was closed. Those without a flow id end. Those
+  // whose peer has everything and has sent everything only wait for our side to take it:
+  // they need no connection any more.
+  void take(quic::Connection& closed, const End& end);
+
+  [[nodiscard]] bool is_empty() const { return by_id_.empty(); }
+  [[nodiscard]] std::size_t size() const { return by_id_.size(); }
+  // The one with the lowest id, which was opened first.
+  [[nodiscard]] quic::Stream& front() { return *by_id_.begin()->second; }
+  [[nodiscard]] quic::Stream* find(std::uint64_t flow_id);
+  [[nodiscard]] std::unique_ptr<quic::Stream> remove(std::uint64_t flow_id);
+  // The peer has it whole: from here on as in take().
+  void let_finish(std::uint64_t flow_id);
+  void clear();
+
+  // The largest one while all together hold more than `limit_bytes`; else nullptr.
+  [[nodiscard]] quic::Stream* largest_beyond(std::size_t limit_bytes);
+
+ private:
+  void forget_finished();
+
+  std::map<std::uint64_t, std::unique_ptr<quic::Stream>> by_id_;
+  std::vector<std::unique_ptr<quic::Stream>> finishing_;
+};
+
+// Both directions have ended in order, as far as this side knows.
+[[nodiscard]] inline bool has_ended_in_order(const quic::Stream& stream) {
+  return stream.is_fin_received && stream.is_fin_queued && !stream.is_output_over;
+}
+
+}  // namespace culvert::drive

@@ -1,0 +1,53 @@
+// The part of ConnectionImpl that lets streams outlive their connection.
+#include "base/assert.h"
+#include "quic/connection_impl.h"
+
+#include <algorithm>
+
+namespace culvert::quic {
+
+// A closed connection writes nothing but its close packet and reads nothing, so ngtcp2 does
+// not look at the bytes of these streams any more.
+std::vector<std::unique_ptr<Stream>> ConnectionImpl::take_streams() {
+  CULVERT_ASSERT(life_ != Life::open);
+  events_.clear();
+  std::vector<std::unique_ptr<Stream>> taken;
+  while (Stream* stream = streams_.next_in_turn()) {
+    ngtcp2_conn_set_stream_user_data(connection_, stream->id, nullptr);
+    stream->is_parked = true;
+    taken.push_back(streams_.remove(*stream));
+  }
+  std::ranges::sort(taken, {}, [](const auto& stream) { return stream->id; });
+  return taken;
+}
+
+void ConnectionImpl::inherit(Stream& fresh, Stream& parked, const Inheritance& what) {
+  fresh.context = parked.context;
+  fresh.flow_id = parked.flow_id;
+  fresh.is_resumed = true;
+  fresh.wants_space = parked.wants_space;
+  fresh.is_fin_received = fresh.is_fin_received || parked.is_fin_received;
+  const std::size_t known = std::min(what.input_skip, fresh.input.size());
+  consume(fresh, known);
+  fresh.input_skip = what.input_skip - known;
+  fresh.input_inherited = parked.input.size();
+  fresh.input.inherit(parked.input);
+  fresh.output.inherit(parked.output, what.output_from, what.head);
+  if (parked.is_input_dropped) stop_sending(fresh, 0);
+  if (parked.is_fin_queued || parked.is_output_over) {
+    finish(fresh);
+  } else {
+    submit(fresh);
+  }
+}
+
+// What the peer sends again because it did not know that we have it.
+ByteView ConnectionImpl::skip_known(Stream& stream, ByteView data) {
+  const std::size_t known = std::min(stream.input_skip, data.size());
+  stream.input_skip -= known;
+  ngtcp2_conn_extend_max_offset(connection_, known);
+  ngtcp2_conn_extend_max_stream_offset(connection_, stream.id, known);
+  return data.subspan(known);
+}
+
+}  // namespace culvert::quic

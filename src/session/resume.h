@@ -1,0 +1,69 @@
+// Sessions that outlive their connection (docs/protocol/culvert-1.md 8): the key that proves
+// the right to one, and what a server remembers of flow ids.
+#pragma once
+
+#include "base/bytes.h"
+#include "base/secret.h"
+#include "base/time.h"
+
+#include <array>
+#include <bitset>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+namespace culvert::session {
+
+using SessionId = std::array<std::uint8_t, 16>;
+
+// Of the connection the session last ran on, by the TLS exporter with this label and no
+// context. Never sent. A resumed session has the key of its new connection.
+inline constexpr std::string_view kResumeExporterLabel = "EXPORTER-culvert-1-resume";
+using ResumeKey = Secret<std::array<std::uint8_t, 32>>;
+
+// Features in Hello and Challenge, as bits.
+inline constexpr std::uint64_t kFeatureResume = 1;
+
+// What both ends agreed on; absent: the session ends with its connection.
+struct ResumeTerms {
+  Duration grace{};  // the server keeps a lost session for this long
+  // Where the session lives: quic::ConnectOptions::worker of the connection that resumes it.
+  std::uint8_t worker = 0;
+};
+
+// What a client shows to get its session back.
+struct ResumeTicket {
+  SessionId session_id{};
+  ResumeKey key;
+};
+
+// The keys of a session that the server has: that of its connection, and the one before as
+// long as the client may not know that the server has moved on. Empty: no such session.
+using ResumeKeyLookup = std::function<std::vector<ResumeKey>(const SessionId& id)>;
+
+// HMAC-SHA256(key, "culvert/1 resume" || 0 || exporter || nonce).
+[[nodiscard]] std::array<std::uint8_t, 32> resume_proof(
+    const ResumeKey& key, const std::array<std::uint8_t, 32>& exporter,
+    const std::array<std::uint8_t, 32>& nonce);
+
+// Ids in FlowsGone: varints, one behind the other. At most kMaxGoneIds in one message.
+inline constexpr std::size_t kMaxGoneIds = 1'000;
+[[nodiscard]] std::optional<std::vector<std::uint64_t>> decode_flow_ids(ByteView bytes);
+
+// Flow ids that a server has seen, as a window behind the highest one: a flow that it does
+// not know is new when its id is not among them, and over when it is. Clients number their
+// flows upwards, so what lies behind the window has been seen.
+class SeenFlows {
+ public:
+  static constexpr std::uint64_t kWindow = 4'096;
+
+  void add(std::uint64_t id);
+  [[nodiscard]] bool contains(std::uint64_t id) const;
+
+ private:
+  std::bitset<kWindow> seen_;  // by id modulo kWindow
+  std::uint64_t highest_ = 0;
+};
+
+}  // namespace culvert::session
