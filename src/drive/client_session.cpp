@@ -164,7 +164,7 @@ std::size_t ClientSession::adopt(Instant now, Dialled dialled) {
         .key = export_resume_key(*connection_)};
     packets_seen_ = 0;
     last_life_ = now;
-    is_silent_ = false;
+    is_silent_ = is_waiting_ = false;
     watch_.set(now + kWatchWaiting);
   }
   if (begun == nullptr) resume_flows(now);
@@ -299,8 +299,10 @@ void ClientSession::on_grace_over(Instant now) {
 void ClientSession::on_watch(Instant now) {
   if (connection_ == nullptr) return;
   const quic::Liveness life = connection_->liveness();
-  const bool has_news = std::exchange(packets_seen_, life.packets_received) != packets_seen_;
-  if (has_news || life.bytes_in_flight == 0) {
+  const bool has_news = life.packets_received != packets_seen_;
+  const bool was_waiting = std::exchange(is_waiting_, life.bytes_in_flight > 0);
+  packets_seen_ = life.packets_received;
+  if (has_news || !was_waiting) {  // what is outstanding may have left a moment ago
     last_life_ = now;
     if (std::exchange(is_silent_, false)) owner_.on_silence_over(now);
   } else if (!is_silent_ &&
@@ -308,7 +310,7 @@ void ClientSession::on_watch(Instant now) {
     is_silent_ = true;
     owner_.on_silence(now);
   }
-  watch_.set(now + (life.bytes_in_flight > 0 ? kWatchWaiting : kWatchIdle));
+  watch_.set(now + (is_waiting_ ? kWatchWaiting : kWatchIdle));
 }
 
 // --- flows -------------------------------------------------------------------------------------

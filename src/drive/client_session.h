@@ -134,6 +134,7 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   // Signs of life of the connection.
   std::uint64_t packets_seen_ = 0;
   Instant last_life_{};
+  bool is_waiting_ = false;  // it owed us an acknowledgement when last looked at
   bool is_silent_ = false;
   MemberTimer<ClientSession, &ClientSession::on_grace_over> grace_;
   MemberTimer<ClientSession, &ClientSession::on_waiting_timeout> waiting_timeout_;

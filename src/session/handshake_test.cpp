@@ -372,7 +372,7 @@ ResumeKey resume_key_of(std::uint8_t value) {
 }
 
 // A pair whose server knows session 7 with the given keys.
-Pair resuming_pair(std::vector<std::uint8_t> known_keys) {
+Pair resuming_pair(const std::vector<std::uint8_t>& known_keys) {
   Pair pair(Dialect::culvert_1);
   const Token token = generate_token(pair.rng);
   (void)pair.policy.tokens.add(token);
