@@ -558,7 +558,7 @@ TEST_F(ControlledTest, a_server_of_several_workers_shows_its_clients_and_kicks_t
   ask("server", "DELETE", "/v1/sessions/1", R"({"reason":"maintenance"})");
   const Status ended = client.wait_for_end();
   ASSERT_FALSE(ended);
-  EXPECT_EQ(ended.error().kind, ErrorKind::lost);
+  EXPECT_EQ(ended.error().kind, ErrorKind::refused);  // and it does not come back by itself
   EXPECT_THAT(ended.error().text(), ::testing::HasSubstr("maintenance"));
   EXPECT_THAT(ask("server", "GET", "/v1/status"), ::testing::HasSubstr("\"sessions_active\":0"));
 }

@@ -259,7 +259,8 @@ void ClientRole::on_connection_lost(Instant now, Error error) {
         .kind = RoleEventKind::session_lost, .peer = config_.server.text(), .detail = error.text()};
   });
   const bool may_reconnect = config_.max_reconnect_attempts != std::uint32_t{0} &&
-                             error.kind != ErrorKind::authentication && !has_finished_;
+                             error.kind != ErrorKind::authentication &&
+                             error.kind != ErrorKind::refused && !has_finished_;
   if (!may_reconnect) {
     finish(now, std::move(error));
     return;

@@ -97,7 +97,11 @@ void ClientSession::on_closed(Instant now, quic::Closed& closed) {
     // The server's answer on the new connection may come later than this.
     const bool has_moved =
         *closed.application_code == static_cast<std::uint64_t>(session::CloseCode::moved);
-    lose(now, closed_by_server(closed, ErrorKind::lost), has_moved);
+    // An end in order is an order: it has no use for us.
+    const bool is_dismissed =
+        *closed.application_code == static_cast<std::uint64_t>(session::CloseCode::done);
+    lose(now, closed_by_server(closed, is_dismissed ? ErrorKind::refused : ErrorKind::lost),
+         has_moved);
     return;
   }
   Error error = std::move(closed.error);
