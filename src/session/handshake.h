@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "base/time.h"
 #include "crypto/keys.h"
+#include "session/auth_gate.h"
 #include "session/auth_policy.h"
 #include "session/dialect.h"
 
@@ -41,6 +42,9 @@ struct Refused {
   CloseCode code = CloseCode::auth_failed;
   std::string reason;
   std::uint32_t retry_after_s = 0;
+  // At the server only, for its log: what was shown, and what that was worth.
+  ProofKind kind = ProofKind::nothing;
+  AuthVerdict verdict{};
 };
 // The other side broke the protocol or was too slow: close with `code` at once.
 struct Failed {
@@ -75,6 +79,8 @@ struct ServerHandshakeConfig {
   // Asked once, when the proof was good: may one more session begin? False refuses with
   // CloseCode::session_limit. The driver owns the count.
   std::function<bool()> admits;
+  AuthGate* gate = nullptr;            // asked once about every proof; null: no limits on failures
+  std::optional<IpAddress> address{};  // the client's, if known
 };
 
 [[nodiscard]] std::unique_ptr<Handshake> make_client_handshake(Dialect dialect,
