@@ -18,7 +18,8 @@ class ServerRole final : public Server, public WorkerHandler, public SessionOwne
                  .shared = shared,
                  .stats = stats_,
                  .traffic = traffic_,
-                 .graveyard = graveyard_},
+                 .graveyard = graveyard_,
+                 .broken_handshakes = LogSampler(shared.log_sample_interval)},
         drain_(worker_.timers(), *this) {}
 
   Status open() {

@@ -4,9 +4,11 @@
 
 #include "base/log.h"
 #include "base/result.h"
+#include "drive/audit.h"
 #include "drive/ports.h"
 #include "quic/config.h"
 #include "quic/endpoint.h"
+#include "session/auth_gate.h"
 #include "session/auth_policy.h"
 #include "tunnel/allow_list.h"
 
@@ -19,7 +21,7 @@
 
 namespace culvert::drive {
 
-// What all workers of a server share. Immutable but for the counters.
+// What all workers of a server share. Immutable but for the counters and what guards itself.
 struct ServerShared {
   session::ServerAuthPolicy auth;
   tunnel::SourcePolicy sources;  // the allow lists for TCP, UDP and Unix sockets
@@ -27,6 +29,10 @@ struct ServerShared {
   std::uint32_t max_flows_per_session = limits::kDefaultMaxFlowsPerSession;
   Duration udp_flow_idle = limits::kUdpFlowIdle;
   Duration drain_timeout = limits::kDrainTimeout;
+  std::uint32_t log_sample_interval = limits::kLockoutLogSample;
+  // Both outlive the servers and are asked from every worker's thread; null: none.
+  session::AuthGate* auth_gate = nullptr;
+  AuditSink* audit = nullptr;
   std::atomic<std::uint32_t> sessions{0};  // authenticated now, over all workers
 };
 

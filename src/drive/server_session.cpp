@@ -72,7 +72,9 @@ void ServerSession::on_stream_opened(Instant now, quic::Stream& stream) {
   }
   const session::ServerHandshakeConfig config{.policy = &context_.shared.auth,
                                               .max_flows = context_.shared.max_flows_per_session,
-                                              .admits = [this] { return admit(); }};
+                                              .admits = [this] { return admit(); },
+                                              .gate = context_.shared.auth_gate,
+                                              .address = connection_.path().remote.ip};
   control_ = std::make_unique<ControlStream>(
       context_.worker, connection_, stream,
       session::make_server_handshake(dialect_, config, connection_.peer(), *exporter,
@@ -123,15 +125,27 @@ void ServerSession::on_handshake_event(Instant now, session::HandshakeEvent& eve
     on_authenticated(*authenticated);
   } else if (auto* refused = std::get_if<session::Refused>(&event)) {
     ++context_.stats.sessions_refused;
-    context_.worker.log().warn("session", "{} from {} ({})", refused->reason,
-                               connection_.peer().short_text(), connection_.path().remote.text());
+    const session::AuthVerdict& verdict = refused->verdict;
+    if (verdict.is_worth_logging) {
+      context_.worker.log().warn("session", "{} from {} ({}){}{}", refused->reason,
+                                 connection_.peer().short_text(), connection_.path().remote.text(),
+                                 verdict.is_rate_limited() ? ": " : "",
+                                 verdict.is_rate_limited() ? to_string(verdict.decision) : "");
+    }
+    audit_auth({.proof = refused->kind,
+                .code = refused->code,
+                .reason = refused->reason,
+                .retry_after_s = refused->retry_after_s});
     linger_code_ = refused->code;
     linger_reason_ = std::move(refused->reason);
     linger_.set(now + kRefusalLinger);
   } else if (const auto* failed = std::get_if<session::Failed>(&event)) {
     ++context_.stats.sessions_refused;
-    context_.worker.log().warn("session", "client {} ({}): {}", connection_.peer().short_text(),
-                               connection_.path().remote.text(), failed->error.text());
+    if (context_.broken_handshakes.admits(now)) {
+      context_.worker.log().warn("session", "client {} ({}): {}", connection_.peer().short_text(),
+                                 connection_.path().remote.text(), failed->error.text());
+    }
+    if (!is_authenticated_) audit_auth({.code = failed->code, .reason = failed->error.what});
     close(now, failed->code, failed->error.what);
   } else if (const auto* leaving = std::get_if<session::PeerLeaving>(&event)) {
     context_.worker.log().debug("session", "client {} says goodbye: {}",
@@ -152,6 +166,23 @@ void ServerSession::on_authenticated(const session::Authenticated& authenticated
   const std::string& comment = authenticated.identity.comment;
   context_.worker.log().info("session", "Client {} authenticated successfully{}{}",
                              connection_.peer().text(), comment.empty() ? "" : " as ", comment);
+  audit_auth({.proof = authenticated.identity.kind, .comment = comment, .is_accepted = true});
+}
+
+AuditedClient ServerSession::audited_client() const {
+  return {.id = connection_.peer(), .address = connection_.path().remote, .dialect = dialect_};
+}
+
+void ServerSession::audit_auth(AuthRecord record) const {
+  if (context_.shared.audit == nullptr) return;
+  record.client = audited_client();
+  context_.shared.audit->on_auth(record);
+}
+
+void ServerSession::audit_flow(FlowRecord record) const {
+  if (context_.shared.audit == nullptr) return;
+  record.client = audited_client();
+  context_.shared.audit->on_flow(record);
 }
 
 void ServerSession::on_linger(Instant now) {
@@ -164,24 +195,25 @@ void ServerSession::start_flow(Instant now, quic::Stream& stream, const session:
   Logger& log = context_.worker.log();
   log.debug("flow", "Source request: {}", session::bounded_reason(open.source));
   if (context_.is_stopping) {
-    refuse_flow(stream, session::RefusalCode::shutting_down, "the server is shutting down");
+    refuse_flow(stream, open.source, session::RefusalCode::shutting_down,
+                "the server is shutting down");
     return;
   }
   // The head itself is still in the set.
   if (flows_.size() > context_.shared.max_flows_per_session) {
     refuse_flow(
-        stream, session::RefusalCode::limit,
+        stream, open.source, session::RefusalCode::limit,
         fmt::format("Session limit reached ({} flows)", context_.shared.max_flows_per_session));
     return;
   }
   const auto source = tunnel::Source::parse(open.source);
   if (!source) {
-    refuse_flow(stream, session::RefusalCode::malformed, source.error().text());
+    refuse_flow(stream, open.source, session::RefusalCode::malformed, source.error().text());
     return;
   }
   const bool is_udp = source->protocol == tunnel::Protocol::udp;
   if (is_udp && dialect_ == session::Dialect::culvert_1 && has_udp_flow(open.flow_id)) {
-    refuse_flow(stream, session::RefusalCode::malformed, "this flow id is in use");
+    refuse_flow(stream, open.source, session::RefusalCode::malformed, "this flow id is in use");
     return;
   }
   ++context_.stats.flows_opened;
@@ -193,7 +225,9 @@ void ServerSession::start_flow(Instant now, quic::Stream& stream, const session:
   }
 }
 
-void ServerSession::accept_flow(quic::Stream& stream, const std::string& dialled) {
+void ServerSession::accept_flow(quic::Stream& stream, std::string_view source,
+                                const std::string& dialled) {
+  audit_flow({.source = source, .is_accepted = true, .dialled = dialled});
   Bytes reply;
   session::encode_flow_reply(dialect_, session::FlowAccepted{dialled}, reply);
   stream.output.append(reply);
@@ -201,8 +235,9 @@ void ServerSession::accept_flow(quic::Stream& stream, const std::string& dialled
   context_.worker.touch(connection_);
 }
 
-void ServerSession::refuse_flow(quic::Stream& stream, session::RefusalCode code,
-                                const std::string& reason) {
+void ServerSession::refuse_flow(quic::Stream& stream, std::string_view source,
+                                session::RefusalCode code, const std::string& reason) {
+  audit_flow({.source = source, .reason = reason});
   ++context_.stats.flows_refused;
   context_.worker.log().warn("flow", "Refused: {}", reason);
   Bytes reply;

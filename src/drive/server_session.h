@@ -1,6 +1,7 @@
 // One client at the server: authentication, then its flows. Private to drive/.
 #pragma once
 
+#include "base/log_sampler.h"
 #include "drive/control_stream.h"
 #include "drive/flow_set.h"
 #include "drive/server.h"
@@ -24,6 +25,7 @@ struct ServerContext {
   ServerStats& stats;
   TrafficCounters& traffic;
   Graveyard& graveyard;
+  LogSampler broken_handshakes;  // repeated warnings
   bool is_stopping = false;
 };
 
@@ -58,8 +60,9 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   [[nodiscard]] session::Dialect dialect() const { return dialect_; }
   void start_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open);
   // Answers the flow's head with a refusal and lets the stream end.
-  void refuse_flow(quic::Stream& stream, session::RefusalCode code, const std::string& reason);
-  void accept_flow(quic::Stream& stream, const std::string& dialled);
+  void refuse_flow(quic::Stream& stream, std::string_view source, session::RefusalCode code,
+                   const std::string& reason);
+  void accept_flow(quic::Stream& stream, std::string_view source, const std::string& dialled);
   void retire(Instant now, StreamUser& flow);
   void add_udp_flow(std::uint64_t id, ServerUdpFlow& flow) { udp_flows_[id] = &flow; }
   [[nodiscard]] bool has_udp_flow(std::uint64_t id) const { return udp_flows_.contains(id); }
@@ -70,6 +73,9 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   void on_stream_opened(Instant now, quic::Stream& stream);
   void on_authenticated(const session::Authenticated& authenticated);
   bool admit();
+  [[nodiscard]] AuditedClient audited_client() const;
+  void audit_auth(AuthRecord record) const;
+  void audit_flow(FlowRecord record) const;
   void on_linger(Instant now);
   void end(Instant now);
 
