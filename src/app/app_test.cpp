@@ -206,6 +206,8 @@ class RunningServer : public ServerReporter {
     EXPECT_TRUE(status.get());
   }
 
+  [[nodiscard]] session::AuthMetrics auth_metrics() { return app_->auth_metrics(); }
+
   void on_ready(const ServerReady& ready) override { ready_.set_value(ready); }
   void on_stopped(const drive::ServerStats& result) override { stats = result; }
 
@@ -430,6 +432,45 @@ TEST(App, wrong_token_is_an_authentication_error) {
   EXPECT_EQ(status.error().kind, ErrorKind::authentication) << status.error().text();
   server.stop();
   EXPECT_EQ(server.stats.sessions_accepted, 0U);
+}
+
+// The limits count over all workers, of both dialects, and let valid credentials through.
+TEST(App, wrong_tokens_lock_their_sender_out_for_a_while) {
+  const TcpEcho echo;
+  ServerOptions limited = server_options();
+  limited.workers = 2;
+  limited.auth_limits.max_credential_failures = 2;
+  RunningServer server(std::move(limited));
+  const std::string source = "tcp://127.0.0.1:" + std::to_string(echo.port());
+  const auto refusal = [&](session::Dialect dialect) {
+    ClientOptions options = client_options(server);
+    options.credentials.token = token(99);
+    options.dialect = dialect;
+    add_tunnel(options, source);
+    RunningClient client(std::move(options));
+    const Status status = client.wait_for_end();
+    EXPECT_FALSE(status);
+    if (status) return std::string();
+    EXPECT_EQ(status.error().kind, ErrorKind::authentication);
+    return status.error().text();
+  };
+  for (const auto dialect : {session::Dialect::culvert_1, session::Dialect::mf_4}) {
+    EXPECT_THAT(refusal(dialect), testing::HasSubstr("Invalid authentication"));
+    EXPECT_THAT(refusal(dialect), testing::HasSubstr("Invalid authentication"));
+    EXPECT_THAT(refusal(dialect), testing::HasSubstr("Too many failed attempts"));
+  }
+  EXPECT_THAT(refusal(session::Dialect::culvert_1), testing::ContainsRegex("again in [0-9]+ s"));
+
+  ClientOptions options = client_options(server);
+  add_tunnel(options, source);
+  RunningClient client(std::move(options));
+  expect_echo(client.port_of(source), 1000, 4);
+  client.stop();
+  const session::AuthMetrics metrics = server.auth_metrics();
+  EXPECT_EQ(metrics.accepted, 1U);
+  EXPECT_EQ(metrics.rejected_invalid, 4U);
+  EXPECT_EQ(metrics.rejected_rate_limited, 3U);
+  EXPECT_EQ(metrics.credential_lockouts, 2U);
 }
 
 TEST(App, allowed_endpoint_id_needs_no_token) {

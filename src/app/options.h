@@ -8,6 +8,7 @@
 #include "crypto/keys.h"
 #include "net/features.h"
 #include "quic/config.h"
+#include "session/auth_limiter.h"
 #include "session/auth_policy.h"
 #include "session/dialect.h"
 #include "tunnel/allow_list.h"
@@ -37,6 +38,8 @@ struct ServerOptions {
   std::vector<SocketAddress> external_addresses{};
   quic::TransportConfig transport{};
   std::optional<quic::ProtectionBackend> protection{};  // empty: the fastest this machine has
+  session::AuthLimits auth_limits{};
+  std::string audit_log{};  // a file of JSON lines (audit_log.h); empty: none
   std::uint32_t max_sessions = limits::kDefaultMaxSessions;
   std::uint32_t max_flows_per_session = limits::kDefaultMaxFlowsPerSession;
   Duration udp_flow_idle = limits::kUdpFlowIdle;

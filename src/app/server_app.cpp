@@ -1,7 +1,9 @@
 #include "app/server_app.h"
 
+#include "app/audit_log.h"
 #include "app/debug_sinks.h"
 #include "app/server_control.h"
+#include "app/shared_auth_limiter.h"
 #include "app/ticket.h"
 #include "base/assert.h"
 #include "net/kernel_host.h"
@@ -46,16 +48,23 @@ class ServerAppImpl final : public ServerApp {
         group_(log, options_.udp,
                options_.workers != 0 ? options_.workers : default_worker_count()),
         target_(group_, servers_, options_, log),
-        control_(group_.host(0), target_) {}
+        control_(group_.host(0), target_),
+        auth_limiter_(options_.auth_limits, group_.host(0).rng()) {}
 
   Status open();
   Status run() override;
   void request_stop() override {
     group_.host(0).post([this](Instant) { stop(); });
   }
+  session::AuthMetrics auth_metrics() override {
+    // The loops' clock (net/loop.cpp), but without touching a loop of another thread.
+    return auth_limiter_.metrics(Instant(std::chrono::steady_clock::now().time_since_epoch()));
+  }
 
  private:
   void stop();
+  void watch_signals();
+  void reopen_audit_log();
   void stop_at_once();
   void feed_watchdog();
 
@@ -66,7 +75,9 @@ class ServerAppImpl final : public ServerApp {
   net::HostGroup group_;
   ServerControl target_;
   control::ControlServer control_;  // the servers tell it what happens
-  ServerControl::Servers servers_;  // by worker; die before their hosts
+  SharedAuthLimiter auth_limiter_;
+  std::unique_ptr<AuditLog> audit_log_;  // null: none
+  ServerControl::Servers servers_;       // by worker; die before their hosts
   bool is_stopping_ = false;
 };
 
@@ -79,6 +90,12 @@ Status ServerAppImpl::open() {
   shared_.drain_timeout = options_.drain_timeout;
   shared_.resume_grace = options_.resume_grace;
   shared_.events = &control_;
+  shared_.log_sample_interval = options_.auth_limits.log_sample_interval;
+  shared_.auth_gate = &auth_limiter_;
+  if (!options_.audit_log.empty()) {
+    CULVERT_TRY(audit_log_, AuditLog::open(options_.audit_log));
+    shared_.audit = audit_log_.get();
+  }
 
   std::array<std::uint8_t, 32> secret{};
   group_.host(0).rng().fill(secret);
@@ -109,9 +126,7 @@ Status ServerAppImpl::open() {
 
 Status ServerAppImpl::run() {
   net::KernelHost& main = group_.host(0);
-  if (options_.handles_signals) {
-    main.watch_signals({SIGINT, SIGTERM}, [this](Instant, int) { stop(); });
-  }
+  if (options_.handles_signals) watch_signals();
   std::vector<std::jthread> threads;  // joined when this scope ends
   for (unsigned i = 1; i < group_.size(); ++i) {
     threads.emplace_back([this, i] {
@@ -137,6 +152,26 @@ Status ServerAppImpl::run() {
   for (const auto& server : servers_) add(sum, server->stats());
   reporter_.on_stopped(sum);
   return {};
+}
+
+void ServerAppImpl::watch_signals() {
+  std::vector<int> signals{SIGINT, SIGTERM};
+  if (audit_log_) signals.push_back(SIGHUP);  // log rotation
+  group_.host(0).watch_signals(signals, [this](Instant, int signal) {
+    if (signal == SIGHUP) {
+      reopen_audit_log();
+    } else {
+      stop();
+    }
+  });
+}
+
+void ServerAppImpl::reopen_audit_log() {
+  if (const Status reopened = audit_log_->reopen(); !reopened) {
+    log_.error("audit", "still writing to the old file: {}", reopened.error().text());
+  } else {
+    log_.info("audit", "reopened {}", options_.audit_log);
+  }
 }
 
 void ServerAppImpl::feed_watchdog() {

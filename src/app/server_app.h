@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "drive/server.h"
+#include "session/auth_limiter.h"
 
 #include <memory>
 #include <string>
@@ -40,6 +41,8 @@ class ServerApp {
   [[nodiscard]] virtual Status run() = 0;
   // From any thread. The first call stops politely within drain_timeout, the second at once.
   virtual void request_stop() = 0;
+  // From any thread.
+  [[nodiscard]] virtual session::AuthMetrics auth_metrics() = 0;
 };
 
 }  // namespace culvert::app

@@ -193,6 +193,13 @@ bool IpAddress::is_link_local() const {
                  : bytes_[0] == 0xfe && (bytes_[1] & 0xc0) == 0x80;
 }
 
+IpAddress IpAddress::source_network() const {
+  if (is_v4() || is_link_local()) return *this;  // neighbours share fe80::/64
+  IpAddress network = *this;
+  std::fill(network.bytes_.begin() + 8, network.bytes_.end(), std::uint8_t{0});
+  return network;
+}
+
 std::string IpAddress::text() const {
   if (is_v4()) return fmt::format("{}.{}.{}.{}", bytes_[0], bytes_[1], bytes_[2], bytes_[3]);
   std::string out = format_v6(bytes());

@@ -42,6 +42,9 @@ class IpAddress {
   [[nodiscard]] bool is_multicast() const;
   [[nodiscard]] bool is_link_local() const;
   [[nodiscard]] std::string text() const;
+  // What limits on strangers count by: an IPv4 address, or the /64 of an IPv6 address, since
+  // a host can use all of that at will (RFC 4291 2.5.4); a link-local address as it is.
+  [[nodiscard]] IpAddress source_network() const;
 
   friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
 

@@ -87,6 +87,14 @@ TEST(IpAddress, knows_its_class) {
   EXPECT_EQ(ip("1.2.3.4").bytes().size(), 4U);
 }
 
+TEST(IpAddress, knows_the_network_that_strangers_are_counted_by) {
+  EXPECT_EQ(ip("192.0.2.1").source_network(), ip("192.0.2.1"));
+  EXPECT_EQ(ip("::ffff:192.0.2.1").source_network(), ip("192.0.2.1"));
+  EXPECT_EQ(ip("2001:db8:0:1:2:3:4:5").source_network(), ip("2001:db8:0:1::"));
+  EXPECT_NE(ip("2001:db8:0:2::1").source_network(), ip("2001:db8:0:1::"));
+  EXPECT_EQ(ip("fe80::1%3").source_network(), ip("fe80::1%3"));
+}
+
 TEST(SocketAddress, reads_and_prints_both_families) {
   EXPECT_EQ(SocketAddress::parse("192.0.2.1:80")->text(), "192.0.2.1:80");
   EXPECT_EQ(SocketAddress::parse("[2001:db8::1]:443")->text(), "[2001:db8::1]:443");

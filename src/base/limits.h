@@ -16,6 +16,8 @@ inline constexpr std::size_t kReasonBytes = 512;  // refusal texts, cut at a UTF
 // --- handshakes and sessions ----------------------------------------------------------------
 inline constexpr Duration kHandshakeTimeout = std::chrono::seconds(10);  // authenticated by then
 inline constexpr std::size_t kMaxUnauthenticatedConnections = 64;        // per worker
+// Of these from one IPv4 address or IPv6 /64: half, so that one place cannot take them all.
+inline constexpr std::size_t kMaxUnauthenticatedPerAddress = 32;
 inline constexpr std::size_t kRetryThreshold =
     16;  // unauthenticated ones above which we demand Retry
 inline constexpr std::uint32_t kDefaultMaxSessions = 100;
@@ -39,6 +41,24 @@ inline constexpr Duration kSuspectSilence = std::chrono::seconds(2);
 // A new local connection waits this long for the server to be reachable.
 inline constexpr Duration kWaitingFlowTimeout = std::chrono::seconds(30);
 inline constexpr Duration kDrainTimeout = std::chrono::seconds(5);  // polite shutdown
+
+// --- failed authentication (session/auth_limiter.h) ------------------------------------------
+inline constexpr std::uint32_t kMaxTokenAuthFailures = 5;  // of one credential, as tunnel-rs
+inline constexpr Duration kTokenLockout = std::chrono::seconds(60);
+// From one address. More than of one credential, so that one misconfigured client meets its
+// own limit first; fewer than kGlobalAuthFailures, so that one address cannot cause the
+// global lockout.
+inline constexpr std::uint32_t kMaxAddressAuthFailures = 8;
+inline constexpr Duration kGlobalAuthFailureWindow = std::chrono::seconds(10);
+inline constexpr std::uint32_t kGlobalAuthFailures = 10;  // distinct credentials in the window
+inline constexpr std::uint32_t kGlobalAuthFailuresMax = 1'000;  // the list is searched linearly
+inline constexpr Duration kGlobalAuthLockout = std::chrono::seconds(60);
+inline constexpr std::uint32_t kLockoutLogSample = 100;  // the first, then every such
+// A warning that has not been seen for this long is news again.
+inline constexpr Duration kLogSampleQuiet = std::chrono::seconds(60);
+// Credentials and, apart from them, addresses remembered: about 100 bytes each. The least
+// recently failed is forgotten first.
+inline constexpr std::size_t kAuthFailureEntries = 16'384;
 
 // --- QUIC -----------------------------------------------------------------------------------
 // Home routers forget UDP mappings after 30 s and up; 5 s also bounds the outage after a

@@ -137,6 +137,27 @@ TEST_F(OptionsTest, say_what_a_server_misses_or_mistypes) {
   expect_error(server({"-c", file("b.toml", "[iroh]\nauth_tokens = [\"x\"]\n")}), "auth_tokens");
 }
 
+TEST_F(OptionsTest, read_the_limits_on_failed_authentication) {
+  const std::string config = file("server.toml",
+                                  "[iroh]\nmax_token_auth_failures = 3\n"
+                                  "token_lockout_duration = \"2m\"\naudit_log = \"audit\"\n");
+  const auto options = server({"-c", config, "--insecure-allow-anyone", "--allowed-tcp", "::1",
+                               "--global-auth-failure-threshold", "0"});
+  ASSERT_TRUE(options) << options.error().text();
+  const session::AuthLimits& limits = options->auth_limits;
+  EXPECT_EQ(limits.max_credential_failures, 3U);
+  EXPECT_EQ(limits.max_address_failures, 8U);
+  EXPECT_EQ(limits.lockout, std::chrono::minutes(2));
+  EXPECT_EQ(limits.global_failures, 0U);
+  EXPECT_EQ(limits.global_window, std::chrono::seconds(10));
+  EXPECT_EQ(limits.global_lockout, std::chrono::seconds(60));
+  EXPECT_EQ(limits.log_sample_interval, 100U);
+  EXPECT_EQ(options->audit_log, "audit");
+  expect_error(
+      server({"--insecure-allow-anyone", "--allowed-tcp", "::1", "--token-lockout-duration", "0"}),
+      "--token-lockout-duration");
+}
+
 TEST_F(OptionsTest, let_anyone_in_only_by_name) {
   const auto options = server({"--insecure-allow-anyone", "--allowed-udp", "127.0.0.1:53"});
   ASSERT_TRUE(options) << options.error().text();

@@ -68,6 +68,19 @@ Result<tunnel::SourcePolicy> source_policy(const Settings& settings) {
   return policy;
 }
 
+session::AuthLimits auth_limits(const Settings& settings) {
+  const auto number = [&settings](Id id) {
+    return static_cast<std::uint32_t>(settings.number(id));
+  };
+  return {.max_credential_failures = number(Id::max_token_auth_failures),
+          .max_address_failures = number(Id::max_address_auth_failures),
+          .lockout = settings.duration(Id::token_lockout_duration),
+          .global_failures = number(Id::global_auth_failure_threshold),
+          .global_window = settings.duration(Id::global_auth_failure_window),
+          .global_lockout = settings.duration(Id::global_lockout_duration),
+          .log_sample_interval = number(Id::lockout_log_sample_interval)};
+}
+
 }  // namespace
 
 Result<app::ServerOptions> server_options(const Settings& settings, Logger& log) {
@@ -81,6 +94,8 @@ Result<app::ServerOptions> server_options(const Settings& settings, Logger& log)
   }
   app::ServerOptions options{.identity = *identity};
   CULVERT_TRY(options.auth, auth_policy(settings));
+  options.auth_limits = auth_limits(settings);
+  options.audit_log = expand_home(settings.text(Id::audit_log));
   CULVERT_TRY(options.sources, source_policy(settings));
   if (options.auth.allows_anyone) {
     log.warn("auth", "--insecure-allow-anyone: who knows the EndpointId gets in");

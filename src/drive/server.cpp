@@ -20,7 +20,8 @@ class ServerRole final : public Server, public WorkerHandler, public SessionOwne
                  .stats = stats_,
                  .traffic = traffic_,
                  .graveyard = graveyard_,
-                 .worker_index = config_.endpoint.worker_index},
+                 .worker_index = config_.endpoint.worker_index,
+                 .broken_handshakes = LogSampler(shared.log_sample_interval)},
         drain_(worker_.timers(), *this) {}
 
   Status open() {

@@ -4,11 +4,13 @@
 
 #include "base/log.h"
 #include "base/result.h"
+#include "drive/audit.h"
 #include "drive/ports.h"
 #include "drive/role_event.h"
 #include "drive/session_snapshot.h"
 #include "quic/config.h"
 #include "quic/endpoint.h"
+#include "session/auth_gate.h"
 #include "session/auth_policy.h"
 #include "tunnel/allow_list.h"
 
@@ -22,7 +24,7 @@
 
 namespace culvert::drive {
 
-// What all workers of a server share. Immutable but for the counters.
+// What all workers of a server share. Immutable but for the counters and what guards itself.
 struct ServerShared {
   session::ServerAuthPolicy auth;
   tunnel::SourcePolicy sources;  // the allow lists for TCP, UDP and Unix sockets
@@ -31,8 +33,12 @@ struct ServerShared {
   Duration udp_flow_idle = limits::kUdpFlowIdle;
   Duration drain_timeout = limits::kDrainTimeout;
   Duration resume_grace = limits::kResumeGrace;  // sessions without connection; 0: none
-  RoleEventSink* events = nullptr;               // told by every worker; outlives the servers
-  std::atomic<std::uint32_t> sessions{0};        // authenticated now, over all workers
+  std::uint32_t log_sample_interval = limits::kLockoutLogSample;
+  // These outlive the servers and are used from every worker's thread; null: none.
+  RoleEventSink* events = nullptr;
+  session::AuthGate* auth_gate = nullptr;
+  AuditSink* audit = nullptr;
+  std::atomic<std::uint32_t> sessions{0};  // authenticated now, over all workers
   std::atomic<std::uint64_t> next_session_id{1};
 };
 

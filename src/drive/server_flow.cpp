@@ -73,6 +73,7 @@ ServerStreamFlow::ServerStreamFlow(ServerSession& session, quic::Stream& stream,
                                    const tunnel::Source& source)
     : session_(session),
       stream_(&stream),
+      source_(source.text()),
       dialer_(std::make_unique<Dialer>(session.context().worker, session.context().shared.sources,
                                        source, *this)),
       pump_(session.context().worker, session.carrier(), stream, session.context().traffic, *this) {
@@ -112,7 +113,7 @@ void ServerStreamFlow::on_dialled(Instant, std::unique_ptr<StreamPort> port,
                                   const std::string& address) {
   session_.context().worker.log().debug("flow", "Accepted source request, forwarding to {}",
                                         address);
-  session_.accept_flow(*stream_, address);
+  session_.accept_flow(*stream_, source_, address);
   pump_.attach(std::move(port));
   pump_.open_downstream();
   dialer_.reset();  // with the attempts that lost
@@ -120,7 +121,7 @@ void ServerStreamFlow::on_dialled(Instant, std::unique_ptr<StreamPort> port,
 
 void ServerStreamFlow::on_dial_failed(Instant now, session::RefusalCode code,
                                       const std::string& reason) {
-  session_.refuse_flow(*stream_, code, reason);
+  session_.refuse_flow(*stream_, source_, code, reason);
   leave(now);
 }
 
@@ -169,7 +170,7 @@ void ServerUdpFlow::on_addresses(Instant now, std::vector<SocketAddress> address
   }
   port_ = std::move(*port);
   worker.log().debug("flow", "Accepted source request, forwarding to {}", remote_.text());
-  session_.accept_flow(*stream_, remote_.text());
+  session_.accept_flow(*stream_, source_.text(), remote_.text());
   if (session_.dialect() == session::Dialect::culvert_1) session_.add_udp_flow(id_, *this);
   idle_.set(now + session_.context().shared.udp_flow_idle);
   on_quic_readable(now);
@@ -177,7 +178,7 @@ void ServerUdpFlow::on_addresses(Instant now, std::vector<SocketAddress> address
 
 void ServerUdpFlow::on_no_address(Instant now, session::RefusalCode code,
                                   const std::string& reason) {
-  session_.refuse_flow(*stream_, code, reason);
+  session_.refuse_flow(*stream_, source_.text(), code, reason);
   leave(now);
 }
 

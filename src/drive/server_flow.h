@@ -54,6 +54,7 @@ class ServerStreamFlow final : public StreamUser, public DialHandler, public Pum
 
   ServerSession& session_;
   quic::Stream* stream_;
+  std::string source_;              // for the audit trail
   std::unique_ptr<Dialer> dialer_;  // until connected
   StreamPump pump_;
 };

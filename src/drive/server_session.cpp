@@ -29,7 +29,7 @@ ServerSession::ServerSession(ServerContext& context, quic::Connection& connectio
                              SessionOwner& owner)
     : context_(context),
       carrier_(context.worker),
-      address_(connection.path().remote.text()),
+      remote_(connection.path().remote),
       owner_(owner),
       flows_(context.graveyard),
       linger_(context.worker.timers(), *this),
@@ -46,12 +46,13 @@ void ServerSession::on_event(Instant now, quic::Event& event) {
     dialect_ = *dialect;
     peer_ = completed->peer;
     context_.worker.log().debug("session", "client {} connected from {} alpn={}",
-                                peer_.short_text(), address_, completed->alpn);
+                                peer_.short_text(), remote_.text(), completed->alpn);
   } else if (const auto* opened = std::get_if<quic::StreamOpened>(&event)) {
     on_stream_opened(now, *opened->stream);
   } else if (const auto* changed = std::get_if<quic::PathChanged>(&event)) {
-    address_ = changed->path.remote.text();
-    context_.worker.log().info("session", "client {} moved to {}", peer_.short_text(), address_);
+    remote_ = changed->path.remote;
+    context_.worker.log().info("session", "client {} moved to {}", peer_.short_text(),
+                               remote_.text());
     ++context_.stats.path_changes;
     tell(RoleEventKind::path_changed, "");
   } else if (const auto* closed = std::get_if<quic::Closed>(&event)) {
@@ -100,7 +101,9 @@ void ServerSession::on_closed(Instant now, const quic::Closed& closed) {
 session::ServerHandshakeConfig ServerSession::handshake_config() {
   session::ServerHandshakeConfig config{.policy = &context_.shared.auth,
                                         .max_flows = context_.shared.max_flows_per_session,
-                                        .admits = [this] { return admit(); }};
+                                        .admits = [this] { return admit(); },
+                                        .gate = context_.shared.auth_gate,
+                                        .address = remote_.ip};
   if (context_.shared.resume_grace > Duration::zero()) {
     config.resume = session::ResumeTerms{.grace = context_.shared.resume_grace,
                                          .worker = context_.worker_index};
@@ -176,17 +179,29 @@ void ServerSession::on_handshake_event(Instant now, session::HandshakeEvent& eve
     on_flows_gone(now, gone->ids);
   } else if (auto* refused = std::get_if<session::Refused>(&event)) {
     ++context_.stats.sessions_refused;
-    context_.worker.log().warn("session", "{} from {} ({})", refused->reason, peer_.short_text(),
-                               address_);
+    const session::AuthVerdict& verdict = refused->verdict;
+    if (verdict.is_worth_logging) {
+      context_.worker.log().warn("session", "{} from {} ({}){}{}", refused->reason,
+                                 peer_.short_text(), remote_.text(),
+                                 verdict.is_rate_limited() ? ": " : "",
+                                 verdict.is_rate_limited() ? to_string(verdict.decision) : "");
+    }
     tell(RoleEventKind::session_refused, refused->reason);
+    audit_auth({.proof = refused->kind,
+                .code = refused->code,
+                .reason = refused->reason,
+                .retry_after_s = refused->retry_after_s});
     linger_code_ = refused->code;
     linger_reason_ = std::move(refused->reason);
     linger_.set(now + kRefusalLinger);
   } else if (const auto* failed = std::get_if<session::Failed>(&event)) {
     ++context_.stats.sessions_refused;
-    context_.worker.log().warn("session", "client {} ({}): {}", peer_.short_text(), address_,
-                               failed->error.text());
+    if (context_.broken_handshakes.admits(now)) {
+      context_.worker.log().warn("session", "client {} ({}): {}", peer_.short_text(),
+                                 remote_.text(), failed->error.text());
+    }
     tell(RoleEventKind::session_refused, failed->error.what);
+    if (!is_authenticated_) audit_auth({.code = failed->code, .reason = failed->error.what});
     close(now, failed->code, failed->error.what);
   } else if (const auto* leaving = std::get_if<session::PeerLeaving>(&event)) {
     context_.worker.log().debug("session", "client {} says goodbye: {}", peer_.short_text(),
@@ -199,7 +214,7 @@ void ServerSession::tell(RoleEventKind kind, std::string_view detail) const {
     return RoleEvent{.kind = kind,
                      .session = id_,
                      .peer = peer_.text(),
-                     .address = address_,
+                     .address = remote_.text(),
                      .detail = std::string(detail)};
   });
 }
@@ -209,7 +224,7 @@ SessionSnapshot ServerSession::snapshot() const {
   SessionSnapshot snapshot{.id = id_,
                            .client = peer_,
                            .comment = comment_,
-                           .address = address_,
+                           .address = remote_.text(),
                            .since = authenticated_at_,
                            .flows = flows_.size()};
   if (connection != nullptr) {
@@ -238,6 +253,7 @@ void ServerSession::on_authenticated(Instant now, const session::Authenticated& 
   context_.worker.log().info("session", "Client {} authenticated successfully{}{}", peer_.text(),
                              comment.empty() ? "" : " as ", comment);
   tell(RoleEventKind::session_opened, comment);
+  audit_auth({.proof = authenticated.identity.kind, .comment = comment, .is_accepted = true});
 }
 
 // Flows may be opened now. The control stream keeps its place while it is open; heads of
@@ -246,6 +262,22 @@ void ServerSession::on_authenticated(Instant now, const session::Authenticated& 
 void ServerSession::open_up(quic::Connection& connection) {
   context_.worker.endpoint().set_authenticated(connection);
   connection.allow_streams(context_.shared.max_flows_per_session + kSpareStreams);
+}
+
+AuditedClient ServerSession::audited_client() const {
+  return {.id = peer_, .address = remote_, .dialect = dialect_};
+}
+
+void ServerSession::audit_auth(AuthRecord record) const {
+  if (context_.shared.audit == nullptr) return;
+  record.client = audited_client();
+  context_.shared.audit->on_auth(record);
+}
+
+void ServerSession::audit_flow(FlowRecord record) const {
+  if (context_.shared.audit == nullptr) return;
+  record.client = audited_client();
+  context_.shared.audit->on_flow(record);
 }
 
 void ServerSession::on_linger(Instant now) {
@@ -265,7 +297,7 @@ void ServerSession::on_resumed(Instant now, const session::Resumed& resumed) {
   ServerSession& session = *context_.resumable.at(resumed.session_id);
   quic::Connection& connection = *carrier_.connection();
   carrier_.bind(nullptr);
-  session.address_ = std::move(address_);
+  session.remote_ = remote_;
   session.take_over(now, connection, std::move(control_), resumed.key_index);
   end(now);
 }
@@ -295,7 +327,7 @@ void ServerSession::take_over(Instant now, quic::Connection& connection,
   open_up(connection);
   carrier_.touch();
   context_.worker.log().info("session", "client {} is back from {}: {} flows wait",
-                             peer_.short_text(), address_, parked_.size());
+                             peer_.short_text(), remote_.text(), parked_.size());
 }
 
 void ServerSession::park(Instant now) {
@@ -432,19 +464,21 @@ void ServerSession::start_flow(Instant now, quic::Stream& stream, const session:
   Logger& log = context_.worker.log();
   log.debug("flow", "Source request: {}", session::bounded_reason(open.source));
   if (context_.is_stopping) {
-    refuse_flow(stream, session::RefusalCode::shutting_down, "the server is shutting down");
+    refuse_flow(stream, open.source, session::RefusalCode::shutting_down,
+                "the server is shutting down");
     return;
   }
   // The head itself is still in the set.
   if (flows_.size() > context_.shared.max_flows_per_session) {
     refuse_flow(
-        stream, session::RefusalCode::limit,
+        stream, open.source, session::RefusalCode::limit,
         fmt::format("Session limit reached ({} flows)", context_.shared.max_flows_per_session));
     return;
   }
   if (terms_ && open.flow_id != 0) {
     if (seen_.contains(open.flow_id)) {
-      refuse_flow(stream, session::RefusalCode::malformed, "this flow id was used before");
+      refuse_flow(stream, open.source, session::RefusalCode::malformed,
+                  "this flow id was used before");
       return;
     }
     seen_.add(open.flow_id);
@@ -452,12 +486,12 @@ void ServerSession::start_flow(Instant now, quic::Stream& stream, const session:
   }
   const auto source = tunnel::Source::parse(open.source);
   if (!source) {
-    refuse_flow(stream, session::RefusalCode::malformed, source.error().text());
+    refuse_flow(stream, open.source, session::RefusalCode::malformed, source.error().text());
     return;
   }
   const bool is_udp = source->protocol == tunnel::Protocol::udp;
   if (is_udp && dialect_ == session::Dialect::culvert_1 && has_udp_flow(open.flow_id)) {
-    refuse_flow(stream, session::RefusalCode::malformed, "this flow id is in use");
+    refuse_flow(stream, open.source, session::RefusalCode::malformed, "this flow id is in use");
     return;
   }
   ++context_.stats.flows_opened;
@@ -469,7 +503,9 @@ void ServerSession::start_flow(Instant now, quic::Stream& stream, const session:
   }
 }
 
-void ServerSession::accept_flow(quic::Stream& stream, const std::string& dialled) {
+void ServerSession::accept_flow(quic::Stream& stream, std::string_view source,
+                                const std::string& dialled) {
+  audit_flow({.source = source, .is_accepted = true, .dialled = dialled});
   Bytes reply;
   session::encode_flow_reply(dialect_, session::FlowAccepted{dialled}, reply);
   stream.output.append(reply);
@@ -477,8 +513,9 @@ void ServerSession::accept_flow(quic::Stream& stream, const std::string& dialled
   carrier_.touch();
 }
 
-void ServerSession::refuse_flow(quic::Stream& stream, session::RefusalCode code,
-                                const std::string& reason) {
+void ServerSession::refuse_flow(quic::Stream& stream, std::string_view source,
+                                session::RefusalCode code, const std::string& reason) {
+  audit_flow({.source = source, .reason = reason});
   ++context_.stats.flows_refused;
   context_.worker.log().warn("flow", "Refused: {}", reason);
   tell(RoleEventKind::flow_refused, reason);

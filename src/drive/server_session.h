@@ -2,6 +2,7 @@
 // where they can be resumed. Private to drive/.
 #pragma once
 
+#include "base/log_sampler.h"
 #include "drive/carrier.h"
 #include "drive/control_stream.h"
 #include "drive/flow_set.h"
@@ -32,6 +33,7 @@ struct ServerContext {
   TrafficCounters& traffic;
   Graveyard& graveyard;
   std::uint8_t worker_index = 0;
+  LogSampler broken_handshakes;  // repeated warnings
   bool is_stopping = false;
   std::map<session::SessionId, ServerSession*> resumable{};
 };
@@ -75,8 +77,9 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   // A flow of this session goes on with this stream.
   void resume_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open);
   // Answers the flow's head with a refusal and lets the stream end.
-  void refuse_flow(quic::Stream& stream, session::RefusalCode code, const std::string& reason);
-  void accept_flow(quic::Stream& stream, const std::string& dialled);
+  void refuse_flow(quic::Stream& stream, std::string_view source, session::RefusalCode code,
+                   const std::string& reason);
+  void accept_flow(quic::Stream& stream, std::string_view source, const std::string& dialled);
   void retire(Instant now, StreamUser& flow);
   void add_udp_flow(std::uint64_t id, ServerUdpFlow& flow) { udp_flows_[id] = &flow; }
   [[nodiscard]] bool has_udp_flow(std::uint64_t id) const { return udp_flows_.contains(id); }
@@ -105,13 +108,16 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   void on_grace_over(Instant now);
   bool admit();
   void open_up(quic::Connection& connection);
+  [[nodiscard]] AuditedClient audited_client() const;
+  void audit_auth(AuthRecord record) const;
+  void audit_flow(FlowRecord record) const;
   void on_linger(Instant now);
   void end(Instant now);
 
   ServerContext& context_;
   Carrier carrier_;
   crypto::EndpointId peer_;
-  std::string address_;  // of the client, for logs
+  SocketAddress remote_;  // of the client, for logs
   SessionOwner& owner_;
   session::Dialect dialect_ = session::Dialect::culvert_1;
   std::unique_ptr<ControlStream> control_;

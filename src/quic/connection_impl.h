@@ -114,8 +114,8 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   bool update_keys(Instant now);
   [[nodiscard]] ngtcp2_conn* raw() { return connection_; }
 
-  // The endpoint's own: set while the connection counts as unauthenticated.
-  std::optional<IpAddress> unauthenticated_ip;
+  // The endpoint's own: the network it came from, while it counts as unauthenticated.
+  std::optional<IpAddress> unauthenticated_from;
 
  private:
   friend struct Callbacks;  // connection_callbacks.cpp: ngtcp2 calls the on_* below

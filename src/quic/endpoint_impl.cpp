@@ -9,10 +9,6 @@
 namespace culvert::quic {
 namespace {
 
-// One address may hold half of the places for peers that have not authenticated: it cannot
-// lock out the others, and a NAT full of clients still gets in quickly.
-constexpr std::size_t kMaxUnauthenticatedPerIp = limits::kMaxUnauthenticatedConnections / 2;
-
 ByteView to_view(const ngtcp2_cid& cid) {
   return {cid.data, cid.datalen};
 }
@@ -152,9 +148,11 @@ Routing EndpointImpl::handle_initial(const Arrival& arrival, const ngtcp2_pkt_hd
   if (token.verdict == TokenVerdict::none && unauthenticated_ >= limits::kRetryThreshold) {
     return send_retry(arrival, initial, replies);
   }
-  const auto from_ip = unauthenticated_by_ip_.find(arrival.path.remote.ip);
+  // One place cannot lock out the others, and a NAT full of clients still gets in quickly.
+  const auto from_there = unauthenticated_by_network_.find(arrival.path.remote.ip.source_network());
   if (unauthenticated_ >= limits::kMaxUnauthenticatedConnections ||
-      (from_ip != unauthenticated_by_ip_.end() && from_ip->second >= kMaxUnauthenticatedPerIp)) {
+      (from_there != unauthenticated_by_network_.end() &&
+       from_there->second >= limits::kMaxUnauthenticatedPerAddress)) {
     ++stats_.refused_over_limit;
     replies_.write_refusal(arrival.now, arrival.path, initial, NGTCP2_CONNECTION_REFUSED, replies);
     return Dropped{};
@@ -198,8 +196,8 @@ Routing EndpointImpl::accept(const Arrival& arrival, const ngtcp2_pkt_hd& initia
   }
   ++stats_.accepted;
   ++unauthenticated_;
-  ++unauthenticated_by_ip_[arrival.path.remote.ip];
-  connection->unauthenticated_ip = arrival.path.remote.ip;
+  connection->unauthenticated_from = arrival.path.remote.ip.source_network();
+  ++unauthenticated_by_network_[*connection->unauthenticated_from];
   ConnectionImpl* routed = connection.get();
   connections_.emplace(routed, std::move(*made));
   return RoutedTo{routed};
@@ -227,11 +225,11 @@ void EndpointImpl::set_authenticated(Connection& connection) {
 }
 
 void EndpointImpl::count_authenticated(ConnectionImpl& connection) {
-  if (!connection.unauthenticated_ip) return;
+  if (!connection.unauthenticated_from) return;
   --unauthenticated_;
-  const auto from_ip = unauthenticated_by_ip_.find(*connection.unauthenticated_ip);
-  if (--from_ip->second == 0) unauthenticated_by_ip_.erase(from_ip);
-  connection.unauthenticated_ip.reset();
+  const auto from_there = unauthenticated_by_network_.find(*connection.unauthenticated_from);
+  if (--from_there->second == 0) unauthenticated_by_network_.erase(from_there);
+  connection.unauthenticated_from.reset();
 }
 
 // --- connection ids ------------------------------------------------------------------------

@@ -78,7 +78,7 @@ class EndpointImpl final : public Endpoint, private ConnectionHost {
   ConnectionId last_id_;
   ConnectionImpl* last_ = nullptr;
   std::size_t unauthenticated_ = 0;
-  std::unordered_map<IpAddress, std::size_t> unauthenticated_by_ip_;
+  std::unordered_map<IpAddress, std::size_t> unauthenticated_by_network_;  // source_network()s
   EndpointStats stats_;
   // Last: connections unregister from the members above.
   std::unordered_map<const Connection*, std::unique_ptr<ConnectionImpl>> connections_;

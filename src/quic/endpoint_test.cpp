@@ -85,7 +85,7 @@ TEST(Endpoint, demands_retry_under_load_and_then_lets_the_client_in) {
 
 TEST(Endpoint, refuses_beyond_its_limit_clearly_and_recovers) {
   LoopbackPair pair;
-  constexpr std::size_t kPerIp = limits::kMaxUnauthenticatedConnections / 2;
+  constexpr std::size_t kPerIp = limits::kMaxUnauthenticatedPerAddress;
   for (std::size_t i = 0; i < kPerIp + 5; ++i) {
     pair.connect({}, "culvert/1", static_cast<std::uint16_t>(40'000 + i));
   }
@@ -97,6 +97,33 @@ TEST(Endpoint, refuses_beyond_its_limit_clearly_and_recovers) {
   pair.run_for(5s);
   pair.connect();
   EXPECT_TRUE(pair.run_until([&] { return pair.client.completed.size() == kPerIp + 1; }, 5s));
+}
+
+TEST(Endpoint, counts_a_whole_ipv6_network_of_a_site_as_one_address) {
+  LoopbackPair pair;
+  // Every client has an address of its own; those with ports from 41000 in another /64.
+  const auto address_of = [](std::uint16_t port) {
+    const std::string_view network = port < 41'000 ? "2001:db8:0:1::" : "2001:db8:0:2::";
+    return IpAddress::parse(std::string(network) + std::to_string(port % 10'000)).value();
+  };
+  const IpAddress server_ip = IpAddress::parse("2001:db8::1").value();
+  pair.filter = [&](Packet& packet) {
+    if (packet.to_server) {
+      packet.path.local.ip = server_ip;
+      packet.path.remote.ip = address_of(packet.path.remote.port);
+    } else {
+      packet.path = LoopbackPair::client_path(packet.path.local.port);
+    }
+    return true;
+  };
+  constexpr std::size_t kPlaces = limits::kMaxUnauthenticatedPerAddress;
+  for (std::size_t i = 0; i < kPlaces + 3; ++i) {
+    pair.connect({}, "culvert/1", static_cast<std::uint16_t>(40'000 + i));
+  }
+  ASSERT_TRUE(pair.run_until([&] { return pair.client.closed.size() == 3; }, 5s));
+  EXPECT_EQ(pair.server.endpoint->stats().refused_over_limit, 3U);
+  pair.connect({}, "culvert/1", 41'000);  // the neighbour is not affected
+  EXPECT_TRUE(pair.run_until([&] { return pair.client.completed.size() == kPlaces + 1; }, 5s));
 }
 
 TEST(Endpoint, retry_token_of_another_address_or_of_long_ago_is_refused) {

@@ -263,7 +263,8 @@ Decoded<void> Culvert1Server::handle_hello(const Message& message) {
   if (has_greeted_ || !versions) return malformed();
   has_greeted_ = true;
   if (std::ranges::find(*versions, kCulvert1Version) == versions->end()) {
-    answer_refused(CloseCode::protocol_error, "this server speaks culvert/1 version 1 only");
+    answer_refused({.code = CloseCode::protocol_error,
+                    .reason = "this server speaks culvert/1 version 1 only"});
     return {};
   }
   const ServerAuthPolicy& policy = *config_.policy;
@@ -310,12 +311,21 @@ std::optional<AuthIdentity> Culvert1Server::verify(const Message& proof) const {
 Decoded<void> Culvert1Server::handle_proof(const Message& message) {
   if (!has_greeted_ || is_decided() || !message.number(kKind)) return malformed();
   const auto identity = verify(message);
-  if (!identity) {
-    answer_refused(CloseCode::auth_failed, kBadProof);
-    return {};
+  const AuthAttempt attempt = attempt_of(message, identity.has_value());
+  const AuthVerdict verdict = judge(config_, attempt);
+  Refused refused{.kind = attempt.kind, .verdict = verdict};
+  if (verdict.is_rate_limited()) {
+    refused.code = CloseCode::rate_limited;
+    refused.reason = kTooManyFailures;
+    refused.retry_after_s = verdict.retry_after_s;
+  } else if (!identity) {
+    refused.reason = kBadProof;
+  } else if (config_.admits && !config_.admits()) {
+    refused.code = CloseCode::session_limit;
+    refused.reason = "Session limit reached";
   }
-  if (config_.admits && !config_.admits()) {
-    answer_refused(CloseCode::session_limit, "Session limit reached");
+  if (!refused.reason.empty()) {
+    answer_refused(std::move(refused));
     return {};
   }
   SessionId session_id{};
@@ -381,13 +391,24 @@ Decoded<void> Culvert1Server::handle_flows_gone(const Message& message) {
   return {};
 }
 
-void Culvert1Server::answer_refused(CloseCode code, std::string_view reason) {
-  MessageBuilder(MessageType::refused)
-      .number(kCode, static_cast<std::uint64_t>(code))
-      .text(kReason, reason)
-      .append_to(output());
+AuthAttempt Culvert1Server::attempt_of(const Message& proof, bool is_valid) const {
+  const auto key = proof.field(kPublicKey);
+  if (key && key->size() == crypto::PublicKey::kSize) {
+    return {.kind = ProofKind::key, .credential = *key, .is_valid = is_valid};
+  }
+  // A MAC does not tell which wrong token made it: what we know is who is trying.
+  return {.kind = proof.field(kMac) ? ProofKind::token : ProofKind::endpoint_id,
+          .credential = peer_.bytes(),
+          .is_valid = is_valid};
+}
+
+void Culvert1Server::answer_refused(Refused refused) {
+  MessageBuilder message(MessageType::refused);
+  message.number(kCode, static_cast<std::uint64_t>(refused.code)).text(kReason, refused.reason);
+  if (refused.retry_after_s > 0) message.number(kRetryAfter, refused.retry_after_s);
+  message.append_to(output());
   finish_output();
-  refuse({.code = code, .reason = std::string(reason)});
+  refuse(std::move(refused));
 }
 
 void Culvert1Server::leave(std::string_view reason) {

@@ -65,7 +65,8 @@ class Culvert1Server final : public HandshakeBase {
   Decoded<void> handle_flows_gone(const Message& message);
   // Who the proof shows the client to be; nothing when it shows nobody we know.
   [[nodiscard]] std::optional<AuthIdentity> verify(const Message& proof) const;
-  void answer_refused(CloseCode code, std::string_view reason);
+  [[nodiscard]] AuthAttempt attempt_of(const Message& proof, bool is_valid) const;
+  void answer_refused(Refused refused);
 
   ServerHandshakeConfig config_;
   crypto::EndpointId peer_;

@@ -8,8 +8,9 @@
 
 namespace culvert::session {
 
-void HandshakeBase::handle_data(Instant, ByteView bytes) {
+void HandshakeBase::handle_data(Instant now, ByteView bytes) {
   if (is_broken_) return;
+  now_ = now;
   input_.insert(input_.end(), bytes.begin(), bytes.end());
   std::size_t used = 0;
   while (!is_broken_ && used < input_.size()) {
@@ -38,6 +39,12 @@ void HandshakeBase::handle_fin(Instant) {
 
 void HandshakeBase::handle_timeout(Instant now) {
   if (now >= deadline_ && !is_decided_) break_off(CloseCode::auth_timeout, timed_out());
+}
+
+AuthVerdict HandshakeBase::judge(const ServerHandshakeConfig& config, AuthAttempt attempt) const {
+  attempt.address = config.address;
+  if (config.gate != nullptr) return config.gate->judge(now_, attempt);
+  return {.decision = attempt.is_valid ? AuthDecision::accepted : AuthDecision::invalid};
 }
 
 std::optional<HandshakeEvent> HandshakeBase::poll_event() {

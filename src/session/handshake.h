@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "base/time.h"
 #include "crypto/keys.h"
+#include "session/auth_gate.h"
 #include "session/auth_policy.h"
 #include "session/dialect.h"
 #include "session/resume.h"
@@ -59,6 +60,9 @@ struct Refused {
   CloseCode code = CloseCode::auth_failed;
   std::string reason;
   std::uint32_t retry_after_s = 0;
+  // At the server only, for its log: what was shown, and what that was worth.
+  ProofKind kind = ProofKind::nothing;
+  AuthVerdict verdict{};
 };
 // The other side broke the protocol or was too slow: close with `code` at once.
 struct Failed {
@@ -100,6 +104,8 @@ struct ServerHandshakeConfig {
   // Sessions may be resumed on these terms.
   std::optional<ResumeTerms> resume{};
   ResumeKeyLookup resume_keys{};
+  AuthGate* gate = nullptr;            // asked once about every proof; null: no limits on failures
+  std::optional<IpAddress> address{};  // the client's, if known
 };
 
 struct ClientHandshakeConfig {

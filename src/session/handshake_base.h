@@ -39,6 +39,8 @@ class HandshakeBase : public Handshake {
   void succeed(Resumed event);
   void refuse(Refused event);
   void break_off(CloseCode code, Error error);
+  // Server: what the limits on failures make of a proof.
+  [[nodiscard]] AuthVerdict judge(const ServerHandshakeConfig& config, AuthAttempt attempt) const;
   void emit(HandshakeEvent event) { events_.push_back(std::move(event)); }
   [[nodiscard]] Bytes& output() { return output_; }
   void finish_output() { is_output_finished_ = true; }
@@ -51,6 +53,7 @@ class HandshakeBase : public Handshake {
   Bytes output_;
   std::deque<HandshakeEvent> events_;
   Instant deadline_;
+  Instant now_{};
   bool is_decided_ = false;
   bool is_broken_ = false;  // refused or failed: whatever else comes is ignored
   bool is_output_finished_ = false;

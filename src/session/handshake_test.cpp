@@ -2,6 +2,7 @@
 
 #include "base/encoding.h"
 #include "base/limits.h"
+#include "session/auth_limiter.h"
 #include "session/culvert1_handshake.h"
 #include "session/message.h"
 #include "session/mf4_json.h"
@@ -35,7 +36,9 @@ struct Pair {
                                     .max_flows = 500,
                                     .admits = admits,
                                     .resume = terms,
-                                    .resume_keys = resume_keys},
+                                    .resume_keys = resume_keys,
+                                    .gate = gate,
+                                    .address = address},
                                    client_id, server_exporter, rng, kStart);
   }
   // Until both are silent; one byte at a time when `is_dripping`.
@@ -80,6 +83,8 @@ struct Pair {
   std::optional<ResumeTicket> ticket;
   std::optional<ResumeTerms> terms;
   ResumeKeyLookup resume_keys;
+  AuthGate* gate = nullptr;
+  std::optional<IpAddress> address;
   bool is_dripping = false;
   std::unique_ptr<Handshake> client;
   std::unique_ptr<Handshake> server;
@@ -189,6 +194,120 @@ TEST_P(HandshakeTest, does_not_ask_for_a_place_for_strangers) {
   };
   pair.run();
   EXPECT_NE(pair.client_event<Refused>(), nullptr);
+}
+
+// --- limits on failures -----------------------------------------------------------------------
+
+// A server whose limiter outlives its handshakes.
+struct Guarded {
+  Guarded(Dialect d, const AuthLimits& limits) : dialect(d), limiter(limits, rng) {
+    (void)tokens.add(good);
+  }
+  // The finished handshake of one more client.
+  Pair attempt(const ClientCredentials& credentials, std::uint8_t client = 9) {
+    Pair pair(dialect);
+    pair.policy.tokens = tokens;
+    pair.policy.keys.add(key_of(1).public_key(), "alice");
+    pair.credentials = credentials;
+    pair.client_id = key_of(client).public_key();
+    pair.gate = &limiter;
+    pair.address = address;
+    pair.run();
+    return pair;
+  }
+  static CloseCode code_of(const Pair& pair) {
+    const auto* refused = pair.server_event<Refused>();
+    return refused == nullptr ? CloseCode::done : refused->code;
+  }
+
+  Dialect dialect;
+  SeededRng rng{3};
+  Token good = generate_token(rng);
+  TokenSet tokens;
+  AuthLimiter limiter;
+  std::optional<IpAddress> address;
+};
+
+constexpr AuthLimits kByCredential{.max_address_failures = 0, .global_failures = 0};
+
+TEST_P(HandshakeTest, refuses_the_sixth_wrong_token_for_a_while_and_still_takes_the_right_one) {
+  Guarded server(GetParam(), kByCredential);
+  const Token wrong = generate_token(server.rng);
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(Guarded::code_of(server.attempt({.token = wrong, .key = {}})),
+              CloseCode::auth_failed);
+  }
+  const Pair locked = server.attempt({.token = wrong, .key = {}});
+  ASSERT_EQ(Guarded::code_of(locked), CloseCode::rate_limited);
+  EXPECT_EQ(locked.server_event<Refused>()->retry_after_s, 60U);
+  EXPECT_EQ(locked.server_event<Refused>()->kind, ProofKind::token);
+  EXPECT_EQ(locked.server_event<Refused>()->verdict.decision, AuthDecision::credential_locked);
+  EXPECT_TRUE(locked.server->is_output_finished());
+  const auto* at_client = locked.client_event<Refused>();
+  ASSERT_NE(at_client, nullptr);
+  EXPECT_EQ(at_client->reason, "Too many failed attempts, try again later");
+  EXPECT_EQ(at_client->retry_after_s, GetParam() == Dialect::culvert_1 ? 60U : 0U);
+
+  const Pair good = server.attempt({.token = server.good, .key = {}});
+  EXPECT_NE(good.client_event<Authenticated>(), nullptr);
+  EXPECT_EQ(server.limiter.metrics(kStart).accepted, 1U);
+}
+
+TEST_P(HandshakeTest, counts_wrong_keys_by_the_key_whoever_shows_them) {
+  Guarded server(GetParam(), kByCredential);
+  for (std::uint8_t client = 10; client < 15; ++client) {
+    EXPECT_EQ(Guarded::code_of(server.attempt({.token = {}, .key = key_of(3)}, client)),
+              CloseCode::auth_failed);
+  }
+  const Pair locked = server.attempt({.token = {}, .key = key_of(3)}, 15);
+  EXPECT_EQ(Guarded::code_of(locked), CloseCode::rate_limited);
+  EXPECT_EQ(locked.server_event<Refused>()->kind, ProofKind::key);
+  EXPECT_EQ(Guarded::code_of(server.attempt({.token = {}, .key = key_of(4)}, 15)),
+            CloseCode::auth_failed);
+  EXPECT_EQ(Guarded::code_of(server.attempt({.token = {}, .key = key_of(1)}, 15)), CloseCode::done);
+}
+
+TEST_P(HandshakeTest, counts_failures_of_an_address) {
+  Guarded server(GetParam(), {.global_failures = 0});
+  server.address = IpAddress::v4(0xC0000201);
+  const auto stranger = [&](std::uint8_t client) {
+    return Guarded::code_of(
+        server.attempt({.token = generate_token(server.rng), .key = {}}, client));
+  };
+  for (std::uint8_t client = 10; client < 18; ++client) {
+    EXPECT_EQ(stranger(client), CloseCode::auth_failed);
+  }
+  EXPECT_EQ(stranger(18), CloseCode::rate_limited);
+  EXPECT_EQ(Guarded::code_of(server.attempt({.token = server.good, .key = {}})), CloseCode::done);
+  server.address = IpAddress::v4(0xC0000202);
+  EXPECT_EQ(stranger(18), CloseCode::auth_failed);
+}
+
+TEST(Culvert1Handshake, counts_wrong_tokens_by_who_tries_them) {
+  Guarded server(Dialect::culvert_1, kByCredential);
+  const auto wrong_from = [&](std::uint8_t client) {
+    return Guarded::code_of(
+        server.attempt({.token = generate_token(server.rng), .key = {}}, client));
+  };
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(wrong_from(20), CloseCode::auth_failed);
+  EXPECT_EQ(wrong_from(20), CloseCode::rate_limited);
+  EXPECT_EQ(wrong_from(21), CloseCode::auth_failed);
+}
+
+TEST(Mf4Handshake, counts_wrong_tokens_by_the_token_and_nonsense_by_address_only) {
+  Guarded server(Dialect::mf_4, kByCredential);
+  const Token wrong = generate_token(server.rng);
+  for (std::uint8_t client = 20; client < 25; ++client) {
+    EXPECT_EQ(Guarded::code_of(server.attempt({.token = wrong, .key = {}}, client)),
+              CloseCode::auth_failed);
+  }
+  EXPECT_EQ(Guarded::code_of(server.attempt({.token = wrong, .key = {}}, 25)),
+            CloseCode::rate_limited);
+  for (int i = 0; i < 7; ++i) {
+    EXPECT_EQ(Guarded::code_of(server.attempt({.token = Token("no token"), .key = {}}, 20)),
+              CloseCode::auth_failed);
+  }
+  EXPECT_EQ(server.limiter.metrics(kStart).credentials_tracked, 1U);
 }
 
 TEST_P(HandshakeTest, ends_in_time_with_a_silent_peer) {

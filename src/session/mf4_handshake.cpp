@@ -67,7 +67,7 @@ Decoded<std::size_t> Mf4Server::handle_message(ByteView input) {
     rng_.fill(challenge_.emplace());
     mf4::append_auth_challenge(*challenge_, output());
   } else {
-    answer(message.version, verify(message));
+    answer(message, verify(message));
   }
   return head->size;
 }
@@ -91,25 +91,44 @@ std::optional<AuthIdentity> Mf4Server::verify(const mf4::AuthMessage& message) c
   return std::nullopt;
 }
 
-void Mf4Server::answer(unsigned version, const std::optional<AuthIdentity>& identity) {
-  CloseCode code = CloseCode::done;
-  std::string_view reason;
-  if (!identity) {
-    code = CloseCode::auth_failed;
-    reason = version == mf4::kTokenVersion ? kBadToken : kBadProof;
-  } else if (config_.admits && !config_.admits()) {
-    code = CloseCode::session_limit;
-    reason = "Session limit reached";
+AuthAttempt Mf4Server::attempt_of(const mf4::AuthMessage& message, bool is_valid) const {
+  if (message.public_key) {
+    return {.kind = ProofKind::key, .credential = *message.public_key, .is_valid = is_valid};
   }
-  mf4::append_auth_response(version, reason.empty(), reason, output());
+  if (!message.auth_token || message.auth_token->empty()) {
+    return {.kind = ProofKind::endpoint_id, .credential = peer_.bytes(), .is_valid = is_valid};
+  }
+  AuthAttempt attempt{.kind = ProofKind::token, .credential = {}, .is_valid = is_valid};
+  // What has not even the form of a token is no guess at one.
+  if (parse_token(*message.auth_token, {})) attempt.credential = as_bytes(*message.auth_token);
+  return attempt;
+}
+
+void Mf4Server::answer(const mf4::AuthMessage& message,
+                       const std::optional<AuthIdentity>& identity) {
+  const AuthAttempt attempt = attempt_of(message, identity.has_value());
+  const AuthVerdict verdict = judge(config_, attempt);
+  Refused refused{.kind = attempt.kind, .verdict = verdict};
+  if (verdict.is_rate_limited()) {
+    refused.code = CloseCode::rate_limited;
+    refused.reason = kTooManyFailures;
+    refused.retry_after_s = verdict.retry_after_s;
+  } else if (!identity) {
+    refused.reason = message.version == mf4::kTokenVersion ? kBadToken : kBadProof;
+  } else if (config_.admits && !config_.admits()) {
+    refused.code = CloseCode::session_limit;
+    refused.reason = "Session limit reached";
+  }
+  mf4::append_auth_response(message.version, refused.reason.empty(), refused.reason, output());
   finish_output();
-  if (reason.empty()) {
-    succeed({.identity = *identity,
-             .session_id = {},
-             .max_flows = config_.max_flows,
-             .dialect = version == mf4::kTokenVersion ? Dialect::mf_4_token : Dialect::mf_4});
+  if (refused.reason.empty()) {
+    succeed(
+        {.identity = *identity,
+         .session_id = {},
+         .max_flows = config_.max_flows,
+         .dialect = message.version == mf4::kTokenVersion ? Dialect::mf_4_token : Dialect::mf_4});
   } else {
-    refuse({.code = code, .reason = std::string(reason)});
+    refuse(std::move(refused));
   }
 }
 

@@ -30,7 +30,8 @@ class Mf4Server final : public HandshakeBase {
   Error ended_early() const override;
   Error timed_out() const override;
   [[nodiscard]] std::optional<AuthIdentity> verify(const mf4::AuthMessage& message) const;
-  void answer(unsigned version, const std::optional<AuthIdentity>& identity);
+  [[nodiscard]] AuthAttempt attempt_of(const mf4::AuthMessage& message, bool is_valid) const;
+  void answer(const mf4::AuthMessage& message, const std::optional<AuthIdentity>& identity);
 
   ServerHandshakeConfig config_;
   crypto::EndpointId peer_;

@@ -82,6 +82,13 @@ enum class Id : std::uint8_t {
   // limits and times
   max_sessions,
   max_flows,
+  max_token_auth_failures,
+  token_lockout_duration,
+  max_address_auth_failures,
+  global_auth_failure_window,
+  global_auth_failure_threshold,
+  global_lockout_duration,
+  lockout_log_sample_interval,
   udp_idle_timeout,
   connect_timeout,
   drain_timeout,
@@ -106,6 +113,7 @@ enum class Id : std::uint8_t {
   log_format,
   verbose,
   quiet,
+  audit_log,
   qlog_directory,
   key_log_file,
   // tools
