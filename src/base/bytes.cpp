@@ -2,6 +2,8 @@
 
 #include "base/assert.h"
 
+#include <array>
+
 namespace culvert {
 
 std::string_view to_string(DecodeError error) {
@@ -91,10 +93,8 @@ void ByteWriter::u64(std::uint64_t value) {
 }
 
 void ByteWriter::varint(std::uint64_t value) {
-  const std::size_t size = varint_size(value);
-  const std::uint64_t prefix = size == 1 ? 0 : size == 2 ? 1 : size == 4 ? 2 : 3;
-  const std::uint64_t tagged = value | (prefix << (8 * size - 2));
-  for (std::size_t i = size; i-- > 0;) out_.push_back(static_cast<std::uint8_t>(tagged >> (8 * i)));
+  std::array<std::uint8_t, 8> encoded;
+  raw(ByteView(encoded).first(encode_varint(value, encoded)));
 }
 
 void ByteWriter::raw(ByteView bytes) {
@@ -104,6 +104,16 @@ void ByteWriter::raw(ByteView bytes) {
 void ByteWriter::prefixed(ByteView bytes) {
   varint(bytes.size());
   raw(bytes);
+}
+
+std::size_t encode_varint(std::uint64_t value, ByteSpan out) {
+  const std::size_t size = varint_size(value);
+  const std::uint64_t prefix = size == 1 ? 0 : size == 2 ? 1 : size == 4 ? 2 : 3;
+  const std::uint64_t tagged = value | (prefix << (8 * size - 2));
+  for (std::size_t i = 0; i < size; ++i) {
+    out[i] = static_cast<std::uint8_t>(tagged >> (8 * (size - 1 - i)));
+  }
+  return size;
 }
 
 std::size_t varint_size(std::uint64_t value) {

@@ -69,6 +69,8 @@ class ByteWriter {
 
 // Encoded size of a QUIC varint: 1, 2, 4 or 8.
 [[nodiscard]] std::size_t varint_size(std::uint64_t value);
+// Writes it at the beginning of `out`, which has room; returns its size. value < 2^62, asserted.
+std::size_t encode_varint(std::uint64_t value, ByteSpan out);
 
 [[nodiscard]] inline ByteView as_bytes(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
