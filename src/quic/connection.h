@@ -29,6 +29,8 @@ namespace culvert::quic {
 
 using StreamId = std::int64_t;
 
+class Connection;
+
 // One bidirectional stream. Owned by its Connection; the pointer is valid until
 // StreamClosed for it was polled.
 struct Stream {
@@ -36,10 +38,11 @@ struct Stream {
       : id(stream_id), output(pool, send_limit), input(pool) {}
 
   const StreamId id;
-  void* context = nullptr;     // the driver's own: its flow
-  SendBuffer output;           // fill, then Connection::submit()
-  RecvBuffer input;            // read its views, then Connection::consume()
-  bool is_fin_queued = false;  // we: no more data after output
+  void* context = nullptr;      // the driver's own: its flow
+  Connection* owner = nullptr;  // null: parked, or not of one connection
+  SendBuffer output;            // fill, then Connection::submit()
+  RecvBuffer input;             // read its views, then Connection::consume()
+  bool is_fin_queued = false;   // we: no more data after output
   bool is_fin_sent = false;
   bool is_fin_received = false;  // peer: no more data after input
   bool is_reset_received = false;
@@ -49,6 +52,7 @@ struct Stream {
   std::uint64_t flow_id = 0;  // 0: the flow ends with its connection
   bool is_parked = false;     // taken from a closed connection; of none now
   bool is_resumed = false;    // goes on where a parked one stopped
+  bool is_striped = false;    // the driver's own: carried by streams of several connections
 
   // Everything the peer sent has been consumed.
   [[nodiscard]] bool is_input_finished() const { return is_fin_received && input.size() == 0; }
@@ -120,11 +124,13 @@ struct ConnectionStats {
   std::size_t max_udp_payload_bytes = 0;  // what path MTU discovery has found
 };
 
-// Signs of life, cheap to ask for.
+// Signs of life and of speed, cheap to ask for.
 struct Liveness {
   std::uint64_t packets_received = 0;
   std::uint64_t bytes_in_flight = 0;  // of packets that the peer must acknowledge
-  Duration probe_timeout{};           // RFC 9002 6.2.1, without back-off
+  std::uint64_t congestion_window_bytes = 0;
+  Duration smoothed_rtt{};
+  Duration probe_timeout{};  // RFC 9002 6.2.1, without back-off
 };
 
 enum class Migration : std::uint8_t {

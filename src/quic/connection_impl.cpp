@@ -411,6 +411,8 @@ Liveness ConnectionImpl::liveness() const {
   ngtcp2_conn_get_conn_info(connection_, &info);
   return {.packets_received = stats_.packets_received,
           .bytes_in_flight = info.bytes_in_flight,
+          .congestion_window_bytes = info.cwnd,
+          .smoothed_rtt = Duration(static_cast<Duration::rep>(info.smoothed_rtt)),
           .probe_timeout = Duration(static_cast<Duration::rep>(ngtcp2_conn_get_pto(connection_)))};
 }
 

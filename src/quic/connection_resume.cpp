@@ -15,6 +15,7 @@ std::vector<std::unique_ptr<Stream>> ConnectionImpl::take_streams() {
   while (Stream* stream = streams_.next_in_turn()) {
     ngtcp2_conn_set_stream_user_data(connection_, stream->id, nullptr);
     stream->is_parked = true;
+    stream->owner = nullptr;
     taken.push_back(streams_.remove(*stream));
   }
   std::ranges::sort(taken, {}, [](const auto& stream) { return stream->id; });

@@ -122,6 +122,7 @@ Stream* ConnectionImpl::open_stream() {
     return nullptr;
   }
   Stream& stream = streams_.add(id, true, send_limit_);
+  stream.owner = this;
   ngtcp2_conn_set_stream_user_data(connection_, id, &stream);
   return &stream;
 }
@@ -203,6 +204,7 @@ void ConnectionImpl::allow_streams(std::uint64_t count) {
 
 void ConnectionImpl::on_stream_opened(StreamId id) {
   Stream& stream = streams_.add(id, false, send_limit_);
+  stream.owner = this;
   ngtcp2_conn_set_stream_user_data(connection_, id, &stream);
   events_.emplace_back(StreamOpened{&stream});
 }

@@ -159,6 +159,19 @@ std::size_t SendBuffer::unsent(std::span<ByteView> out) const {
   return count;
 }
 
+std::size_t SendBuffer::views(std::uint64_t offset, std::size_t count,
+                              std::span<ByteView> out) const {
+  CULVERT_ASSERT(offset - acked_ <= end_ - acked_ && count <= end_ - offset);
+  std::size_t used = 0;
+  for_each_piece(chunks_, base_, offset, offset + count,
+                 [&](const std::uint8_t* data, std::size_t size) {
+                   if (used == out.size()) return false;
+                   out[used++] = ByteView(data, size);
+                   return true;
+                 });
+  return used;
+}
+
 void SendBuffer::mark_sent(std::size_t count) {
   CULVERT_ASSERT(count <= end_ - sent_);
   sent_ += count;

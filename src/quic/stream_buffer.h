@@ -77,6 +77,9 @@ class SendBuffer {
 
   // Views of the bytes from `sent_offset()` on, at most out.size() of them.
   [[nodiscard]] std::size_t unsent(std::span<ByteView> out) const;
+  // Views of `count` bytes from `offset` on, all of them appended and not acknowledged.
+  [[nodiscard]] std::size_t views(std::uint64_t offset, std::size_t count,
+                                  std::span<ByteView> out) const;
   void mark_sent(std::size_t count);
   void acknowledge(std::size_t count);  // the oldest `count` bytes
   // Stream was reset: forget everything. Acknowledgements that follow mean nothing.

@@ -31,6 +31,24 @@ TEST(ChunkPool, hands_out_the_warmest_chunk_first_and_counts) {
   EXPECT_EQ(pool.take().get(), last);
 }
 
+TEST(SendBuffer, shows_what_it_holds_again) {
+  ChunkPool pool;
+  SendBuffer buffer(pool, 200'000);
+  SeededRng rng(3);
+  const Bytes bytes = random_bytes(rng, 100'000);
+  buffer.append(bytes);
+  buffer.mark_sent(90'000);
+  buffer.acknowledge(40'000);
+  std::array<ByteView, 4> views;
+  Bytes seen;
+  const std::size_t count = buffer.views(50'000, 49'000, views);
+  for (const ByteView& view : std::span(views).first(count)) {
+    seen.insert(seen.end(), view.begin(), view.end());
+  }
+  EXPECT_TRUE(std::ranges::equal(seen, ByteView(bytes).subspan(50'000, 49'000)));
+  EXPECT_EQ(buffer.sent_offset(), 90'000U);
+}
+
 TEST(ChunkRing, keeps_order_while_growing_and_wrapping) {
   ChunkPool pool;
   ChunkRing ring;
