@@ -35,6 +35,29 @@ std::optional<IpAddress> Machine::address_of(Family family) const {
   return std::nullopt;
 }
 
+Machine::Interface& Machine::add_interface(const IpAddress& ip, LinkConfig up, LinkConfig down) {
+  interfaces_.push_back(
+      std::make_unique<Interface>(Interface{.ip = ip, .up = Link(up), .down = Link(down)}));
+  std::vector<IpAddress> addresses = addresses_;
+  addresses.push_back(ip);
+  set_addresses(std::move(addresses));
+  return *interfaces_.back();
+}
+
+Link& Machine::up_link(const IpAddress& from) {
+  for (const auto& interface : interfaces_) {
+    if (interface->ip == from) return interface->up;
+  }
+  return up_;
+}
+
+Link& Machine::down_link(const IpAddress& to) {
+  for (const auto& interface : interfaces_) {
+    if (interface->ip == to) return interface->down;
+  }
+  return down_;
+}
+
 void Machine::set_addresses(std::vector<IpAddress> addresses) {
   addresses_ = std::move(addresses);
   network_.world().after(Duration::zero(), [this](Instant now) {
@@ -128,14 +151,14 @@ Machine* Network::machine_at(const IpAddress& ip) {
 }
 
 void Network::enter_uplink(Machine& machine, Packet packet) {
-  machine.up_.handle_packet(world_.now(), machine.rng_, std::move(packet));
-  pump(machine, true);
+  Link& link = machine.up_link(packet.from.ip);
+  link.handle_packet(world_.now(), machine.rng_, std::move(packet));
+  pump(machine, link, true);
 }
 
 // Each accepted packet schedules one visit at the link's next delivery; a visit takes
 // what is due, so visits never outnumber packets.
-void Network::pump(Machine& machine, bool is_uplink) {
-  Link& link = is_uplink ? machine.up_ : machine.down_;
+void Network::pump(Machine& machine, Link& link, bool is_uplink) {
   const Instant due = link.next_delivery();
   if (due == kNever) return;
   world_.at(due, [this, &machine, &link, is_uplink](Instant now) {
@@ -152,7 +175,7 @@ void Network::pump(Machine& machine, bool is_uplink) {
       }
       route(now, std::move(*packet));
     }
-    if (has_delivered) pump(machine, is_uplink);
+    if (has_delivered) pump(machine, link, is_uplink);
   });
 }
 
@@ -175,8 +198,9 @@ void Network::route(Instant now, Packet packet) {
     ++stats_.unroutable;
     return;
   }
-  machine->down_.handle_packet(now, machine->rng_, std::move(packet));
-  pump(*machine, false);
+  Link& link = machine->down_link(packet.to.ip);
+  link.handle_packet(now, machine->rng_, std::move(packet));
+  pump(*machine, link, false);
 }
 
 }  // namespace culvert::sim

@@ -44,6 +44,14 @@ class Machine {
   [[nodiscard]] const LinkStats& uplink_stats() const { return up_.stats(); }
   [[nodiscard]] const LinkStats& downlink_stats() const { return down_.stats(); }
 
+  // Another address with links of its own: packets from and to it take those.
+  struct Interface {
+    IpAddress ip;
+    Link up;
+    Link down;
+  };
+  Interface& add_interface(const IpAddress& ip, LinkConfig up, LinkConfig down);
+
   // Replaces the addresses, as a laptop changing networks does; sockets bound to a
   // wildcard stay usable, and everyone watching is told.
   void set_addresses(std::vector<IpAddress> addresses);
@@ -66,6 +74,9 @@ class Machine {
 
  private:
   friend class Network;
+  [[nodiscard]] Link& up_link(const IpAddress& from);
+  [[nodiscard]] Link& down_link(const IpAddress& to);
+
   struct Binding {
     IpAddress ip;  // unspecified = all
     PacketSink* sink;
@@ -76,6 +87,7 @@ class Machine {
   std::vector<IpAddress> addresses_;
   Link up_;
   Link down_;
+  std::vector<std::unique_ptr<Interface>> interfaces_;
   Nat* nat_ = nullptr;
   SeededRng rng_;
   std::multimap<std::uint16_t, Binding> udp_;
@@ -114,7 +126,7 @@ class Network {
  private:
   friend class Machine;
   void enter_uplink(Machine& machine, Packet packet);
-  void pump(Machine& machine, bool is_uplink);
+  void pump(Machine& machine, Link& link, bool is_uplink);
   void route(Instant now, Packet packet);
 
   World& world_;

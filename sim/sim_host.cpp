@@ -195,4 +195,10 @@ Result<IpAddress> SimHost::local_address_towards(const IpAddress& remote) {
   return *address;
 }
 
+std::vector<drive::LocalAddress> SimHost::local_addresses() {
+  std::vector<drive::LocalAddress> all;
+  for (const IpAddress& ip : machine_.addresses()) all.push_back({.ip = ip});
+  return all;
+}
+
 }  // namespace culvert::sim

@@ -165,5 +165,26 @@ TEST_F(TwoMachines, connecting_to_nobody_is_refused) {
   EXPECT_TRUE(log.has_failed);
 }
 
+TEST_F(TwoMachines, send_from_each_address_by_its_own_interface) {
+  a.add_interface(ip("192.0.9.1"), {.delay = milliseconds(50)}, {});
+  SimHost host_a(a, {});
+  SimHost host_b(b, {});
+  Collector at_a;
+  Collector at_b;
+  at_a.port = *host_a.open_udp({.bind = {IpAddress::any(Family::v4), 0}}, at_a);
+  at_b.port = *host_b.open_udp({.bind = {IpAddress::any(Family::v4), 700}}, at_b);
+  const Bytes payload(100, 7);
+  const TxBatch batch{.path = {.local = {ip("192.0.9.1"), 0}, .remote = {ip("192.0.2.2"), 700}},
+                      .segment_size = 100,
+                      .bytes = payload};
+  EXPECT_EQ(at_a.port->send_batch({&batch, 1}).batches_taken, 1U);
+  world.run_for(milliseconds(40));
+  EXPECT_EQ(at_b.calls, 0U);
+  world.run_for(milliseconds(20));
+  EXPECT_EQ(at_b.calls, 1U);
+  EXPECT_EQ(at_b.last_path.remote.ip, ip("192.0.9.1"));
+  EXPECT_EQ(host_a.local_addresses().size(), 2U);
+}
+
 }  // namespace
 }  // namespace culvert::sim

@@ -20,6 +20,8 @@ class SimUdpPort final : public drive::UdpPort, public PacketSink {
 
   std::size_t recv_batch(std::span<RxDatagram> out) override;
   drive::UdpSendResult send_batch(std::span<const TxBatch> batches) override;
+  // The network routes by source address anyway (Machine::add_interface).
+  void pin_sources(std::vector<drive::LocalAddress>) override {}
   SocketAddress local_address() const override;
 
   void deliver(Instant now, Packet packet) override;

@@ -39,6 +39,13 @@ class UdpHandler {
   virtual void on_udp_writable(Instant now) = 0;
 };
 
+// Of an interface that is up.
+struct LocalAddress {
+  IpAddress ip;
+  std::uint32_t interface_index = 0;
+  friend auto operator<=>(const LocalAddress&, const LocalAddress&) = default;
+};
+
 struct UdpSendResult {
   std::size_t batches_taken = 0;  // the rest was not sent: blocked; on_udp_writable follows
   bool is_blocked = false;
@@ -47,6 +54,9 @@ struct UdpSendResult {
 class UdpPort {
  public:
   virtual ~UdpPort() = default;
+  // Packets from these local addresses leave by their own interfaces, whatever the routing
+  // table prefers; replaces the earlier list.
+  virtual void pin_sources(std::vector<LocalAddress> sources) = 0;
   // Fills `out` from the front. The bytes stay valid until the next recv_batch of any port
   // of this Host: the ports share its receive buffers. 0 = nothing waits.
   [[nodiscard]] virtual std::size_t recv_batch(std::span<RxDatagram> out) = 0;
@@ -175,6 +185,9 @@ class Host {
                                                              ResolveHandler& handler) = 0;
   // The local address the routing table picks towards `remote`.
   [[nodiscard]] virtual Result<IpAddress> local_address_towards(const IpAddress& remote) = 0;
+
+  // All of ours but link-local ones.
+  [[nodiscard]] virtual std::vector<LocalAddress> local_addresses() = 0;
 
   [[nodiscard]] virtual Rng& rng() = 0;
 };

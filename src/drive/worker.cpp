@@ -53,8 +53,15 @@ Worker::Slot& Worker::adopt(quic::Connection& connection, ConnectionHandler* han
 Result<quic::Connection*> Worker::connect(Instant now, const SocketAddress& remote,
                                           const quic::ConnectOptions& options,
                                           ConnectionHandler& handler) {
-  CULVERT_TRY(const IpAddress local_ip, host_.local_address_towards(remote.ip));
-  const PathId path{.local = {local_ip, local_address().port}, .remote = remote};
+  CULVERT_TRY(const IpAddress local, host_.local_address_towards(remote.ip));
+  return connect_from(now, local, remote, options, handler);
+}
+
+Result<quic::Connection*> Worker::connect_from(Instant now, const IpAddress& local,
+                                               const SocketAddress& remote,
+                                               const quic::ConnectOptions& options,
+                                               ConnectionHandler& handler) {
+  const PathId path{.local = {local, local_address().port}, .remote = remote};
   CULVERT_TRY(quic::Connection * connection, endpoint_->connect(now, path, options));
   adopt(*connection, &handler);
   touch(*connection);

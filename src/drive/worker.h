@@ -68,6 +68,12 @@ class Worker final : public HostHandler, public UdpHandler {
   [[nodiscard]] Result<quic::Connection*> connect(Instant now, const SocketAddress& remote,
                                                   const quic::ConnectOptions& options,
                                                   ConnectionHandler& handler);
+  // From this local address rather than the one that the routing table picks.
+  [[nodiscard]] Result<quic::Connection*> connect_from(Instant now, const IpAddress& local,
+                                                       const SocketAddress& remote,
+                                                       const quic::ConnectOptions& options,
+                                                       ConnectionHandler& handler);
+  void pin_sources(std::vector<LocalAddress> sources) { udp_->pin_sources(std::move(sources)); }
   // Another session takes over the connection.
   void rebind(quic::Connection& connection, ConnectionHandler& handler);
   // The handler is going: events of the connection reach nobody any more. Close it first.
@@ -83,6 +89,7 @@ class Worker final : public HostHandler, public UdpHandler {
   [[nodiscard]] Host& host() { return host_; }
   [[nodiscard]] Logger& log() { return log_; }
   [[nodiscard]] TimerHeap& timers() { return timers_; }
+  [[nodiscard]] quic::ChunkPool& chunks() { return chunks_; }
   [[nodiscard]] UdpEgress& egress() { return egress_; }
   [[nodiscard]] const UdpEgress& egress() const { return egress_; }
   [[nodiscard]] quic::Endpoint& endpoint() { return *endpoint_; }

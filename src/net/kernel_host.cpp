@@ -186,4 +186,8 @@ Result<IpAddress> KernelHost::local_address_towards(const IpAddress& remote) {
   return net::local_address_towards(remote);
 }
 
+std::vector<drive::LocalAddress> KernelHost::local_addresses() {
+  return net::local_addresses();
+}
+
 }  // namespace culvert::net

@@ -93,6 +93,7 @@ class KernelHost final : public drive::Host {
   std::unique_ptr<drive::ResolvePort> resolve(const std::string& host,
                                               drive::ResolveHandler& handler) override;
   Result<IpAddress> local_address_towards(const IpAddress& remote) override;
+  std::vector<drive::LocalAddress> local_addresses() override;
   Rng& rng() override { return rng_; }
 
  private:

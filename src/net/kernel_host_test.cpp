@@ -8,6 +8,8 @@
 #include <csignal>
 #include <thread>
 
+#include <net/if.h>
+
 namespace culvert::net {
 namespace {
 
@@ -172,6 +174,11 @@ TEST_F(KernelHostTest, impossible_name_is_an_error_and_cancelled_lookups_stay_si
 }
 
 TEST_F(KernelHostTest, route_towards_loopback_is_loopback) {
+  const auto all = host().local_addresses();
+  const auto loopback =
+      std::ranges::find(all, IpAddress::loopback(Family::v4), &drive::LocalAddress::ip);
+  ASSERT_NE(loopback, all.end());
+  EXPECT_EQ(loopback->interface_index, ::if_nametoindex("lo"));
   const auto local = host().local_address_towards(IpAddress::loopback(Family::v4));
   ASSERT_TRUE(local);
   EXPECT_EQ(*local, IpAddress::loopback(Family::v4));

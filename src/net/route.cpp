@@ -33,19 +33,26 @@ Result<IpAddress> local_address_towards(const IpAddress& remote) {
 }
 
 std::vector<IpAddress> interface_addresses() {
+  std::vector<IpAddress> ips;
+  for (const drive::LocalAddress& address : local_addresses()) ips.push_back(address.ip);
+  return ips;
+}
+
+std::vector<drive::LocalAddress> local_addresses() {
   ifaddrs* list = nullptr;
   if (::getifaddrs(&list) != 0) return {};
-  std::vector<IpAddress> found;
+  std::vector<drive::LocalAddress> found;
   for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
     if (entry->ifa_addr == nullptr || (entry->ifa_flags & IFF_UP) == 0) continue;
     const auto address = from_raw(entry->ifa_addr);
     if (!address || address->ip.is_link_local()) continue;
-    if (std::ranges::find(found, address->ip) == found.end()) found.push_back(address->ip);
+    if (std::ranges::find(found, address->ip, &drive::LocalAddress::ip) != found.end()) continue;
+    found.push_back({.ip = address->ip, .interface_index = ::if_nametoindex(entry->ifa_name)});
   }
   ::freeifaddrs(list);
-  std::ranges::sort(found, {}, [](const IpAddress& ip) {
-    const int rank = (ip.is_loopback() ? 2 : 0) + (ip.is_v6() ? 1 : 0);
-    return std::pair(rank, ip);
+  std::ranges::sort(found, {}, [](const drive::LocalAddress& address) {
+    const int rank = (address.ip.is_loopback() ? 2 : 0) + (address.ip.is_v6() ? 1 : 0);
+    return std::pair(rank, address.ip);
   });
   return found;
 }

@@ -15,6 +15,11 @@ T control_value(const cmsghdr* header) {
   return value;
 }
 
+std::uint32_t interface_of(const UdpAddressing& addressing, const IpAddress& local) {
+  const auto found = std::ranges::find(addressing.pinned, local, &drive::LocalAddress::ip);
+  return found == addressing.pinned.end() ? 0 : found->interface_index;
+}
+
 }  // namespace
 
 template <typename T>
@@ -49,11 +54,12 @@ void UdpMessage::write(const TxBatch& batch, ByteView bytes, UdpAddressing addre
     if (addressing.is_v6) {
       in6_pktinfo info{};
       info.ipi6_addr = to_in6(from);
-      info.ipi6_ifindex = from.scope_id();
+      info.ipi6_ifindex = from.scope_id() != 0 ? from.scope_id() : interface_of(addressing, from);
       add_control(IPPROTO_IPV6, IPV6_PKTINFO, info);
     } else if (from.is_v4()) {
       in_pktinfo info{};
       info.ipi_spec_dst = to_in4(from);
+      info.ipi_ifindex = static_cast<int>(interface_of(addressing, from));
       add_control(IPPROTO_IP, IP_PKTINFO, info);
     }
   }

@@ -2,10 +2,12 @@
 #pragma once
 
 #include "base/datagram.h"
+#include "drive/ports.h"
 #include "net/socket_address.h"
 
 #include <array>
 #include <cstdint>
+#include <span>
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -24,6 +26,7 @@ struct UdpAddressing {
   bool is_v6;         // IPv4 addresses are written mapped
   bool is_connected;  // no destination in the message
   bool picks_source;  // the batch's local address, when concrete, goes along
+  std::span<const drive::LocalAddress> pinned;  // these name their interface, too
 };
 
 // Large and not initialised until write(); its header points into itself, so it stays put.

@@ -25,6 +25,9 @@ class UdpSocket final : public drive::UdpPort, private FdWatcher, private Runnab
   std::size_t recv_batch(std::span<RxDatagram> out) override;
   drive::UdpSendResult send_batch(std::span<const TxBatch> batches) override;
   SocketAddress local_address() const override { return local_; }
+  void pin_sources(std::vector<drive::LocalAddress> sources) override {
+    pinned_ = std::move(sources);
+  }
 
   [[nodiscard]] UdpFeatures features() const { return features_; }  // in effect now
 
@@ -41,7 +44,10 @@ class UdpSocket final : public drive::UdpPort, private FdWatcher, private Runnab
   void run(Instant now) override;
 
   [[nodiscard]] UdpAddressing addressing() const {
-    return {.is_v6 = is_v6_, .is_connected = is_connected_, .picks_source = picks_source_};
+    return {.is_v6 = is_v6_,
+            .is_connected = is_connected_,
+            .picks_source = picks_source_,
+            .pinned = pinned_};
   }
   [[nodiscard]] std::size_t chunk_bytes(const TxBatch& batch, std::size_t offset) const;
   Outcome send_all(std::span<const TxBatch> batches, Cursor& cursor);
@@ -58,6 +64,7 @@ class UdpSocket final : public drive::UdpPort, private FdWatcher, private Runnab
   UdpFeatures features_;
   bool is_v6_ = false;  // the socket's family; IPv4 travels mapped
   bool is_connected_ = false;
+  std::vector<drive::LocalAddress> pinned_;
   bool picks_source_ = false;     // bound to a wildcard: pktinfo both ways
   bool may_be_readable_ = false;  // since an edge, until the kernel said it has nothing
   bool is_writable_due_ = false;
