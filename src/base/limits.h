@@ -29,6 +29,21 @@ inline constexpr std::uint64_t kMaxResumeGraceSeconds = 86'400;
 // Bytes of flows that a session keeps while it has no connection, both directions; beyond it
 // the largest flows are reset.
 inline constexpr std::size_t kMaxRetainedBytes = std::size_t{64} << 20;
+// Connections of one session, of which one is its own and others add their paths.
+inline constexpr std::size_t kMaxLanes = 4;
+inline constexpr std::size_t kMaxStandbyLanes = 2;  // where no flow uses several at once
+// A striped flow (docs/multipath.md): bytes that its sender may have under way, which is also
+// the most that wait at its receiver for those before them. 8 MiB are 500 Mbit/s over paths
+// that differ by 100 ms. A session grants as much beyond the first windows to all its flows.
+inline constexpr std::size_t kStripeWindowInitial = 256 << 10;
+inline constexpr std::size_t kStripeWindowMax = 8 << 20;
+inline constexpr std::size_t kSessionStripeBytes = std::size_t{64} << 20;
+// A path that could not be reached is tried again after a pause that doubles.
+inline constexpr Duration kLaneRetryFirst = std::chrono::seconds(2);
+inline constexpr Duration kLaneRetryMost = std::chrono::seconds(60);
+// A connection that has others beside it is suspected sooner than kSuspectSilence: another one
+// costs nothing.
+inline constexpr Duration kSuspectLane = std::chrono::milliseconds(300);
 // Client: between tries to reach the server again; doubles from the first to the last.
 inline constexpr Duration kReconnectDelayFirst = std::chrono::milliseconds(250);
 inline constexpr Duration kReconnectDelayMost = std::chrono::seconds(15);

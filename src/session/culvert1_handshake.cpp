@@ -16,6 +16,8 @@ enum ProofTag : std::uint64_t { kKind = 1, kMac = 2, kPublicKey = 3, kSignature 
 enum AcceptedTag : std::uint64_t { kSessionId = 1, kMaxFlows = 2, kWorker = 3, kGrace = 4 };
 enum ResumeTag : std::uint64_t { kResumeId = 1, kResumeMac = 2 };
 enum ResumedTag : std::uint64_t { kResumedId = 1, kResumedWorker = 3, kResumedGrace = 4 };
+enum JoinTag : std::uint64_t { kJoinId = 1, kJoinMac = 2 };
+enum JoinedTag : std::uint64_t { kJoinedId = 1 };
 enum ResumeFailedTag : std::uint64_t { kFailedReason = 1 };
 enum ResumeDoneTag : std::uint64_t { kDoneCount = 1 };
 enum FlowsGoneTag : std::uint64_t { kGoneIds = 1 };
@@ -51,11 +53,11 @@ void append_goodbye(std::string_view reason, Bytes& out) {
 }
 
 std::uint64_t features(bool with_resume) {
-  return with_resume ? kFeatureResume : 0;
+  return with_resume ? kFeatureResume | kFeatureMultipath : 0;
 }
 
-bool has_resume(const Message& message, std::uint64_t tag) {
-  return (message.number(tag).value_or(0) & kFeatureResume) != 0;
+bool has_feature(const Message& message, std::uint64_t tag, std::uint64_t feature) {
+  return (message.number(tag).value_or(0) & feature) != 0;
 }
 
 std::uint64_t seconds_of(Duration duration) {
@@ -114,6 +116,8 @@ Decoded<std::size_t> Culvert1Client::handle_message(ByteView input) {
     handled = handle_refused(*message);
   } else if (is_type(*message, MessageType::resumed)) {
     handled = handle_resumed(*message);
+  } else if (is_type(*message, MessageType::joined)) {
+    handled = handle_joined(*message);
   } else if (is_type(*message, MessageType::resume_failed)) {
     handled = handle_resume_failed(*message);
   } else if (is_type(*message, MessageType::goodbye)) {
@@ -133,7 +137,17 @@ Decoded<void> Culvert1Client::handle_challenge(const Message& message) {
   has_challenge_ = true;
   nonce_ = *nonce;
   proof_kinds_ = *kinds;
-  can_resume_ = config_.offers_resume && has_resume(message, kFeatures);
+  can_resume_ = config_.offers_resume && has_feature(message, kFeatures, kFeatureResume);
+  can_join_ = can_resume_ && has_feature(message, kFeatures, kFeatureMultipath);
+  if (config_.joins) {
+    if (!can_join_ || !config_.ticket) return std::unexpected(DecodeError::unsupported);
+    is_joining_ = true;
+    MessageBuilder(MessageType::join)
+        .bytes(kJoinId, config_.ticket->session_id)
+        .bytes(kJoinMac, join_proof(config_.ticket->key, exporter_, nonce_))
+        .append_to(output());
+    return {};
+  }
   is_resuming_ = can_resume_ && config_.ticket.has_value();
   if (!is_resuming_) {
     prove();
@@ -165,14 +179,38 @@ void Culvert1Client::prove() {
 }
 
 Decoded<void> Culvert1Client::handle_resumed(const Message& message) {
-  const auto terms = terms_of(message);
-  if (!is_resuming_ || is_decided() || !terms ||
+  const auto terms = agreed_terms(message);
+  if ((!is_promoting_ && (!is_resuming_ || is_decided())) || !terms ||
       message.array<16>(kResumedId) != config_.ticket->session_id) {
     return malformed();
   }
+  Resumed resumed{.session_id = config_.ticket->session_id, .terms = *terms, .key_index = 0};
   is_resuming_ = false;
-  succeed(Resumed{.session_id = config_.ticket->session_id, .terms = *terms, .key_index = 0});
+  if (std::exchange(is_promoting_, false)) {
+    emit(resumed);
+  } else {
+    succeed(resumed);
+  }
   return {};
+}
+
+Decoded<void> Culvert1Client::handle_joined(const Message& message) {
+  if (!is_joining_ || is_decided() || message.array<16>(kJoinedId) != config_.ticket->session_id) {
+    return malformed();
+  }
+  succeed(Joined{config_.ticket->session_id});
+  return {};
+}
+
+void Culvert1Client::promote() {
+  is_promoting_ = true;
+  MessageBuilder(MessageType::promote).append_to(output());
+}
+
+std::optional<ResumeTerms> Culvert1Client::agreed_terms(const Message& message) const {
+  auto terms = terms_of(message);
+  if (terms) terms->is_multipath = can_join_;
+  return terms;
 }
 
 Decoded<void> Culvert1Client::handle_resume_failed(const Message& message) {
@@ -204,7 +242,7 @@ Decoded<void> Culvert1Client::handle_accepted(const Message& message) {
   succeed({.identity = {.kind = proof_, .comment = {}},
            .session_id = *session_id,
            .max_flows = message.number(kMaxFlows).value_or(0),
-           .resume = can_resume_ ? terms_of(message) : std::nullopt,
+           .resume = can_resume_ ? agreed_terms(message) : std::nullopt,
            .resume_refusal = resume_refusal_});
   return {};
 }
@@ -247,6 +285,10 @@ Decoded<std::size_t> Culvert1Server::handle_message(ByteView input) {
     handled = handle_proof(*message);
   } else if (is_type(*message, MessageType::resume)) {
     handled = handle_resume(*message);
+  } else if (is_type(*message, MessageType::join)) {
+    handled = handle_join(*message);
+  } else if (is_type(*message, MessageType::promote)) {
+    handled = handle_promote();
   } else if (is_type(*message, MessageType::resume_done)) {
     handled = handle_resume_done(*message);
   } else if (is_type(*message, MessageType::flows_gone)) {
@@ -268,7 +310,10 @@ Decoded<void> Culvert1Server::handle_hello(const Message& message) {
     return {};
   }
   const ServerAuthPolicy& policy = *config_.policy;
-  can_resume_ = config_.resume.has_value() && has_resume(message, kHelloFeatures);
+  can_resume_ = config_.resume.has_value() && has_feature(message, kHelloFeatures, kFeatureResume);
+  if (can_resume_) {
+    config_.resume->is_multipath = has_feature(message, kHelloFeatures, kFeatureMultipath);
+  }
   std::uint64_t kinds = bit(ProofKind::endpoint_id);
   if (!policy.tokens.is_empty()) kinds |= bit(ProofKind::token);
   if (!policy.keys.is_empty()) kinds |= bit(ProofKind::key);
@@ -352,13 +397,7 @@ Decoded<void> Culvert1Server::handle_resume(const Message& message) {
     return malformed();
   }
   has_tried_to_resume_ = true;
-  std::optional<std::size_t> known;
-  if (config_.resume_keys) {
-    const std::vector<ResumeKey> keys = config_.resume_keys(*session_id);
-    for (std::size_t i = 0; i < keys.size(); ++i) {
-      if (crypto::constant_time_equal(resume_proof(keys[i], exporter_, nonce_), *mac)) known = i;
-    }
-  }
+  const auto known = find_key(*session_id, *mac, resume_proof);
   if (!known) {
     // The same words whether the session or the key is wrong.
     MessageBuilder(MessageType::resume_failed)
@@ -366,13 +405,55 @@ Decoded<void> Culvert1Server::handle_resume(const Message& message) {
         .append_to(output());
     return {};
   }
+  answer_resumed(*session_id);
+  succeed(Resumed{.session_id = *session_id, .terms = *config_.resume, .key_index = *known});
+  return {};
+}
+
+std::optional<std::size_t> Culvert1Server::find_key(const SessionId& session_id,
+                                                    const std::array<std::uint8_t, 32>& mac,
+                                                    Proof* proof) const {
+  std::optional<std::size_t> known;
+  if (!config_.resume_keys) return known;
+  const std::vector<ResumeKey> keys = config_.resume_keys(session_id);
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (crypto::constant_time_equal(proof(keys[i], exporter_, nonce_), mac)) known = i;
+  }
+  return known;
+}
+
+void Culvert1Server::answer_resumed(const SessionId& session_id) {
   MessageBuilder(MessageType::resumed)
-      .bytes(kResumedId, *session_id)
+      .bytes(kResumedId, session_id)
       .number(kResumedWorker, config_.resume->worker)
       .number(kResumedGrace, seconds_of(config_.resume->grace))
       .append_to(output());
   is_resumed_ = true;
-  succeed(Resumed{.session_id = *session_id, .terms = *config_.resume, .key_index = *known});
+}
+
+Decoded<void> Culvert1Server::handle_join(const Message& message) {
+  const auto session_id = message.array<16>(kJoinId);
+  const auto mac = message.array<32>(kJoinMac);
+  const bool may_join = can_resume_ && config_.resume->is_multipath;
+  if (!may_join || has_tried_to_resume_ || is_decided() || !session_id || !mac) {
+    return malformed();
+  }
+  has_tried_to_resume_ = true;
+  if (!find_key(*session_id, *mac, join_proof)) {
+    answer_refused(
+        {.code = CloseCode::moved, .reason = "the server does not have this session any more"});
+    return {};
+  }
+  MessageBuilder(MessageType::joined).bytes(kJoinedId, *session_id).append_to(output());
+  joined_ = *session_id;
+  succeed(Joined{*session_id});
+  return {};
+}
+
+Decoded<void> Culvert1Server::handle_promote() {
+  if (!joined_ || is_resumed_) return malformed();
+  answer_resumed(*joined_);
+  emit(Promoted{});
   return {};
 }
 
@@ -386,7 +467,7 @@ Decoded<void> Culvert1Server::handle_resume_done(const Message& message) {
 Decoded<void> Culvert1Server::handle_flows_gone(const Message& message) {
   const auto list = message.field(kGoneIds);
   auto ids = list ? decode_flow_ids(*list) : std::nullopt;
-  if (!is_resumed_ || !ids) return malformed();
+  if (!can_resume_ || !is_decided() || !ids) return malformed();
   emit(FlowsGone{std::move(*ids)});
   return {};
 }

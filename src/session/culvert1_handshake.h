@@ -22,6 +22,7 @@ class Culvert1Client final : public HandshakeBase {
  public:
   Culvert1Client(const ClientHandshakeConfig& config, const ExporterValue& exporter, Instant now);
   void leave(std::string_view reason) override;
+  void promote() override;
   void announce_gone(std::span<const std::uint64_t> ids) override;
   void announce_done(std::uint64_t count) override;
 
@@ -34,6 +35,8 @@ class Culvert1Client final : public HandshakeBase {
   Decoded<void> handle_refused(const Message& message);
   Decoded<void> handle_resumed(const Message& message);
   Decoded<void> handle_resume_failed(const Message& message);
+  Decoded<void> handle_joined(const Message& message);
+  [[nodiscard]] std::optional<ResumeTerms> agreed_terms(const Message& message) const;
   void prove();
 
   ClientHandshakeConfig config_;
@@ -44,7 +47,10 @@ class Culvert1Client final : public HandshakeBase {
   ProofKind proof_ = ProofKind::nothing;
   bool has_challenge_ = false;
   bool can_resume_ = false;  // both sides have the feature
+  bool can_join_ = false;    // ... and this one
   bool is_resuming_ = false;
+  bool is_joining_ = false;
+  bool is_promoting_ = false;  // asked for, not answered
   bool has_proved_ = false;
 };
 
@@ -60,7 +66,17 @@ class Culvert1Server final : public HandshakeBase {
   Error timed_out() const override;
   Decoded<void> handle_hello(const Message& message);
   Decoded<void> handle_proof(const Message& message);
+  using Proof = std::array<std::uint8_t, 32>(const ResumeKey& key, const ExporterValue& exporter,
+                                             const Nonce& nonce);
+
   Decoded<void> handle_resume(const Message& message);
+  Decoded<void> handle_join(const Message& message);
+  Decoded<void> handle_promote();
+  // Which of the session's keys made `mac`.
+  [[nodiscard]] std::optional<std::size_t> find_key(const SessionId& session_id,
+                                                    const std::array<std::uint8_t, 32>& mac,
+                                                    Proof* proof) const;
+  void answer_resumed(const SessionId& session_id);
   Decoded<void> handle_resume_done(const Message& message);
   Decoded<void> handle_flows_gone(const Message& message);
   // Who the proof shows the client to be; nothing when it shows nobody we know.
@@ -77,6 +93,7 @@ class Culvert1Server final : public HandshakeBase {
   bool can_resume_ = false;
   bool has_tried_to_resume_ = false;
   bool is_resumed_ = false;
+  std::optional<SessionId> joined_;
 };
 
 }  // namespace culvert::session

@@ -8,7 +8,13 @@
 namespace culvert::session {
 namespace {
 
-enum OpenTag : std::uint64_t { kSource = 1, kFlowId = 2, kReceived = 3, kStart = 4 };
+enum OpenTag : std::uint64_t {
+  kSource = 1,
+  kFlowId = 2,
+  kReceived = 3,
+  kStart = 4,
+  kMultipath = 5
+};
 enum ReplyTag : std::uint64_t { kDialled = 1, kCode = 1, kReason = 2 };
 
 unsigned body_version(Dialect dialect) {
@@ -63,6 +69,9 @@ void encode_flow_open(Dialect dialect, const FlowOpen& open, Bytes& out) {
   if (open.resume) {
     message.number(kReceived, open.resume->received).number(kStart, open.resume->start);
   }
+  if (open.multipath != Multipath::fastest) {
+    message.number(kMultipath, static_cast<std::uint64_t>(open.multipath));
+  }
   message.append_to(out);
 }
 
@@ -105,6 +114,14 @@ Decoded<Head<FlowOpen>> decode_flow_open(Dialect dialect, ByteView stream) {
     return std::unexpected(DecodeError::malformed);
   }
   if (head.value.is_udp() && !flow_id) return std::unexpected(DecodeError::malformed);
+  if (message->field(kMultipath)) {
+    const std::uint64_t mode = message->number(kMultipath).value_or(0);
+    if (mode == 0 || mode > static_cast<std::uint64_t>(Multipath::redundant) ||
+        head.value.flow_id == 0) {
+      return std::unexpected(DecodeError::malformed);
+    }
+    head.value.multipath = static_cast<Multipath>(mode);
+  }
   return head;
 }
 
@@ -129,14 +146,10 @@ Decoded<Head<ByteView>> decode_datagram_frame(ByteView stream) {
   return Head<ByteView>{*payload, kDatagramFrameHeaderBytes + payload->size()};
 }
 
-DatagramHeader datagram_header(std::uint64_t flow_id) {
-  const std::size_t size = varint_size(flow_id);
-  const std::uint64_t prefix = size == 1 ? 0 : size == 2 ? 1 : size == 4 ? 2 : 3;
-  const std::uint64_t tagged = flow_id | (prefix << (8 * size - 2));
-  DatagramHeader header{.size = size};
-  for (std::size_t i = 0; i < size; ++i) {
-    header.bytes[i] = static_cast<std::uint8_t>(tagged >> (8 * (size - 1 - i)));
-  }
+DatagramHeader datagram_header(std::uint64_t flow_id, std::optional<std::uint64_t> number) {
+  DatagramHeader header;
+  header.size = encode_varint(flow_id, header.bytes);
+  if (number) header.size += encode_varint(*number, ByteSpan(header.bytes).subspan(header.size));
   return header;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "base/multipath.h"
 #include "session/dialect.h"
 
 #include <array>
@@ -29,6 +30,9 @@ struct FlowOpen {
   // flows of sessions that end with their connection).
   std::uint64_t flow_id = 0;
   std::optional<FlowResume> resume{};
+  // Other than fastest: the flow may use all connections of the session. A TCP flow is carried
+  // in chunks (session/chunk_frames.h); FlowOpen begins its stream on every connection.
+  Multipath multipath = Multipath::fastest;
   [[nodiscard]] bool is_udp() const { return source.starts_with("udp:"); }
 };
 
@@ -84,13 +88,15 @@ inline constexpr std::size_t kDatagramFrameHeaderBytes = 2;
 [[nodiscard]] Decoded<Head<ByteView>> decode_datagram_frame(ByteView stream);
 
 // --- UDP in DATAGRAM frames (culvert/1): varint flow id, then the payload ---------------------
+// Of redundant flows a varint number comes between them, which grows with each datagram.
 
 struct DatagramHeader {
-  std::array<std::uint8_t, 8> bytes{};
+  std::array<std::uint8_t, 16> bytes{};
   std::size_t size = 0;
   [[nodiscard]] ByteView view() const { return {bytes.data(), size}; }
 };
-[[nodiscard]] DatagramHeader datagram_header(std::uint64_t flow_id);
+[[nodiscard]] DatagramHeader datagram_header(std::uint64_t flow_id,
+                                             std::optional<std::uint64_t> number = {});
 [[nodiscard]] Decoded<Head<std::uint64_t>> decode_datagram_header(ByteView datagram);
 
 // `reason` cut to limits::kReasonBytes at a UTF-8 boundary, "..." appended when cut.

@@ -68,6 +68,10 @@ void HandshakeBase::succeed(Resumed event) {
   decide(event);
 }
 
+void HandshakeBase::succeed(Joined event) {
+  decide(event);
+}
+
 void HandshakeBase::refuse(Refused event) {
   is_broken_ = true;
   decide(std::move(event));

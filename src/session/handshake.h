@@ -46,6 +46,12 @@ struct Resumed {
   ResumeTerms terms;
   std::size_t key_index = 0;  // server: which of the keys it was
 };
+// Both sides: this connection is one more of the session of this id, instead of Authenticated.
+struct Joined {
+  SessionId session_id{};
+};
+// Server: the session shall go on here. The answer has left; the client gets it as Resumed.
+struct Promoted {};
 // Server: the client has announced `count` flows to be resumed, by FlowOpen or FlowsGone.
 struct ResumeDone {
   std::uint64_t count = 0;
@@ -73,8 +79,8 @@ struct Failed {
 struct PeerLeaving {
   std::string reason;
 };
-using HandshakeEvent =
-    std::variant<Authenticated, Resumed, Refused, Failed, PeerLeaving, ResumeDone, FlowsGone>;
+using HandshakeEvent = std::variant<Authenticated, Resumed, Joined, Promoted, Refused, Failed,
+                                    PeerLeaving, ResumeDone, FlowsGone>;
 
 class Handshake {
  public:
@@ -90,9 +96,11 @@ class Handshake {
   [[nodiscard]] virtual std::optional<HandshakeEvent> poll_event() = 0;
   // Says goodbye where the dialect can; the driver then closes the connection.
   virtual void leave(std::string_view reason) = 0;
-  // Client, after Resumed.
+  // Client, after Joined: asks for the session to go on here; answered by Resumed.
+  virtual void promote() = 0;
+  // Client, in a session that can be resumed.
   virtual void announce_gone(std::span<const std::uint64_t> ids) = 0;
-  virtual void announce_done(std::uint64_t count) = 0;
+  virtual void announce_done(std::uint64_t count) = 0;  // after Resumed
 };
 
 struct ServerHandshakeConfig {
@@ -112,6 +120,7 @@ struct ClientHandshakeConfig {
   const ClientCredentials* credentials;  // outlives the handshake
   bool offers_resume = false;
   std::optional<ResumeTicket> ticket{};  // of the session to resume, if any
+  bool joins = false;                    // ... or rather to add this connection to
 };
 
 [[nodiscard]] std::unique_ptr<Handshake> make_client_handshake(Dialect dialect,

@@ -23,6 +23,7 @@ class HandshakeBase : public Handshake {
   [[nodiscard]] bool is_output_finished() const final { return is_output_finished_; }
   [[nodiscard]] std::optional<HandshakeEvent> poll_event() final;
   void leave(std::string_view) override {}
+  void promote() override {}
   void announce_gone(std::span<const std::uint64_t>) override {}
   void announce_done(std::uint64_t) override {}
 
@@ -37,6 +38,7 @@ class HandshakeBase : public Handshake {
   // The outcome is known: no deadline any more.
   void succeed(Authenticated event);
   void succeed(Resumed event);
+  void succeed(Joined event);
   void refuse(Refused event);
   void break_off(CloseCode code, Error error);
   // Server: what the limits on failures make of a proof.

@@ -20,6 +20,8 @@ void feed(Handshake& handshake, ByteView input, bool may_succeed) {
       if (!std::holds_alternative<PeerLeaving>(*event)) ++decisions;
       CULVERT_ASSERT(may_succeed || !std::holds_alternative<Authenticated>(*event));
       CULVERT_ASSERT(may_succeed || !std::holds_alternative<Resumed>(*event));
+      CULVERT_ASSERT(may_succeed || !std::holds_alternative<Joined>(*event));
+      CULVERT_ASSERT(may_succeed || !std::holds_alternative<Promoted>(*event));
     }
     CULVERT_ASSERT(handshake.take_output().size() <= limits::kControlMessageBytes);
   }
@@ -50,7 +52,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       is_client ? make_client_handshake(dialect,
                                         {.credentials = &credentials,
                                          .offers_resume = (data[0] & 16) != 0,
-                                         .ticket = ResumeTicket{.session_id = {}, .key = key}},
+                                         .ticket = ResumeTicket{.session_id = {}, .key = key},
+                                         .joins = (data[0] & 32) != 0},
                                         {}, rng, now)
                 : make_server_handshake(
                       dialect,

@@ -27,10 +27,12 @@ struct Pair {
   explicit Pair(Dialect d) : dialect(d) {}
 
   void start() {
-    client = make_client_handshake(
-        dialect,
-        {.credentials = &credentials, .offers_resume = client_offers_resume, .ticket = ticket},
-        client_exporter, rng, kStart);
+    client = make_client_handshake(dialect,
+                                   {.credentials = &credentials,
+                                    .offers_resume = client_offers_resume,
+                                    .ticket = ticket,
+                                    .joins = joins},
+                                   client_exporter, rng, kStart);
     server = make_server_handshake(dialect,
                                    {.policy = &policy,
                                     .max_flows = 500,
@@ -81,6 +83,7 @@ struct Pair {
   std::function<bool()> admits;
   bool client_offers_resume = false;
   std::optional<ResumeTicket> ticket;
+  bool joins = false;
   std::optional<ResumeTerms> terms;
   ResumeKeyLookup resume_keys;
   AuthGate* gate = nullptr;
@@ -593,6 +596,86 @@ TEST(Resume, has_one_try_a_connection_and_no_words_before_it) {
   early.server->handle_data(kStart, done);
   const auto failed = early.server->poll_event();
   ASSERT_TRUE(failed && std::holds_alternative<Failed>(*failed));
+}
+
+// --- several connections -----------------------------------------------------------------------
+
+Pair joining_pair(const std::vector<std::uint8_t>& known_keys) {
+  Pair pair = resuming_pair(known_keys);
+  pair.joins = true;
+  return pair;
+}
+
+TEST(Join, adds_the_connection_and_may_be_promoted_once) {
+  for (const bool is_dripping : {false, true}) {
+    Pair pair = joining_pair({2, 1});
+    pair.is_dripping = is_dripping;
+    pair.run();
+    const auto* at_client = pair.client_event<Joined>();
+    ASSERT_NE(at_client, nullptr);
+    EXPECT_EQ(at_client->session_id, SessionId{7});
+    ASSERT_NE(pair.server_event<Joined>(), nullptr);
+    EXPECT_EQ(pair.server_event<Joined>()->session_id, SessionId{7});
+
+    pair.client_events.clear();
+    pair.server_events.clear();
+    pair.client->promote();
+    pair.exchange();
+    ASSERT_NE(pair.server_event<Promoted>(), nullptr);
+    const auto* resumed = pair.client_event<Resumed>();
+    ASSERT_NE(resumed, nullptr);
+    EXPECT_EQ(resumed->session_id, SessionId{7});
+    EXPECT_TRUE(resumed->terms.is_multipath);
+    pair.server_events.clear();
+    pair.client->announce_done(3);
+    pair.exchange();
+    ASSERT_NE(pair.server_event<ResumeDone>(), nullptr);
+
+    pair.server_events.clear();
+    pair.client->promote();
+    pair.exchange();
+    EXPECT_NE(pair.server_event<Failed>(), nullptr);
+  }
+}
+
+TEST(Join, is_refused_without_the_key_of_the_session) {
+  Pair stranger = joining_pair({2});
+  stranger.run();
+  const auto* refused = stranger.client_event<Refused>();
+  ASSERT_NE(refused, nullptr);
+  EXPECT_EQ(refused->code, CloseCode::moved);
+  EXPECT_NE(stranger.server_event<Refused>(), nullptr);
+
+  Pair relayed = joining_pair({1});
+  relayed.client_exporter = {9, 9, 9};  // somebody in the middle
+  relayed.run();
+  EXPECT_EQ(relayed.client_event<Joined>(), nullptr);
+  EXPECT_EQ(relayed.server_event<Joined>(), nullptr);
+}
+
+// The proof for one purpose does not serve for the other.
+TEST(Join, is_another_right_than_to_resume) {
+  const ResumeKey key = resume_key_of(1);
+  EXPECT_NE(join_proof(key, {}, {}), resume_proof(key, {}, {}));
+}
+
+TEST(Join, comes_before_promotion) {
+  Pair pair = resuming_pair({1});
+  pair.run();
+  ASSERT_NE(pair.server_event<Resumed>(), nullptr);
+  Bytes promote;
+  MessageBuilder(MessageType::promote).append_to(promote);
+  pair.server_events.clear();
+  pair.server->handle_data(kStart, promote);
+  pair.exchange();
+  EXPECT_NE(pair.server_event<Failed>(), nullptr);
+}
+
+TEST(Join, needs_a_server_that_takes_several_connections) {
+  Pair pair = joining_pair({1});
+  pair.terms.reset();
+  pair.run();
+  EXPECT_NE(pair.client_event<Failed>(), nullptr);
 }
 
 }  // namespace

@@ -31,7 +31,10 @@ enum class MessageType : std::uint64_t {
   resume_failed = 18,
   resume_done = 19,
   flows_gone = 20,
-  // 21..23 session resume, 24..31 multi-path, 32..39 path candidates: reserved
+  join = 24,
+  joined = 25,
+  promote = 26,
+  // 21..23 session resume, 27..31 multi-path, 32..39 path candidates: reserved
   flow_open = 64,
   flow_accepted = 65,
   flow_refused = 66,

@@ -23,6 +23,7 @@ void fuzz_heads(Dialect dialect, ByteView input) {
     CULVERT_ASSERT(second &&
                    (dialect != Dialect::culvert_1 || second->value.source == head->value.source));
     CULVERT_ASSERT(second->value.flow_id == head->value.flow_id);
+    CULVERT_ASSERT(second->value.multipath == head->value.multipath);
     CULVERT_ASSERT(second->value.resume.has_value() == head->value.resume.has_value());
     if (const auto& resume = head->value.resume) {
       CULVERT_ASSERT(resume->received == second->value.resume->received);

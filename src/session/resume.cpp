@@ -6,16 +6,31 @@
 
 namespace culvert::session {
 
-std::array<std::uint8_t, 32> resume_proof(const ResumeKey& key,
-                                          const std::array<std::uint8_t, 32>& exporter,
-                                          const std::array<std::uint8_t, 32>& nonce) {
-  constexpr std::string_view kContext{"culvert/1 resume\0", 17};
+namespace {
+
+std::array<std::uint8_t, 32> proof(std::string_view context, const ResumeKey& key,
+                                   const std::array<std::uint8_t, 32>& exporter,
+                                   const std::array<std::uint8_t, 32>& nonce) {
   Bytes message;
   ByteWriter writer(message);
-  writer.raw(as_bytes(kContext));
+  writer.raw(as_bytes(context));
   writer.raw(exporter);
   writer.raw(nonce);
   return crypto::hmac_sha256(key.reveal(), message);
+}
+
+}  // namespace
+
+std::array<std::uint8_t, 32> resume_proof(const ResumeKey& key,
+                                          const std::array<std::uint8_t, 32>& exporter,
+                                          const std::array<std::uint8_t, 32>& nonce) {
+  return proof({"culvert/1 resume\0", 17}, key, exporter, nonce);
+}
+
+std::array<std::uint8_t, 32> join_proof(const ResumeKey& key,
+                                        const std::array<std::uint8_t, 32>& exporter,
+                                        const std::array<std::uint8_t, 32>& nonce) {
+  return proof({"culvert/1 join\0", 15}, key, exporter, nonce);
 }
 
 std::optional<std::vector<std::uint64_t>> decode_flow_ids(ByteView bytes) {

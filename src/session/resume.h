@@ -24,12 +24,14 @@ using ResumeKey = Secret<std::array<std::uint8_t, 32>>;
 
 // Features in Hello and Challenge, as bits.
 inline constexpr std::uint64_t kFeatureResume = 1;
+inline constexpr std::uint64_t kFeatureMultipath = 2;  // together with kFeatureResume
 
 // What both ends agreed on; absent: the session ends with its connection.
 struct ResumeTerms {
   Duration grace{};  // the server keeps a lost session for this long
   // Where the session lives: quic::ConnectOptions::worker of the connection that resumes it.
   std::uint8_t worker = 0;
+  bool is_multipath = false;  // more connections may join it
 };
 
 // What a client shows to get its session back.
@@ -46,6 +48,10 @@ using ResumeKeyLookup = std::function<std::vector<ResumeKey>(const SessionId& id
 [[nodiscard]] std::array<std::uint8_t, 32> resume_proof(
     const ResumeKey& key, const std::array<std::uint8_t, 32>& exporter,
     const std::array<std::uint8_t, 32>& nonce);
+// The same with "culvert/1 join": the right to add a connection to the session.
+[[nodiscard]] std::array<std::uint8_t, 32> join_proof(const ResumeKey& key,
+                                                      const std::array<std::uint8_t, 32>& exporter,
+                                                      const std::array<std::uint8_t, 32>& nonce);
 
 // Ids in FlowsGone: varints, one behind the other. At most kMaxGoneIds in one message.
 inline constexpr std::size_t kMaxGoneIds = 1'000;

@@ -1,5 +1,6 @@
 // The vectors of docs/protocol/culvert-1.md and mf-4.md, read from the documents themselves.
 #include "base/encoding.h"
+#include "session/chunk_frames.h"
 #include "session/culvert1_handshake.h"
 #include "session/flow_open.h"
 #include "session/message.h"
@@ -162,6 +163,59 @@ TEST(Vectors, of_culvert_1_resume) {
                     .resume = FlowResume{.received = 1'000, .start = 20}},
                    open);
   document.expect("open_resumed", open);
+}
+
+TEST(Vectors, of_culvert_1_multipath) {
+  Comparison document("culvert-1.md");
+  const auto exporter = filled<32>(1);
+  const ResumeKey resume_key(filled<32>(4));
+  const auto session_id = filled<16>(3);
+  ServerAuthPolicy policy;
+  const ClientCredentials credentials;
+  Rng2 rng({2});  // nonce
+  const Instant now{};
+  const auto client =
+      make_client_handshake(Dialect::culvert_1,
+                            {.credentials = &credentials,
+                             .offers_resume = true,
+                             .ticket = ResumeTicket{.session_id = session_id, .key = resume_key},
+                             .joins = true},
+                            exporter, rng, now);
+  const auto server = make_server_handshake(
+      Dialect::culvert_1,
+      {.policy = &policy,
+       .admits = {},
+       .resume = ResumeTerms{.grace = std::chrono::seconds(60), .worker = 2},
+       .resume_keys = [&](const SessionId&) { return std::vector{resume_key}; }},
+      {}, exporter, rng, now);
+  server->handle_data(now, client->take_output());
+  client->handle_data(now, server->take_output());
+  const Bytes join = client->take_output();
+  document.expect("join", join);
+  server->handle_data(now, join);
+  const Bytes joined = server->take_output();
+  document.expect("joined", joined);
+  client->handle_data(now, joined);
+  client->promote();
+  document.expect("promote", client->take_output());
+
+  Bytes open;
+  encode_flow_open(
+      Dialect::culvert_1,
+      {.source = "tcp://127.0.0.1:22", .flow_id = 7, .multipath = Multipath::redundant}, open);
+  document.expect("open_redundant", open);
+  const auto header = encode_chunk_header(ChunkKind::data, 1'000, 2);
+  Bytes chunk(header.view().begin(), header.view().end());
+  chunk.insert(chunk.end(), {'h', 'i'});
+  document.expect("chunk", chunk);
+  const auto end = encode_chunk_header(ChunkKind::end, 1'002);
+  document.expect("chunk_end", Bytes(end.view().begin(), end.view().end()));
+  const auto window = encode_chunk_header(ChunkKind::window, 262'144);
+  document.expect("chunk_window", Bytes(window.view().begin(), window.view().end()));
+  const DatagramHeader numbered = datagram_header(300, 5);
+  Bytes datagram(numbered.view().begin(), numbered.view().end());
+  datagram.insert(datagram.end(), {'h', 'i'});
+  document.expect("datagram_redundant", datagram);
 }
 
 TEST(Vectors, of_culvert_1_flows) {
