@@ -98,6 +98,7 @@ Status ClientAppImpl::start(Instant now, std::vector<SocketAddress> addresses) {
                              .drain_timeout = options_.drain_timeout,
                              .resume_grace = options_.resume_grace,
                              .max_reconnect_attempts = options_.max_reconnect_attempts,
+                             .multipath = options_.multipath,
                              .events = &control_};
   CULVERT_TRY(client_, drive::Client::create(host(), log_, std::move(config), *this));
   client_->start(now);

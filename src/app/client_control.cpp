@@ -38,10 +38,14 @@ void ClientControl::collect(Instant now, OnSnapshot done) {
                          .path_changes = stats.path_changes};
     if (!is_stopping_ && stats.has_connected) snapshot.state = "reconnecting";
     snapshot.listening = {client_->local_address().text()};
-    if (const auto path = client_->path()) {
-      if (!is_stopping_) snapshot.state = "connected";
-      snapshot.server_address = path->path.remote.text();
-      snapshot.paths.push_back(path_info(path->path, path->connection));
+    for (const drive::ClientPath& path : client_->paths()) {
+      if (snapshot.paths.empty()) {
+        if (!is_stopping_) snapshot.state = "connected";
+        snapshot.server_address = path.path.remote.text();
+      }
+      snapshot.paths.push_back(path_info(path.path, path.connection));
+      if (path.is_silent) snapshot.paths.back().state = "silent";
+      if (path.is_standby && !path.is_silent) snapshot.paths.back().state = "standby";
     }
     for (const drive::TunnelStatus& tunnel : client_->tunnels()) {
       control::TunnelInfo& info = snapshot.tunnels.emplace_back(

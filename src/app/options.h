@@ -4,6 +4,7 @@
 
 #include "base/address.h"
 #include "base/limits.h"
+#include "base/multipath.h"
 #include "control/control_server.h"
 #include "crypto/keys.h"
 #include "net/features.h"
@@ -68,6 +69,7 @@ struct ClientOptions {
   Duration udp_flow_idle = limits::kUdpFlowIdle;
   Duration drain_timeout = limits::kDrainTimeout;
   Duration resume_grace = limits::kResumeGrace;           // 0: flows end with their connection
+  Multipath multipath = Multipath::fastest;               // of tunnels that do not say otherwise
   std::optional<std::uint32_t> max_reconnect_attempts{};  // in a row; 0: none; empty: for ever
   bool handles_signals = true;
   net::UdpFeatures udp{};

@@ -144,6 +144,10 @@ void ServerControl::add(Instant now, Gather& gather, Part part) {
       snapshot.paths.push_back(path_info(*session.path, session.connection));
       snapshot.paths.back().session = session.id;
     }
+    for (const auto& [path, connection] : session.joined) {
+      snapshot.paths.push_back(path_info(path, connection));
+      snapshot.paths.back().session = session.id;
+    }
     snapshot.sessions.push_back({.id = session.id,
                                  .client = session.client.text(),
                                  .comment = std::move(session.comment),

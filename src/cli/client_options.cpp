@@ -84,6 +84,7 @@ Result<tunnel::TunnelSpec> tunnel_spec(const settings::TunnelEntry& entry) {
   if (!spec) return std::unexpected(std::move(spec).error().in(entry.source.origin));
   spec->is_enabled = entry.is_enabled;
   spec->options.udp_idle_timeout = entry.udp_idle_timeout;
+  spec->options.multipath = entry.multipath;
   return spec;
 }
 
@@ -140,6 +141,8 @@ Result<app::ClientOptions> client_options(const Settings& settings, Logger& log)
   options.udp_flow_idle = settings.duration(Id::udp_idle_timeout);
   options.drain_timeout = settings.duration(Id::drain_timeout);
   options.resume_grace = settings.duration(Id::resume_grace);
+  options.multipath =
+      multipath_of(settings.text(Id::multipath)).value_or(Multipath::fastest);  // a choice
   if (settings.has(Id::max_reconnect_attempts)) {
     options.max_reconnect_attempts =
         static_cast<std::uint32_t>(settings.number(Id::max_reconnect_attempts));

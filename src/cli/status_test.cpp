@@ -36,14 +36,16 @@ TEST(Aligned, makes_columns_of_characters_not_bytes) {
 }
 
 StatusBodies client() {
-  return {.name = "client-7",
-          .status = R"({"role":"client","version":"1.0","state":"connected","uptime_seconds":65,
+  return {
+      .name = "client-7",
+      .status = R"({"role":"client","version":"1.0","state":"connected","uptime_seconds":65,
             "endpoint_id":"ee","listening":["[::]:5"],"server":{"endpoint_id":"ss","address":"1.2.3.4:5"},
             "counters":{"flows_active":2,"flows_opened":9,"flows_refused":1,"bytes_up":2048}})",
-          .paths = R"({"paths":[{"local":"a","remote":"b","rtt_seconds":0.02,"packets_sent":200,
+      .paths =
+          R"({"paths":[{"local":"a","remote":"b","state":"active","rtt_seconds":0.02,"packets_sent":200,
             "packets_lost":3,"congestion_window_bytes":1024,"mtu_bytes":1452}]})",
-          .sessions = R"({"sessions":[]})",
-          .tunnels = R"({"tunnels":[{"name":"db","source":"tcp://h:1","target":"127.0.0.1:2",
+      .sessions = R"({"sessions":[]})",
+      .tunnels = R"({"tunnels":[{"name":"db","source":"tcp://h:1","target":"127.0.0.1:2",
             "state":"failed","reason":"port in use","listening":[],"flows_active":0}]})"};
 }
 
@@ -55,7 +57,7 @@ TEST(StatusText, shows_a_client_with_its_tunnels_and_path) {
   EXPECT_THAT(text, HasSubstr("2.0 KiB up"));
   EXPECT_THAT(text, HasSubstr("db    127.0.0.1:2  tcp://h:1"));
   EXPECT_THAT(text, HasSubstr("failed: port in use\n"));
-  EXPECT_THAT(text, HasSubstr("a -> b  20.0 ms"));
+  EXPECT_THAT(text, HasSubstr("a -> b  active  20.0 ms"));
   EXPECT_THAT(text, HasSubstr("1.50 %"));
   EXPECT_THAT(text, Not(HasSubstr("\x1b")));
   EXPECT_THAT(status_text(client(), {.has_colour = true}), HasSubstr("\x1b[31mfailed"));

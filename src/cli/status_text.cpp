@@ -136,20 +136,20 @@ std::string session_rows(const json& body) {
 std::string path_rows(const json& body) {
   const std::vector<json> paths = objects(body, "paths");
   if (paths.empty()) return "";
-  std::vector<Row> rows{{"PATH", "RTT", "WINDOW", "LOST", "SENT", "RECEIVED", "MTU"}};
+  std::vector<Row> rows{{"PATH", "STATE", "RTT", "WINDOW", "LOST", "SENT", "RECEIVED", "MTU"}};
   for (const json& path : paths) {
     if (rows.size() > kMaxRows) break;
     const auto sent = static_cast<double>(count_of(path, "packets_sent"));
     const auto lost = static_cast<double>(count_of(path, "packets_lost"));
     rows.push_back({fmt::format("{} -> {}", text_of(path, "local"), text_of(path, "remote")),
-                    human_time(number_of(path, "rtt_seconds")),
+                    text_of(path, "state"), human_time(number_of(path, "rtt_seconds")),
                     human_bytes(count_of(path, "congestion_window_bytes")),
                     fmt::format("{:.2f} %", sent > 0 ? 100 * lost / sent : 0.0),
                     human_bytes(count_of(path, "bytes_sent")),
                     human_bytes(count_of(path, "bytes_received")),
                     std::to_string(count_of(path, "mtu_bytes"))});
   }
-  return "\n" + aligned(rows, {1, 2, 3, 4, 5, 6}, "  ") + more(paths.size());
+  return "\n" + aligned(rows, {2, 3, 4, 5, 6, 7}, "  ") + more(paths.size());
 }
 
 }  // namespace

@@ -127,6 +127,7 @@ std::string paths_json(const Snapshot& snapshot) {
   for (const PathInfo& path : snapshot.paths) {
     Json json{{"local", path.local},
               {"remote", path.remote},
+              {"state", path.state},
               {"rtt_seconds", seconds(path.rtt)},
               {"min_rtt_seconds", seconds(path.min_rtt)},
               {"congestion_window_bytes", path.congestion_window_bytes},

@@ -71,7 +71,7 @@ Json schemas() {
                           "reconnect_attempts:i connections_accepted:i connections_refused:i "
                           "retries_sent:i handed_over:i")},
       {"Paths", object("paths:Path[]", "paths")},
-      {"Path", object("local:s remote:s session:i rtt_seconds:n min_rtt_seconds:n "
+      {"Path", object("local:s remote:s state:s session:i rtt_seconds:n min_rtt_seconds:n "
                       "congestion_window_bytes:i bytes_in_flight:i bytes_sent:i bytes_received:i "
                       "packets_sent:i packets_received:i packets_lost:i mtu_bytes:i")},
       {"Sessions", object("sessions:Session[] active:i is_truncated:b", "sessions")},
@@ -89,8 +89,8 @@ Json schemas() {
        {{"type", "string"},
         {"description",
          "event: session_opened, session_refused, session_lost, session_resumed, session_closed, "
-         "flow_refused, "
-         "path_changed, tunnel_changed or dropped; data: an object with time, and "
+         "flow_refused, path_changed, path_opened, path_lost, tunnel_changed or dropped; data: an "
+         "object with time, and "
          "session, peer, tunnel, address and detail where they apply"}}},
       {"OpenApi", {{"type", "object"}}},
       {"Metrics", {{"type", "string"}}},

@@ -17,6 +17,7 @@ struct PathInfo {
   std::uint64_t session = 0;  // server: SessionInfo::id; client: 0
   std::string local{};
   std::string remote{};
+  std::string state = "active";  // standby: carries nothing now; silent: does not answer
   Duration rtt{};
   Duration min_rtt{};
   std::uint64_t congestion_window_bytes = 0;

@@ -1,8 +1,10 @@
-// What the flows of one session write to: its connection of the moment. Streams taken from a
-// lost connection (Stream::is_parked) only change their own state here; what is left in them
-// goes on when the session has a connection again. Private to drive/.
+// What the flows of one session write to: its connection of the moment, or for striped flows
+// all of its lanes. Streams taken from a lost connection (Stream::is_parked) only change their
+// own state here; what is left in them goes on when the session has a connection again. Private
+// to drive/.
 #pragma once
 
+#include "drive/lanes.h"
 #include "drive/worker.h"
 #include "quic/connection.h"
 
@@ -15,32 +17,46 @@ namespace culvert::drive {
 // Owned by its session.
 class Carrier {
  public:
-  explicit Carrier(Worker& worker) : worker_(worker) {}
+  Carrier(Worker& worker, Lanes& lanes) : worker_(worker), lanes_(lanes) {}
 
   void bind(quic::Connection* connection) { connection_ = connection; }
   [[nodiscard]] quic::Connection* connection() { return connection_; }
   [[nodiscard]] const quic::Connection* connection() const { return connection_; }
 
   void submit(quic::Stream& stream) {
-    if (!stream.is_parked) connection_->submit(stream);
+    if (stream.is_striped) {
+      static_cast<Stripe&>(stream).submit();
+    } else if (stream.owner != nullptr) {
+      stream.owner->submit(stream);
+    }
   }
   void finish(quic::Stream& stream) {
     stream.is_fin_queued = true;
-    if (!stream.is_parked) connection_->finish(stream);
+    if (stream.is_striped) {
+      static_cast<Stripe&>(stream).submit();
+    } else if (stream.owner != nullptr) {
+      stream.owner->finish(stream);
+    }
   }
   void reset(quic::Stream& stream, std::uint64_t code);
   void stop_sending(quic::Stream& stream, std::uint64_t code);
   void consume(quic::Stream& stream, std::size_t count) {
-    if (stream.is_parked) {
-      stream.input.consume(count);
+    if (stream.is_striped) {
+      static_cast<Stripe&>(stream).consume(count);
+    } else if (stream.owner != nullptr) {
+      stream.owner->consume(stream, count);
     } else {
-      connection_->consume(stream, count);
+      stream.input.consume(count);
     }
   }
   void touch() {
     if (connection_ != nullptr) worker_.touch(*connection_);
   }
-  [[nodiscard]] bool send_datagram(ByteView header, ByteView payload) {
+  void touch(quic::Stream& stream) {
+    if (stream.owner != nullptr) worker_.touch(*stream.owner);
+  }
+  [[nodiscard]] bool send_datagram(Multipath mode, ByteView header, ByteView payload) {
+    if (mode != Multipath::fastest) return lanes_.send_datagram(mode, header, payload);
     return connection_ != nullptr &&
            header.size() + payload.size() <= connection_->max_datagram_payload() &&
            connection_->send_datagram(header, payload);
@@ -52,6 +68,7 @@ class Carrier {
 
  private:
   Worker& worker_;
+  Lanes& lanes_;
   quic::Connection* connection_ = nullptr;
   std::vector<std::uint64_t> gone_;
 };

@@ -33,7 +33,8 @@ class ClientRole final : public Client,
                  .config = config_,
                  .stats = stats_,
                  .traffic = traffic_,
-                 .graveyard = graveyard_},
+                 .graveyard = graveyard_,
+                 .addresses = addresses_},
         session_(context_, *this),
         reconnect_(host.rng(), config_.max_reconnect_attempts),
         tunnels_(*this, worker_, context_, observer_, config_.tunnels),
@@ -45,7 +46,7 @@ class ClientRole final : public Client,
   void start(Instant now) override;
   void stop(Instant now) override;
   ClientStats stats() const override;
-  std::optional<ClientPath> path() const override;
+  std::vector<ClientPath> paths() const override { return session_.paths(); }
   SocketAddress local_address() const override { return worker_.local_address(); }
   const tunnel::TunnelSet& tunnel_set() const override { return tunnels_.set(); }
   std::vector<TunnelStatus> tunnels() const override { return tunnels_.status(); }
@@ -66,6 +67,8 @@ class ClientRole final : public Client,
   void on_silence(Instant now) override;
   void on_silence_over(Instant now) override;
   void on_flow_ended(Instant now) override;
+  bool is_resuming() const override { return winner_ != nullptr; }
+  void on_take_over(Instant now) override { stop_reconnecting(now, "another path took over"); }
 
  private:
   void on_timer(Instant now);
@@ -73,6 +76,7 @@ class ClientRole final : public Client,
   void on_dial_timeout(Instant now);
   void on_redial(Instant now);
   void begin_reconnecting(Instant now);
+  void stop_reconnecting(Instant now, std::string_view why);
   void on_attempt_failed(Instant now, DialFailure failure);
   void forget(const ClientDial& dial);
   void abandon_dials(Instant now, const ClientDial* winner, session::CloseCode code,
@@ -284,10 +288,14 @@ void ClientRole::on_silence_over(Instant now) {
   // A dial that has come as far as this may have the session by now.
   if (!reconnect_.is_active() || winner_ != nullptr) return;
   worker_.log().info("session", "the server answers again");
+  stop_reconnecting(now, "the connection works again");
+}
+
+void ClientRole::stop_reconnecting(Instant now, std::string_view why) {
   reconnect_.on_connected();
   dial_timeout_.cancel();
   redial_.cancel();
-  abandon_dials(now, nullptr, session::CloseCode::moved, "the connection works again");
+  abandon_dials(now, nullptr, session::CloseCode::moved, why);
 }
 
 void ClientRole::begin_reconnecting(Instant now) {
@@ -307,6 +315,11 @@ void ClientRole::on_network_changed(Instant now) {
   session_.on_network_changed(now);
   reconnect_.on_network_changed(now);
   if (redial_.is_set()) redial_.set(reconnect_.next_attempt());
+  if (!reconnect_.is_active() || dials_.empty() || winner_ != nullptr) return;
+  // Their packets are sent ever more rarely: new ones leave now.
+  abandon_dials(now, nullptr, session::CloseCode::moved, "the network changed");
+  dial_timeout_.set(now + std::min(config_.connect_timeout, limits::kReconnectTry));
+  dial_all(now);
 }
 
 // --- tunnels -----------------------------------------------------------------------------------
@@ -393,14 +406,9 @@ void ClientRole::finish(Instant now, std::optional<Error> error) {
 
 void ClientRole::on_turn_done(Instant) {
   graveyard_.clear();  // flows first: they refer to their sessions
+  session_.bury_dead();
   ended_.clear();
   if (socks_) socks_->bury_dead();
-}
-
-std::optional<ClientPath> ClientRole::path() const {
-  if (!session_.is_connected()) return std::nullopt;
-  const quic::Connection& connection = *session_.connection();
-  return ClientPath{connection.path(), connection.stats()};
 }
 
 ClientStats ClientRole::stats() const {

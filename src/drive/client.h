@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/log.h"
+#include "base/multipath.h"
 #include "base/result.h"
 #include "drive/ports.h"
 #include "drive/role_event.h"
@@ -40,7 +41,8 @@ struct ClientConfig {
   Duration resume_grace = limits::kResumeGrace;
   // Tries in a row to reach a server that was lost; 0: the client ends. Empty: for ever.
   std::optional<std::uint32_t> max_reconnect_attempts{};
-  RoleEventSink* events = nullptr;  // outlives the client
+  Multipath multipath = Multipath::fastest;  // of flows that do not say otherwise
+  RoleEventSink* events = nullptr;           // outlives the client
 };
 
 struct ClientStats {
@@ -58,10 +60,12 @@ struct ClientStats {
   quic::ConnectionStats connection;
 };
 
-// The connection that carries the session.
+// A connection of the session.
 struct ClientPath {
   PathId path;
   quic::ConnectionStats connection;
+  bool is_standby = false;  // carries nothing as long as the first one works
+  bool is_silent = false;   // does not answer at present
 };
 
 // What the program around the client learns. Called from the loop.
@@ -85,8 +89,8 @@ class Client {
   // Polite end: listeners close, flows get until drain_timeout, then on_finished.
   virtual void stop(Instant now) = 0;
   [[nodiscard]] virtual ClientStats stats() const = 0;
-  // Nothing while there is no authenticated session.
-  [[nodiscard]] virtual std::optional<ClientPath> path() const = 0;
+  // That of the session's own connection first; nothing while there is no session.
+  [[nodiscard]] virtual std::vector<ClientPath> paths() const = 0;
   [[nodiscard]] virtual SocketAddress local_address() const = 0;
 
   // --- tunnels while it runs; on the loop's thread, as everything else -----------------------

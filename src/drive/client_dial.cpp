@@ -30,8 +30,18 @@ Status ClientDial::start(Instant now) {
   const quic::ConnectOptions options{.peer = config_.server,
                                      .alpn = std::string(session::alpn(config_.dialect)),
                                      .worker = options_.worker};
-  CULVERT_TRY(connection_, worker_.connect(now, options_.server, options, *this));
+  started_ = now;
+  if (options_.local) {
+    CULVERT_TRY(connection_,
+                worker_.connect_from(now, *options_.local, options_.server, options, *this));
+  } else {
+    CULVERT_TRY(connection_, worker_.connect(now, options_.server, options, *this));
+  }
   return {};
+}
+
+PathId ClientDial::path() const {
+  return {.local = {*options_.local, worker_.local_address().port}, .remote = options_.server};
 }
 
 void ClientDial::on_event(Instant now, quic::Event& event) {
@@ -72,7 +82,8 @@ void ClientDial::on_transport_ready(Instant now) {
   }
   session::ClientHandshakeConfig config{.credentials = &config_.credentials,
                                         .offers_resume = config_.resume_grace > Duration::zero(),
-                                        .ticket = options_.ticket};
+                                        .ticket = options_.ticket,
+                                        .joins = options_.joins};
   control_ = std::make_unique<ControlStream>(
       worker_, *connection_, *stream,
       session::make_client_handshake(config_.dialect, config, *exporter, worker_.host().rng(), now),
@@ -85,6 +96,8 @@ void ClientDial::on_handshake_event(Instant now, session::HandshakeEvent& event)
     succeed(now, std::move(*authenticated));
   } else if (auto* resumed = std::get_if<session::Resumed>(&event)) {
     succeed(now, *resumed);
+  } else if (const auto* joined = std::get_if<session::Joined>(&event)) {
+    succeed(now, *joined);
   } else if (const auto* refused = std::get_if<session::Refused>(&event)) {
     const bool is_limit = refused->code == session::CloseCode::session_limit;
     std::string text = fmt::format("Authentication rejected: {}", refused->reason);

@@ -20,7 +20,7 @@ struct Dialled {
   quic::Connection& connection;
   std::unique_ptr<ControlStream> control;
   SocketAddress server;
-  std::variant<session::Authenticated, session::Resumed> outcome;
+  std::variant<session::Authenticated, session::Resumed, session::Joined> outcome;
 };
 
 struct DialFailure {
@@ -41,8 +41,10 @@ class ClientDialOwner {
 
 struct DialOptions {
   SocketAddress server;
+  std::optional<IpAddress> local{};               // from there; empty: as the routes say
   std::optional<session::ResumeTicket> ticket{};  // of the session to go on with
   std::optional<std::uint8_t> worker{};           // that has it
+  bool joins = false;                             // ... which keeps its connection
 };
 
 // Owned by the role, to the end of the turn in which it ends.
@@ -57,6 +59,10 @@ class ClientDial final : public ConnectionHandler, public ControlHandler {
   // CloseCode::moved the session goes on elsewhere, should the server have resumed it here.
   void abandon(Instant now, session::CloseCode code, std::string_view reason);
   [[nodiscard]] const SocketAddress& server() const { return options_.server; }
+  // With DialOptions::local only.
+  [[nodiscard]] PathId path() const;
+  [[nodiscard]] Instant started() const { return started_; }
+  [[nodiscard]] bool is_over() const { return connection_ == nullptr; }
 
   void on_event(Instant now, quic::Event& event) override;
   void on_readable(Instant now, quic::Stream& stream) override;
@@ -78,6 +84,7 @@ class ClientDial final : public ConnectionHandler, public ControlHandler {
   ClientDialOwner& owner_;
   quic::Connection* connection_ = nullptr;  // null once it is handed over or given up
   std::unique_ptr<ControlStream> control_;
+  Instant started_{};
 };
 
 // What a CONNECTION_CLOSE of the server means to its client; `kind` where it names no refusal.

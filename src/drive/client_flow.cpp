@@ -12,15 +12,6 @@ constexpr auto kReset = static_cast<std::uint64_t>(session::FlowCode::reset);
 constexpr auto kNone = static_cast<std::uint64_t>(session::FlowCode::none);
 constexpr auto kProtocolError = static_cast<std::uint64_t>(session::FlowCode::protocol_error);
 
-void append_head(ClientSession& session, quic::Stream& stream, const session::FlowOpen& open) {
-  Bytes head;
-  session::encode_flow_open(session.dialect(), open, head);
-  stream.output.append(head);
-  stream.output.set_origin();
-  if (session.is_resumable()) stream.flow_id = open.flow_id;
-  session.carrier().submit(stream);
-}
-
 // The reply at the head of the stream; consumed when it is complete.
 Decoded<session::FlowReply> take_reply(ClientSession& session, quic::Stream& stream) {
   std::array<ByteView, 3> views;
@@ -50,7 +41,7 @@ Decoded<session::FlowReply> take_reply(ClientSession& session, quic::Stream& str
 
 // --- TCP, Unix sockets, stdio ----------------------------------------------------------------
 
-ClientStreamFlow::ClientStreamFlow(ClientSession& session, quic::Stream& stream,
+ClientStreamFlow::ClientStreamFlow(Instant now, ClientSession& session, quic::Stream& stream,
                                    std::unique_ptr<StreamPort> port,
                                    ClientStreamFlowOptions options)
     : session_(session),
@@ -60,8 +51,7 @@ ClientStreamFlow::ClientStreamFlow(ClientSession& session, quic::Stream& stream,
       pump_(session.context().worker, session.carrier(), stream,
             membership_.traffic_or(session.context().traffic), *this) {
   stream.context = static_cast<StreamUser*>(this);
-  const std::uint64_t flow_id = session.is_resumable() ? session.next_flow_id() : 0;
-  append_head(session, stream, {.source = options_.source, .flow_id = flow_id});
+  session.begin_flow(now, stream, {.source = options_.source});
   pump_.attach(std::move(port));
 }
 
@@ -170,11 +160,16 @@ void ClientStreamFlow::leave(Instant now, bool was_refused) {
 
 // --- UDP -------------------------------------------------------------------------------------
 
-ClientUdpFlow::ClientUdpFlow(ClientSession& session, quic::Stream& stream, std::uint64_t id,
-                             std::string source, UdpReplyHandler& handler)
-    : session_(session), stream_(&stream), id_(id), source_(std::move(source)), handler_(&handler) {
+ClientUdpFlow::ClientUdpFlow(Instant now, ClientSession& session, quic::Stream& stream,
+                             ClientUdpFlowOptions options, UdpReplyHandler& handler)
+    : session_(session),
+      stream_(&stream),
+      id_(options.id),
+      source_(std::move(options.source)),
+      mode_(session.takes_multipath() ? options.multipath : Multipath::fastest),
+      handler_(&handler) {
   stream.context = static_cast<StreamUser*>(this);
-  append_head(session, stream, {.source = source_, .flow_id = id});
+  session.begin_flow(now, stream, {.source = source_, .flow_id = id_, .multipath = mode_});
   session_.add_udp_flow(id_, *this);  // datagrams may overtake the server's reply
 }
 
@@ -183,7 +178,7 @@ void ClientUdpFlow::send(ByteView payload) {
   Carrier& carrier = session_.carrier();
   session_.context().traffic.bytes_up += payload.size();
   if (is_accepted_ && session_.dialect() == session::Dialect::culvert_1 &&
-      carrier.send_datagram(session::datagram_header(id_).view(), payload)) {
+      carrier.send_datagram(mode_, copies_.header(id_, mode_).view(), payload)) {
     carrier.touch();
     return;
   }
@@ -216,6 +211,10 @@ void ClientUdpFlow::on_quic_readable(Instant now) {
   take_datagram_frames(session_.carrier(), *stream_,
                        [&](ByteView payload) { deliver(now, payload); });
   if (stream_ != nullptr && stream_->is_fin_received) end(now, "ended by the server");
+}
+
+void ClientUdpFlow::on_datagram(Instant now, ByteView payload) {
+  if (const auto first = copies_.first(payload, mode_)) deliver(now, *first);
 }
 
 void ClientUdpFlow::deliver(Instant now, ByteView payload) {

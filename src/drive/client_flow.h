@@ -2,6 +2,7 @@
 #pragma once
 
 #include "drive/client_session.h"
+#include "drive/datagram_copies.h"
 #include "drive/flow_group.h"
 #include "drive/stream_pump.h"
 #include "session/flow_open.h"
@@ -20,17 +21,18 @@ using FlowEndHook = std::function<void(Instant now, bool was_refused)>;
 
 struct ClientStreamFlowOptions {
   std::string source;
-  FlowReplyHook on_reply;              // may be empty
-  FlowEndHook on_end;                  // may be empty
-  std::shared_ptr<FlowGroup> group{};  // of the tunnel it belongs to, if any
+  std::optional<Multipath> multipath{};  // empty: the client's
+  FlowReplyHook on_reply;                // may be empty
+  FlowEndHook on_end;                    // may be empty
+  std::shared_ptr<FlowGroup> group{};    // of the tunnel it belongs to, if any
 };
 
 // A local byte stream carried to a source. The head and whatever the local end has to say
 // leave together; a refusal resets the local end.
 class ClientStreamFlow final : public StreamUser, public PumpOwner, public GroupedFlow {
  public:
-  ClientStreamFlow(ClientSession& session, quic::Stream& stream, std::unique_ptr<StreamPort> port,
-                   ClientStreamFlowOptions options);
+  ClientStreamFlow(Instant now, ClientSession& session, quic::Stream& stream,
+                   std::unique_ptr<StreamPort> port, ClientStreamFlowOptions options);
 
   void on_quic_readable(Instant now) override;
   void on_quic_writable(Instant now) override;
@@ -68,16 +70,22 @@ class UdpReplyHandler {
   ~UdpReplyHandler() = default;
 };
 
+struct ClientUdpFlowOptions {
+  std::uint64_t id = 0;
+  std::string source;
+  Multipath multipath = Multipath::fastest;
+};
+
 // The datagrams of one local sender to one source. Until the server has accepted the flow
 // they travel on its stream behind the head, in order; afterwards in DATAGRAM frames, or on
 // the stream when they do not fit (culvert/1), or always on the stream (mf/4).
 class ClientUdpFlow final : public StreamUser {
  public:
-  ClientUdpFlow(ClientSession& session, quic::Stream& stream, std::uint64_t id, std::string source,
-                UdpReplyHandler& handler);
+  ClientUdpFlow(Instant now, ClientSession& session, quic::Stream& stream,
+                ClientUdpFlowOptions options, UdpReplyHandler& handler);
 
   void send(ByteView payload);
-  void on_datagram(Instant now, ByteView payload) { deliver(now, payload); }
+  void on_datagram(Instant now, ByteView payload);
   // The handler wants no more of it.
   void finish(Instant now);
   [[nodiscard]] std::uint64_t id() const { return id_; }
@@ -99,6 +107,8 @@ class ClientUdpFlow final : public StreamUser {
   quic::Stream* stream_;
   std::uint64_t id_;
   std::string source_;
+  Multipath mode_;
+  DatagramCopies copies_;
   UdpReplyHandler* handler_;  // null once told of the end
   bool is_accepted_ = false;
 };

@@ -15,19 +15,18 @@ namespace {
 constexpr std::size_t kMaxWaitingFlows = 1024;
 // Longer than a path validation takes to fail (3 PTO, RFC 9000 8.2.4) on common paths.
 constexpr Duration kMigrationCheck = std::chrono::seconds(2);
-// How often the connection is looked at for signs of life: while it owes us an answer, and
-// while it does not.
-constexpr Duration kWatchWaiting = std::chrono::milliseconds(500);
-constexpr Duration kWatchIdle = std::chrono::seconds(2);
 
 }  // namespace
 
 ClientSession::ClientSession(ClientContext& context, ClientSessionOwner& owner)
     : context_(context),
       owner_(owner),
-      carrier_(context.worker),
+      lanes_(context.worker, [this](Instant now, StreamUser& user) { retire(now, user); }),
+      joined_(context, *this),
+      carrier_(context.worker, lanes_),
       flows_(context.graveyard),
       dialect_(context.config.dialect),
+      uses_several_paths_(context.config.multipath != Multipath::fastest),
       grace_(context.worker.timers(), *this),
       waiting_timeout_(context.worker.timers(), *this),
       watch_(context.worker.timers(), *this),
@@ -46,6 +45,7 @@ std::optional<std::uint8_t> ClientSession::server_worker() const {
 void ClientSession::on_event(Instant now, quic::Event& event) {
   if (std::holds_alternative<quic::StreamsAvailable>(event)) {
     if (is_resuming_) resume_more_flows(now);
+    lanes_.open_missing_legs(now, *connection_);
     start_waiting(now);
   } else if (const auto* opened = std::get_if<quic::StreamOpened>(&event)) {
     // Servers open no streams in either dialect.
@@ -122,7 +122,7 @@ void ClientSession::on_readable(Instant now, quic::Stream& stream) {
   if (auto* user = user_of(stream)) {
     user->on_quic_readable(now);
   } else {
-    connection_->consume(stream, stream.input.size());
+    carrier_.consume(stream, stream.input.size());
   }
 }
 
@@ -155,6 +155,7 @@ std::size_t ClientSession::adopt(Instant now, Dialled dialled) {
   control_ = std::move(dialled.control);
   control_->set_handler(*this);
   ticket_.reset();
+  lost_.reset();
   if (begun != nullptr) {
     dialect_ = begun->dialect;
     terms_ = begun->resume;
@@ -166,12 +167,12 @@ std::size_t ClientSession::adopt(Instant now, Dialled dialled) {
         .session_id = begun != nullptr ? begun->session_id
                                        : std::get<session::Resumed>(dialled.outcome).session_id,
         .key = export_resume_key(*connection_)};
-    packets_seen_ = 0;
-    last_life_ = now;
-    is_silent_ = is_waiting_ = false;
-    watch_.set(now + kWatchWaiting);
+    silence_.begin(now);
+    watch_.set(now + silence_.next_look(patience()));
   }
   if (begun == nullptr) resume_flows(now);
+  if (!lanes_.has(*connection_)) lanes_.add(now, *connection_);
+  if (takes_multipath()) joined_.begin(now);
   start_waiting(now);
   context_.worker.touch(*connection_);
   return lost_flows;
@@ -183,25 +184,50 @@ void ClientSession::replace(Instant now, bool keeps_flows) {
   while (auto event = old.poll_event()) on_stream_event(now, *event);
   close(now, keeps_flows ? session::CloseCode::moved : session::CloseCode::done,
         "the client is back on another connection");
+  lanes_.remove(now, old);
   if (keeps_flows) park(now);
   let_go_of_connection();
 }
 
 void ClientSession::lose(Instant now, Error error, bool may_resume) {
   if (connection_ == nullptr) return;
-  if (may_resume && terms_ && connection_->is_closed()) {
+  const bool waits = may_resume && terms_ && connection_->is_closed();
+  if (waits) {
     while (auto event = connection_->poll_event()) on_stream_event(now, *event);
+    lanes_.remove(now, *connection_);
     park(now);
     grace_.set(now + std::min(context_.config.resume_grace, terms_->grace));
     let_go_of_connection();
   } else {
     reset_flows(now);
+    lanes_.remove(now, *connection_);
     let_go_of_connection();
     terms_.reset();
     ticket_.reset();
   }
   if (!waiting_.empty()) waiting_timeout_.set(waiting_.front().deadline);
+  if (waits && take_over(now)) {
+    context_.worker.log().info("session", "Connection lost: {}; another path takes over",
+                               error.text());
+    lost_ = std::move(error);
+    return;
+  }
   owner_.on_connection_lost(now, std::move(error));
+}
+
+// One at a time: which of two the server saw first could not be told.
+bool ClientSession::take_over(Instant now) {
+  if (owner_.is_resuming() || !joined_.promote(now)) return false;
+  owner_.on_take_over(now);
+  return true;
+}
+
+void ClientSession::on_promotion_failed(Instant now) {
+  if (connection_ != nullptr) {
+    if (is_silent()) owner_.on_silence(now);
+  } else if (lost_) {
+    owner_.on_connection_lost(now, *std::exchange(lost_, std::nullopt));
+  }
 }
 
 void ClientSession::let_go_of_connection() {
@@ -287,6 +313,8 @@ std::size_t ClientSession::reset_flows(Instant now) {
     ++count;
   }
   parked_.clear();
+  lanes_.clear_stripes();
+  joined_.end(now, session::CloseCode::done);
   return count;
 }
 
@@ -300,42 +328,80 @@ void ClientSession::on_grace_over(Instant now) {
 
 // --- signs of life -------------------------------------------------------------------------------
 
+// With other paths at hand it is left sooner.
+Duration ClientSession::patience() const {
+  return joined_.size() > 0 ? limits::kSuspectLane : limits::kSuspectSilence;
+}
+
 void ClientSession::on_watch(Instant now) {
   if (connection_ == nullptr) return;
-  const quic::Liveness life = connection_->liveness();
-  const bool has_news = life.packets_received != packets_seen_;
-  const bool was_waiting = std::exchange(is_waiting_, life.bytes_in_flight > 0);
-  packets_seen_ = life.packets_received;
-  if (has_news || !was_waiting) {  // what is outstanding may have left a moment ago
-    last_life_ = now;
-    if (std::exchange(is_silent_, false)) owner_.on_silence_over(now);
-  } else if (!is_silent_ &&
-             now - last_life_ >= std::max(limits::kSuspectSilence, 3 * life.probe_timeout)) {
-    is_silent_ = true;
+  const SilenceWatch::News news = silence_.look(now, connection_->liveness(), patience());
+  watch_.set(now + silence_.next_look(patience()));
+  if (news == SilenceWatch::News::none) return;
+  lanes_.set_usable(*connection_, !is_silent());
+  if (news == SilenceWatch::News::alive_again) {
+    owner_.on_silence_over(now);
+  } else if (take_over(now)) {
+    context_.worker.log().info("session", "the server is silent: another path takes over");
+  } else {
     owner_.on_silence(now);
   }
-  watch_.set(now + (is_waiting_ ? kWatchWaiting : kWatchIdle));
 }
 
 // --- flows -------------------------------------------------------------------------------------
 
-bool ClientSession::with_new_stream(Instant now, StartFlow start) {
-  if (connection_ != nullptr && waiting_.empty() && !is_resuming_) {
-    if (quic::Stream* stream = connection_->open_stream()) {
+bool ClientSession::with_new_stream(Instant now, Multipath mode, StartFlow start) {
+  if (waiting_.empty()) {
+    if (quic::Stream* stream = new_stream(now, mode)) {
       start(now, stream);
       context_.worker.touch(*connection_);
       return true;
     }
   }
   if (waiting_.size() >= kMaxWaitingFlows) return false;
-  waiting_.push_back({std::move(start), now + limits::kWaitingFlowTimeout});
+  waiting_.push_back({mode, std::move(start), now + limits::kWaitingFlowTimeout});
   if (connection_ == nullptr) waiting_timeout_.set(waiting_.front().deadline);
   return true;
 }
 
+// Null: none at present. A flow that is striped is given a stream of its own kind, whose first
+// leg is one of the connection.
+quic::Stream* ClientSession::new_stream(Instant now, Multipath mode) {
+  if (connection_ == nullptr || is_resuming_) return nullptr;
+  quic::Stream* stream = connection_->open_stream();
+  if (stream == nullptr || mode == Multipath::fastest || !takes_multipath()) return stream;
+  want_several_paths(now);
+  Stripe& stripe = lanes_.add_stripe(next_flow_id_++, {.mode = mode});
+  stripe.first_leg = stream;
+  return &stripe;
+}
+
+void ClientSession::want_several_paths(Instant now) {
+  if (!std::exchange(uses_several_paths_, true)) joined_.begin(now);
+}
+
+void ClientSession::begin_flow(Instant now, quic::Stream& stream, session::FlowOpen open) {
+  Bytes head;
+  if (stream.is_striped) {
+    auto& stripe = static_cast<Stripe&>(stream);
+    open.flow_id = stripe.flow_id;
+    open.multipath = stripe.mode();
+    session::encode_flow_open(dialect_, open, head);
+    lanes_.begin(now, stripe, std::move(head));
+    return;
+  }
+  if (open.multipath != Multipath::fastest) want_several_paths(now);
+  if (open.flow_id == 0 && is_resumable()) open.flow_id = next_flow_id_++;
+  session::encode_flow_open(dialect_, open, head);
+  stream.output.append(head);
+  stream.output.set_origin();
+  if (is_resumable()) stream.flow_id = open.flow_id;
+  carrier_.submit(stream);
+}
+
 void ClientSession::start_waiting(Instant now) {
-  while (!waiting_.empty() && connection_ != nullptr && !is_resuming_) {
-    quic::Stream* stream = connection_->open_stream();
+  while (!waiting_.empty()) {
+    quic::Stream* stream = new_stream(now, waiting_.front().mode);
     if (stream == nullptr) return;
     StartFlow start = std::move(waiting_.front().start);
     waiting_.pop_front();
@@ -372,6 +438,15 @@ void ClientSession::retire(Instant now, StreamUser& flow) {
 // The kernel may route from another address now. One that is merely gone for a moment
 // leaves no route, and nothing to do until the next change.
 void ClientSession::on_network_changed(Instant now) {
+  joined_.on_network_changed(now);
+  if (connection_ == nullptr) return;
+  if (joined_.size() > 0) {
+    const auto ours = context_.worker.host().local_addresses();
+    const bool is_ours =
+        std::ranges::find(ours, connection_->path().local.ip, &LocalAddress::ip) != ours.end();
+    // Other paths are at hand: one takes over, or is taken when it proves to be better.
+    if (is_ours || take_over(now)) return;
+  }
   move(now, quic::Migration::validate_first);
 }
 
@@ -397,7 +472,16 @@ void ClientSession::leave(Instant now) {
   if (control_) control_->leave(now, "client ends");
 }
 
+std::vector<ClientPath> ClientSession::paths() const {
+  if (connection_ == nullptr) return {};
+  std::vector<ClientPath> paths{
+      {.path = connection_->path(), .connection = connection_->stats(), .is_silent = is_silent()}};
+  std::ranges::move(joined_.paths(), std::back_inserter(paths));
+  return paths;
+}
+
 void ClientSession::close(Instant now, session::CloseCode code, std::string_view reason) {
+  if (code != session::CloseCode::moved) joined_.end(now, code);
   if (connection_ == nullptr) return;
   connection_->close(now, static_cast<std::uint64_t>(code), reason);
   context_.worker.touch(*connection_);

@@ -6,11 +6,15 @@
 #include "drive/carrier.h"
 #include "drive/client.h"
 #include "drive/client_dial.h"
+#include "drive/client_lanes.h"
 #include "drive/control_stream.h"
 #include "drive/flow_set.h"
+#include "drive/lanes.h"
 #include "drive/parked_streams.h"
+#include "drive/silence_watch.h"
 #include "drive/stream_pump.h"
 #include "drive/worker.h"
+#include "session/flow_open.h"
 
 #include <cstdint>
 #include <deque>
@@ -24,6 +28,7 @@ namespace culvert::drive {
 
 class ClientSession;
 class ClientUdpFlow;
+class AddressSource;
 
 struct ClientContext {
   Worker& worker;
@@ -31,6 +36,7 @@ struct ClientContext {
   ClientStats& stats;
   TrafficCounters& traffic;
   Graveyard& graveyard;
+  AddressSource& addresses;
 };
 
 class ClientSessionOwner {
@@ -42,6 +48,10 @@ class ClientSessionOwner {
   virtual void on_silence(Instant now) = 0;
   virtual void on_silence_over(Instant now) = 0;
   virtual void on_flow_ended(Instant now) = 0;
+  // A dial is so far that the server may have resumed the session there.
+  [[nodiscard]] virtual bool is_resuming() const = 0;
+  // Another path was asked to take over: dials are not needed, unless it fails.
+  virtual void on_take_over(Instant now) = 0;
 
  protected:
   ~ClientSessionOwner() = default;
@@ -60,8 +70,9 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   [[nodiscard]] const std::optional<session::ResumeTicket>& ticket() const { return ticket_; }
   [[nodiscard]] std::optional<std::uint8_t> server_worker() const;
   [[nodiscard]] bool is_connected() const { return connection_ != nullptr; }
-  [[nodiscard]] bool is_silent() const { return is_silent_; }
+  [[nodiscard]] bool is_silent() const { return silence_.is_silent(); }
   [[nodiscard]] bool is_resumable() const { return terms_.has_value(); }
+  [[nodiscard]] bool takes_multipath() const { return terms_ && terms_->is_multipath; }
 
   void leave(Instant now);
   void close(Instant now, session::CloseCode code, std::string_view reason);
@@ -69,7 +80,9 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   // Runs `start` with a new stream: now, or when there is one; with nullptr when there was
   // none in time. False: too many wait already; `start` was not taken.
   using StartFlow = std::move_only_function<void(Instant now, quic::Stream* stream)>;
-  [[nodiscard]] bool with_new_stream(Instant now, StartFlow start);
+  [[nodiscard]] bool with_new_stream(Instant now, Multipath mode, StartFlow start);
+  // The stream's flow begins with this; what follows is the flow's. `open` is completed.
+  void begin_flow(Instant now, quic::Stream& stream, session::FlowOpen open);
   void add_flow(std::unique_ptr<StreamUser> flow);
   void retire(Instant now, StreamUser& flow);
 
@@ -80,6 +93,15 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   [[nodiscard]] const SocketAddress& server() const { return server_; }
   [[nodiscard]] ClientContext& context() { return context_; }
   [[nodiscard]] Carrier& carrier() { return carrier_; }
+  [[nodiscard]] Lanes& lanes() { return lanes_; }
+  // A flow is or was spread over several paths.
+  [[nodiscard]] bool uses_several_paths() const { return uses_several_paths_; }
+  [[nodiscard]] std::vector<ClientPath> paths() const;
+  // Another lane becomes the session's connection. False: none can.
+  [[nodiscard]] bool take_over(Instant now);
+  // The lanes that were asked to be the session's connection do not answer.
+  void on_promotion_failed(Instant now);
+  void bury_dead() { joined_.bury_dead(); }
   // Null while there is none.
   [[nodiscard]] quic::Connection* connection() const { return connection_; }
   [[nodiscard]] session::Dialect dialect() const { return dialect_; }
@@ -89,15 +111,19 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   void on_readable(Instant now, quic::Stream& stream) override;
   void on_writable(Instant now, quic::Stream& stream) override;
   void on_datagram(Instant now, ByteView datagram) override;
+  void on_stream_event(Instant now, quic::Event& event);  // of any of its connections
 
  private:
   struct Waiting {
+    Multipath mode;
     StartFlow start;
     Instant deadline;
   };
 
   void on_handshake_event(Instant now, session::HandshakeEvent& event) override;
-  void on_stream_event(Instant now, quic::Event& event);
+  [[nodiscard]] quic::Stream* new_stream(Instant now, Multipath mode);
+  void want_several_paths(Instant now);
+  [[nodiscard]] Duration patience() const;
   void on_stream_reset(Instant now, const quic::StreamReset& reset);
   void on_closed(Instant now, quic::Closed& closed);
   void lose(Instant now, Error error, bool may_resume);
@@ -118,6 +144,8 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   SocketAddress server_;
   ClientSessionOwner& owner_;
   quic::Connection* connection_ = nullptr;
+  Lanes lanes_;
+  ClientLanes joined_;  // all lanes but connection_
   Carrier carrier_;
   std::unique_ptr<ControlStream> control_;
   FlowSet flows_;
@@ -131,11 +159,9 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   bool is_resuming_ = false;       // not all flows have been announced
   std::uint64_t announced_ = 0;    // since the connection began
   std::size_t resumed_flows_ = 0;  // of those, with somebody here who uses them
-  // Signs of life of the connection.
-  std::uint64_t packets_seen_ = 0;
-  Instant last_life_{};
-  bool is_waiting_ = false;  // it owed us an acknowledgement when last looked at
-  bool is_silent_ = false;
+  bool uses_several_paths_ = false;
+  std::optional<Error> lost_;  // why it waits for a lane to be its connection
+  SilenceWatch silence_;
   MemberTimer<ClientSession, &ClientSession::on_grace_over> grace_;
   MemberTimer<ClientSession, &ClientSession::on_waiting_timeout> waiting_timeout_;
   MemberTimer<ClientSession, &ClientSession::on_watch> watch_;

@@ -164,9 +164,9 @@ void SocksConnection::relay(Instant now, const SocketAddress& sender, ByteView b
   }
   flows_[datagram->destination] = nullptr;
   const bool is_taken = session->with_new_stream(
-      now,
+      now, Multipath::fastest,
       [this, alive = is_alive_, session, destination = datagram->destination, text = source->text(),
-       first = Bytes(datagram->payload.begin(), datagram->payload.end())](Instant,
+       first = Bytes(datagram->payload.begin(), datagram->payload.end())](Instant started,
                                                                           quic::Stream* stream) {
         if (!*alive) {
           if (stream != nullptr) session->carrier().reset(*stream, 0);
@@ -176,8 +176,12 @@ void SocksConnection::relay(Instant now, const SocketAddress& sender, ByteView b
           flows_.erase(destination);
           return;
         }
-        auto udp = std::make_unique<ClientUdpFlow>(*session, *stream, session->next_flow_id(), text,
-                                                   *this);
+        auto udp = std::make_unique<ClientUdpFlow>(
+            started, *session, *stream,
+            ClientUdpFlowOptions{.id = session->next_flow_id(),
+                                 .source = text,
+                                 .multipath = session->context().config.multipath},
+            *this);
         ClientUdpFlow& flow = *udp;
         session->add_flow(std::move(udp));
         flow.send(first);

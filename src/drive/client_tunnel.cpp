@@ -21,9 +21,11 @@ void open_stream_flow(Instant now, SessionSource& sessions, Logger& log,
     return;
   }
   const std::string source = options.source;
-  const bool is_taken =
-      session->with_new_stream(now, [session, port = std::move(port), options = std::move(options)](
-                                        Instant started, quic::Stream* stream) mutable {
+  const Multipath mode = options.multipath.value_or(session->context().config.multipath);
+  const bool is_taken = session->with_new_stream(
+      now, mode,
+      [session, port = std::move(port), options = std::move(options)](
+          Instant started, quic::Stream* stream) mutable {
         if (stream == nullptr) {
           session->context().worker.log().warn("flow", "{}: no connection to the server in time",
                                                options.source);
@@ -36,8 +38,8 @@ void open_stream_flow(Instant now, SessionSource& sessions, Logger& log,
           session->carrier().reset(*stream, 0);
           return;
         }
-        session->add_flow(std::make_unique<ClientStreamFlow>(*session, *stream, std::move(port),
-                                                             std::move(options)));
+        session->add_flow(std::make_unique<ClientStreamFlow>(started, *session, *stream,
+                                                             std::move(port), std::move(options)));
       });
   if (!is_taken) log.warn("flow", "{}: too many connections wait for the server", source);
 }
@@ -94,7 +96,11 @@ std::vector<std::string> StreamTunnel::local_addresses() const {
 void StreamTunnel::on_accept(Instant now, std::unique_ptr<StreamPort> stream) {
   flows_->count_opened();
   open_stream_flow(now, sessions_, log_, std::move(stream),
-                   {.source = spec_.source.text(), .on_reply = {}, .on_end = {}, .group = flows_});
+                   {.source = spec_.source.text(),
+                    .multipath = spec_.options.multipath,
+                    .on_reply = {},
+                    .on_end = {},
+                    .group = flows_});
 }
 
 // --- UDP -------------------------------------------------------------------------------------
@@ -201,8 +207,9 @@ void UdpTunnel::start_flow(Instant now, Socket& socket, const SocketAddress& sen
   flows_.add(now, id, sender, socket.index);
   expiry_.set(flows_.next_timeout());
   const bool is_taken = session->with_new_stream(
-      now, [this, alive = is_alive_, session, id, first = Bytes(payload.begin(), payload.end())](
-               Instant started, quic::Stream* stream) {
+      now, Multipath::fastest,
+      [this, alive = is_alive_, session, id, first = Bytes(payload.begin(), payload.end())](
+          Instant started, quic::Stream* stream) {
         if (!*alive) {
           if (stream != nullptr) session->carrier().reset(*stream, 0);
           return;
@@ -211,8 +218,13 @@ void UdpTunnel::start_flow(Instant now, Socket& socket, const SocketAddress& sen
           if (tunnel::UdpFlow* entry = flows_.find(id)) flows_.remove(*entry);
           return;
         }
-        auto udp =
-            std::make_unique<ClientUdpFlow>(*session, *stream, id, spec_.source.text(), *this);
+        auto udp = std::make_unique<ClientUdpFlow>(
+            started, *session, *stream,
+            ClientUdpFlowOptions{
+                .id = id,
+                .source = spec_.source.text(),
+                .multipath = spec_.options.multipath.value_or(context_.config.multipath)},
+            *this);
         ClientUdpFlow& flow = *udp;
         session->add_flow(std::move(udp));
         flow.send(first);

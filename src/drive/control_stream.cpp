@@ -58,6 +58,11 @@ void ControlStream::leave(Instant now, std::string_view reason) {
   pump(now);
 }
 
+void ControlStream::promote(Instant now) {
+  handshake_->promote();
+  pump(now);
+}
+
 void ControlStream::announce_gone(Instant now, std::span<const std::uint64_t> ids) {
   if (ids.empty()) return;
   handshake_->announce_gone(ids);

@@ -18,6 +18,10 @@ std::string_view to_string(RoleEventKind kind) {
       return "flow_refused";
     case RoleEventKind::path_changed:
       return "path_changed";
+    case RoleEventKind::path_opened:
+      return "path_opened";
+    case RoleEventKind::path_lost:
+      return "path_lost";
     case RoleEventKind::tunnel_changed:
       break;
   }

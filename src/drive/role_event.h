@@ -16,6 +16,8 @@ enum class RoleEventKind : std::uint8_t {
   session_closed,   // `detail`: why
   flow_refused,     // `detail`: why
   path_changed,     // `address`: the new remote address
+  path_opened,      // client: another path joined the session; `address` as above
+  path_lost,        // client: it is gone; `detail`: why
   tunnel_changed,   // client: `peer` is the tunnel's label, `detail` its state and reason
 };
 

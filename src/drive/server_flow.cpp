@@ -45,11 +45,7 @@ void ServerFlowHead::on_quic_readable(Instant now) {
   session_.carrier().consume(stream_, head->size);
   stream_.input.set_origin();
   stream_.context = nullptr;
-  if (head->value.resume) {
-    session_.resume_flow(now, stream_, head->value);
-  } else {
-    session_.start_flow(now, stream_, head->value);
-  }
+  session_.on_flow_open(now, stream_, head->value);
   session_.retire(now, *this);
 }
 
@@ -62,7 +58,7 @@ void ServerFlowHead::give_up(Instant now, std::string_view why) {
   worker.log().debug("flow", "a stream without a readable head was reset: {}", why);
   session_.carrier().reset(stream_, kProtocolError);
   session_.carrier().stop_sending(stream_, kProtocolError);
-  session_.carrier().touch();
+  session_.carrier().touch(stream_);
   stream_.context = nullptr;
   session_.retire(now, *this);
 }
@@ -143,10 +139,11 @@ void ServerStreamFlow::leave(Instant now) {
 // --- UDP -------------------------------------------------------------------------------------
 
 ServerUdpFlow::ServerUdpFlow(ServerSession& session, quic::Stream& stream, std::uint64_t id,
-                             const tunnel::Source& source)
+                             const tunnel::Source& source, Multipath mode)
     : session_(session),
       stream_(&stream),
       id_(id),
+      mode_(mode),
       source_(source),
       lookup_(std::make_unique<SourceLookup>(session.context().worker.host(),
                                              session.context().shared.sources, source, *this)),
@@ -183,7 +180,7 @@ void ServerUdpFlow::on_no_address(Instant now, session::RefusalCode code,
 }
 
 void ServerUdpFlow::on_datagram(Instant now, ByteView payload) {
-  forward(now, payload);
+  if (const auto first = copies_.first(payload, mode_)) forward(now, *first);
 }
 
 void ServerUdpFlow::on_quic_readable(Instant now) {
@@ -224,7 +221,7 @@ void ServerUdpFlow::reply(ByteView payload) {
   Carrier& carrier = session_.carrier();
   session_.context().traffic.bytes_up += payload.size();
   if (session_.dialect() == session::Dialect::culvert_1 &&
-      carrier.send_datagram(session::datagram_header(id_).view(), payload)) {
+      carrier.send_datagram(mode_, copies_.header(id_, mode_).view(), payload)) {
     return;
   }
   if (!append_datagram_frame(carrier, *stream_, payload)) {

@@ -1,6 +1,7 @@
 // Flows at the server. Private to drive/.
 #pragma once
 
+#include "drive/datagram_copies.h"
 #include "drive/dialer.h"
 #include "drive/server_session.h"
 #include "drive/stream_pump.h"
@@ -63,7 +64,7 @@ class ServerStreamFlow final : public StreamUser, public DialHandler, public Pum
 class ServerUdpFlow final : public StreamUser, public AddressHandler, public UdpHandler {
  public:
   ServerUdpFlow(ServerSession& session, quic::Stream& stream, std::uint64_t id,
-                const tunnel::Source& source);
+                const tunnel::Source& source, Multipath mode);
   ~ServerUdpFlow() override;
 
   // A datagram from the client in a DATAGRAM frame.
@@ -89,6 +90,8 @@ class ServerUdpFlow final : public StreamUser, public AddressHandler, public Udp
   ServerSession& session_;
   quic::Stream* stream_;
   std::uint64_t id_;
+  Multipath mode_;
+  DatagramCopies copies_;
   tunnel::Source source_;
   std::unique_ptr<SourceLookup> lookup_;
   std::unique_ptr<UdpPort> port_;

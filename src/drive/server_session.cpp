@@ -15,6 +15,8 @@ namespace {
 constexpr Duration kRefusalLinger = std::chrono::seconds(2);
 
 constexpr std::uint64_t kSpareStreams = 64;
+// A striped flow that its client does not bring back for this long after a resume is over.
+constexpr Duration kOrphanTimeout = std::chrono::seconds(5);
 constexpr auto kReset = static_cast<std::uint64_t>(session::FlowCode::reset);
 constexpr auto kProtocolError = static_cast<std::uint64_t>(session::FlowCode::protocol_error);
 constexpr auto kUnknown = static_cast<std::uint64_t>(session::FlowCode::unknown);
@@ -28,7 +30,9 @@ std::uint64_t number(session::CloseCode code) {
 ServerSession::ServerSession(ServerContext& context, quic::Connection& connection,
                              SessionOwner& owner)
     : context_(context),
-      carrier_(context.worker),
+      lanes_(context.worker, [this](Instant now, StreamUser& user) { retire(now, user); }),
+      joined_(context.worker, *this),
+      carrier_(context.worker, lanes_),
       remote_(connection.path().remote),
       owner_(owner),
       flows_(context.graveyard),
@@ -86,6 +90,7 @@ void ServerSession::on_closed(Instant now, const quic::Closed& closed) {
     context_.worker.log().info(
         "session", "client {} lost: {}; its {} flows wait {} s", peer_.short_text(), why,
         flows_.size(), std::chrono::duration_cast<std::chrono::seconds>(terms_->grace).count());
+    lanes_.remove(now, *carrier_.connection());
     park(now);
     let_go_of_connection();
     ++context_.stats.sessions_suspended;
@@ -114,7 +119,7 @@ session::ServerHandshakeConfig ServerSession::handshake_config() {
 
 void ServerSession::on_stream_opened(Instant now, quic::Stream& stream) {
   if (control_) {
-    flows_.add(std::make_unique<ServerFlowHead>(*this, stream));
+    on_flow_stream(stream);
     return;
   }
   quic::Connection& connection = *carrier_.connection();
@@ -129,6 +134,10 @@ void ServerSession::on_stream_opened(Instant now, quic::Stream& stream) {
                                      context_.worker.host().rng(), now),
       *this);
   control_->start(now);
+}
+
+void ServerSession::on_flow_stream(quic::Stream& stream) {
+  flows_.add(std::make_unique<ServerFlowHead>(*this, stream));
 }
 
 void ServerSession::on_readable(Instant now, quic::Stream& stream) {
@@ -173,6 +182,8 @@ void ServerSession::on_handshake_event(Instant now, session::HandshakeEvent& eve
     on_authenticated(now, *authenticated);
   } else if (const auto* resumed = std::get_if<session::Resumed>(&event)) {
     on_resumed(now, *resumed);
+  } else if (const auto* joined = std::get_if<session::Joined>(&event)) {
+    on_joined(now, *joined);
   } else if (const auto* done = std::get_if<session::ResumeDone>(&event)) {
     on_resume_done(now, done->count);
   } else if (const auto* gone = std::get_if<session::FlowsGone>(&event)) {
@@ -231,6 +242,9 @@ SessionSnapshot ServerSession::snapshot() const {
     snapshot.path = connection->path();
     snapshot.connection = connection->stats();
   }
+  for (const quic::Connection* joined : joined_.connections()) {
+    snapshot.joined.emplace_back(joined->path(), joined->stats());
+  }
   return snapshot;
 }
 
@@ -247,6 +261,7 @@ void ServerSession::on_authenticated(Instant now, const session::Authenticated& 
     session_id_ = authenticated.session_id;
     keys_ = {export_resume_key(*carrier_.connection())};
     context_.resumable[session_id_] = this;
+    lanes_.add(now, *carrier_.connection());
   }
   open_up(*carrier_.connection());
   const std::string& comment = authenticated.identity.comment;
@@ -292,6 +307,25 @@ std::vector<session::ResumeKey> ServerSession::resume_keys(const session::Sessio
   return found->second->keys_;
 }
 
+// This object only proved that the client may add its connection to the session.
+void ServerSession::on_joined(Instant now, const session::Joined& joined) {
+  ServerSession& session = *context_.resumable.at(joined.session_id);
+  quic::Connection& connection = *carrier_.connection();
+  carrier_.bind(nullptr);
+  if (session.joined_.add(now, connection, std::move(control_))) {
+    session.open_up(connection);
+  }
+  end(now);
+}
+
+// One of the connections that have joined becomes the session's own.
+void ServerSession::on_promoted(Instant now, quic::Connection& connection,
+                                std::unique_ptr<ControlStream> control) {
+  remote_ = connection.path().remote;
+  // The client need not know of a connection whose answer was lost: the older key is its own.
+  take_over(now, connection, std::move(control), keys_.size() - 1);
+}
+
 // This object only proved that the client may have its session back.
 void ServerSession::on_resumed(Instant now, const session::Resumed& resumed) {
   ServerSession& session = *context_.resumable.at(resumed.session_id);
@@ -308,6 +342,7 @@ void ServerSession::take_over(Instant now, quic::Connection& connection,
     while (auto event = old->poll_event()) on_stream_event(now, *event);
     old->close(now, number(session::CloseCode::moved), "the client is back on another connection");
     carrier_.touch();
+    lanes_.remove(now, *old);
     park(now);
     let_go_of_connection();
   } else {
@@ -318,6 +353,7 @@ void ServerSession::take_over(Instant now, quic::Connection& connection,
   context_.worker.rebind(connection, *this);
   control_ = std::move(control);
   control_->set_handler(*this);
+  if (!lanes_.has(connection)) lanes_.add(now, connection);
   keys_ = {export_resume_key(connection), keys_[key_index]};
   claimed_.clear();
   claims_.reset();
@@ -350,6 +386,36 @@ void ServerSession::drop(Instant now, quic::Stream& parked) {
   if (auto* user = user_of(parked)) user->on_quic_reset(now, kReset);
   carrier_.reset(parked, kReset);
   carrier_.stop_sending(parked, kReset);
+}
+
+void ServerSession::on_flow_open(Instant now, quic::Stream& stream, const session::FlowOpen& open) {
+  if (open.multipath != Multipath::fastest && !open.is_udp()) {
+    join_flow(now, stream, open);
+  } else if (stream.owner != carrier_.connection()) {
+    // Only striped flows may use other connections than the session's own.
+    carrier_.reset(stream, kProtocolError);
+    carrier_.stop_sending(stream, kProtocolError);
+    carrier_.touch(stream);
+  } else if (open.resume) {
+    resume_flow(now, stream, open);
+  } else {
+    start_flow(now, stream, open);
+  }
+}
+
+void ServerSession::join_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open) {
+  Stripe* stripe = lanes_.find_stripe(open.flow_id);
+  if (stripe == nullptr) {
+    if (!terms_ || !terms_->is_multipath || seen_.contains(open.flow_id)) {
+      carrier_.reset(stream, kUnknown);
+      carrier_.touch(stream);
+      return;
+    }
+    stripe = &lanes_.add_stripe(
+        open.flow_id, {.mode = open.multipath, .orphan_timeout = terms_->grace + kOrphanTimeout});
+    start_flow(now, *stripe, open);
+  }
+  lanes_.attach(now, *stripe, stream);
 }
 
 void ServerSession::resume_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open) {
@@ -403,7 +469,11 @@ void ServerSession::resume_flow(Instant now, quic::Stream& stream, const session
 
 void ServerSession::on_flows_gone(Instant now, const std::vector<std::uint64_t>& ids) {
   for (const std::uint64_t id : ids) {
-    if (!is_resuming_) return;
+    if (Stripe* stripe = lanes_.find_stripe(id)) {
+      stripe->end_by_peer(now, kReset);
+      continue;
+    }
+    if (!is_resuming_) continue;
     if (quic::Stream* parked = parked_.find(id)) {
       drop(now, *parked);
       static_cast<void>(parked_.remove(id));
@@ -497,7 +567,8 @@ void ServerSession::start_flow(Instant now, quic::Stream& stream, const session:
   ++context_.stats.flows_opened;
   ++context_.stats.flows_active;
   if (is_udp) {
-    flows_.add(std::make_unique<ServerUdpFlow>(*this, stream, open.flow_id, *source));
+    flows_.add(
+        std::make_unique<ServerUdpFlow>(*this, stream, open.flow_id, *source, open.multipath));
   } else {
     flows_.add(std::make_unique<ServerStreamFlow>(*this, stream, *source)).start(now);
   }
@@ -569,6 +640,8 @@ void ServerSession::end(Instant now) {
     retire(now, *flow);
   }
   parked_.clear();
+  lanes_.clear_stripes();
+  joined_.end(now);
   let_go_of_connection();
   owner_.on_session_ended(now, *this);
 }

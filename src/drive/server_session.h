@@ -6,8 +6,10 @@
 #include "drive/carrier.h"
 #include "drive/control_stream.h"
 #include "drive/flow_set.h"
+#include "drive/lanes.h"
 #include "drive/parked_streams.h"
 #include "drive/server.h"
+#include "drive/server_lanes.h"
 #include "drive/stream_pump.h"
 #include "drive/worker.h"
 #include "session/flow_open.h"
@@ -73,9 +75,8 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   [[nodiscard]] quic::Connection* connection() { return carrier_.connection(); }
   [[nodiscard]] const crypto::EndpointId& peer() const { return peer_; }
   [[nodiscard]] session::Dialect dialect() const { return dialect_; }
-  void start_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open);
-  // A flow of this session goes on with this stream.
-  void resume_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open);
+  // What a stream of one of its connections begins with.
+  void on_flow_open(Instant now, quic::Stream& stream, const session::FlowOpen& open);
   // Answers the flow's head with a refusal and lets the stream end.
   void refuse_flow(quic::Stream& stream, std::string_view source, session::RefusalCode code,
                    const std::string& reason);
@@ -85,9 +86,22 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   [[nodiscard]] bool has_udp_flow(std::uint64_t id) const { return udp_flows_.contains(id); }
   void remove_udp_flow(std::uint64_t id) { udp_flows_.erase(id); }
 
- private:
-  void on_handshake_event(Instant now, session::HandshakeEvent& event) override;
+  // --- for the connections that have joined it ---------------------------------------------
+  [[nodiscard]] Lanes& lanes() { return lanes_; }
   void on_stream_event(Instant now, quic::Event& event);
+  void on_flow_stream(quic::Stream& stream);
+  void on_flows_gone(Instant now, const std::vector<std::uint64_t>& ids);
+  void on_promoted(Instant now, quic::Connection& connection,
+                   std::unique_ptr<ControlStream> control);
+
+ private:
+  void start_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open);
+  // A flow of this session goes on with this stream.
+  void resume_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open);
+  // The stream is one of those that carry a flow.
+  void join_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open);
+  void on_joined(Instant now, const session::Joined& joined);
+  void on_handshake_event(Instant now, session::HandshakeEvent& event) override;
   void on_stream_opened(Instant now, quic::Stream& stream);
   void on_authenticated(Instant now, const session::Authenticated& authenticated);
   void tell(RoleEventKind kind, std::string_view detail) const;
@@ -95,7 +109,6 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   [[nodiscard]] session::ServerHandshakeConfig handshake_config();
   void on_resumed(Instant now, const session::Resumed& resumed);
   void on_resume_done(Instant now, std::uint64_t count);
-  void on_flows_gone(Instant now, const std::vector<std::uint64_t>& ids);
   [[nodiscard]] std::vector<session::ResumeKey> resume_keys(const session::SessionId& id) const;
   // Goes on with the connection of another session object, which ends.
   void take_over(Instant now, quic::Connection& connection, std::unique_ptr<ControlStream> control,
@@ -115,6 +128,8 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   void end(Instant now);
 
   ServerContext& context_;
+  Lanes lanes_;
+  ServerLanes joined_;  // all lanes but the session's own connection
   Carrier carrier_;
   crypto::EndpointId peer_;
   SocketAddress remote_;  // of the client, for logs

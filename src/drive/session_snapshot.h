@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace culvert::drive {
 
@@ -23,6 +25,8 @@ struct SessionSnapshot {
   // Of the connection that carries it; no path while the session waits for one.
   std::optional<PathId> path{};
   quic::ConnectionStats connection{};
+  // Of those that have joined the session.
+  std::vector<std::pair<PathId, quic::ConnectionStats>> joined{};
 };
 
 }  // namespace culvert::drive

@@ -196,6 +196,11 @@ class Resolver {
         CULVERT_TRY(entry.udp_idle_timeout, read_tunnel_duration(key, member));
         continue;
       }
+      if (name == "multipath") {
+        CULVERT_TRY(const Value mode, read_scalar(setting(Id::multipath), key, member));
+        entry.multipath = multipath_of(mode.text);
+        continue;
+      }
       if (member.kind != (is_flag ? Node::Kind::flag : Node::Kind::text)) {
         return fail(ErrorKind::configuration,
                     fmt::format("needs {}, not {}", is_flag ? "true or false" : "text in quotes",

@@ -2,6 +2,7 @@
 // flag, environment, file, default; lists are replaced, not merged.
 #pragma once
 
+#include "base/multipath.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "settings/arguments.h"
@@ -35,6 +36,7 @@ struct TunnelEntry {
   Value target{};
   bool is_enabled = true;
   std::optional<Duration> udp_idle_timeout{};
+  std::optional<Multipath> multipath{};
 };
 
 class Settings {

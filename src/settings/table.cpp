@@ -55,6 +55,7 @@ constexpr std::array kTunnelKeys{
     TunnelKey{"name", "a name for logs; unique"},
     TunnelKey{"enabled", "false: it does not listen until it is enabled"},
     TunnelKey{"udp_idle_timeout", "as --udp-idle-timeout, for this tunnel"},
+    TunnelKey{"multipath", "as --multipath, for this tunnel"},
 };
 
 std::vector<Setting> make_table() {
@@ -386,6 +387,17 @@ std::vector<Setting> make_table() {
        .maximum = 24 * kHourMs,
        .group = group,
        .help = "flows wait this long for a lost connection to come back; 0: they end with it"});
+  add({.id = Id::multipath,
+       .commands = kClient,
+       .flag = "multipath",
+       .type = Type::choice,
+       .placeholder = "fastest|aggregate|redundant",
+       .fallback = "fastest",
+       .environment = "CULVERT_MULTIPATH",
+       .key = "iroh.multipath",
+       .group = group,
+       .help = "where several paths lead to the server: use the fastest, all at once, or two for "
+               "everything"});
   add({.id = Id::max_reconnect_attempts,
        .commands = kClient,
        .flag = "max-reconnect-attempts",

@@ -93,6 +93,7 @@ enum class Id : std::uint8_t {
   connect_timeout,
   drain_timeout,
   resume_grace,
+  multipath,
   max_reconnect_attempts,
   // transport
   workers,

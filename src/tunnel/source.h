@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/address.h"
+#include "base/multipath.h"
 #include "base/result.h"
 #include "base/time.h"
 
@@ -46,6 +47,7 @@ struct Target {
 // What may differ from tunnel to tunnel; empty: as the client's settings say.
 struct TunnelOptions {
   std::optional<Duration> udp_idle_timeout{};
+  std::optional<Multipath> multipath{};
   friend bool operator==(const TunnelOptions&, const TunnelOptions&) = default;
 };
 

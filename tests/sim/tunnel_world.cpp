@@ -13,6 +13,9 @@ namespace {
 const IpAddress kClientIp = IpAddress::v4(0xc0000201);         // 192.0.2.1
 const IpAddress kClientPrivateIp = IpAddress::v4(0x0a000002);  // 10.0.0.2, behind the NAT
 const IpAddress kServerIp = IpAddress::v4(0xc6336401);         // 198.51.100.1
+const IpAddress kSecondClientIp = IpAddress::v4(0xc0000301);   // 192.0.3.1
+const IpAddress kClientIp6 = *IpAddress::parse("2001:db8:1::1");
+const IpAddress kServerIp6 = *IpAddress::parse("2001:db8:2::1");
 
 template <typename T>
 T must(Result<T> result) {
@@ -63,6 +66,16 @@ TunnelWorld::TunnelWorld(std::uint64_t seed, TunnelWorldConfig config)
     client_machine->set_nat(nat);
   }
 
+  if (config_.second_client_interface) {
+    second_interface =
+        &client_machine->add_interface(kSecondClientIp, config_.second_client_interface->up,
+                                       config_.second_client_interface->down);
+  }
+  if (config_.has_second_server_address) {
+    server_machine->set_addresses({kServerIp, kServerIp6});
+    client_machine->add_interface(kClientIp6, config_.client_up, config_.client_down);
+  }
+
   SeededRng rng = world.rng_for("credentials");
   if (config_.uses_key) {
     auth_key_ = crypto::SecretKey::generate(rng);
@@ -99,7 +112,8 @@ TunnelWorld::TunnelWorld(std::uint64_t seed, TunnelWorldConfig config)
                      .worker_index = static_cast<std::uint8_t>(i),
                      .worker_count = static_cast<std::uint8_t>(config_.server_workers),
                      .static_secret = Secret(static_secret)},
-        .bind = {IpAddress::any(Family::v4), kServerPort},
+        .bind = {IpAddress::any(config_.has_second_server_address ? Family::v6 : Family::v4),
+                 kServerPort},
         .is_shared = config_.server_workers > 1};
     servers.push_back(
         must(drive::Server::create(*server_hosts.back(), log, std::move(server), shared)));
@@ -121,7 +135,11 @@ drive::ClientConfig TunnelWorld::client_config() const {
       .socks5 = config_.socks5,
       .udp_flow_idle = config_.udp_flow_idle,
       .resume_grace = config_.resume_grace,
-      .max_reconnect_attempts = config_.max_reconnect_attempts};
+      .max_reconnect_attempts = config_.max_reconnect_attempts,
+      .multipath = config_.multipath};
+  if (config_.has_second_server_address) {
+    client_config.addresses.push_back({kServerIp6, kServerPort});
+  }
   std::vector<tunnel::TunnelSpec> tunnels;
   for (const std::string& text : config_.tunnels) tunnels.push_back(parse_tunnel(text));
   client_config.tunnels = must(tunnel::TunnelSet::make(std::move(tunnels)));

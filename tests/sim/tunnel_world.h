@@ -29,6 +29,12 @@ class LineSink final : public LogSink {
   std::vector<std::string> lines_;
 };
 
+// One more address with links of its own.
+struct SecondInterface {
+  LinkConfig up;
+  LinkConfig down;
+};
+
 struct TunnelWorldConfig {
   LinkConfig client_up;
   LinkConfig client_down;
@@ -53,6 +59,9 @@ struct TunnelWorldConfig {
   Duration udp_flow_idle = limits::kUdpFlowIdle;
   Duration resume_grace = limits::kResumeGrace;  // of both
   std::optional<std::uint32_t> max_reconnect_attempts{};
+  std::optional<SecondInterface> second_client_interface{};
+  bool has_second_server_address = false;  // IPv6, for the client, too
+  Multipath multipath = Multipath::fastest;
 };
 
 class TunnelWorld final : public drive::ClientObserver {
@@ -88,6 +97,7 @@ class TunnelWorld final : public drive::ClientObserver {
   Logger log;
   Machine* client_machine = nullptr;
   Machine* server_machine = nullptr;
+  Machine::Interface* second_interface = nullptr;  // of the client
   Nat* nat = nullptr;
   crypto::SecretKey server_key;
   SimProcess server_process;

@@ -1,0 +1,71 @@
+// All connections of one session, and the striped flows that use them. A lane is one of them:
+// the session's own connection, which carries everything that is not striped, or one that has
+// joined it by another path. Private to drive/.
+#pragma once
+
+#include "base/multipath.h"
+#include "drive/stripe.h"
+#include "drive/worker.h"
+#include "quic/connection.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+namespace culvert::drive {
+
+// Owned by its session.
+class Lanes final : public StripeHost, private Flushable {
+ public:
+  // `retire`: what the session does with the user of a flow that is over.
+  using Retire = std::function<void(Instant now, StreamUser& user)>;
+  Lanes(Worker& worker, Retire retire) : worker_(worker), retire_(std::move(retire)) {}
+  ~Lanes();
+
+  struct Lane {
+    quic::Connection* connection;
+    bool is_usable = true;
+  };
+
+  // Client: flows that have begun get a leg on it.
+  void add(Instant now, quic::Connection& connection);
+  void remove(Instant now, quic::Connection& connection);
+  void set_usable(quic::Connection& connection, bool is_usable);
+  // Client: the connection grants streams again.
+  void open_missing_legs(Instant now, quic::Connection& connection);
+  [[nodiscard]] bool has(const quic::Connection& connection) const;
+  [[nodiscard]] std::size_t size() const { return lanes_.size(); }
+
+  // `flow_id` is new.
+  [[nodiscard]] Stripe& add_stripe(std::uint64_t flow_id, StripeOptions options);
+  [[nodiscard]] Stripe* find_stripe(std::uint64_t flow_id);
+  // Client: the flow's head is known; its first leg is Stripe::first_leg.
+  void begin(Instant now, Stripe& stripe, Bytes head);
+  // Server: a stream that the client has opened for the flow.
+  void attach(Instant now, Stripe& stripe, quic::Stream& stream);
+  // Their users have been told.
+  void clear_stripes();
+
+  // A datagram of a flow that uses all lanes. False: it fits none.
+  [[nodiscard]] bool send_datagram(Multipath mode, ByteView header, ByteView payload);
+
+ private:
+  bool grant_window(std::size_t bytes) override;
+  void release_window(std::size_t bytes) override { granted_ -= bytes; }
+  void on_stripe_over(Instant now, Stripe& stripe, StreamUser* user) override;
+  void flush(Instant) override { over_.clear(); }
+  void open_leg(Instant now, Stripe& stripe, Lane& lane);
+  [[nodiscard]] bool send_on(Lane& lane, ByteView header, ByteView payload);
+
+  Worker& worker_;
+  Retire retire_;
+  std::size_t granted_ = 0;  // of limits::kSessionStripeBytes
+  std::vector<Lane> lanes_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<Stripe>> stripes_;
+  std::vector<std::unique_ptr<Stripe>> over_;  // until the end of the turn
+  std::size_t turn_ = 0;                       // whose datagram is next
+};
+
+}  // namespace culvert::drive

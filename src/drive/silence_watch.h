@@ -1,0 +1,29 @@
+// Tells when a connection has gone silent although its peer owes an answer. Sans-I/O.
+#pragma once
+
+#include "base/time.h"
+#include "quic/connection.h"
+
+#include <cstdint>
+
+namespace culvert::drive {
+
+class SilenceWatch {
+ public:
+  enum class News : std::uint8_t { none, silent, alive_again };
+
+  void begin(Instant now);
+  // To be called again after next_look(). It is silent after `patience`, or three probe
+  // timeouts if those are longer.
+  [[nodiscard]] News look(Instant now, const quic::Liveness& life, Duration patience);
+  [[nodiscard]] Duration next_look(Duration patience) const;
+  [[nodiscard]] bool is_silent() const { return is_silent_; }
+
+ private:
+  std::uint64_t packets_seen_ = 0;
+  Instant last_life_{};
+  bool is_waiting_ = false;  // it owed us an acknowledgement when last looked at
+  bool is_silent_ = false;
+};
+
+}  // namespace culvert::drive

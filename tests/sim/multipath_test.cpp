@@ -1,0 +1,486 @@
+// Sessions over several paths: how fast flows are, and that every byte is exact whatever
+// happens to any of the paths.
+//
+// One seed alone: CULVERT_SIM_SEED=8812 build/release/tests/sim/sim_multipath_test
+// More of them:   CULVERT_SIM_SEEDS=100000 ...
+#include "tests/sim/tunnel_world.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <memory>
+#include <string>
+
+namespace culvert::sim {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+std::uint64_t number_from_environment(const char* name, std::uint64_t fallback) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? fallback : std::strtoull(text, nullptr, 10);
+}
+
+bool is_over(const std::unique_ptr<Talker>& talker) {
+  return talker->state() != Talker::State::running;
+}
+
+bool run_until_over(TunnelWorld& tunnel, const Talker& talker, Duration within) {
+  return tunnel.world.run_until([&] { return talker.state() != Talker::State::running; },
+                                tunnel.world.now() + within);
+}
+
+LinkConfig link(std::uint64_t bits_per_second, Duration delay) {
+  // A queue of 50 ms, as routers have.
+  return {.bits_per_second = bits_per_second,
+          .delay = delay,
+          .queue_bytes = std::max<std::size_t>(32'768, bits_per_second / 8 / 20)};
+}
+
+struct Path {
+  std::uint64_t bits_per_second;
+  Duration delay;  // one way
+};
+
+TunnelWorldConfig two_paths(Multipath mode, const Path& first, const Path& second) {
+  TunnelWorldConfig config;
+  config.client_up = config.client_down = link(first.bits_per_second, first.delay);
+  const LinkConfig other = link(second.bits_per_second, second.delay);
+  config.second_client_interface = SecondInterface{.up = other, .down = other};
+  config.multipath = mode;
+  return config;
+}
+
+void wait_for_paths(TunnelWorld& tunnel, std::size_t count) {
+  ASSERT_TRUE(tunnel.connect());
+  ASSERT_TRUE(tunnel.world.run_until([&] { return tunnel.client->paths().size() == count; },
+                                     tunnel.world.now() + seconds(20)))
+      << tunnel.report();
+}
+
+// --- speed -------------------------------------------------------------------------------------
+
+// Bit/s of one TCP flow of some seconds, in the direction that `plan` says.
+double speed(TunnelWorldConfig config, const FlowPlan& plan) {
+  const bool is_alone = !config.second_client_interface;
+  TunnelWorld tunnel(1, std::move(config));
+  wait_for_paths(tunnel, is_alone ? 1 : 2);
+  Talker& talker = tunnel.call(plan);
+  const Instant begun = tunnel.world.now();
+  EXPECT_TRUE(run_until_over(tunnel, talker, seconds(120))) << tunnel.report();
+  EXPECT_EQ(talker.state(), Talker::State::finished);
+  EXPECT_FALSE(talker.has_wrong_bytes() || talker.was_cut_short());
+  const double bits = 8.0 * (plan.upload_bytes + plan.download_bytes);
+  return bits / std::chrono::duration<double>(tunnel.world.now() - begun).count();
+}
+
+double speed_alone(const Path& path, const FlowPlan& plan) {
+  TunnelWorldConfig config = two_paths(Multipath::fastest, path, path);
+  config.second_client_interface.reset();
+  return speed(std::move(config), plan);
+}
+
+constexpr FlowPlan kUpload{.seed = 1, .upload_bytes = 40'000'000};
+constexpr FlowPlan kDownload{.seed = 1, .download_bytes = 40'000'000};
+
+TEST(SimMultipath, aggregates_two_equal_paths) {
+  const Path path{.bits_per_second = 20'000'000, .delay = milliseconds(10)};
+  for (const FlowPlan& plan : {kUpload, kDownload}) {
+    const double alone = speed_alone(path, plan);
+    const double both = speed(two_paths(Multipath::aggregate, path, path), plan);
+    RecordProperty("ratio", std::to_string(both / alone));
+    EXPECT_GT(both, 0.85 * 2 * alone) << both / alone;
+  }
+}
+
+TEST(SimMultipath, aggregates_paths_of_different_rates) {
+  const Path fast{.bits_per_second = 40'000'000, .delay = milliseconds(10)};
+  const Path slow{.bits_per_second = 10'000'000, .delay = milliseconds(10)};
+  for (const FlowPlan& plan : {kUpload, kDownload}) {
+    const double alone = speed_alone(fast, plan);
+    EXPECT_GT(speed(two_paths(Multipath::aggregate, fast, slow), plan), 1.2 * alone);
+    EXPECT_GT(speed(two_paths(Multipath::aggregate, slow, fast), plan), 1.2 * alone);
+  }
+}
+
+TEST(SimMultipath, aggregates_paths_of_different_delays) {
+  const Path near{.bits_per_second = 20'000'000, .delay = milliseconds(10)};
+  const Path far{.bits_per_second = 20'000'000, .delay = milliseconds(60)};
+  for (const FlowPlan& plan : {kUpload, kDownload}) {
+    const double alone = speed_alone(near, plan);
+    EXPECT_GT(speed(two_paths(Multipath::aggregate, near, far), plan), 1.2 * alone);
+  }
+}
+
+// --- the death of a path -------------------------------------------------------------------------
+
+void set_first_down(TunnelWorld& tunnel, bool is_down) {
+  tunnel.client_machine->uplink().is_down = is_down;
+  tunnel.client_machine->downlink().is_down = is_down;
+}
+
+void set_second_down(TunnelWorld& tunnel, bool is_down) {
+  tunnel.second_interface->up.config().is_down = is_down;
+  tunnel.second_interface->down.config().is_down = is_down;
+}
+
+constexpr Duration kQueue = milliseconds(50);  // of link()
+
+// The longest time without a byte for a caller that receives all the time, while one path
+// dies.
+Duration longest_gap(Multipath mode, bool is_first, std::uint64_t seed) {
+  const Path path{.bits_per_second = 20'000'000, .delay = milliseconds(20)};
+  TunnelWorld tunnel(seed, two_paths(mode, path, path));
+  wait_for_paths(tunnel, 2);
+  Talker& talker = tunnel.call({.seed = seed, .download_bytes = 40'000'000});
+  tunnel.world.run_for(seconds(2) + milliseconds(seed * 7));
+  Duration longest{};
+  is_first ? set_first_down(tunnel, true) : set_second_down(tunnel, true);
+  std::uint64_t received = talker.received();
+  Instant last = tunnel.world.now();
+  const Instant end = tunnel.world.now() + seconds(4);
+  while (tunnel.world.now() < end && talker.state() == Talker::State::running) {
+    tunnel.world.run_for(milliseconds(1));
+    if (talker.received() == received) continue;
+    received = talker.received();
+    longest = std::max(longest, tunnel.world.now() - last);
+    last = tunnel.world.now();
+  }
+  longest = std::max(longest, tunnel.world.now() - last);
+  EXPECT_TRUE(run_until_over(tunnel, talker, seconds(120))) << tunnel.report();
+  EXPECT_EQ(talker.state(), Talker::State::finished) << tunnel.report();
+  EXPECT_FALSE(talker.has_wrong_bytes() || talker.was_cut_short());
+  return longest;
+}
+
+// One that fills both paths has their queues in its round trip, and one leg behind the other by
+// up to that.
+TEST(SimMultipath, redundant_flows_do_not_notice_the_death_of_a_path) {
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    for (const bool is_first : {true, false}) {
+      EXPECT_LT(longest_gap(Multipath::redundant, is_first, seed),
+                milliseconds(40) + kQueue + milliseconds(50))
+          << seed;
+    }
+  }
+}
+
+TEST(SimMultipath, another_path_takes_over_soon_in_the_other_modes) {
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    for (const Multipath mode : {Multipath::fastest, Multipath::aggregate}) {
+      for (const bool is_first : {true, false}) {
+        EXPECT_LT(longest_gap(mode, is_first, seed), milliseconds(1'500)) << to_string(mode);
+      }
+    }
+  }
+}
+
+// --- UDP -----------------------------------------------------------------------------------------
+
+// Sends what it gets back to its sender.
+class Echo final : public drive::UdpHandler {
+ public:
+  Echo(SimHost& host, const SocketAddress& address)
+      : port_(*host.open_udp({.bind = address}, *this)) {}
+  void on_udp_readable(Instant) override {
+    std::array<RxDatagram, 16> batch;
+    while (const std::size_t count = port_->recv_batch(batch)) {
+      for (const RxDatagram& datagram : std::span(batch).first(count)) {
+        const TxBatch reply{
+            .path = datagram.path, .segment_size = datagram.segment_size, .bytes = datagram.bytes};
+        static_cast<void>(port_->send_batch({&reply, 1}));
+        received += datagram.bytes.size() / datagram.segment_size;
+      }
+    }
+  }
+  void on_udp_writable(Instant) override {}
+  std::uint64_t received = 0;
+
+ private:
+  std::unique_ptr<drive::UdpPort> port_;
+};
+
+// Sends a numbered datagram every 10 ms and notes the answers.
+class Pinger final : public drive::UdpHandler {
+ public:
+  Pinger(SimHost& host, const SocketAddress& to)
+      : host_(host),
+        to_(to),
+        port_(*host.open_udp({.bind = {IpAddress::loopback(Family::v4), 0}}, *this)) {}
+
+  void start() {
+    host_.world().after(milliseconds(10), [this](Instant) {
+      const std::array<std::uint8_t, 2> number{static_cast<std::uint8_t>(sent >> 8),
+                                               static_cast<std::uint8_t>(sent)};
+      const TxBatch batch{.path = {.local = {}, .remote = to_}, .segment_size = 2, .bytes = number};
+      static_cast<void>(port_->send_batch({&batch, 1}));
+      ++sent;
+      start();
+    });
+  }
+  void on_udp_readable(Instant now) override {
+    std::array<RxDatagram, 16> batch;
+    while (const std::size_t count = port_->recv_batch(batch)) {
+      for (const RxDatagram& datagram : std::span(batch).first(count)) {
+        answers += datagram.bytes.size() / datagram.segment_size;
+        if (last != Instant{}) longest_gap = std::max(longest_gap, now - last);
+        last = now;
+      }
+    }
+  }
+  void on_udp_writable(Instant) override {}
+
+  std::uint64_t sent = 0;
+  std::uint64_t answers = 0;
+  Duration longest_gap{};
+  Instant last{};
+
+ private:
+  SimHost& host_;
+  SocketAddress to_;
+  std::unique_ptr<drive::UdpPort> port_;
+};
+
+TEST(SimMultipath, datagrams_use_the_paths_as_the_mode_says) {
+  const Path path{.bits_per_second = 20'000'000, .delay = milliseconds(20)};
+  for (const Multipath mode : {Multipath::aggregate, Multipath::redundant}) {
+    TunnelWorldConfig config = two_paths(mode, path, path);
+    config.tunnels = {"udp://127.0.0.1:9001>127.0.0.1:7001"};
+    TunnelWorld tunnel(1, config);
+    wait_for_paths(tunnel, 2);
+    Echo echo(*tunnel.server_hosts[0], {IpAddress::loopback(Family::v4), 9001});
+    Pinger pinger(*tunnel.client_host, {IpAddress::loopback(Family::v4), 7001});
+    pinger.start();
+    tunnel.world.run_for(seconds(10));
+    // Each once, however many ways it took.
+    EXPECT_LE(pinger.answers, pinger.sent);
+    EXPECT_GE(pinger.answers + 10, pinger.sent) << to_string(mode);
+    EXPECT_LE(echo.received, pinger.sent);
+    for (const drive::ClientPath& each : tunnel.client->paths()) {
+      EXPECT_GT(each.connection.packets_sent, pinger.sent / 3) << to_string(mode);
+    }
+    if (mode == Multipath::aggregate) continue;
+    set_first_down(tunnel, true);
+    tunnel.world.run_for(seconds(10));
+    EXPECT_LT(pinger.longest_gap, milliseconds(40 + 50));
+    EXPECT_GE(pinger.answers + 10, pinger.sent);
+    set_first_down(tunnel, false);
+    tunnel.world.run_for(seconds(10));
+    set_second_down(tunnel, true);
+    tunnel.world.run_for(seconds(10));
+    EXPECT_LT(pinger.longest_gap, milliseconds(40 + 50)) << tunnel.report();
+    EXPECT_GE(pinger.answers + 10, pinger.sent);
+  }
+}
+
+TEST(SimMultipath, the_session_moves_to_the_faster_path) {
+  const Path near{.bits_per_second = 20'000'000, .delay = milliseconds(5)};
+  const Path far{.bits_per_second = 20'000'000, .delay = milliseconds(80)};
+  TunnelWorld tunnel(1, two_paths(Multipath::fastest, near, near));
+  wait_for_paths(tunnel, 2);
+  const IpAddress before = tunnel.client->paths()[0].path.local.ip;
+  tunnel.client_machine->uplink().delay = far.delay;
+  Talker& talker = tunnel.call({.seed = 3, .upload_bytes = 60'000'000});
+  tunnel.world.run_for(seconds(20));
+  EXPECT_NE(tunnel.client->paths()[0].path.local.ip, before) << tunnel.report();
+  ASSERT_TRUE(run_until_over(tunnel, talker, seconds(120)));
+  EXPECT_EQ(talker.state(), Talker::State::finished) << tunnel.report();
+}
+
+TEST(SimMultipath, uses_both_address_families) {
+  TunnelWorldConfig config;
+  config.client_up = config.client_down = link(20'000'000, milliseconds(10));
+  config.has_second_server_address = true;
+  config.multipath = Multipath::aggregate;
+  TunnelWorld tunnel(1, config);
+  wait_for_paths(tunnel, 2);
+  Talker& talker = tunnel.call({.seed = 3, .upload_bytes = 10'000'000});
+  ASSERT_TRUE(run_until_over(tunnel, talker, seconds(60)));
+  EXPECT_EQ(talker.state(), Talker::State::finished) << tunnel.report();
+  for (const drive::ClientPath& path : tunnel.client->paths()) {
+    EXPECT_GT(path.connection.bytes_sent, 3'000'000U) << path.path.remote.text();
+  }
+}
+
+// --- outages of any length at any moment on any path
+// -----------------------------------------------
+
+struct Outage {
+  bool is_on_first = false;
+  bool is_on_second = false;
+  Duration begin{};
+  Duration length{};
+};
+
+struct Drawn {
+  TunnelWorldConfig config;
+  std::vector<FlowPlan> plans;
+  std::vector<Duration> starts;
+  std::vector<Outage> outages;
+  bool may_reset = false;  // an outage of all paths outlasts the grace
+};
+
+FlowPlan draw_plan(Rng& rng) {
+  FlowPlan plan;
+  plan.seed = rng.next();
+  plan.upload_bytes = static_cast<std::uint32_t>(rng.below(rng.below(4) == 0 ? 400'000 : 9'000));
+  plan.download_bytes = static_cast<std::uint32_t>(rng.below(rng.below(4) == 0 ? 400'000 : 9'000));
+  plan.callee_waits_for_end = rng.below(4) == 0;
+  plan.caller_waits_for_end = !plan.callee_waits_for_end && rng.below(4) == 0;
+  if (rng.below(6) == 0 && plan.upload_bytes > 1) {
+    auto& where = rng.below(2) == 0 ? plan.caller_resets_after : plan.callee_resets_after;
+    where = 1 + static_cast<std::uint32_t>(rng.below(plan.upload_bytes - 1));
+  }
+  plan.read_chunk_bytes = 1 + static_cast<std::uint32_t>(rng.below(20'000));
+  const std::uint64_t larger = std::max(plan.upload_bytes, plan.download_bytes);
+  const std::uint64_t reads = 1 + larger / plan.read_chunk_bytes;
+  if (rng.below(2) == 0) {
+    plan.read_pause_us = static_cast<std::uint32_t>(1'000 + rng.below(20'000'000) / reads);
+  }
+  return plan;
+}
+
+LinkConfig draw_link(Rng& rng) {
+  LinkConfig link;
+  link.bits_per_second = rng.below(2) == 0 ? 0 : 2'000'000 + rng.below(50'000'000);
+  link.delay = microseconds(rng.below(100'000));
+  if (rng.below(3) == 0) link.loss = 0.1 * rng.unit();
+  return link;
+}
+
+Drawn draw(std::uint64_t seed) {
+  SeededRng rng = SeededRng(seed).split(1);
+  Drawn drawn;
+  TunnelWorldConfig& config = drawn.config;
+  config.multipath = static_cast<Multipath>(rng.below(3));
+  config.client_up = draw_link(rng);
+  config.client_down = draw_link(rng);
+  config.second_client_interface = SecondInterface{.up = draw_link(rng), .down = draw_link(rng)};
+  config.has_second_server_address = rng.below(3) == 0;
+  config.client_knobs.stream_buffer_bytes = 1'000 + rng.below(100'000);
+  config.server_knobs.stream_buffer_bytes = 1'000 + rng.below(100'000);
+  config.server_workers = rng.below(2) == 0 ? 3 : 1;
+  config.transport.idle_timeout = seconds(3 + rng.below(30));
+  config.transport.keep_alive = seconds(1);
+  config.resume_grace = seconds(60);
+  const std::uint64_t flows = 1 + rng.below(24);
+  for (std::uint64_t i = 0; i < flows; ++i) {
+    drawn.plans.push_back(draw_plan(rng));
+    drawn.starts.push_back(milliseconds(rng.below(12'000)));
+  }
+  drawn.may_reset = rng.below(10) == 0;
+  Duration at{};
+  for (std::uint64_t i = 0, count = 1 + rng.below(6); i < count; ++i) {
+    const std::uint64_t which = rng.below(5);
+    Outage outage{.is_on_first = which < 2 || which == 4,
+                  .is_on_second = which >= 2,
+                  .begin = at + milliseconds(rng.below(4'000)),
+                  .length = milliseconds(rng.below(rng.below(2) == 0 ? 400 : 12'000))};
+    if (drawn.may_reset && i == 0) {
+      outage.is_on_first = outage.is_on_second = true;
+      outage.length = seconds(50 + rng.below(100));
+    }
+    at = outage.begin + (rng.below(2) == 0 ? outage.length : outage.length / 2);
+    drawn.outages.push_back(outage);
+  }
+  return drawn;
+}
+
+struct Outcome {
+  bool is_right = true;
+  std::string why;
+  std::uint64_t trace_hash = 0;
+};
+
+std::string judge(const Talker& talker, bool may_reset) {
+  if (talker.has_wrong_bytes()) return "wrong bytes: " + talker.describe();
+  if (talker.was_cut_short()) return "cut short: " + talker.describe();
+  if (!talker.plan() || talker.plan()->has_reset() || may_reset) return "";
+  return talker.state() == Talker::State::finished ? "" : "not finished: " + talker.describe();
+}
+
+void set_outage(TunnelWorld& tunnel, const Outage& outage, bool is_down) {
+  if (outage.is_on_first) set_first_down(tunnel, is_down);
+  if (outage.is_on_second) set_second_down(tunnel, is_down);
+}
+
+Outcome run(std::uint64_t seed) {
+  const Drawn drawn = draw(seed);
+  TunnelWorld tunnel(seed, drawn.config);
+  const auto fail = [&](std::string why) {
+    return Outcome{.is_right = false, .why = std::move(why) + "\n" + tunnel.report()};
+  };
+  if (!tunnel.connect(seconds(60))) return fail("did not connect");
+  for (std::size_t i = 0; i < drawn.plans.size(); ++i) {
+    tunnel.world.after(drawn.starts[i],
+                       [&tunnel, plan = drawn.plans[i]](Instant) { tunnel.call(plan); });
+  }
+  for (const Outage& outage : drawn.outages) {
+    tunnel.world.after(outage.begin,
+                       [&tunnel, &outage](Instant) { set_outage(tunnel, outage, true); });
+    tunnel.world.after(outage.begin + outage.length,
+                       [&tunnel, &outage](Instant) { set_outage(tunnel, outage, false); });
+  }
+  const auto is_done = [&] {
+    return tunnel.is_finished || (tunnel.callers.size() == drawn.plans.size() &&
+                                  std::ranges::all_of(tunnel.callers, is_over) &&
+                                  std::ranges::all_of(tunnel.talkers->talkers(), is_over));
+  };
+  if (!tunnel.world.run_until(is_done, tunnel.world.now() + seconds(900))) {
+    return fail(tunnel.world.is_livelocked() ? "livelock" : "flows hang");
+  }
+  if (tunnel.is_finished) return fail("the client ended");
+  const bool may_reset =
+      drawn.may_reset || tunnel.sink.contains("no connection to the server in time");
+  for (const auto& talker : tunnel.callers) {
+    if (auto why = judge(*talker, may_reset); !why.empty()) return fail(why);
+  }
+  for (const auto& talker : tunnel.talkers->talkers()) {
+    if (auto why = judge(*talker, may_reset); !why.empty()) return fail(why);
+  }
+  tunnel.world.run_for(seconds(240));
+  if (tunnel.client->stats().flows_active != 0) return fail("client keeps flows");
+  for (const auto& server : tunnel.servers) {
+    const drive::ServerStats stats = server->stats();
+    if (stats.flows_active != 0) return fail("server keeps flows");
+    if (stats.sessions_suspended != 0) return fail("server keeps a session");
+  }
+  if (tunnel.shared.sessions != 1) return fail("sessions are not counted right");
+  if (tunnel.client->paths().size() < 2) return fail("the other path does not come back");
+  Talker& last = tunnel.call({.seed = seed, .upload_bytes = 100, .download_bytes = 100});
+  tunnel.world.run_until([&] { return last.state() != Talker::State::running; },
+                         tunnel.world.now() + seconds(30));
+  if (last.state() != Talker::State::finished || last.was_cut_short()) {
+    return fail("the tunnel does not work afterwards");
+  }
+  return {.trace_hash = tunnel.world.trace_hash()};
+}
+
+TEST(SimMultipath, every_byte_survives_every_outage) {
+  if (std::getenv("CULVERT_SIM_SEED") != nullptr) {
+    const Outcome outcome = run(number_from_environment("CULVERT_SIM_SEED", 0));
+    EXPECT_TRUE(outcome.is_right) << outcome.why;
+    return;
+  }
+  const std::uint64_t seeds = number_from_environment("CULVERT_SIM_SEEDS", 600) / 2;
+  int failures = 0;
+  for (std::uint64_t seed = 1; seed <= seeds && failures < 3; ++seed) {
+    const Outcome outcome = run(seed);
+    if (outcome.is_right) continue;
+    ++failures;
+    ADD_FAILURE() << "CULVERT_SIM_SEED=" << seed << ": " << outcome.why;
+  }
+}
+
+TEST(SimMultipath, replays_exactly) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    EXPECT_EQ(run(seed).trace_hash, run(seed).trace_hash) << "seed " << seed;
+  }
+}
+
+}  // namespace
+}  // namespace culvert::sim
