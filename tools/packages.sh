@@ -43,7 +43,7 @@ packages_of() {
       if [ "$2" = 13 ] && ! command -v npm >/dev/null; then printf '%s\n' nodejs npm; fi
       ;;
     gcc) printf '%s\n' g++ ;;
-    lab) printf '%s\n' iproute2 nftables conntrack socat ;;
+    lab) printf '%s\n' iproute2 nftables conntrack socat iperf3 jq ;;
     bench) printf '%s\n' jq iperf3 iproute2 openssh-client openssh-server wireguard-go wireguard-tools ;;
     *) die "no package group '$1'" ;;
   esac
