@@ -1,6 +1,7 @@
 #include "drive/lanes.h"
 
 #include "base/limits.h"
+#include "session/dialect.h"
 
 #include <algorithm>
 #include <utility>
@@ -25,6 +26,12 @@ void Lanes::remove(Instant now, quic::Connection& connection) {
   stripes.reserve(stripes_.size());
   for (const auto& [id, stripe] : stripes_) stripes.push_back(stripe.get());
   for (Stripe* stripe : stripes) stripe->detach(now, connection);
+  if (!lanes_.empty()) return;
+  while (Stripe* stripe = largest_beyond(limits::kMaxRetainedBytes)) {
+    worker_.log().warn("flow", "more than {} MiB wait for a connection: flow {} is reset",
+                       limits::kMaxRetainedBytes >> 20, stripe->flow_id);
+    stripe->end_by_peer(now, static_cast<std::uint64_t>(session::FlowCode::reset));
+  }
 }
 
 void Lanes::set_usable(quic::Connection& connection, bool is_usable) {
@@ -95,6 +102,18 @@ void Lanes::clear_stripes() {
   }
   stripes_.clear();
   if (!over_.empty()) worker_.request_flush(*this);
+}
+
+Stripe* Lanes::largest_beyond(std::size_t limit_bytes) {
+  std::size_t total = 0;
+  Stripe* largest = nullptr;
+  for (const auto& [id, stripe] : stripes_) {
+    total += stripe->retained_bytes();
+    if (largest == nullptr || stripe->retained_bytes() > largest->retained_bytes()) {
+      largest = stripe.get();
+    }
+  }
+  return total > limit_bytes ? largest : nullptr;
 }
 
 bool Lanes::grant_window(std::size_t bytes) {

@@ -31,6 +31,7 @@ class Lanes final : public StripeHost, private Flushable {
 
   // Client: flows that have begun get a leg on it.
   void add(Instant now, quic::Connection& connection);
+  // After the last one, flows that hold more than limits::kMaxRetainedBytes are reset.
   void remove(Instant now, quic::Connection& connection);
   void set_usable(quic::Connection& connection, bool is_usable);
   // Client: the connection grants streams again.
@@ -56,6 +57,8 @@ class Lanes final : public StripeHost, private Flushable {
   void release_window(std::size_t bytes) override { granted_ -= bytes; }
   void on_stripe_over(Instant now, Stripe& stripe, StreamUser* user) override;
   void flush(Instant) override { over_.clear(); }
+  // The largest one while all together hold more than `limit_bytes`; else nullptr.
+  [[nodiscard]] Stripe* largest_beyond(std::size_t limit_bytes);
   void open_leg(Instant now, Stripe& stripe, Lane& lane);
   [[nodiscard]] bool send_on(Lane& lane, ByteView header, ByteView payload);
 

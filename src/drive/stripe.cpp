@@ -33,7 +33,7 @@ struct Stripe::Leg final : StreamUser {
       : stripe(its_stripe), stream(&its_stream), id(its_id) {}
 
   void on_quic_readable(Instant now) override { stripe.read(now, *this); }
-  void on_quic_writable(Instant now) override { stripe.take_acknowledgements(now, *this); }
+  void on_quic_writable(Instant) override { stripe.take_acknowledgements(*this); }
   void on_quic_reset(Instant now, std::uint64_t code) override { stripe.end_by_peer(now, code); }
   void on_quic_stop_sending(Instant now, std::uint64_t code) override {
     stripe.on_peer_stopped(now, code);
@@ -164,7 +164,10 @@ void Stripe::flush(Instant now) {
   });
   update_window(now);
   send_windows();
-  if (!is_output_over) send_chunks(now);
+  if (!is_output_over) {
+    free_delivered(now);
+    send_chunks(now);
+  }
   end_if_over(now);
 }
 
@@ -226,11 +229,14 @@ void Stripe::send_chunk(Leg& leg, const session::ChunkRange& range) {
   scheduler_.queued(leg.id, leg.stream->output.end_offset());
 }
 
-void Stripe::take_acknowledgements(Instant now, Leg& leg) {
+void Stripe::take_acknowledgements(Leg& leg) {
   leg.stream->wants_space = true;
-  worker_.request_flush(*this);
-  if (is_output_over) return;
   scheduler_.acknowledged(leg.id, leg.stream->output.acked_offset());
+  worker_.request_flush(*this);
+}
+
+// As much may be held as the peer's window lets be under way.
+void Stripe::free_delivered(Instant now) {
   output.acknowledge(static_cast<std::size_t>(scheduler_.delivered() - output.acked_offset()));
   output.set_limit(std::max<std::uint64_t>(limits::kStripeWindowInitial,
                                            scheduler_.window() - scheduler_.delivered()));

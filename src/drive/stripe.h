@@ -71,6 +71,11 @@ class Stripe final : public quic::Stream, public Flushable {
 
   // The peer says that it does not have this flow any more.
   void end_by_peer(Instant now, std::uint64_t code);
+  // Held for either direction of a flow that goes on.
+  [[nodiscard]] std::size_t retained_bytes() const {
+    if (is_reset_received || is_over_there_) return 0;
+    return output.unacked_bytes() + input.size() + reassembly_.held_bytes();
+  }
   [[nodiscard]] std::uint64_t repeated_bytes() const { return scheduler_.repeated_bytes(); }
 
  private:
@@ -83,7 +88,8 @@ class Stripe final : public quic::Stream, public Flushable {
   void read(Instant now, Leg& leg);
   [[nodiscard]] Decoded<void> read_chunks(Leg& leg);
   [[nodiscard]] Decoded<void> deliver(std::uint64_t offset, ByteView bytes);
-  void take_acknowledgements(Instant now, Leg& leg);
+  void take_acknowledgements(Leg& leg);
+  void free_delivered(Instant now);
   void update_window(Instant now);
   void on_peer_stopped(Instant now, std::uint64_t code);
   void lose(Instant now, Leg& leg);

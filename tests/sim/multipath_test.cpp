@@ -179,6 +179,34 @@ TEST(SimMultipath, another_path_takes_over_soon_in_the_other_modes) {
   }
 }
 
+TEST(SimMultipath, holds_a_bounded_amount_without_any_connection) {
+  const Path path{.bits_per_second = 0, .delay = milliseconds(5)};
+  TunnelWorldConfig config = two_paths(Multipath::aggregate, path, path);
+  config.transport.idle_timeout = seconds(5);
+  TunnelWorld tunnel(1, config);
+  wait_for_paths(tunnel, 2);
+  // Nobody reads: each holds a window of 256 KiB at either end.
+  for (std::uint64_t i = 1; i <= 300; ++i) {
+    tunnel.call({.seed = i,
+                 .upload_bytes = 2'000'000,
+                 .download_bytes = 2'000'000,
+                 .read_chunk_bytes = 1,
+                 .read_pause_us = 1'000'000});
+  }
+  tunnel.world.run_for(seconds(5));
+  EXPECT_EQ(std::ranges::count_if(tunnel.callers, is_over), 0);
+  set_first_down(tunnel, true);
+  set_second_down(tunnel, true);
+  tunnel.world.run_for(seconds(20));
+  EXPECT_TRUE(tunnel.sink.contains("more than 64 MiB wait for a connection")) << tunnel.report();
+  set_first_down(tunnel, false);
+  set_second_down(tunnel, false);
+  tunnel.world.run_for(seconds(20));
+  const auto lost = std::ranges::count_if(tunnel.callers, is_over);
+  EXPECT_GT(lost, 20);
+  EXPECT_LT(lost, 280);  // the others go on
+}
+
 // --- UDP -----------------------------------------------------------------------------------------
 
 // Sends what it gets back to its sender.
