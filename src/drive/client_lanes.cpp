@@ -46,7 +46,7 @@ class ClientLanes::Lane final : public ConnectionHandler, public ControlHandler 
   [[nodiscard]] quic::Connection& connection() const { return *connection_; }
   [[nodiscard]] PathId path() const { return connection_->path(); }
   [[nodiscard]] bool is_usable() const { return !watch_.is_silent(); }
-  void promote(Instant now) { control_->promote(now); }
+  void promote(Instant now) { control_->promote(now, lanes_.session_.ticket()->key); }
   // The session's own from here on.
   [[nodiscard]] Dialled hand_over(const session::Resumed& resumed) {
     watch_timer_.cancel();

@@ -58,8 +58,8 @@ void ControlStream::leave(Instant now, std::string_view reason) {
   pump(now);
 }
 
-void ControlStream::promote(Instant now) {
-  handshake_->promote();
+void ControlStream::promote(Instant now, const session::ResumeKey& key) {
+  handshake_->promote(key);
   pump(now);
 }
 

@@ -27,7 +27,7 @@ class ControlStream final : public StreamUser {
 
   void start(Instant now) { pump(now); }
   void leave(Instant now, std::string_view reason);
-  void promote(Instant now);
+  void promote(Instant now, const session::ResumeKey& key);
   void announce_gone(Instant now, std::span<const std::uint64_t> ids);
   void announce_done(Instant now, std::uint64_t count);
   // Another session has taken over the connection.

@@ -48,11 +48,12 @@ class ServerLanes::Lane final : public ConnectionHandler, public ControlHandler 
 
  private:
   void on_handshake_event(Instant now, session::HandshakeEvent& event) override {
-    if (std::holds_alternative<session::Promoted>(event)) {
+    if (const auto* promoted = std::get_if<session::Promoted>(&event)) {
+      const std::size_t key_index = promoted->key_index;
       quic::Connection& connection = *std::exchange(connection_, nullptr);
       auto control = std::move(control_);
       lanes_.remove(*this);
-      session_.on_promoted(now, connection, std::move(control));
+      session_.on_promoted(now, connection, std::move(control), key_index);
     } else if (const auto* gone = std::get_if<session::FlowsGone>(&event)) {
       session_.on_flows_gone(now, gone->ids);
     } else if (const auto* failed = std::get_if<session::Failed>(&event)) {

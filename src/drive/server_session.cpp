@@ -112,7 +112,13 @@ session::ServerHandshakeConfig ServerSession::handshake_config() {
   if (context_.shared.resume_grace > Duration::zero()) {
     config.resume = session::ResumeTerms{.grace = context_.shared.resume_grace,
                                          .worker = context_.worker_index};
-    config.resume_keys = [this](const session::SessionId& id) { return resume_keys(id); };
+    // The handshake may be handed over to another session with its connection.
+    config.resume_keys = [&resumable = context_.resumable,
+                          peer = peer_](const session::SessionId& id) {
+      const auto found = resumable.find(id);
+      const bool is_its_own = found != resumable.end() && found->second->peer_ == peer;
+      return is_its_own ? found->second->keys_ : std::vector<session::ResumeKey>{};
+    };
   }
   return config;
 }
@@ -301,12 +307,6 @@ void ServerSession::on_linger(Instant now) {
 
 // --- from one connection to the next -------------------------------------------------------------
 
-std::vector<session::ResumeKey> ServerSession::resume_keys(const session::SessionId& id) const {
-  const auto found = context_.resumable.find(id);
-  if (found == context_.resumable.end() || found->second->peer_ != peer_) return {};
-  return found->second->keys_;
-}
-
 // This object only proved that the client may add its connection to the session.
 void ServerSession::on_joined(Instant now, const session::Joined& joined) {
   ServerSession& session = *context_.resumable.at(joined.session_id);
@@ -320,10 +320,9 @@ void ServerSession::on_joined(Instant now, const session::Joined& joined) {
 
 // One of the connections that have joined becomes the session's own.
 void ServerSession::on_promoted(Instant now, quic::Connection& connection,
-                                std::unique_ptr<ControlStream> control) {
+                                std::unique_ptr<ControlStream> control, std::size_t key_index) {
   remote_ = connection.path().remote;
-  // The client need not know of a connection whose answer was lost: the older key is its own.
-  take_over(now, connection, std::move(control), keys_.size() - 1);
+  take_over(now, connection, std::move(control), key_index);
 }
 
 // This object only proved that the client may have its session back.

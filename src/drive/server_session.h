@@ -92,7 +92,7 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   void on_flow_stream(quic::Stream& stream);
   void on_flows_gone(Instant now, const std::vector<std::uint64_t>& ids);
   void on_promoted(Instant now, quic::Connection& connection,
-                   std::unique_ptr<ControlStream> control);
+                   std::unique_ptr<ControlStream> control, std::size_t key_index);
 
  private:
   void start_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open);
@@ -109,7 +109,6 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   [[nodiscard]] session::ServerHandshakeConfig handshake_config();
   void on_resumed(Instant now, const session::Resumed& resumed);
   void on_resume_done(Instant now, std::uint64_t count);
-  [[nodiscard]] std::vector<session::ResumeKey> resume_keys(const session::SessionId& id) const;
   // Goes on with the connection of another session object, which ends.
   void take_over(Instant now, quic::Connection& connection, std::unique_ptr<ControlStream> control,
                  std::size_t key_index);

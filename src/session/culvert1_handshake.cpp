@@ -17,6 +17,7 @@ enum AcceptedTag : std::uint64_t { kSessionId = 1, kMaxFlows = 2, kWorker = 3, k
 enum ResumeTag : std::uint64_t { kResumeId = 1, kResumeMac = 2 };
 enum ResumedTag : std::uint64_t { kResumedId = 1, kResumedWorker = 3, kResumedGrace = 4 };
 enum JoinTag : std::uint64_t { kJoinId = 1, kJoinMac = 2 };
+enum PromoteTag : std::uint64_t { kPromoteMac = 1 };
 enum JoinedTag : std::uint64_t { kJoinedId = 1 };
 enum ResumeFailedTag : std::uint64_t { kFailedReason = 1 };
 enum ResumeDoneTag : std::uint64_t { kDoneCount = 1 };
@@ -202,9 +203,11 @@ Decoded<void> Culvert1Client::handle_joined(const Message& message) {
   return {};
 }
 
-void Culvert1Client::promote() {
+void Culvert1Client::promote(const ResumeKey& key) {
   is_promoting_ = true;
-  MessageBuilder(MessageType::promote).append_to(output());
+  MessageBuilder(MessageType::promote)
+      .bytes(kPromoteMac, resume_proof(key, exporter_, nonce_))
+      .append_to(output());
 }
 
 std::optional<ResumeTerms> Culvert1Client::agreed_terms(const Message& message) const {
@@ -288,7 +291,7 @@ Decoded<std::size_t> Culvert1Server::handle_message(ByteView input) {
   } else if (is_type(*message, MessageType::join)) {
     handled = handle_join(*message);
   } else if (is_type(*message, MessageType::promote)) {
-    handled = handle_promote();
+    handled = handle_promote(*message);
   } else if (is_type(*message, MessageType::resume_done)) {
     handled = handle_resume_done(*message);
   } else if (is_type(*message, MessageType::flows_gone)) {
@@ -450,10 +453,13 @@ Decoded<void> Culvert1Server::handle_join(const Message& message) {
   return {};
 }
 
-Decoded<void> Culvert1Server::handle_promote() {
-  if (!joined_ || is_resumed_) return malformed();
+Decoded<void> Culvert1Server::handle_promote(const Message& message) {
+  const auto mac = message.array<32>(kPromoteMac);
+  if (!joined_ || is_resumed_ || !mac) return malformed();
+  const auto known = find_key(*joined_, *mac, resume_proof);
+  if (!known) return malformed();
   answer_resumed(*joined_);
-  emit(Promoted{});
+  emit(Promoted{*known});
   return {};
 }
 

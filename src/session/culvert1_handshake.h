@@ -22,7 +22,7 @@ class Culvert1Client final : public HandshakeBase {
  public:
   Culvert1Client(const ClientHandshakeConfig& config, const ExporterValue& exporter, Instant now);
   void leave(std::string_view reason) override;
-  void promote() override;
+  void promote(const ResumeKey& key) override;
   void announce_gone(std::span<const std::uint64_t> ids) override;
   void announce_done(std::uint64_t count) override;
 
@@ -71,7 +71,7 @@ class Culvert1Server final : public HandshakeBase {
 
   Decoded<void> handle_resume(const Message& message);
   Decoded<void> handle_join(const Message& message);
-  Decoded<void> handle_promote();
+  Decoded<void> handle_promote(const Message& message);
   // Which of the session's keys made `mac`.
   [[nodiscard]] std::optional<std::size_t> find_key(const SessionId& session_id,
                                                     const std::array<std::uint8_t, 32>& mac,

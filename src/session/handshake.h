@@ -51,7 +51,9 @@ struct Joined {
   SessionId session_id{};
 };
 // Server: the session shall go on here. The answer has left; the client gets it as Resumed.
-struct Promoted {};
+struct Promoted {
+  std::size_t key_index = 0;  // which of the session's keys the client has
+};
 // Server: the client has announced `count` flows to be resumed, by FlowOpen or FlowsGone.
 struct ResumeDone {
   std::uint64_t count = 0;
@@ -96,8 +98,9 @@ class Handshake {
   [[nodiscard]] virtual std::optional<HandshakeEvent> poll_event() = 0;
   // Says goodbye where the dialect can; the driver then closes the connection.
   virtual void leave(std::string_view reason) = 0;
-  // Client, after Joined: asks for the session to go on here; answered by Resumed.
-  virtual void promote() = 0;
+  // Client, after Joined: asks for the session to go on here, with the key that it has now;
+  // answered by Resumed.
+  virtual void promote(const ResumeKey& key) = 0;
   // Client, in a session that can be resumed.
   virtual void announce_gone(std::span<const std::uint64_t> ids) = 0;
   virtual void announce_done(std::uint64_t count) = 0;  // after Resumed

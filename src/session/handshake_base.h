@@ -23,7 +23,7 @@ class HandshakeBase : public Handshake {
   [[nodiscard]] bool is_output_finished() const final { return is_output_finished_; }
   [[nodiscard]] std::optional<HandshakeEvent> poll_event() final;
   void leave(std::string_view) override {}
-  void promote() override {}
+  void promote(const ResumeKey&) override {}
   void announce_gone(std::span<const std::uint64_t>) override {}
   void announce_done(std::uint64_t) override {}
 

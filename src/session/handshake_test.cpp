@@ -619,9 +619,10 @@ TEST(Join, adds_the_connection_and_may_be_promoted_once) {
 
     pair.client_events.clear();
     pair.server_events.clear();
-    pair.client->promote();
+    pair.client->promote(resume_key_of(1));
     pair.exchange();
     ASSERT_NE(pair.server_event<Promoted>(), nullptr);
+    EXPECT_EQ(pair.server_event<Promoted>()->key_index, 1U);
     const auto* resumed = pair.client_event<Resumed>();
     ASSERT_NE(resumed, nullptr);
     EXPECT_EQ(resumed->session_id, SessionId{7});
@@ -632,10 +633,20 @@ TEST(Join, adds_the_connection_and_may_be_promoted_once) {
     ASSERT_NE(pair.server_event<ResumeDone>(), nullptr);
 
     pair.server_events.clear();
-    pair.client->promote();
+    pair.client->promote(resume_key_of(1));
     pair.exchange();
     EXPECT_NE(pair.server_event<Failed>(), nullptr);
   }
+}
+
+TEST(Join, promotes_nobody_without_the_key_of_the_session) {
+  Pair pair = joining_pair({2, 1});
+  pair.run();
+  ASSERT_NE(pair.server_event<Joined>(), nullptr);
+  pair.server_events.clear();
+  pair.client->promote(resume_key_of(3));
+  pair.exchange();
+  EXPECT_NE(pair.server_event<Failed>(), nullptr);
 }
 
 TEST(Join, is_refused_without_the_key_of_the_session) {

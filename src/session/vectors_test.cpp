@@ -196,7 +196,7 @@ TEST(Vectors, of_culvert_1_multipath) {
   const Bytes joined = server->take_output();
   document.expect("joined", joined);
   client->handle_data(now, joined);
-  client->promote();
+  client->promote(resume_key);
   document.expect("promote", client->take_output());
 
   Bytes open;
