@@ -171,9 +171,9 @@ session::Token token(std::uint64_t seed) {
 
 ServerOptions server_options() {
   ServerOptions options{.identity = key(1)};
-  EXPECT_TRUE(options.auth.tokens.add(token(1)));
-  EXPECT_TRUE(options.sources.tcp.add("127.0.0.0/8"));
-  EXPECT_TRUE(options.sources.udp.add("127.0.0.0/8"));
+  EXPECT_TRUE(options.policy.auth.tokens.add(token(1)));
+  EXPECT_TRUE(options.policy.sources.tcp.add("127.0.0.0/8"));
+  EXPECT_TRUE(options.policy.sources.udp.add("127.0.0.0/8"));
   options.bind = {IpAddress::loopback(Family::v4), 0};
   options.workers = 1;
   options.handles_signals = false;
@@ -403,8 +403,8 @@ TEST(App, udp_replies_reach_their_own_senders) {
 TEST(App, source_outside_the_allow_list_is_refused_to_the_local_program) {
   const TcpEcho echo;
   ServerOptions strict = server_options();
-  strict.sources.tcp = {};
-  ASSERT_TRUE(strict.sources.tcp.add("127.0.0.1/32:1"));
+  strict.policy.sources.tcp = {};
+  ASSERT_TRUE(strict.policy.sources.tcp.add("127.0.0.1/32:1"));
   RunningServer server(std::move(strict));
   const std::string source = "tcp://127.0.0.1:" + std::to_string(echo.port());
   ClientOptions options = client_options(server);
@@ -476,8 +476,8 @@ TEST(App, wrong_tokens_lock_their_sender_out_for_a_while) {
 TEST(App, allowed_endpoint_id_needs_no_token) {
   const TcpEcho echo;
   ServerOptions listed = server_options();
-  listed.auth = {};
-  listed.auth.endpoint_ids[key(2).public_key()] = "laptop";
+  listed.policy.auth = {};
+  listed.policy.auth.endpoint_ids[key(2).public_key()] = "laptop";
   RunningServer server(std::move(listed));
   const std::string source = "tcp://127.0.0.1:" + std::to_string(echo.port());
   ClientOptions options = client_options(server);

@@ -9,6 +9,7 @@
 
 #include <csignal>
 #include <utility>
+#include <vector>
 
 namespace culvert::app {
 namespace {
@@ -38,6 +39,7 @@ class ClientAppImpl final : public ClientApp, private drive::ClientObserver {
   net::KernelHost& host() { return group_.host(0); }
   Status start(Instant now, std::vector<SocketAddress> addresses);
   void stop(Instant now);
+  void reload(Instant now);
   void finish(Status status) {
     status_ = std::move(status);
     host().stop();
@@ -62,7 +64,15 @@ class ClientAppImpl final : public ClientApp, private drive::ClientObserver {
 
 Status ClientAppImpl::run() {
   if (options_.handles_signals) {
-    host().watch_signals({SIGINT, SIGTERM}, [this](Instant now, int) { stop(now); });
+    std::vector<int> signals{SIGINT, SIGTERM};
+    if (options_.reload) signals.push_back(SIGHUP);
+    host().watch_signals(signals, [this](Instant now, int signal) {
+      if (signal == SIGHUP) {
+        reload(now);
+      } else {
+        stop(now);
+      }
+    });
   }
   lookup_ = std::make_unique<AddressLookup>(
       host(), options_.addresses, [this](Instant now, Result<std::vector<SocketAddress>> found) {
@@ -120,6 +130,22 @@ void ClientAppImpl::on_finished(Instant, std::optional<Error> error) {
   } else {
     finish({});
   }
+}
+
+void ClientAppImpl::reload(Instant now) {
+  if (!client_ || is_stopping_) return;
+  auto tunnels = options_.reload();
+  if (!tunnels) {
+    log_.error("config", "nothing was changed: {}", tunnels.error().text());
+    return;
+  }
+  auto wanted = client_->tunnel_set().reloaded(*tunnels);
+  if (!wanted) {
+    log_.error("config", "nothing was changed: {}", wanted.error().text());
+    return;
+  }
+  const tunnel::TunnelDiff diff = client_->apply_tunnels(now, std::move(*wanted));
+  log_.info("config", "configuration read again: tunnels {}", diff.text());
 }
 
 void ClientAppImpl::stop(Instant now) {

@@ -81,6 +81,7 @@ Status ClientControl::change(Instant now, control::TunnelChange change) {
                                          std::move(*change.target));
     if (!spec) return forward(spec);
     spec->is_enabled = change.is_enabled.value_or(true);
+    spec->is_added_live = true;
     return client_->add_tunnel(now, std::move(*spec));
   }
   const auto& specs = client_->tunnel_set().tunnels();
@@ -96,6 +97,8 @@ Status ClientControl::change(Instant now, control::TunnelChange change) {
                                        change.target.value_or(found->target));
   if (!spec) return forward(spec);
   spec->is_enabled = change.is_enabled.value_or(found->is_enabled);
+  spec->options = found->options;
+  spec->is_added_live = found->is_added_live;
   return client_->replace_tunnel(now, change.label, std::move(*spec));
 }
 

@@ -6,16 +6,17 @@
 #include "base/limits.h"
 #include "control/control_server.h"
 #include "crypto/keys.h"
+#include "drive/server.h"
 #include "net/features.h"
 #include "quic/config.h"
 #include "session/auth_limiter.h"
 #include "session/auth_policy.h"
 #include "session/dialect.h"
-#include "tunnel/allow_list.h"
 #include "tunnel/source.h"
 #include "tunnel/tunnel_set.h"
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,8 +31,7 @@ struct DebugOptions {
 
 struct ServerOptions {
   crypto::SecretKey identity;
-  session::ServerAuthPolicy auth{};
-  tunnel::SourcePolicy sources{};
+  drive::ServerPolicy policy{};
   // [::]:port carries IPv4 too. Port 0: any; the first worker picks, the others share it.
   SocketAddress bind{IpAddress::any(Family::v6), 0};
   // Where a router or load balancer forwards to us from: first in the ticket.
@@ -40,13 +40,12 @@ struct ServerOptions {
   std::optional<quic::ProtectionBackend> protection{};  // empty: the fastest this machine has
   session::AuthLimits auth_limits{};
   std::string audit_log{};  // a file of JSON lines (audit_log.h); empty: none
-  std::uint32_t max_sessions = limits::kDefaultMaxSessions;
-  std::uint32_t max_flows_per_session = limits::kDefaultMaxFlowsPerSession;
-  Duration udp_flow_idle = limits::kUdpFlowIdle;
   Duration drain_timeout = limits::kDrainTimeout;
   Duration resume_grace = limits::kResumeGrace;  // 0: sessions end with their connection
   unsigned workers = 0;                          // 0: default_worker_count()
   bool handles_signals = true;  // SIGINT, SIGTERM: polite stop, the second one immediate
+  // SIGHUP: read the settings again. On the loop's thread; an error changes nothing.
+  std::function<Result<drive::ServerPolicy>()> reload{};
   net::UdpFeatures udp{};
   DebugOptions debug{};
   control::ControlOptions control{};
@@ -70,6 +69,9 @@ struct ClientOptions {
   Duration resume_grace = limits::kResumeGrace;           // 0: flows end with their connection
   std::optional<std::uint32_t> max_reconnect_attempts{};  // in a row; 0: none; empty: for ever
   bool handles_signals = true;
+  // SIGHUP: read the settings again. On the loop's thread; an error changes nothing. Empty:
+  // SIGHUP ends the client, as ssh expects of its ProxyCommand.
+  std::function<Result<tunnel::TunnelSet>()> reload{};
   net::UdpFeatures udp{};
   DebugOptions debug{};
   control::ControlOptions control{};

@@ -2,6 +2,7 @@
 #include "app/system.h"
 #include "cli/client_options.h"
 #include "cli/commands.h"
+#include "cli/load_settings.h"
 #include "cli/output.h"
 #include "cli/role_options.h"
 
@@ -34,13 +35,21 @@ class Reporter final : public app::ClientReporter {
 
 }  // namespace
 
-Status cmd_client(const Settings& settings) {
+Status cmd_client(const Settings& settings, const settings::Arguments& arguments) {
   if (settings.flag(Id::json) && settings.has(Id::stdio)) {
     return fail(ErrorKind::configuration, "standard output carries the tunnel of -W", "--json");
   }
   net::StderrSink sink(log_format(settings));
   Logger log(sink, log_level(settings));
   CULVERT_TRY(app::ClientOptions options, client_options(settings, log));
+  const bool has_file = settings.has(Id::config) || settings.flag(Id::default_config);
+  if (has_file && !options.stdio) {
+    options.reload = [&arguments]() -> Result<tunnel::TunnelSet> {
+      CULVERT_TRY(const Settings again, load_settings(settings::Command::client, arguments));
+      CULVERT_TRY(app::ClientOptions changed, client_options(again, null_logger()));
+      return std::move(changed.tunnels);
+    };
+  }
   Reporter reporter(settings.flag(Id::json));
   CULVERT_TRY(const auto client, app::ClientApp::create(std::move(options), reporter, log));
   return client->run();

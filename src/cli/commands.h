@@ -7,8 +7,10 @@
 
 namespace culvert::cli {
 
-[[nodiscard]] Status cmd_server(const settings::Settings& settings);
-[[nodiscard]] Status cmd_client(const settings::Settings& settings);
+[[nodiscard]] Status cmd_server(const settings::Settings& settings,
+                                const settings::Arguments& arguments);
+[[nodiscard]] Status cmd_client(const settings::Settings& settings,
+                                const settings::Arguments& arguments);
 [[nodiscard]] Status cmd_key_generate(const settings::Settings& settings);
 [[nodiscard]] Status cmd_key_show(const settings::Settings& settings);
 [[nodiscard]] Status cmd_token(const settings::Settings& settings);

@@ -110,9 +110,9 @@ TEST_F(OptionsTest, read_a_server_from_a_file_and_flags_win) {
   const auto options = server({"-c", config, "--auth-tokens-file", file("tokens", kToken),
                                "--max-sessions", "9", "--listen", "127.0.0.1:0"});
   ASSERT_TRUE(options) << options.error().text();
-  EXPECT_EQ(options->max_sessions, 9U);
-  EXPECT_EQ(options->auth.tokens.size(), 1U);
-  EXPECT_EQ(options->sources.tcp.text(), "[10.0.0.0/8]");
+  EXPECT_EQ(options->policy.max_sessions, 9U);
+  EXPECT_EQ(options->policy.auth.tokens.size(), 1U);
+  EXPECT_EQ(options->policy.sources.tcp.text(), "[10.0.0.0/8]");
   EXPECT_EQ(options->bind.text(), "127.0.0.1:0");
 }
 
@@ -161,7 +161,7 @@ TEST_F(OptionsTest, read_the_limits_on_failed_authentication) {
 TEST_F(OptionsTest, let_anyone_in_only_by_name) {
   const auto options = server({"--insecure-allow-anyone", "--allowed-udp", "127.0.0.1:53"});
   ASSERT_TRUE(options) << options.error().text();
-  EXPECT_TRUE(options->auth.allows_anyone);
+  EXPECT_TRUE(options->policy.auth.allows_anyone);
 }
 
 }  // namespace

@@ -74,9 +74,9 @@ Status dispatch(Command command, const settings::Arguments& arguments) {
   CULVERT_TRY(const settings::Settings settings, load_settings(command, arguments));
   switch (command) {
     case Command::server:
-      return cmd_server(settings);
+      return cmd_server(settings, arguments);
     case Command::client:
-      return cmd_client(settings);
+      return cmd_client(settings, arguments);
     case Command::key_generate:
       return cmd_key_generate(settings);
     case Command::key_show:

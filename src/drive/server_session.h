@@ -29,6 +29,7 @@ class ServerUdpFlow;
 struct ServerContext {
   Worker& worker;
   ServerShared& shared;
+  std::shared_ptr<const ServerPolicy> policy;  // the worker's own, replaced by set_policy
   ServerStats& stats;
   TrafficCounters& traffic;
   Graveyard& graveyard;
@@ -65,6 +66,8 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   [[nodiscard]] bool is_authenticated() const { return is_authenticated_; }
   [[nodiscard]] std::uint64_t id() const { return id_; }  // once authenticated
   [[nodiscard]] SessionSnapshot snapshot() const;
+  // The context has another policy; `credentials` are its.
+  void on_policy_changed(Instant now, const session::CredentialCheck& credentials);
 
   // --- for the flows ---------------------------------------------------------------------
   [[nodiscard]] ServerContext& context() { return context_; }
@@ -120,7 +123,9 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   SocketAddress remote_;  // of the client, for logs
   SessionOwner& owner_;
   session::Dialect dialect_ = session::Dialect::culvert_1;
+  std::shared_ptr<const ServerPolicy> handshake_policy_;  // what the handshake reads from
   std::unique_ptr<ControlStream> control_;
+  session::AuthIdentity identity_;  // once authenticated
   FlowSet flows_;
   std::unordered_map<std::uint64_t, ServerUdpFlow*> udp_flows_;  // ids are the client's choice
   // --- resume; without terms the session ends with its connection

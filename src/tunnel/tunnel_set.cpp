@@ -134,6 +134,14 @@ Result<TunnelSet> TunnelSet::with_enabled(std::string_view label, bool is_enable
   return make(std::move(tunnels));
 }
 
+Result<TunnelSet> TunnelSet::reloaded(const TunnelSet& configured) const {
+  std::vector<TunnelSpec> tunnels = configured.tunnels_;
+  for (const TunnelSpec& tunnel : tunnels_) {
+    if (tunnel.is_added_live && !configured.index_of(tunnel.label())) tunnels.push_back(tunnel);
+  }
+  return make(std::move(tunnels));
+}
+
 TunnelDiff difference(const TunnelSet& before, const TunnelSet& after) {
   const auto& old = before.tunnels();
   const auto& wanted = after.tunnels();
