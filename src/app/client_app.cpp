@@ -2,6 +2,7 @@
 
 #include "app/address_lookup.h"
 #include "app/client_control.h"
+#include "app/config_watch.h"
 #include "app/debug_sinks.h"
 #include "net/kernel_host.h"
 #include "net/service_manager.h"
@@ -74,6 +75,7 @@ Status ClientAppImpl::run() {
       }
     });
   }
+  watch_config(host(), log_, options_.watched_files, [this](Instant now) { reload(now); });
   lookup_ = std::make_unique<AddressLookup>(
       host(), options_.addresses, [this](Instant now, Result<std::vector<SocketAddress>> found) {
         Status started = found ? start(now, std::move(*found)) : Status(forward(found));
@@ -134,18 +136,20 @@ void ClientAppImpl::on_finished(Instant, std::optional<Error> error) {
 
 void ClientAppImpl::reload(Instant now) {
   if (!client_ || is_stopping_) return;
-  auto tunnels = options_.reload();
-  if (!tunnels) {
-    log_.error("config", "nothing was changed: {}", tunnels.error().text());
+  const auto loaded = options_.reload();
+  if (!loaded) {
+    log_unchanged(log_, loaded.error());
     return;
   }
-  auto wanted = client_->tunnel_set().reloaded(*tunnels);
+  auto wanted = client_->tunnel_set().reloaded(loaded->tunnels);
   if (!wanted) {
-    log_.error("config", "nothing was changed: {}", wanted.error().text());
+    log_unchanged(log_, wanted.error());
     return;
   }
   const tunnel::TunnelDiff diff = client_->apply_tunnels(now, std::move(*wanted));
   log_.info("config", "configuration read again: tunnels {}", diff.text());
+  warn_of_restart(log_, loaded->notes);
+  watch_config(host(), log_, loaded->notes.files, [this](Instant at) { reload(at); });
 }
 
 void ClientAppImpl::stop(Instant now) {

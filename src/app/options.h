@@ -29,6 +29,22 @@ struct DebugOptions {
   std::string key_log_file{};    // NSS key log (SSLKEYLOGFILE format); empty: off. Breaks secrecy.
 };
 
+// What a reload found beside what it is for.
+struct ReloadNotes {
+  std::vector<std::string> needs_restart{};  // settings that differ from those of the start
+  std::vector<std::string> files{};          // what --watch-config watches from now on
+};
+
+struct ServerReload {
+  drive::ServerPolicy policy;
+  ReloadNotes notes;
+};
+
+struct ClientReload {
+  tunnel::TunnelSet tunnels;
+  ReloadNotes notes;
+};
+
 struct ServerOptions {
   crypto::SecretKey identity;
   drive::ServerPolicy policy{};
@@ -45,7 +61,8 @@ struct ServerOptions {
   unsigned workers = 0;                          // 0: default_worker_count()
   bool handles_signals = true;  // SIGINT, SIGTERM: polite stop, the second one immediate
   // SIGHUP: read the settings again. On the loop's thread; an error changes nothing.
-  std::function<Result<drive::ServerPolicy>()> reload{};
+  std::function<Result<ServerReload>()> reload{};
+  std::vector<std::string> watched_files{};  // a change of one is a SIGHUP; empty: none
   net::UdpFeatures udp{};
   DebugOptions debug{};
   control::ControlOptions control{};
@@ -71,7 +88,8 @@ struct ClientOptions {
   bool handles_signals = true;
   // SIGHUP: read the settings again. On the loop's thread; an error changes nothing. Empty:
   // SIGHUP ends the client, as ssh expects of its ProxyCommand.
-  std::function<Result<tunnel::TunnelSet>()> reload{};
+  std::function<Result<ClientReload>()> reload{};
+  std::vector<std::string> watched_files{};  // a change of one is a SIGHUP; empty: none
   net::UdpFeatures udp{};
   DebugOptions debug{};
   control::ControlOptions control{};

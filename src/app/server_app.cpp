@@ -1,6 +1,7 @@
 #include "app/server_app.h"
 
 #include "app/audit_log.h"
+#include "app/config_watch.h"
 #include "app/debug_sinks.h"
 #include "app/server_control.h"
 #include "app/shared_auth_limiter.h"
@@ -130,6 +131,7 @@ Status ServerAppImpl::open() {
 Status ServerAppImpl::run() {
   net::KernelHost& main = group_.host(0);
   if (options_.handles_signals) watch_signals();
+  watch_config(main, log_, options_.watched_files, [this](Instant) { reload(); });
   std::vector<std::jthread> threads;  // joined when this scope ends
   for (unsigned i = 1; i < group_.size(); ++i) {
     threads.emplace_back([this, i] {
@@ -189,13 +191,15 @@ void ServerAppImpl::reload() {
   if (is_stopping_) return;
   auto loaded = options_.reload();
   if (!loaded) {
-    log_.error("config", "nothing was changed: {}", loaded.error().text());
+    log_unchanged(log_, loaded.error());
     return;
   }
-  policy_ = std::make_shared<const drive::ServerPolicy>(std::move(*loaded));
+  policy_ = std::make_shared<const drive::ServerPolicy>(std::move(loaded->policy));
   has_policy_.assign(group_.size(), false);
   distribute_policy();
   log_.info("config", "configuration read again: credentials, allow lists and limits");
+  warn_of_restart(log_, loaded->notes);
+  watch_config(group_.host(0), log_, loaded->notes.files, [this](Instant) { reload(); });
 }
 
 // A worker whose mailbox is full gets it a little later: no policy may be lost.

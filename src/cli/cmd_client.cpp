@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/load_settings.h"
 #include "cli/output.h"
+#include "cli/reload.h"
 #include "cli/role_options.h"
 
 namespace culvert::cli {
@@ -42,12 +43,13 @@ Status cmd_client(const Settings& settings, const settings::Arguments& arguments
   net::StderrSink sink(log_format(settings));
   Logger log(sink, log_level(settings));
   CULVERT_TRY(app::ClientOptions options, client_options(settings, log));
-  const bool has_file = settings.has(Id::config) || settings.flag(Id::default_config);
-  if (has_file && !options.stdio) {
-    options.reload = [&arguments]() -> Result<tunnel::TunnelSet> {
-      CULVERT_TRY(const Settings again, load_settings(settings::Command::client, arguments));
+  const auto command = settings::Command::client;
+  CULVERT_TRY(options.watched_files, watched_files(command, settings));
+  if (config_path(command, settings) && can_reload(settings) && !options.stdio) {
+    options.reload = [&settings, &arguments]() -> Result<app::ClientReload> {
+      CULVERT_TRY(const Settings again, load_settings(command, arguments));
       CULVERT_TRY(app::ClientOptions changed, client_options(again, null_logger()));
-      return std::move(changed.tunnels);
+      return app::ClientReload{std::move(changed.tunnels), reload_notes(command, settings, again)};
     };
   }
   Reporter reporter(settings.flag(Id::json));

@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 #include "cli/load_settings.h"
 #include "cli/output.h"
+#include "cli/reload.h"
 #include "cli/role_options.h"
 #include "cli/server_options.h"
 
@@ -69,11 +70,13 @@ Status cmd_server(const Settings& settings, const settings::Arguments& arguments
   net::StderrSink sink(log_format(settings));
   Logger log(sink, log_level(settings));
   CULVERT_TRY(app::ServerOptions options, server_options(settings, log));
-  if (!settings.flag(Id::config_stdin)) {  // what came from there is gone
-    options.reload = [&arguments]() -> Result<drive::ServerPolicy> {
+  CULVERT_TRY(options.watched_files, watched_files(settings::Command::server, settings));
+  if (can_reload(settings)) {
+    options.reload = [&settings, &arguments]() -> Result<app::ServerReload> {
       CULVERT_TRY(const Settings again, load_settings(settings::Command::server, arguments));
       CULVERT_TRY(app::ServerOptions changed, server_options(again, null_logger()));
-      return std::move(changed.policy);
+      return app::ServerReload{std::move(changed.policy),
+                               reload_notes(settings::Command::server, settings, again)};
     };
   }
   Reporter reporter(settings, options, log);

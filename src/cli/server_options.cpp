@@ -110,6 +110,7 @@ Result<app::ServerOptions> server_options(const Settings& settings, Logger& log)
   options.policy.max_sessions = static_cast<std::uint32_t>(settings.number(Id::max_sessions));
   options.policy.max_flows_per_session = static_cast<std::uint32_t>(settings.number(Id::max_flows));
   options.policy.udp_flow_idle = settings.duration(Id::udp_idle_timeout);
+  options.policy.keeps_revoked = settings.flag(Id::keep_revoked);
   options.drain_timeout = settings.duration(Id::drain_timeout);
   options.resume_grace = settings.duration(Id::resume_grace);
   options.workers = static_cast<unsigned>(settings.number(Id::workers));

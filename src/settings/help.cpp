@@ -104,7 +104,9 @@ std::string markdown() {
       "input "
       "(`--config-stdin`);\nkeys with dots are tables: `iroh.listen` is `listen` under `[iroh]`. "
       "`role` "
-      "(server, client) and `mode`\n(iroh) may be stated and must then fit.\n";
+      "(server, client) and `mode`\n(iroh) may be stated and must then fit.\n\n"
+      "A reload (SIGHUP, `--watch-config`) applies what is marked *live*, and the tunnels; the "
+      "rest needs a\nrestart, and the log says so.\n";
   for (const CommandInfo& command : commands()) {
     text += fmt::format("\n## culvert {}\n\n{}.{}\n", command.name, command.summary,
                         command.alias.empty()
@@ -123,7 +125,7 @@ std::string markdown() {
         return fmt::format("`{}`", escaped);
       };
       rows += fmt::format(
-          "| {}{} | {} | {}{} | {} | {}{} |\n",
+          "| {}{} | {} | {}{} | {} | {}{}{} |\n",
           setting.letter != 0 ? fmt::format("`-{}` ", setting.letter) : "",
           code(setting.is_secret
                    ? ""
@@ -131,7 +133,8 @@ std::string markdown() {
                                  setting.placeholder)),
           code(setting.key), code(setting.environment),
           setting.environment_alias.empty() ? "" : " " + code(setting.environment_alias),
-          code(setting.fallback), setting.help, setting.is_repeatable ? " (repeatable)" : "");
+          code(setting.fallback), setting.help, setting.is_repeatable ? " (repeatable)" : "",
+          (setting.live & bit(command.command)) != 0 ? " *live*" : "");
     }
     if (!rows.empty()) {
       text += fmt::format(

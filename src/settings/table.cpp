@@ -82,6 +82,15 @@ std::vector<Setting> make_table() {
        .type = Type::flag,
        .group = group,
        .help = "read one JSON object of the same shape from standard input; may hold secrets"});
+  add({.id = Id::watch_config,
+       .commands = kRoles,
+       .flag = "watch-config",
+       .type = Type::flag,
+       .environment = "CULVERT_WATCH_CONFIG",
+       .key = "watch_config",
+       .group = group,
+       .help = "read the configuration again, as on SIGHUP, when its file or a file of tokens or "
+               "keys changes"});
 
   group = "Identity and authentication";
   add({.id = Id::secret,
@@ -121,6 +130,7 @@ std::vector<Setting> make_table() {
        .is_repeatable = true,
        .list_separator = ',',
        .is_secret = true,
+       .live = kServer,
        .group = group,
        .help = "tokens that let clients in"});
   add({.id = Id::auth_tokens_file,
@@ -129,6 +139,7 @@ std::vector<Setting> make_table() {
        .placeholder = "FILE",
        .environment = "CULVERT_AUTH_TOKENS_FILE",
        .key = "iroh.auth_tokens_file",
+       .live = kServer,
        .group = group,
        .help = "file of tokens that let clients in, one a line, '#' comments"});
   add({.id = Id::authorized_keys_file,
@@ -138,6 +149,7 @@ std::vector<Setting> make_table() {
        .environment = "CULVERT_AUTHORIZED_KEYS_FILE",
        .environment_alias = "TUNNEL_RS_AUTHORIZED_KEYS_FILE",
        .key = "iroh.authorized_keys_file",
+       .live = kServer,
        .group = group,
        .help =
            "file of Ed25519 public keys that let clients in: ed25519-pub:..., ssh-ed25519 lines "
@@ -149,14 +161,26 @@ std::vector<Setting> make_table() {
        .environment = "CULVERT_ALLOWED_ENDPOINT_IDS",
        .key = "iroh.allowed_endpoint_ids",
        .is_repeatable = true,
+       .live = kServer,
        .group = group,
        .help = "EndpointId of a client that is let in"});
   add({.id = Id::insecure_allow_anyone,
        .commands = kServer,
        .flag = "insecure-allow-anyone",
        .type = Type::flag,
+       .live = kServer,
        .group = group,
        .help = "let every client in that knows the EndpointId"});
+  add({.id = Id::keep_revoked,
+       .commands = kServer,
+       .flag = "keep-revoked",
+       .type = Type::flag,
+       .environment = "CULVERT_KEEP_REVOKED",
+       .key = "iroh.keep_revoked",
+       .live = kServer,
+       .group = group,
+       .help = "a reload that takes away a credential or a source ends no running session or "
+               "flow"});
   add({.id = Id::auth_token,
        .commands = kClient,
        .flag = "auth-token",
@@ -193,6 +217,7 @@ std::vector<Setting> make_table() {
        .environment = "CULVERT_ALLOWED_TCP",
        .key = "iroh.allowed_sources.tcp",
        .is_repeatable = true,
+       .live = kServer,
        .group = group,
        .help = "network clients may reach over TCP, e.g. 10.0.0.0/8:5432,8000-8999; none: no TCP"});
   add({.id = Id::allowed_udp,
@@ -202,6 +227,7 @@ std::vector<Setting> make_table() {
        .environment = "CULVERT_ALLOWED_UDP",
        .key = "iroh.allowed_sources.udp",
        .is_repeatable = true,
+       .live = kServer,
        .group = group,
        .help = "network clients may reach over UDP; none: no UDP"});
   add({.id = Id::allowed_unix,
@@ -211,6 +237,7 @@ std::vector<Setting> make_table() {
        .environment = "CULVERT_ALLOWED_UNIX",
        .key = "iroh.allowed_sources.unix",
        .is_repeatable = true,
+       .live = kServer,
        .group = group,
        .help = "Unix socket clients may reach; a trailing /* allows a directory"});
 
@@ -283,6 +310,7 @@ std::vector<Setting> make_table() {
        .key = "iroh.request_source",
        .key_alias = "iroh.source",
        .is_repeatable = true,
+       .live = kClient,
        .group = group,
        .help = "what the server shall connect to: tcp://host:port, udp://host:port, unix:///path; "
                "one --target each"});
@@ -294,6 +322,7 @@ std::vector<Setting> make_table() {
        .environment = "CULVERT_TARGET",
        .key = "iroh.target",
        .is_repeatable = true,
+       .live = kClient,
        .group = group,
        .help = "where to listen here for the --source at the same place: address:port, "
                "localhost:port (every loopback address), unix:/path"});
@@ -324,6 +353,7 @@ std::vector<Setting> make_table() {
        .key = "iroh.max_sessions",
        .minimum = 1,
        .maximum = 1'000'000,
+       .live = kServer,
        .group = group,
        .help = "clients at a time"});
   add({.id = Id::max_flows,
@@ -336,6 +366,7 @@ std::vector<Setting> make_table() {
        .key = "iroh.max_flows",
        .minimum = 1,
        .maximum = 1'000'000,
+       .live = kServer,
        .group = group,
        .help = "connections and UDP flows at a time, of one client"});
   add({.id = Id::udp_idle_timeout,
@@ -348,6 +379,7 @@ std::vector<Setting> make_table() {
        .key = "iroh.udp_idle_timeout",
        .minimum = 1'000,
        .maximum = 24 * kHourMs,
+       .live = kServer,
        .group = group,
        .help = "a UDP flow without packets ends after this"});
   add({.id = Id::connect_timeout,

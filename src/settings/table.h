@@ -52,6 +52,7 @@ enum class Id : std::uint8_t {
   config,
   default_config,
   config_stdin,
+  watch_config,
   // identity and authentication
   secret,
   secret_file,
@@ -60,6 +61,7 @@ enum class Id : std::uint8_t {
   authorized_keys_file,
   allowed_endpoint_ids,
   insecure_allow_anyone,
+  keep_revoked,
   auth_token,
   auth_token_file,
   private_key_file,
@@ -145,6 +147,7 @@ struct Setting {
   // A number's range; a duration's, in milliseconds.
   std::int64_t minimum = 0;
   std::int64_t maximum = 0;
+  CommandSet live = 0;  // of these roles: a reload of the configuration applies it
   std::string_view group;
   std::string_view help;
 };
