@@ -51,6 +51,8 @@ void ClientControl::collect(Instant now, OnSnapshot done) {
                               .target = tunnel.spec.target.text(),
                               .state = std::string(drive::to_string(tunnel.state)),
                               .reason = tunnel.reason,
+                              .is_added_live = tunnel.spec.is_added_live,
+                              .udp_idle_timeout = tunnel.spec.options.udp_idle_timeout,
                               .local_addresses = tunnel.local_addresses,
                               .flows_opened = tunnel.flows_opened,
                               .flows_refused = tunnel.flows_refused,
@@ -81,6 +83,7 @@ Status ClientControl::change(Instant now, control::TunnelChange change) {
                                          std::move(*change.target));
     if (!spec) return forward(spec);
     spec->is_enabled = change.is_enabled.value_or(true);
+    spec->options.udp_idle_timeout = change.udp_idle_timeout.value_or(std::nullopt);
     spec->is_added_live = true;
     return client_->add_tunnel(now, std::move(*spec));
   }
@@ -98,6 +101,7 @@ Status ClientControl::change(Instant now, control::TunnelChange change) {
   if (!spec) return forward(spec);
   spec->is_enabled = change.is_enabled.value_or(found->is_enabled);
   spec->options = found->options;
+  if (change.udp_idle_timeout) spec->options.udp_idle_timeout = *change.udp_idle_timeout;
   spec->is_added_live = found->is_added_live;
   return client_->replace_tunnel(now, change.label, std::move(*spec));
 }

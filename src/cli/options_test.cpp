@@ -1,6 +1,7 @@
 // From a command line to the options of a role, as users write it.
 #include "app/ticket.h"
 #include "cli/client_options.h"
+#include "cli/commands.h"
 #include "cli/load_settings.h"
 #include "cli/server_options.h"
 
@@ -156,6 +157,21 @@ TEST_F(OptionsTest, read_the_limits_on_failed_authentication) {
   expect_error(
       server({"--insecure-allow-anyone", "--allowed-tcp", "::1", "--token-lockout-duration", "0"}),
       "--token-lockout-duration");
+}
+
+TEST(TunnelsSet, turns_keys_and_values_into_a_change) {
+  const std::vector<std::string> operands{"source=tcp://db:1?x=1", "enabled=off",
+                                          "udp_idle_timeout=1500ms", "name="};
+  EXPECT_EQ(body_of_change(operands).value_or(""), R"({"source":"tcp://db:1?x=1","enabled":false,)"
+                                                   R"("udp_idle_timeout_seconds":1.5,"name":""})");
+  EXPECT_EQ(body_of_change(std::vector<std::string>{"udp_idle_timeout="}).value_or(""),
+            R"({"udp_idle_timeout_seconds":null})");
+  for (const char* wrong :
+       {"source", "sorce=tcp://db:1", "enabled=perhaps", "udp_idle_timeout=x", "=", ""}) {
+    const auto body = body_of_change(std::vector<std::string>{wrong});
+    ASSERT_FALSE(body) << wrong;
+    EXPECT_EQ(body.error().offender, wrong);
+  }
 }
 
 TEST_F(OptionsTest, let_anyone_in_only_by_name) {

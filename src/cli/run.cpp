@@ -92,6 +92,7 @@ Status dispatch(Command command, const settings::Arguments& arguments) {
     case Command::tunnels_remove:
     case Command::tunnels_enable:
     case Command::tunnels_disable:
+    case Command::tunnels_set:
       return cmd_tunnels(command, settings, arguments);
     case Command::completion:
       return cmd_completion(arguments);

@@ -113,6 +113,8 @@ TEST_F(ApiTest, shows_status_paths_sessions_and_tunnels) {
   target_.snapshot.tunnels = {{.label = "l",
                                .state = "failed",
                                .reason = "port in use",
+                               .is_added_live = true,
+                               .udp_idle_timeout = std::chrono::seconds(9),
                                .retry_in = std::chrono::seconds(3)}};
   const json status = json::parse(ask("GET", "/v1/status").body);
   EXPECT_EQ(status.at("uptime_seconds"), 2.5);
@@ -171,6 +173,15 @@ TEST_F(ApiTest, changes_tunnels) {
   EXPECT_EQ(target_.changes[3].is_enabled, true);
   EXPECT_EQ(ask("DELETE", "/v1/tunnels/n").status, 204);
   EXPECT_EQ(target_.changes[4].action, TunnelAction::remove);
+  EXPECT_EQ(ask("PATCH", "/v1/tunnels/n", R"({"udp_idle_timeout_seconds":1.5})").status, 204);
+  EXPECT_EQ(target_.changes[5].udp_idle_timeout, std::chrono::milliseconds(1500));
+  EXPECT_EQ(ask("PATCH", "/v1/tunnels/n", R"({"udp_idle_timeout_seconds":null})").status, 204);
+  ASSERT_TRUE(target_.changes[6].udp_idle_timeout.has_value());
+  EXPECT_FALSE(target_.changes[6].udp_idle_timeout->has_value());
+  for (const char* wrong : {"0", "86401", "-1", "true", "\"5s\"", "1e400"}) {
+    const auto body = std::string(R"({"udp_idle_timeout_seconds":)") + wrong + "}";
+    EXPECT_EQ(ask("PATCH", "/v1/tunnels/n", body).status, 400) << wrong;
+  }
 }
 
 TEST_F(ApiTest, refuses_bodies_that_it_does_not_understand) {

@@ -14,6 +14,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int kMaxDepth = 8;
+constexpr const char* kUdpIdleTimeout = "udp_idle_timeout_seconds";
 constexpr std::size_t kMaxReasonBytes = limits::kReasonBytes;
 
 double seconds(Duration duration) {
@@ -79,6 +80,18 @@ Result<std::optional<std::string>> text_member(const nlohmann::json& json, const
   if (found == json.end()) return std::nullopt;
   if (!found->is_string()) return fail(ErrorKind::configuration, "must be a string", name);
   return found->get<std::string>();
+}
+
+// As --udp-idle-timeout in range; null: none of its own.
+Result<std::optional<Duration>> parse_udp_idle_timeout(const nlohmann::json& value) {
+  if (value.is_null()) return std::nullopt;
+  constexpr double kMost = 24.0 * 3600;
+  const double number = value.is_number() ? value.get<double>() : 0;
+  if (number < 1 || number > kMost) {
+    return fail(ErrorKind::configuration, "must be null or a number of seconds from 1 to 86400",
+                kUdpIdleTimeout);
+  }
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(number));
 }
 
 }  // namespace
@@ -172,12 +185,16 @@ std::string tunnels_json(const Snapshot& snapshot) {
               {"target", tunnel.target},
               {"state", tunnel.state},
               {"reason", tunnel.reason},
+              {"is_added_live", tunnel.is_added_live},
               {"listening", tunnel.local_addresses},
               {"flows_opened", tunnel.flows_opened},
               {"flows_refused", tunnel.flows_refused},
               {"flows_active", tunnel.flows_active},
               {"bytes_up", tunnel.bytes_up},
               {"bytes_down", tunnel.bytes_down}};
+    if (tunnel.udp_idle_timeout) {
+      json["udp_idle_timeout_seconds"] = seconds(*tunnel.udp_idle_timeout);
+    }
     if (tunnel.retry_in) json["retry_in_seconds"] = seconds(*tunnel.retry_in);
     list.push_back(std::move(json));
   }
@@ -205,7 +222,7 @@ std::string event_text(const drive::RoleEvent& event, double unix_time_s) {
 
 Result<TunnelChange> parse_tunnel_change(TunnelAction action, std::string_view body) {
   CULVERT_TRY(const nlohmann::json json,
-              parse_object(body, {"source", "target", "name", "enabled"}));
+              parse_object(body, {"source", "target", "name", "enabled", kUdpIdleTimeout}));
   TunnelChange change{.action = action};
   CULVERT_TRY(const auto source, text_member(json, "source"));
   CULVERT_TRY(const auto target, text_member(json, "target"));
@@ -221,6 +238,9 @@ Result<TunnelChange> parse_tunnel_change(TunnelAction action, std::string_view b
       return fail(ErrorKind::configuration, "must be true or false", "enabled");
     }
     change.is_enabled = found->get<bool>();
+  }
+  if (const auto found = json.find(kUdpIdleTimeout); found != json.end()) {
+    CULVERT_TRY(change.udp_idle_timeout, parse_udp_idle_timeout(*found));
   }
   if (action == TunnelAction::add && (!source || !target)) {
     return fail(ErrorKind::configuration, "a tunnel needs both: {\"source\":..., \"target\":...}",

@@ -78,11 +78,13 @@ Json schemas() {
       {"Session", object("id:i client:s comment:s address:s age_seconds:n flows:i bytes_sent:i "
                          "bytes_received:i")},
       {"Tunnels", object("tunnels:Tunnel[]", "tunnels")},
-      {"Tunnel", object("label:s name:s source:s target:s state:s reason:s listening:l "
-                        "retry_in_seconds:n flows_opened:i flows_refused:i flows_active:i "
+      {"Tunnel", object("label:s name:s source:s target:s state:s reason:s is_added_live:b "
+                        "listening:l udp_idle_timeout_seconds:n retry_in_seconds:n flows_opened:i "
+                        "flows_refused:i flows_active:i "
                         "bytes_up:i bytes_down:i")},
-      {"NewTunnel", object("source:s target:s name:s enabled:b", "source target")},
-      {"TunnelChange", object("source:s target:s name:s enabled:b")},
+      {"NewTunnel",
+       object("source:s target:s name:s enabled:b udp_idle_timeout_seconds:n", "source target")},
+      {"TunnelChange", object("source:s target:s name:s enabled:b udp_idle_timeout_seconds:n")},
       {"Reason", object("reason:s")},
       {"LogLevel", std::move(log_level)},
       {"Event",

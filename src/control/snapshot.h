@@ -47,6 +47,8 @@ struct TunnelInfo {
   std::string target{};
   std::string state{};   // waiting, listening, source_refused, failed, disabled
   std::string reason{};  // of source_refused and failed
+  bool is_added_live = false;
+  std::optional<Duration> udp_idle_timeout{};  // its own
   std::vector<std::string> local_addresses{};
   std::optional<Duration> retry_in{};
   std::uint64_t flows_opened = 0;

@@ -26,6 +26,7 @@ struct TunnelChange {
   std::optional<tunnel::Target> target{};
   std::optional<std::string> name{};
   std::optional<bool> is_enabled{};
+  std::optional<std::optional<Duration>> udp_idle_timeout{};  // an empty one: the client's
 };
 
 class ControlTarget {

@@ -45,6 +45,8 @@ constexpr std::array kCommands{
                 "Let a tunnel of a running client listen again"},
     CommandInfo{Command::tunnels_disable, "tunnels disable", "", "TUNNEL",
                 "Close a tunnel of a running client, but keep it"},
+    CommandInfo{Command::tunnels_set, "tunnels set", "", "TUNNEL KEY=VALUE...",
+                "Change a tunnel of a running client; keys as in [[iroh.tunnels]]"},
     CommandInfo{Command::completion, "completion", "", "bash|zsh|fish",
                 "Print a completion script for a shell"},
 };

@@ -24,6 +24,7 @@ enum class Command : std::uint8_t {
   tunnels_remove,
   tunnels_enable,
   tunnels_disable,
+  tunnels_set,
   completion,
 };
 
@@ -35,7 +36,7 @@ using CommandSet = std::uint32_t;
 inline constexpr CommandSet kRoles = bit(Command::server) | bit(Command::client);
 inline constexpr CommandSet kTunnels = bit(Command::tunnels_list) | bit(Command::tunnels_add) |
                                        bit(Command::tunnels_remove) | bit(Command::tunnels_enable) |
-                                       bit(Command::tunnels_disable);
+                                       bit(Command::tunnels_disable) | bit(Command::tunnels_set);
 
 struct CommandInfo {
   Command command;
