@@ -40,7 +40,20 @@ struct ServerReload {
   ReloadNotes notes;
 };
 
+// One server that a client uses.
+struct ClientServer {
+  std::string name{};  // unique among several; empty: the only one
+  crypto::EndpointId id{};
+  std::vector<HostPort> addresses{};  // names are resolved; all are tried, the first to answer wins
+  session::ClientCredentials credentials{};
+  session::Dialect dialect = session::Dialect::culvert_1;
+  std::optional<SocketAddress> socks5{};
+};
+// Whether a session with the one is as good as one with the other.
+[[nodiscard]] bool are_same(const ClientServer& a, const ClientServer& b);
+
 struct ClientReload {
+  std::vector<ClientServer> servers;
   tunnel::TunnelSet tunnels;
   ReloadNotes notes;
 };
@@ -71,12 +84,8 @@ struct ServerOptions {
 
 struct ClientOptions {
   crypto::SecretKey identity;
-  crypto::EndpointId server{};
-  std::vector<HostPort> addresses{};  // names are resolved; all are tried, the first to answer wins
-  session::ClientCredentials credentials{};
-  session::Dialect dialect = session::Dialect::culvert_1;
-  tunnel::TunnelSet tunnels{};
-  std::optional<SocketAddress> socks5{};
+  std::vector<ClientServer> servers{};    // one without a name, or several with names
+  tunnel::TunnelSet tunnels{};            // of all of them
   std::optional<tunnel::Source> stdio{};  // -W: stdin and stdout carry one flow, then end
   quic::TransportConfig transport{};
   std::optional<quic::ProtectionBackend> protection{};

@@ -18,13 +18,16 @@ class Reporter final : public app::ClientReporter {
  public:
   explicit Reporter(bool is_json) : is_json_(is_json) {}
 
-  void on_connected(const SocketAddress& server) override {
-    if (is_json_) print_json({{"event", "connected"}, {"server", server.text()}});
+  void on_connected(const std::string& name, const SocketAddress& server) override {
+    if (is_json_) {
+      print_json({{"event", "connected"}, {"server", server.text()}, {"server_name", name}});
+    }
   }
   void on_listening(const tunnel::TunnelSpec& tunnel, const std::string& local) override {
     if (is_json_) {
       print_json({{"event", "listening"},
                   {"name", tunnel.name},
+                  {"server_name", tunnel.server},
                   {"source", tunnel.source.text()},
                   {"address", local}});
     }
@@ -49,7 +52,8 @@ Status cmd_client(const Settings& settings, const settings::Arguments& arguments
     options.reload = [&settings, &arguments]() -> Result<app::ClientReload> {
       CULVERT_TRY(const Settings again, load_settings(command, arguments));
       CULVERT_TRY(app::ClientOptions changed, client_options(again, null_logger()));
-      return app::ClientReload{std::move(changed.tunnels), reload_notes(command, settings, again)};
+      return app::ClientReload{std::move(changed.servers), std::move(changed.tunnels),
+                               reload_notes(command, settings, again)};
     };
   }
   Reporter reporter(settings.flag(Id::json));

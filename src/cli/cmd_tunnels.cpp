@@ -52,6 +52,7 @@ std::string body_of_new(const settings::Settings& settings, const settings::Argu
   body["source"] = arguments.operands[0];
   body["target"] = arguments.operands[1];
   if (settings.has(Id::tunnel_name)) body["name"] = settings.text(Id::tunnel_name);
+  if (settings.has(Id::server_name)) body["server"] = settings.text(Id::server_name);
   return dumped(body);
 }
 
@@ -64,6 +65,7 @@ Result<std::string> body_of_change(std::span<const std::string> operands) {
     const std::string key = operand.substr(0, equals);
     const std::string value = equals == std::string::npos ? "" : operand.substr(equals + 1);
     std::vector<std::string_view> names;
+    names.emplace_back("server");
     for (const settings::TunnelKey& known : settings::tunnel_keys()) names.push_back(known.name);
     if (equals == std::string::npos || std::ranges::find(names, key) == names.end()) {
       return fail(ErrorKind::configuration,

@@ -19,20 +19,30 @@ bool is_standard_input(const Settings& settings, Id id) {
   return settings.has(id) && settings.text(id) == "-";
 }
 
+std::vector<std::string> credential_files(const Settings& settings) {
+  std::vector<std::string> files;
+  const auto add = [&files](const Settings& some) {
+    for (const Id id : kCredentialFiles) {
+      if (some.has(id)) files.push_back(some.text(id));
+    }
+  };
+  add(settings);
+  for (const settings::ServerEntry& server : settings.servers()) add(server.settings);
+  return files;
+}
+
 }  // namespace
 
 bool can_reload(const Settings& settings) {
   return !settings.flag(Id::config_stdin) && !is_standard_input(settings, Id::secret_file) &&
-         std::ranges::none_of(kCredentialFiles,
-                              [&](Id id) { return is_standard_input(settings, id); });
+         std::ranges::none_of(credential_files(settings),
+                              [](const std::string& file) { return file == "-"; });
 }
 
 std::vector<std::string> reloaded_files(settings::Command command, const Settings& settings) {
   std::vector<std::string> files;
   if (const auto path = config_path(command, settings)) files.push_back(*path);
-  for (const Id id : kCredentialFiles) {
-    if (settings.has(id)) files.push_back(expand_home(settings.text(id)));
-  }
+  for (const std::string& file : credential_files(settings)) files.push_back(expand_home(file));
   return files;
 }
 

@@ -104,7 +104,7 @@ void expect_described(const json& answer, const std::string& schema) {
 }
 
 TEST_F(ApiTest, shows_status_paths_sessions_and_tunnels) {
-  target_.snapshot.server = "ab";
+  target_.snapshot.servers = {{.name = "", .state = "connected", .endpoint_id = "ab"}};
   target_.snapshot.uptime = std::chrono::milliseconds(2500);
   target_.snapshot.counters.flows_opened = 4;
   target_.snapshot.paths = {{.local = "a", .remote = "b", .rtt = std::chrono::milliseconds(20)}};
@@ -121,6 +121,7 @@ TEST_F(ApiTest, shows_status_paths_sessions_and_tunnels) {
   EXPECT_EQ(status.at("server").at("endpoint_id"), "ab");
   EXPECT_EQ(status.at("counters").at("flows_opened"), 4);
   expect_described(status, "Status");
+  expect_described(status.at("servers").at(0), "ClientServer");
   expect_described(status.at("counters"), "Counters");
   const json paths = json::parse(ask("GET", "/v1/paths").body);
   EXPECT_EQ(paths.at("paths").at(0).at("rtt_seconds"), 0.02);

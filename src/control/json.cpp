@@ -47,6 +47,10 @@ Json counters(const Snapshot& snapshot) {
   return json;
 }
 
+Json server_of(const ServerInfo& server) {
+  return {{"endpoint_id", server.endpoint_id}, {"address", server.address}};
+}
+
 // One JSON object whose members are among `known`.
 Result<nlohmann::json> parse_object(std::string_view body,
                                     std::initializer_list<std::string_view> known) {
@@ -129,7 +133,14 @@ std::string status_json(const Snapshot& snapshot) {
             {"endpoint_id", snapshot.endpoint_id},
             {"listening", snapshot.listening}};
   if (snapshot.role == "client") {
-    json["server"] = {{"endpoint_id", snapshot.server}, {"address", snapshot.server_address}};
+    if (snapshot.servers.size() == 1) json["server"] = server_of(snapshot.servers.front());
+    json["servers"] = Json::array();
+    for (const ServerInfo& server : snapshot.servers) {
+      Json one{{"name", server.name}, {"state", server.state}, {"reason", server.reason}};
+      one.update(server_of(server));
+      if (server.retry_in) one["retry_in_seconds"] = seconds(*server.retry_in);
+      json["servers"].push_back(std::move(one));
+    }
   }
   json["counters"] = counters(snapshot);
   return dumped(json);
@@ -151,6 +162,7 @@ std::string paths_json(const Snapshot& snapshot) {
               {"packets_lost", path.packets_lost},
               {"mtu_bytes", path.mtu_bytes}};
     if (path.session != 0) json["session"] = path.session;
+    if (!path.server.empty()) json["server"] = path.server;
     list.push_back(std::move(json));
   }
   Json json;
@@ -192,6 +204,7 @@ std::string tunnels_json(const Snapshot& snapshot) {
               {"flows_active", tunnel.flows_active},
               {"bytes_up", tunnel.bytes_up},
               {"bytes_down", tunnel.bytes_down}};
+    if (!tunnel.server.empty()) json["server"] = tunnel.server;
     if (tunnel.udp_idle_timeout) {
       json["udp_idle_timeout_seconds"] = seconds(*tunnel.udp_idle_timeout);
     }
@@ -212,6 +225,7 @@ std::string log_level_json(LogLevel level) {
 std::string event_text(const drive::RoleEvent& event, double unix_time_s) {
   Json json;
   json["time"] = unix_time_s;
+  if (!event.server.empty()) json["server"] = event.server;
   if (event.session != 0) json["session"] = event.session;
   const bool is_tunnel = event.kind == drive::RoleEventKind::tunnel_changed;
   if (!event.peer.empty()) json[is_tunnel ? "tunnel" : "peer"] = event.peer;
@@ -221,12 +235,13 @@ std::string event_text(const drive::RoleEvent& event, double unix_time_s) {
 }
 
 Result<TunnelChange> parse_tunnel_change(TunnelAction action, std::string_view body) {
-  CULVERT_TRY(const nlohmann::json json,
-              parse_object(body, {"source", "target", "name", "enabled", kUdpIdleTimeout}));
+  CULVERT_TRY(const nlohmann::json json, parse_object(body, {"source", "target", "name", "enabled",
+                                                             "server", kUdpIdleTimeout}));
   TunnelChange change{.action = action};
   CULVERT_TRY(const auto source, text_member(json, "source"));
   CULVERT_TRY(const auto target, text_member(json, "target"));
   CULVERT_TRY(change.name, text_member(json, "name"));
+  CULVERT_TRY(change.server, text_member(json, "server"));
   if (source) {
     CULVERT_TRY(change.source, tunnel::Source::parse(*source));
   }

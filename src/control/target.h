@@ -25,6 +25,7 @@ struct TunnelChange {
   std::optional<tunnel::Source> source{};
   std::optional<tunnel::Target> target{};
   std::optional<std::string> name{};
+  std::optional<std::string> server{};  // by name; of several
   std::optional<bool> is_enabled{};
   std::optional<std::optional<Duration>> udp_idle_timeout{};  // an empty one: the client's
 };

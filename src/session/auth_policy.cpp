@@ -39,4 +39,12 @@ bool CredentialCheck::lets_in(const AuthIdentity& identity) const {
   return false;
 }
 
+bool are_same(const ClientCredentials& a, const ClientCredentials& b) {
+  if (a.token.has_value() != b.token.has_value() || a.key.has_value() != b.key.has_value()) {
+    return false;
+  }
+  return (!a.token || a.token->reveal() == b.token->reveal()) &&
+         (!a.key || a.key->public_key() == b.key->public_key());
+}
+
 }  // namespace culvert::session

@@ -58,5 +58,7 @@ struct ClientCredentials {
   std::optional<Token> token;
   std::optional<crypto::SecretKey> key;
 };
+// Whether they prove the same. Not for strangers' bytes: time tells how much is alike.
+[[nodiscard]] bool are_same(const ClientCredentials& a, const ClientCredentials& b);
 
 }  // namespace culvert::session

@@ -41,6 +41,19 @@ TEST(CredentialCheck, lets_in_whose_credential_the_policy_still_holds) {
   EXPECT_TRUE(CredentialCheck(policy).lets_in({}));
 }
 
+TEST(ClientCredentials, are_the_same_when_they_prove_the_same) {
+  SeededRng rng(1);
+  const ClientCredentials token{.token = generate_token(rng), .key = {}};
+  const ClientCredentials other{.token = generate_token(rng), .key = {}};
+  const ClientCredentials key{.token = {}, .key = crypto::SecretKey::generate(rng)};
+  EXPECT_TRUE(are_same(token, token));
+  EXPECT_TRUE(are_same(key, key));
+  EXPECT_TRUE(are_same({}, {}));
+  EXPECT_FALSE(are_same(token, other));
+  EXPECT_FALSE(are_same(token, key));
+  EXPECT_FALSE(are_same(key, {.token = {}, .key = crypto::SecretKey::generate(rng)}));
+}
+
 TEST(CredentialId, is_not_the_token) {
   SeededRng rng(1);
   const Token token = generate_token(rng);

@@ -147,6 +147,18 @@ std::string markdown() {
   for (const TunnelKey& key : tunnel_keys()) {
     text += fmt::format("| `{}` | {} |\n", key.name, key.help);
   }
+  text +=
+      "\n## [[servers]]\n\nA client that uses several servers has one entry for each, instead of "
+      "the settings of its own that\nname one server. What an entry says counts for its server, "
+      "before flags and environment; what it\nleaves out comes from there or `[iroh]`.\n\n"
+      "| key | meaning |\n| --- | --- |\n"
+      "| `name` | for logs, status and `culvert tunnels`; required, unique |\n"
+      "| `tunnels` | its tunnels, as `[[iroh.tunnels]]`: write `[[servers.tunnels]]` |\n";
+  for (const Setting& setting : table()) {
+    if (!setting.is_per_server || (setting.commands & bit(Command::client)) == 0) continue;
+    text += fmt::format("| `{}` | as `{}`{} |\n", server_key(setting), setting.key,
+                        setting.is_secret ? "" : fmt::format(", `--{}`", setting.flag));
+  }
   return text;
 }
 

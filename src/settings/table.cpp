@@ -191,6 +191,8 @@ std::vector<Setting> make_table() {
        .environment_alias = "TUNNEL_RS_AUTH_TOKEN",
        .key = "iroh.auth_token",
        .is_secret = true,
+       .is_per_server = true,
+       .live = kClient,
        .group = group,
        .help = "token that the server knows"});
   add({.id = Id::auth_token_file,
@@ -199,6 +201,8 @@ std::vector<Setting> make_table() {
        .placeholder = "FILE",
        .environment = "CULVERT_AUTH_TOKEN_FILE",
        .key = "iroh.auth_token_file",
+       .is_per_server = true,
+       .live = kClient,
        .group = group,
        .help = "file that holds the token"});
   add({.id = Id::private_key_file,
@@ -208,6 +212,8 @@ std::vector<Setting> make_table() {
        .environment = "CULVERT_PRIVATE_KEY_FILE",
        .environment_alias = "TUNNEL_RS_PRIVATE_KEY_FILE",
        .key = "iroh.private_key_file",
+       .is_per_server = true,
+       .live = kClient,
        .group = group,
        .help = "Ed25519 login key: culvert key generate --auth, or an unencrypted OpenSSH key"});
 
@@ -271,6 +277,8 @@ std::vector<Setting> make_table() {
        .environment = "CULVERT_SERVER_NODE_ID",
        .key = "iroh.server_node_id",
        .key_alias = "iroh.endpoint_id",
+       .is_per_server = true,
+       .live = kClient,
        .group = group,
        .help = "the server's EndpointId; a ticket is taken too"});
   add({.id = Id::addresses,
@@ -281,6 +289,8 @@ std::vector<Setting> make_table() {
        .environment = "CULVERT_ADDRESSES",
        .key = "iroh.addresses",
        .is_repeatable = true,
+       .is_per_server = true,
+       .live = kClient,
        .group = group,
        .help = "where the server listens; all are tried, the first to answer carries the session"});
   add({.id = Id::ticket,
@@ -289,6 +299,8 @@ std::vector<Setting> make_table() {
        .placeholder = "TICKET",
        .environment = "CULVERT_TICKET",
        .key = "iroh.ticket",
+       .is_per_server = true,
+       .live = kClient,
        .group = group,
        .help = "EndpointId and addresses in one word, as the server prints it"});
   add({.id = Id::dialect,
@@ -299,6 +311,8 @@ std::vector<Setting> make_table() {
        .fallback = "culvert",
        .environment = "CULVERT_DIALECT",
        .key = "iroh.dialect",
+       .is_per_server = true,
+       .live = kClient,
        .group = group,
        .help = "protocol to speak: culvert/1, or mf/4 to a tunnel-rs server"});
 
@@ -341,6 +355,8 @@ std::vector<Setting> make_table() {
        .placeholder = "ADDRESS:PORT",
        .environment = "CULVERT_SOCKS5",
        .key = "iroh.socks5",
+       .is_per_server = true,
+       .live = kClient,
        .group = group,
        .help = "SOCKS5 proxy to whatever the server allows, TCP and UDP"});
 
@@ -640,6 +656,12 @@ std::vector<Setting> make_table() {
        .placeholder = "NAME",
        .group = group,
        .help = "a name for the tunnel; unique"});
+  add({.id = Id::server_name,
+       .commands = bit(Command::tunnels_add),
+       .flag = "server",
+       .placeholder = "NAME",
+       .group = group,
+       .help = "through which of several [[servers]]"});
 
   group = "Output";
   add({.id = Id::json,
@@ -756,6 +778,10 @@ const Setting& setting(Id id) {
   const auto it = std::ranges::find(table(), id, &Setting::id);
   CULVERT_ASSERT(it != table().end());
   return *it;
+}
+
+std::string_view server_key(const Setting& setting) {
+  return setting.key.substr(setting.key.rfind('.') + 1);
 }
 
 std::span<const TunnelKey> tunnel_keys() {

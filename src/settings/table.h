@@ -111,6 +111,7 @@ enum class Id : std::uint8_t {
   instance,
   watch,
   tunnel_name,
+  server_name,
   // output
   json,
   log_format,
@@ -148,7 +149,8 @@ struct Setting {
   // A number's range; a duration's, in milliseconds.
   std::int64_t minimum = 0;
   std::int64_t maximum = 0;
-  CommandSet live = 0;  // of these roles: a reload of the configuration applies it
+  bool is_per_server = false;  // of a client: a key of a [[servers]] entry as well
+  CommandSet live = 0;         // of these roles: a reload of the configuration applies it
   std::string_view group;
   std::string_view help;
 };
@@ -163,5 +165,10 @@ struct TunnelKey {
   std::string_view help;
 };
 [[nodiscard]] std::span<const TunnelKey> tunnel_keys();
+
+// A client's servers, when it has several. Keys of one entry: `name`, `tunnels`, and those of
+// the settings that are is_per_server.
+inline constexpr std::string_view kServersKey = "servers";
+[[nodiscard]] std::string_view server_key(const Setting& setting);  // "ticket" of "iroh.ticket"
 
 }  // namespace culvert::settings

@@ -52,6 +52,19 @@ TEST(TunnelSet, keeps_what_was_added_live_when_it_is_reloaded) {
   EXPECT_EQ(taken.error().offender, "live");
 }
 
+TEST(TunnelSet, knows_those_of_one_server) {
+  TunnelSpec home = spec("a", "tcp://a:1", "127.0.0.1:1");
+  home.server = "home";
+  TunnelSpec work = spec("b", "tcp://a:1", "127.0.0.1:2");
+  work.server = "work";
+  const TunnelSet both = set({home, work});
+  EXPECT_EQ(both.of_server("work"), set({work}));
+  EXPECT_EQ(both.of_server("").size(), 0U);
+  TunnelSpec moved = home;
+  moved.server = "work";
+  EXPECT_EQ(difference(set({home}), set({moved})).changed.size(), 1U);
+}
+
 TEST(TunnelSet, refuses_two_without_a_name_that_are_the_same) {
   const auto twin = spec("", "tcp://a:1", "127.0.0.1:0");
   EXPECT_EQ(error_of({twin, twin}).offender, "tcp://a:1 -> 127.0.0.1:0");
