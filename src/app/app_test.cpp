@@ -14,6 +14,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <map>
 #include <thread>
@@ -693,6 +694,47 @@ TEST_F(ControlledTest, a_client_of_several_servers_keeps_them_apart) {
   EXPECT_NE(client.port_of("tcp://127.0.0.1:1"), 0);
   EXPECT_NE(client.port_of("tcp://127.0.0.1:2"), 0);
   expect_echo(client.port_of(source), 10'000, 2);
+}
+
+// A mistake in the file costs the session, not the client.
+TEST_F(ControlledTest, a_client_outlives_a_reload_with_wrong_credentials) {
+  RunningServer server(server_options());
+  TcpEcho echo;
+  const std::string source = fmt::format("tcp://127.0.0.1:{}", echo.port());
+  ClientOptions options = client_options(server);
+  add_tunnel(options, source);
+  const std::string file = socket("client.toml");
+  const auto save = [&file](const std::string& text) {
+    std::ofstream(file + ".new") << text;
+    std::filesystem::rename(file + ".new", file);
+  };
+  save("right");
+  options.watched_files = {file};
+  options.reload = [servers = options.servers, tunnels = options.tunnels,
+                    file]() -> Result<ClientReload> {
+    std::string text;
+    std::ifstream(file) >> text;
+    if (text == "broken") return fail(ErrorKind::configuration, "broken", file);
+    ClientReload reload{.servers = servers, .tunnels = tunnels, .notes = {}};
+    if (text == "wrong") reload.servers[0].credentials.token = token(99);
+    return reload;
+  };
+  options.control = at("client");
+  RunningClient client(std::move(options));
+  const auto ends_up = [&](const std::string& what) {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (ask("client", "GET", "/v1/status").find(what) == std::string::npos) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      std::this_thread::yield();
+    }
+    return true;
+  };
+  expect_echo(client.port_of(source), 10'000, 1);
+  save("broken");
+  save("wrong");
+  EXPECT_TRUE(ends_up("Invalid authentication"));
+  save("right");
+  EXPECT_TRUE(ends_up("\"state\":\"connected\"")) << ask("client", "GET", "/v1/status");
 }
 
 }  // namespace

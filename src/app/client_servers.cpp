@@ -58,6 +58,9 @@ struct ClientServers::Server {
   std::unique_ptr<net::Timer> retry;
   // What happens when the link has ended: it is gone from the configuration, or has changed.
   bool is_leaving = false;
+  // The last link was begun by a reload and has not connected: a mistake there must not end a
+  // client that works; the next reload mends it.
+  bool is_on_trial = false;
   std::optional<ClientServer> successor;
 };
 
@@ -116,6 +119,7 @@ ClientServers::Server* ClientServers::find(const ClientLink& link) {
 void ClientServers::on_link_connected(ClientLink& link, const SocketAddress& address) {
   Server* server = find(link);
   server->retry_delay = limits::kServerRetryMin;
+  server->is_on_trial = false;
   owner_.on_server_connected(server->config.name, address);
 }
 
@@ -136,6 +140,7 @@ void ClientServers::on_link_ended(Instant now, ClientLink& link, std::optional<E
   } else if (server.successor) {
     server.config = std::move(*server.successor);
     server.successor.reset();
+    server.is_on_trial = true;
     begin(server);
   } else {
     fail_server(now, server, std::move(error));
@@ -144,10 +149,12 @@ void ClientServers::on_link_ended(Instant now, ClientLink& link, std::optional<E
 }
 
 void ClientServers::fail_server(Instant now, Server& server, std::optional<Error> error) {
-  const std::string& name = server.config.name;
   if (error && !first_error_) first_error_ = error;
   server.failure = error ? std::move(*error) : Error{ErrorKind::cancelled, "it is done", {}};
-  if (name.empty()) return;  // the client ends with it, and says so
+  // Without the client's only server it ends, and says why.
+  if (server.config.name.empty() && !server.is_on_trial) return;
+  const std::string name =
+      server.config.name.empty() ? std::string("the server") : server.config.name;
   if (!may_pass(server.failure->kind)) {
     log_.error("session", "{}: {}; it is not tried again before the configuration is read again",
                name, server.failure->text());
@@ -162,7 +169,7 @@ void ClientServers::fail_server(Instant now, Server& server, std::optional<Error
 
 void ClientServers::finish_if_over() {
   const bool is_over = std::ranges::none_of(servers_, [this](const auto& server) {
-    return server->link != nullptr || (server->next_try && !is_stopping_);
+    return server->link != nullptr || (!is_stopping_ && (server->next_try || server->is_on_trial));
   });
   if (!is_over) return;
   if (first_error_ && !is_stopping_) {
@@ -244,7 +251,9 @@ Result<std::string> ClientServers::reload(Instant now, std::vector<ClientServer>
   std::erase_if(servers_, [](const auto& server) { return server->is_leaving && !server->link; });
   apply_tunnels(now, std::move(wanted), [](Instant) {});
   for (const auto& server : servers_) {
-    if (!server->link) begin(*server);
+    if (server->link) continue;
+    server->is_on_trial = true;
+    begin(*server);
   }
   for (const ClientServer& config : servers) {
     if (std::ranges::any_of(servers_, [&](const auto& server) {
@@ -254,6 +263,7 @@ Result<std::string> ClientServers::reload(Instant now, std::vector<ClientServer>
     }
     ++added;
     servers_.push_back(std::make_unique<Server>(config));
+    servers_.back()->is_on_trial = true;
     begin(*servers_.back());
   }
   std::string text;

@@ -37,6 +37,7 @@ struct ReloadNotes {
 
 struct ServerReload {
   drive::ServerPolicy policy;
+  session::AuthLimits auth_limits;
   ReloadNotes notes;
 };
 

@@ -197,6 +197,7 @@ void ServerAppImpl::reload() {
   policy_ = std::make_shared<const drive::ServerPolicy>(std::move(loaded->policy));
   has_policy_.assign(group_.size(), false);
   distribute_policy();
+  auth_limiter_.set_limits(loaded->auth_limits);
   log_.info("config", "configuration read again: credentials, allow lists and limits");
   warn_of_restart(log_, loaded->notes);
   watch_config(group_.host(0), log_, loaded->notes.files, [this](Instant) { reload(); });

@@ -75,7 +75,7 @@ Status cmd_server(const Settings& settings, const settings::Arguments& arguments
     options.reload = [&settings, &arguments]() -> Result<app::ServerReload> {
       CULVERT_TRY(const Settings again, load_settings(settings::Command::server, arguments));
       CULVERT_TRY(app::ServerOptions changed, server_options(again, null_logger()));
-      return app::ServerReload{std::move(changed.policy),
+      return app::ServerReload{std::move(changed.policy), changed.auth_limits,
                                reload_notes(settings::Command::server, settings, again)};
     };
   }

@@ -460,6 +460,7 @@ std::vector<Setting> make_table() {
        .key = "iroh.max_token_auth_failures",
        .minimum = 0,
        .maximum = 1'000'000,
+       .live = kServer,
        .group = group,
        .help = "failures of one token or key before it is locked out; 0: no such limit. Valid ones "
                "always pass"});
@@ -473,6 +474,7 @@ std::vector<Setting> make_table() {
        .key = "iroh.max_address_auth_failures",
        .minimum = 0,
        .maximum = 1'000'000,
+       .live = kServer,
        .group = group,
        .help =
            "failures from one IPv4 address or IPv6 /64 before it is locked out; 0: no such limit"});
@@ -486,6 +488,7 @@ std::vector<Setting> make_table() {
        .key = "iroh.token_lockout_duration",
        .minimum = 1'000,
        .maximum = 24 * kHourMs,
+       .live = kServer,
        .group = group,
        .help = "how long a token, key or address is locked out"});
   add({.id = Id::global_auth_failure_threshold,
@@ -498,6 +501,7 @@ std::vector<Setting> make_table() {
        .key = "iroh.global_auth_failure_threshold",
        .minimum = 0,
        .maximum = limits::kGlobalAuthFailuresMax,
+       .live = kServer,
        .group = group,
        .help = "different tokens and keys failing within the window before all failures are locked "
                "out; 0: no such limit"});
@@ -511,6 +515,7 @@ std::vector<Setting> make_table() {
        .key = "iroh.global_auth_failure_window",
        .minimum = 1'000,
        .maximum = 24 * kHourMs,
+       .live = kServer,
        .group = group,
        .help = "the window of that count"});
   add({.id = Id::global_lockout_duration,
@@ -523,6 +528,7 @@ std::vector<Setting> make_table() {
        .key = "iroh.global_lockout_duration",
        .minimum = 1'000,
        .maximum = 24 * kHourMs,
+       .live = kServer,
        .group = group,
        .help = "how long all failures are locked out"});
   add({.id = Id::lockout_log_sample_interval,
