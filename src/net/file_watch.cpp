@@ -22,7 +22,6 @@ namespace {
 // several files.
 constexpr Duration kSettleTime = std::chrono::milliseconds(200);
 
-// IN_CLOSE_WRITE rather than IN_MODIFY: half a file is nothing to read.
 constexpr std::uint32_t kEvents = IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM |
                                   IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
 
@@ -65,8 +64,8 @@ Status FileWatch::set_paths(std::vector<std::string> paths) {
   }
   if (paths != paths_) {
     paths_ = std::move(paths);
-    prints_.clear();
-    for (const std::string& path : paths_) prints_.push_back(print_of(path));
+    identities_.clear();
+    for (const std::string& path : paths_) identities_.push_back(identity_of(path));
   }
   return watch_directories();
 }
@@ -74,9 +73,11 @@ Status FileWatch::set_paths(std::vector<std::string> paths) {
 // Directories that are watched already stay so; those that nobody asks for any more are left.
 Status FileWatch::watch_directories() {
   const std::vector<int> before = std::exchange(directories_, {});
+  names_.clear();
   Status first;
   for (const std::string& path : paths_) {
     for (const std::string& link : {path, real_path(path)}) {
+      names_.emplace_back(name_of(link));
       Status watched = watch_directory(directory_of(link));
       if (!watched && first) first = std::move(watched);
     }
@@ -101,18 +102,10 @@ Status FileWatch::watch_directory(const std::string& path) {
   return {};
 }
 
-FileWatch::Print FileWatch::print_of(const std::string& path) {
+FileWatch::Identity FileWatch::identity_of(const std::string& path) {
   struct stat info{};
   if (::stat(path.c_str(), &info) != 0) return {};
-  return {.device = info.st_dev,
-          .inode = info.st_ino,
-          .size = info.st_size,
-          .modified_ns = std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec};
-}
-
-bool FileWatch::is_ours(std::string_view name) const {
-  return std::ranges::any_of(paths_,
-                             [&](const std::string& path) { return name_of(path) == name; });
+  return {.device = info.st_dev, .inode = info.st_ino};
 }
 
 void FileWatch::on_fd_events(std::uint32_t) {
@@ -131,9 +124,10 @@ void FileWatch::run(Instant) {
       inotify_event event{};
       std::memcpy(&event, buffer.data() + at, sizeof event);
       const char* name = buffer.data() + at + sizeof event;
-      // Two edits within one tick of the file system's clock look alike but for this.
       const bool is_write = (event.mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) != 0;
-      if (is_write && event.len > 0 && is_ours(name)) was_named_ = true;
+      if (is_write && event.len > 0 && std::ranges::find(names_, name) != names_.end()) {
+        was_written_ = true;
+      }
       at += static_cast<ssize_t>(sizeof event) + event.len;
     }
   }
@@ -148,11 +142,11 @@ void FileWatch::settle(Instant now) {
   // A directory may have been replaced, a link may lead elsewhere. One that cannot be watched
   // any more is tried again with the next event of the others.
   static_cast<void>(watch_directories());
-  bool has_changed = std::exchange(was_named_, false);
+  bool has_changed = std::exchange(was_written_, false);
   for (std::size_t i = 0; i < paths_.size(); ++i) {
-    const Print now_there = print_of(paths_[i]);
-    has_changed = has_changed || now_there != prints_[i];
-    prints_[i] = now_there;  // before anybody reads: what is written meanwhile is seen
+    const Identity now_there = identity_of(paths_[i]);
+    has_changed = has_changed || now_there != identities_[i];
+    identities_[i] = now_there;  // before anybody reads: what comes meanwhile is seen
   }
   if (has_changed) on_changed_(now);
 }

@@ -27,31 +27,30 @@ class FileWatch final : private FdWatcher, private Runnable {
   [[nodiscard]] Status set_paths(std::vector<std::string> paths);
 
  private:
-  // What a path leads to, as far as it takes to see that it is another file now.
-  struct Print {
+  // Which file a path leads to. What is written into it shows in events alone, when the writer
+  // has closed it: half a file is nothing to read.
+  struct Identity {
     dev_t device = 0;
     ino_t inode = 0;
-    off_t size = 0;
-    std::int64_t modified_ns = 0;
-    friend bool operator==(const Print&, const Print&) = default;
+    friend bool operator==(const Identity&, const Identity&) = default;
   };
-  [[nodiscard]] static Print print_of(const std::string& path);
+  [[nodiscard]] static Identity identity_of(const std::string& path);
 
   void on_fd_events(std::uint32_t events) override;
   void run(Instant now) override;
   void settle(Instant now);
   [[nodiscard]] Status watch_directories();
   [[nodiscard]] Status watch_directory(const std::string& path);
-  [[nodiscard]] bool is_ours(std::string_view name) const;
 
   Loop& loop_;
   std::function<void(Instant)> on_changed_;
   Fd fd_;
   WatchId watch_;
   std::vector<std::string> paths_;
-  std::vector<Print> prints_;  // of paths_
+  std::vector<Identity> identities_;  // of paths_
+  std::vector<std::string> names_;    // of paths_ and what they lead to, without directories
   std::vector<int> directories_;
-  bool was_named_ = false;  // an event since the last call was about a file of that name
+  bool was_written_ = false;  // one of that name, since the last call
   std::unique_ptr<Timer> settling_;
 };
 

@@ -55,6 +55,17 @@ TEST_F(FileWatchTest, tells_of_a_file_that_is_written_replaced_removed_or_made) 
   EXPECT_EQ(calls(), 1);
 }
 
+TEST_F(FileWatchTest, waits_until_a_writer_has_closed_the_file) {
+  ASSERT_TRUE(watch_.set_paths({path("watched")}));
+  std::ofstream writer(path("watched"));
+  writer << "half" << std::flush;
+  write("neighbour", "an event");
+  EXPECT_EQ(calls(), 0);
+  writer << "and half";
+  writer.close();
+  EXPECT_EQ(calls(), 1);
+}
+
 TEST_F(FileWatchTest, does_not_tell_of_its_neighbours) {
   ASSERT_TRUE(watch_.set_paths({path("watched")}));
   write("neighbour", "one");
@@ -65,15 +76,15 @@ TEST_F(FileWatchTest, does_not_tell_of_its_neighbours) {
   EXPECT_EQ(calls(), 0);
 }
 
-// As Kubernetes does it: file -> current/file, current -> version-1.
+// As Kubernetes does it: link -> current/file, current -> version-1.
 TEST_F(FileWatchTest, follows_symbolic_links) {
   for (const char* version : {"version-1", "version-2"}) {
     std::filesystem::create_directory(path(version));
     write(std::string(version) + "/file", version);
   }
   std::filesystem::create_directory_symlink("version-1", path("current"));
-  std::filesystem::create_symlink("current/file", path("file"));
-  ASSERT_TRUE(watch_.set_paths({path("file")}));
+  std::filesystem::create_symlink("current/file", path("link"));
+  ASSERT_TRUE(watch_.set_paths({path("link")}));
   write("version-1/file", "changed");
   EXPECT_EQ(calls(), 1) << "where the link leads";
   std::filesystem::create_directory_symlink("version-2", path("next"));

@@ -224,10 +224,10 @@ class Resolver {
   // --- [[servers]] ---------------------------------------------------------------------------
 
   struct FileServer {
-    std::string name;
-    std::string origin;
-    std::map<Id, std::vector<Value>> values;
-    std::vector<TunnelEntry> tunnels;
+    std::string name{};
+    std::string origin{};
+    std::map<Id, std::vector<Value>> values{};
+    std::vector<TunnelEntry> tunnels{};
   };
 
   Status read_servers(const Node& node) {
