@@ -206,12 +206,16 @@ void ClientLink::apply(tunnel::TunnelSet tunnels, OnApplied done) {
     tunnel::TunnelSet tunnels;
     OnApplied done;
   };
-  // The task is copied when it is tried again.
+  // The task is copied when it is tried again. What `done` holds is the main loop's: it goes
+  // there, whichever thread lets go of the task last.
   const auto change = std::make_shared<Change>(std::move(tunnels), std::move(done));
   Worker& worker = *worker_;
   post([&worker, &main = main_, change](Instant now) {
     worker.apply(now, std::move(change->tunnels));
-    main.post([change](Instant at) { change->done(at); });
+    main.post([change](Instant at) {
+      OnApplied answer = std::move(change->done);
+      answer(at);
+    });
   });
 }
 
@@ -219,8 +223,10 @@ void ClientLink::look(OnView done) {
   const auto answer = std::make_shared<OnView>(std::move(done));  // as in apply()
   Worker& worker = *worker_;
   post([&worker, &main = main_, answer](Instant) {
-    main.post(
-        [answer, view = worker.view()](Instant at) mutable { (*answer)(at, std::move(view)); });
+    main.post([answer, view = worker.view()](Instant at) mutable {
+      OnView call = std::move(*answer);
+      call(at, std::move(view));
+    });
   });
 }
 
