@@ -80,6 +80,26 @@ TEST(SimPolicy, without_a_credential_ends_its_sessions_with_a_reason) {
   }
 }
 
+// At whatever moment of the handshake it comes: nobody slips through with the old one.
+TEST(SimPolicy, without_a_credential_stops_a_client_that_is_just_logging_in) {
+  for (int step = 0; step < 60; ++step) {
+    TunnelWorldConfig config;
+    config.client_up.delay = config.client_down.delay = milliseconds(10);
+    TunnelWorld tunnel(1, config);
+    tunnel.start_client();
+    tunnel.world.run_for(milliseconds(2) * step);
+    drive::ServerPolicy policy = *tunnel.shared.policy;
+    policy.auth.tokens = {};
+    tunnel.servers[0]->set_policy(tunnel.world.now(),
+                                  std::make_shared<const drive::ServerPolicy>(std::move(policy)));
+    tunnel.world.run_for(seconds(5));
+    ASSERT_TRUE(tunnel.is_finished) << step;
+    ASSERT_TRUE(tunnel.end_error) << step;
+    EXPECT_EQ(tunnel.end_error->kind, ErrorKind::authentication) << tunnel.end_error->text();
+    EXPECT_EQ(tunnel.servers[0]->stats().sessions_active, 0U) << step;
+  }
+}
+
 // A session without a connection is no safe place for a credential that is gone.
 TEST(SimPolicy, without_a_credential_ends_sessions_that_wait_for_their_client) {
   for (const bool keeps : {false, true}) {
