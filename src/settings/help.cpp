@@ -85,7 +85,14 @@ std::string help(Command command) {
   if ((bit(command) & kRoles) != 0) {
     text +=
         "\nEvery option has an environment variable and a key for the file: docs/settings.md.\n"
-        "Precedence: flag, environment, file, default.\n";
+        "Precedence: flag, environment, file, default.\n"
+        "SIGHUP reads the configuration file again, and the files of tokens and keys: what is "
+        "marked\nlive there changes at once, a mistake changes nothing.\n";
+  }
+  if (command == Command::client) {
+    text +=
+        "One client may use several servers: [[servers]] in the file, each with "
+        "[[servers.tunnels]].\n";
   }
   return text;
 }
