@@ -14,6 +14,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <map>
 #include <thread>
@@ -171,9 +172,9 @@ session::Token token(std::uint64_t seed) {
 
 ServerOptions server_options() {
   ServerOptions options{.identity = key(1)};
-  EXPECT_TRUE(options.auth.tokens.add(token(1)));
-  EXPECT_TRUE(options.sources.tcp.add("127.0.0.0/8"));
-  EXPECT_TRUE(options.sources.udp.add("127.0.0.0/8"));
+  EXPECT_TRUE(options.policy.auth.tokens.add(token(1)));
+  EXPECT_TRUE(options.policy.sources.tcp.add("127.0.0.0/8"));
+  EXPECT_TRUE(options.policy.sources.udp.add("127.0.0.0/8"));
   options.bind = {IpAddress::loopback(Family::v4), 0};
   options.workers = 1;
   options.handles_signals = false;
@@ -223,11 +224,12 @@ class RunningServer : public ServerReporter {
 
 ClientOptions client_options(const RunningServer& server) {
   ClientOptions options{.identity = key(2)};
-  options.server = server.info.id;
+  ClientServer& only = options.servers.emplace_back();
+  only.id = server.info.id;
   for (const SocketAddress& address : server.info.addresses) {
-    options.addresses.push_back({address.ip.text(), address.port});
+    only.addresses.push_back({address.ip.text(), address.port});
   }
-  options.credentials.token = token(1);
+  only.credentials.token = token(1);
   options.handles_signals = false;
   options.drain_timeout = std::chrono::seconds(1);
   return options;
@@ -284,7 +286,7 @@ class RunningClient : public ClientReporter {
     ++expected_;
   }
 
-  void on_connected(const SocketAddress&) override {
+  void on_connected(const std::string&, const SocketAddress&) override {
     const std::lock_guard lock(mutex_);
     is_connected_ = true;
     changed_.notify_all();
@@ -403,8 +405,8 @@ TEST(App, udp_replies_reach_their_own_senders) {
 TEST(App, source_outside_the_allow_list_is_refused_to_the_local_program) {
   const TcpEcho echo;
   ServerOptions strict = server_options();
-  strict.sources.tcp = {};
-  ASSERT_TRUE(strict.sources.tcp.add("127.0.0.1/32:1"));
+  strict.policy.sources.tcp = {};
+  ASSERT_TRUE(strict.policy.sources.tcp.add("127.0.0.1/32:1"));
   RunningServer server(std::move(strict));
   const std::string source = "tcp://127.0.0.1:" + std::to_string(echo.port());
   ClientOptions options = client_options(server);
@@ -424,7 +426,7 @@ TEST(App, source_outside_the_allow_list_is_refused_to_the_local_program) {
 TEST(App, wrong_token_is_an_authentication_error) {
   RunningServer server(server_options());
   ClientOptions options = client_options(server);
-  options.credentials.token = token(99);
+  options.servers[0].credentials.token = token(99);
   add_tunnel(options, "tcp://127.0.0.1:9");
   RunningClient client(std::move(options));
   const Status status = client.wait_for_end();
@@ -444,8 +446,8 @@ TEST(App, wrong_tokens_lock_their_sender_out_for_a_while) {
   const std::string source = "tcp://127.0.0.1:" + std::to_string(echo.port());
   const auto refusal = [&](session::Dialect dialect) {
     ClientOptions options = client_options(server);
-    options.credentials.token = token(99);
-    options.dialect = dialect;
+    options.servers[0].credentials.token = token(99);
+    options.servers[0].dialect = dialect;
     add_tunnel(options, source);
     RunningClient client(std::move(options));
     const Status status = client.wait_for_end();
@@ -476,12 +478,12 @@ TEST(App, wrong_tokens_lock_their_sender_out_for_a_while) {
 TEST(App, allowed_endpoint_id_needs_no_token) {
   const TcpEcho echo;
   ServerOptions listed = server_options();
-  listed.auth = {};
-  listed.auth.endpoint_ids[key(2).public_key()] = "laptop";
+  listed.policy.auth = {};
+  listed.policy.auth.endpoint_ids[key(2).public_key()] = "laptop";
   RunningServer server(std::move(listed));
   const std::string source = "tcp://127.0.0.1:" + std::to_string(echo.port());
   ClientOptions options = client_options(server);
-  options.credentials = {};
+  options.servers[0].credentials = {};
   add_tunnel(options, source);
   RunningClient client(std::move(options));
   expect_echo(client.port_of(source), 1000, 3);
@@ -490,7 +492,7 @@ TEST(App, allowed_endpoint_id_needs_no_token) {
 TEST(App, server_with_another_key_is_not_spoken_to) {
   RunningServer server(server_options());
   ClientOptions options = client_options(server);
-  options.server = key(77).public_key();
+  options.servers[0].id = key(77).public_key();
   options.connect_timeout = std::chrono::seconds(2);
   RunningClient client(std::move(options));
   const Status status = client.wait_for_end();
@@ -506,7 +508,7 @@ TEST(App, mf4_dialect_carries_tcp) {
   RunningServer server(server_options());
   const std::string source = "tcp://127.0.0.1:" + std::to_string(echo.port());
   ClientOptions options = client_options(server);
-  options.dialect = session::Dialect::mf_4;
+  options.servers[0].dialect = session::Dialect::mf_4;
   add_tunnel(options, source);
   RunningClient client(std::move(options));
   expect_echo(client.port_of(source), 500'000, 4);
@@ -544,12 +546,16 @@ TEST(App, ready_server_tells_a_ticket_that_leads_to_it) {
 
 TEST(App, client_without_addresses_is_a_configuration_error) {
   struct Silent : ClientReporter {
-    void on_connected(const SocketAddress&) override {}
+    void on_connected(const std::string&, const SocketAddress&) override {}
     void on_listening(const tunnel::TunnelSpec&, const std::string&) override {}
   } silent;
-  const auto app = ClientApp::create({.identity = key(2)}, silent, null_logger());
-  ASSERT_FALSE(app);
-  EXPECT_EQ(app.error().kind, ErrorKind::configuration);
+  for (const std::size_t servers : {0U, 1U}) {
+    ClientOptions options{.identity = key(2)};
+    options.servers.resize(servers);
+    const auto app = ClientApp::create(std::move(options), silent, null_logger());
+    ASSERT_FALSE(app);
+    EXPECT_EQ(app.error().kind, ErrorKind::configuration);
+  }
 }
 
 // --- control ------------------------------------------------------------------------------
@@ -624,6 +630,111 @@ TEST_F(ControlledTest, a_client_takes_a_tunnel_while_it_runs) {
   ask("client", "DELETE", "/v1/tunnels/live");
   EXPECT_FALSE(control::ask(socket("client"), "DELETE", "/v1/tunnels/live"));
   EXPECT_FALSE(control::ask(socket("client"), "DELETE", "/v1/sessions/1"));
+}
+
+// One server is as it should be, one refuses the credentials, one is not there.
+TEST_F(ControlledTest, a_client_of_several_servers_keeps_them_apart) {
+  RunningServer server(server_options());
+  TcpEcho echo;
+  const std::string source = fmt::format("tcp://127.0.0.1:{}", echo.port());
+  ClientOptions options = client_options(server);
+  options.servers[0].name = "good";
+  add_tunnel(options, source);
+  options.tunnels = *options.tunnels.with_replaced(source, [&] {
+    tunnel::TunnelSpec spec = options.tunnels.tunnels().front();
+    spec.server = "good";
+    return spec;
+  }());
+  options.servers.push_back(options.servers[0]);
+  options.servers[1].name = "wrong";
+  options.servers[1].credentials.token = token(99);
+  options.servers.push_back(options.servers[0]);
+  options.servers[2].name = "absent";
+  options.servers[2].addresses = {{"127.0.0.1", 9}};
+  options.connect_timeout = std::chrono::milliseconds(200);
+  options.control = at("client");
+  RunningClient client(std::move(options));
+  expect_echo(client.port_of(source), 10'000, 1);
+
+  const auto state_of = [&](const std::string& name) {
+    const std::string status = ask("client", "GET", "/v1/status");
+    const std::size_t at = status.find(fmt::format("{{\"name\":\"{}\",\"state\":\"", name));
+    return at == std::string::npos ? status : status.substr(at, status.find('}', at) - at);
+  };
+  const auto ends_up = [&](const std::string& name, const std::string& what) {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (state_of(name).find(what) == std::string::npos) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      std::this_thread::yield();
+    }
+    return true;
+  };
+  EXPECT_TRUE(ends_up("good", "connected"));
+  EXPECT_TRUE(ends_up("wrong", "Invalid authentication")) << state_of("wrong");
+  EXPECT_THAT(state_of("wrong"), ::testing::Not(::testing::HasSubstr("retry_in")));
+  EXPECT_TRUE(ends_up("absent", "retry_in_seconds")) << state_of("absent");
+  EXPECT_THAT(ask("client", "GET", "/v1/status"), ::testing::HasSubstr("partly connected"));
+  EXPECT_THAT(ask("client", "GET", "/metrics"),
+              ::testing::HasSubstr("culvert_connected{server=\"good\"} 1"));
+
+  // A new tunnel must say through which; one of a server that failed waits.
+  const std::string no_server = R"({"source":"tcp://127.0.0.1:1","target":"127.0.0.1:0"})";
+  const auto unsaid = control::ask(socket("client"), "POST", "/v1/tunnels", no_server);
+  ASSERT_FALSE(unsaid);
+  EXPECT_THAT(unsaid.error().text(), ::testing::HasSubstr("good, wrong, absent"));
+  EXPECT_THAT(
+      ask("client", "POST", "/v1/tunnels",
+          R"({"source":"tcp://127.0.0.1:1","target":"127.0.0.1:0","name":"w","server":"wrong"})"),
+      ::testing::HasSubstr("\"state\":\"waiting\""));
+  client.expect_another();
+  client.expect_another();
+  ask("client", "PATCH", "/v1/tunnels/w", R"({"server":"good"})");
+  ask("client", "POST", "/v1/tunnels",
+      R"({"source":"tcp://127.0.0.1:2","target":"127.0.0.1:0","server":"good"})");
+  EXPECT_NE(client.port_of("tcp://127.0.0.1:1"), 0);
+  EXPECT_NE(client.port_of("tcp://127.0.0.1:2"), 0);
+  expect_echo(client.port_of(source), 10'000, 2);
+}
+
+// A mistake in the file costs the session, not the client.
+TEST_F(ControlledTest, a_client_outlives_a_reload_with_wrong_credentials) {
+  RunningServer server(server_options());
+  TcpEcho echo;
+  const std::string source = fmt::format("tcp://127.0.0.1:{}", echo.port());
+  ClientOptions options = client_options(server);
+  add_tunnel(options, source);
+  const std::string file = socket("client.toml");
+  const auto save = [&file](const std::string& text) {
+    std::ofstream(file + ".new") << text;
+    std::filesystem::rename(file + ".new", file);
+  };
+  save("right");
+  options.watched_files = {file};
+  options.reload = [servers = options.servers, tunnels = options.tunnels,
+                    file]() -> Result<ClientReload> {
+    std::string text;
+    std::ifstream(file) >> text;
+    if (text == "broken") return fail(ErrorKind::configuration, "broken", file);
+    ClientReload reload{.servers = servers, .tunnels = tunnels, .notes = {}};
+    if (text == "wrong") reload.servers[0].credentials.token = token(99);
+    return reload;
+  };
+  options.control = at("client");
+  RunningClient client(std::move(options));
+  const auto ends_up = [&](const std::string& what) {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (ask("client", "GET", "/v1/status").find(what) == std::string::npos) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      std::this_thread::yield();
+    }
+    return true;
+  };
+  expect_echo(client.port_of(source), 10'000, 1);
+  save("broken");
+  save("wrong");
+  EXPECT_TRUE(ends_up("Invalid authentication"));
+  save("right");
+  EXPECT_TRUE(ends_up("\"state\":\"connected\"")) << ask("client", "GET", "/v1/status");
 }
 
 }  // namespace

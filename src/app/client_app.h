@@ -1,5 +1,5 @@
-// The client role as a program: resolves the server, runs one worker, maps signals to a
-// polite stop. Blocks in run(); prints nothing, reports through ClientReporter.
+// The client role as a program: runs a worker for each server, maps signals to a polite stop
+// and a reload. Blocks in run(); prints nothing, reports through ClientReporter.
 #pragma once
 
 #include "app/options.h"
@@ -16,7 +16,8 @@ namespace culvert::app {
 class ClientReporter {
  public:
   virtual ~ClientReporter() = default;
-  virtual void on_connected(const SocketAddress& server) = 0;  // and authenticated
+  // And authenticated. `name` is ClientServer::name.
+  virtual void on_connected(const std::string& name, const SocketAddress& server) = 0;
   virtual void on_listening(const tunnel::TunnelSpec& tunnel, const std::string& local) = 0;
   virtual void on_stopped(const drive::ClientStats&) {}
 };

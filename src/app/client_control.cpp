@@ -3,68 +3,114 @@
 #include "app/server_control.h"
 #include "net/unix_client.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <utility>
 
 namespace culvert::app {
+namespace {
 
-ClientControl::ClientControl(Instant now, const std::unique_ptr<drive::Client>& client,
-                             const ClientOptions& options, Logger& log)
-    : client_(client),
+control::Counters counters_of(const drive::ClientStats& stats) {
+  return {.sessions_resumed = stats.sessions_resumed,
+          .reconnect_attempts = stats.reconnect_attempts,
+          .flows_opened = stats.flows_opened,
+          .flows_refused = stats.flows_refused,
+          .flows_active = stats.flows_active,
+          .bytes_up = stats.bytes_up,
+          .bytes_down = stats.bytes_down,
+          .udp_dropped = stats.udp_dropped,
+          .path_changes = stats.path_changes};
+}
+
+void add(control::Counters& sum, const control::Counters& part) {
+  sum.sessions_resumed += part.sessions_resumed;
+  sum.reconnect_attempts += part.reconnect_attempts;
+  sum.flows_opened += part.flows_opened;
+  sum.flows_refused += part.flows_refused;
+  sum.flows_active += part.flows_active;
+  sum.bytes_up += part.bytes_up;
+  sum.bytes_down += part.bytes_down;
+  sum.udp_dropped += part.udp_dropped;
+  sum.path_changes += part.path_changes;
+}
+
+control::TunnelInfo tunnel_info(Instant now, const drive::TunnelStatus& tunnel) {
+  control::TunnelInfo info{.label = tunnel.spec.label(),
+                           .name = tunnel.spec.name,
+                           .server = tunnel.spec.server,
+                           .source = tunnel.spec.source.text(),
+                           .target = tunnel.spec.target.text(),
+                           .state = std::string(drive::to_string(tunnel.state)),
+                           .reason = tunnel.reason,
+                           .is_added_live = tunnel.spec.is_added_live,
+                           .udp_idle_timeout = tunnel.spec.options.udp_idle_timeout,
+                           .multipath = tunnel.spec.options.multipath,
+                           .local_addresses = tunnel.local_addresses,
+                           .flows_opened = tunnel.flows_opened,
+                           .flows_refused = tunnel.flows_refused,
+                           .flows_active = tunnel.flows_active,
+                           .bytes_up = tunnel.bytes_up,
+                           .bytes_down = tunnel.bytes_down};
+  if (tunnel.next_retry) info.retry_in = std::max(Duration{}, *tunnel.next_retry - now);
+  return info;
+}
+
+// All in one state, or some connected and some not; otherwise that of the first.
+std::string state_of(const std::vector<ServerView>& views) {
+  const auto connected = std::ranges::count(views, ServerState::connected, &ServerView::state);
+  if (views.empty()) return "stopping";
+  if (connected > 0 && connected < std::ssize(views)) return "partly connected";
+  return std::string(to_string(views.front().state));
+}
+
+}  // namespace
+
+ClientControl::ClientControl(Instant now, ClientServers& servers, const ClientOptions& options,
+                             Logger& log)
+    : servers_(servers),
       options_(options),
       log_(log),
       started_at_s_(unix_time_s()),
       started_at_(now) {}
 
 void ClientControl::collect(Instant now, OnSnapshot done) {
+  servers_.look(now, [this, done = std::move(done)](Instant at,
+                                                    const std::vector<ServerView>& views) mutable {
+    done(at, snapshot(at, views));
+  });
+}
+
+control::Snapshot ClientControl::snapshot(Instant now, const std::vector<ServerView>& views) const {
   control::Snapshot snapshot{.role = "client",
                              .version = options_.version,
-                             .state = is_stopping_ ? "stopping" : "connecting",
+                             .state = state_of(views),
                              .pid = net::process_id(),
                              .started_at_s = started_at_s_,
                              .uptime = now - started_at_,
-                             .endpoint_id = options_.identity.public_key().text(),
-                             .server = options_.server.text()};
-  if (client_) {
-    const drive::ClientStats stats = client_->stats();
-    snapshot.counters = {.sessions_resumed = stats.sessions_resumed,
-                         .reconnect_attempts = stats.reconnect_attempts,
-                         .flows_opened = stats.flows_opened,
-                         .flows_refused = stats.flows_refused,
-                         .flows_active = stats.flows_active,
-                         .bytes_up = stats.bytes_up,
-                         .bytes_down = stats.bytes_down,
-                         .udp_dropped = stats.udp_dropped,
-                         .path_changes = stats.path_changes};
-    if (!is_stopping_ && stats.has_connected) snapshot.state = "reconnecting";
-    snapshot.listening = {client_->local_address().text()};
-    for (const drive::ClientPath& path : client_->paths()) {
-      if (snapshot.paths.empty()) {
-        if (!is_stopping_) snapshot.state = "connected";
-        snapshot.server_address = path.path.remote.text();
-      }
-      snapshot.paths.push_back(path_info(path.path, path.connection));
-      if (path.is_silent) snapshot.paths.back().state = "silent";
-      if (path.is_standby && !path.is_silent) snapshot.paths.back().state = "standby";
+                             .endpoint_id = options_.identity.public_key().text()};
+  for (const ServerView& view : views) {
+    control::ServerInfo& server = snapshot.servers.emplace_back(
+        control::ServerInfo{.name = view.name,
+                            .state = std::string(to_string(view.state)),
+                            .reason = view.reason,
+                            .endpoint_id = view.id.text(),
+                            .counters = counters_of(view.link.stats)});
+    add(snapshot.counters, server.counters);
+    if (view.next_try) server.retry_in = std::max(Duration{}, *view.next_try - now);
+    for (const drive::ClientPath& path : view.link.paths) {
+      if (server.address.empty()) server.address = path.path.remote.text();
+      control::PathInfo& info = snapshot.paths.emplace_back(path_info(path.path, path.connection));
+      info.server = view.name;
+      if (path.is_standby) info.state = "standby";
+      if (path.is_silent) info.state = "silent";
     }
-    for (const drive::TunnelStatus& tunnel : client_->tunnels()) {
-      control::TunnelInfo& info = snapshot.tunnels.emplace_back(
-          control::TunnelInfo{.label = tunnel.spec.label(),
-                              .name = tunnel.spec.name,
-                              .source = tunnel.spec.source.text(),
-                              .target = tunnel.spec.target.text(),
-                              .state = std::string(drive::to_string(tunnel.state)),
-                              .reason = tunnel.reason,
-                              .local_addresses = tunnel.local_addresses,
-                              .flows_opened = tunnel.flows_opened,
-                              .flows_refused = tunnel.flows_refused,
-                              .flows_active = tunnel.flows_active,
-                              .bytes_up = tunnel.bytes_up,
-                              .bytes_down = tunnel.bytes_down});
-      if (tunnel.next_retry) info.retry_in = std::max(Duration{}, *tunnel.next_retry - now);
+    if (!view.link.local_address.empty()) snapshot.listening.push_back(view.link.local_address);
+    for (const drive::TunnelStatus& tunnel : view.link.tunnels) {
+      snapshot.tunnels.push_back(tunnel_info(now, tunnel));
     }
   }
-  done(now, snapshot);
+  return snapshot;
 }
 
 void ClientControl::kick(Instant now, std::uint64_t, std::string, OnDone done) {
@@ -72,35 +118,62 @@ void ClientControl::kick(Instant now, std::uint64_t, std::string, OnDone done) {
 }
 
 void ClientControl::change_tunnel(Instant now, control::TunnelChange change, OnDone done) {
-  done(now, this->change(now, std::move(change)));
+  if (is_stopping_) {
+    done(now, fail(ErrorKind::refused, "the client is stopping"));
+    return;
+  }
+  auto set = changed(std::move(change));
+  if (!set) {
+    done(now, forward(set));
+    return;
+  }
+  servers_.apply_tunnels(now, std::move(*set),
+                         [done = std::move(done)](Instant at) mutable { done(at, {}); });
 }
 
-Status ClientControl::change(Instant now, control::TunnelChange change) {
-  if (!client_ || is_stopping_) {
-    return fail(ErrorKind::refused,
-                is_stopping_ ? "the client is stopping" : "the client is still starting");
-  }
+Result<std::string> ClientControl::server_named(const std::optional<std::string>& name) const {
+  const std::vector<std::string> names = servers_.names();
+  if (!name && names.size() == 1) return names.front();
+  if (name && std::ranges::find(names, *name) != names.end()) return *name;
+  return fail(ErrorKind::configuration,
+              names.size() == 1 && names.front().empty()
+                  ? "this client has one server, which has no name"
+                  : fmt::format("must be one of the servers: {}", fmt::join(names, ", ")),
+              name ? *name : "server");
+}
+
+Result<tunnel::TunnelSet> ClientControl::changed(control::TunnelChange change) const {
+  const tunnel::TunnelSet& set = servers_.tunnels();
   if (change.action == control::TunnelAction::add) {
-    auto spec = tunnel::TunnelSpec::make(change.name.value_or(""), std::move(*change.source),
-                                         std::move(*change.target));
-    if (!spec) return forward(spec);
-    spec->is_enabled = change.is_enabled.value_or(true);
-    return client_->add_tunnel(now, std::move(*spec));
+    CULVERT_TRY(tunnel::TunnelSpec spec,
+                tunnel::TunnelSpec::make(change.name.value_or(""), std::move(*change.source),
+                                         std::move(*change.target)));
+    CULVERT_TRY(spec.server, server_named(change.server));
+    spec.is_enabled = change.is_enabled.value_or(true);
+    spec.options.udp_idle_timeout = change.udp_idle_timeout.value_or(std::nullopt);
+    spec.options.multipath = change.multipath.value_or(std::nullopt);
+    spec.is_added_live = true;
+    return set.with(std::move(spec));
   }
-  const auto& specs = client_->tunnel_set().tunnels();
-  const auto found = std::ranges::find(specs, change.label, &tunnel::TunnelSpec::label);
-  if (found == specs.end()) {
+  const auto found = std::ranges::find(set.tunnels(), change.label, &tunnel::TunnelSpec::label);
+  if (found == set.tunnels().end()) {
     return fail(ErrorKind::unreachable, "there is no such tunnel", change.label);
   }
-  if (change.action == control::TunnelAction::remove) {
-    return client_->remove_tunnel(now, change.label);
-  }
-  auto spec = tunnel::TunnelSpec::make(change.name.value_or(found->name),
+  if (change.action == control::TunnelAction::remove) return set.without(change.label);
+  CULVERT_TRY(tunnel::TunnelSpec spec,
+              tunnel::TunnelSpec::make(change.name.value_or(found->name),
                                        change.source.value_or(found->source),
-                                       change.target.value_or(found->target));
-  if (!spec) return forward(spec);
-  spec->is_enabled = change.is_enabled.value_or(found->is_enabled);
-  return client_->replace_tunnel(now, change.label, std::move(*spec));
+                                       change.target.value_or(found->target)));
+  spec.server = found->server;
+  if (change.server) {
+    CULVERT_TRY(spec.server, server_named(change.server));
+  }
+  spec.is_enabled = change.is_enabled.value_or(found->is_enabled);
+  spec.options = found->options;
+  if (change.udp_idle_timeout) spec.options.udp_idle_timeout = *change.udp_idle_timeout;
+  if (change.multipath) spec.options.multipath = *change.multipath;
+  spec.is_added_live = found->is_added_live;
+  return set.with_replaced(change.label, std::move(spec));
 }
 
 }  // namespace culvert::app

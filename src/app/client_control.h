@@ -1,20 +1,19 @@
-// The client role as the control interface sees it; both are on the client's one loop.
+// The client role as the control interface sees it; both are on the client's main loop.
 #pragma once
 
+#include "app/client_servers.h"
 #include "app/options.h"
 #include "control/target.h"
-#include "drive/client.h"
 
-#include <memory>
-#include <optional>
+#include <string>
+#include <vector>
 
 namespace culvert::app {
 
-// Owned by the client app. `client` is null while the server's address is looked up.
+// Owned by the client app, as what it refers to.
 class ClientControl final : public control::ControlTarget {
  public:
-  ClientControl(Instant now, const std::unique_ptr<drive::Client>& client,
-                const ClientOptions& options, Logger& log);
+  ClientControl(Instant now, ClientServers& servers, const ClientOptions& options, Logger& log);
 
   void set_stopping() { is_stopping_ = true; }
 
@@ -24,9 +23,11 @@ class ClientControl final : public control::ControlTarget {
   [[nodiscard]] Logger& log() override { return log_; }
 
  private:
-  [[nodiscard]] Status change(Instant now, control::TunnelChange change);
+  [[nodiscard]] control::Snapshot snapshot(Instant now, const std::vector<ServerView>& views) const;
+  [[nodiscard]] Result<tunnel::TunnelSet> changed(control::TunnelChange change) const;
+  [[nodiscard]] Result<std::string> server_named(const std::optional<std::string>& name) const;
 
-  const std::unique_ptr<drive::Client>& client_;
+  ClientServers& servers_;
   const ClientOptions& options_;
   Logger& log_;
   std::int64_t started_at_s_;

@@ -7,16 +7,17 @@
 #include "base/multipath.h"
 #include "control/control_server.h"
 #include "crypto/keys.h"
+#include "drive/server.h"
 #include "net/features.h"
 #include "quic/config.h"
 #include "session/auth_limiter.h"
 #include "session/auth_policy.h"
 #include "session/dialect.h"
-#include "tunnel/allow_list.h"
 #include "tunnel/source.h"
 #include "tunnel/tunnel_set.h"
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,10 +30,39 @@ struct DebugOptions {
   std::string key_log_file{};    // NSS key log (SSLKEYLOGFILE format); empty: off. Breaks secrecy.
 };
 
+// What a reload found beside what it is for.
+struct ReloadNotes {
+  std::vector<std::string> needs_restart{};  // settings that differ from those of the start
+  std::vector<std::string> files{};          // what --watch-config watches from now on
+};
+
+struct ServerReload {
+  drive::ServerPolicy policy;
+  session::AuthLimits auth_limits;
+  ReloadNotes notes;
+};
+
+// One server that a client uses.
+struct ClientServer {
+  std::string name{};  // unique among several; empty: the only one
+  crypto::EndpointId id{};
+  std::vector<HostPort> addresses{};  // names are resolved; all are tried, the first to answer wins
+  session::ClientCredentials credentials{};
+  session::Dialect dialect = session::Dialect::culvert_1;
+  std::optional<SocketAddress> socks5{};
+};
+// Whether a session with the one is as good as one with the other.
+[[nodiscard]] bool are_same(const ClientServer& a, const ClientServer& b);
+
+struct ClientReload {
+  std::vector<ClientServer> servers;
+  tunnel::TunnelSet tunnels;
+  ReloadNotes notes;
+};
+
 struct ServerOptions {
   crypto::SecretKey identity;
-  session::ServerAuthPolicy auth{};
-  tunnel::SourcePolicy sources{};
+  drive::ServerPolicy policy{};
   // [::]:port carries IPv4 too. Port 0: any; the first worker picks, the others share it.
   SocketAddress bind{IpAddress::any(Family::v6), 0};
   // Where a router or load balancer forwards to us from: first in the ticket.
@@ -41,13 +71,13 @@ struct ServerOptions {
   std::optional<quic::ProtectionBackend> protection{};  // empty: the fastest this machine has
   session::AuthLimits auth_limits{};
   std::string audit_log{};  // a file of JSON lines (audit_log.h); empty: none
-  std::uint32_t max_sessions = limits::kDefaultMaxSessions;
-  std::uint32_t max_flows_per_session = limits::kDefaultMaxFlowsPerSession;
-  Duration udp_flow_idle = limits::kUdpFlowIdle;
   Duration drain_timeout = limits::kDrainTimeout;
   Duration resume_grace = limits::kResumeGrace;  // 0: sessions end with their connection
   unsigned workers = 0;                          // 0: default_worker_count()
   bool handles_signals = true;  // SIGINT, SIGTERM: polite stop, the second one immediate
+  // SIGHUP: read the settings again. On the loop's thread; an error changes nothing.
+  std::function<Result<ServerReload>()> reload{};
+  std::vector<std::string> watched_files{};  // a change of one is a SIGHUP; empty: none
   net::UdpFeatures udp{};
   DebugOptions debug{};
   control::ControlOptions control{};
@@ -56,12 +86,8 @@ struct ServerOptions {
 
 struct ClientOptions {
   crypto::SecretKey identity;
-  crypto::EndpointId server{};
-  std::vector<HostPort> addresses{};  // names are resolved; all are tried, the first to answer wins
-  session::ClientCredentials credentials{};
-  session::Dialect dialect = session::Dialect::culvert_1;
-  tunnel::TunnelSet tunnels{};
-  std::optional<SocketAddress> socks5{};
+  std::vector<ClientServer> servers{};    // one without a name, or several with names
+  tunnel::TunnelSet tunnels{};            // of all of them
   std::optional<tunnel::Source> stdio{};  // -W: stdin and stdout carry one flow, then end
   quic::TransportConfig transport{};
   std::optional<quic::ProtectionBackend> protection{};
@@ -72,6 +98,10 @@ struct ClientOptions {
   Multipath multipath = Multipath::fastest;               // of tunnels that do not say otherwise
   std::optional<std::uint32_t> max_reconnect_attempts{};  // in a row; 0: none; empty: for ever
   bool handles_signals = true;
+  // SIGHUP: read the settings again. On the loop's thread; an error changes nothing. Empty:
+  // SIGHUP ends the client, as ssh expects of its ProxyCommand.
+  std::function<Result<ClientReload>()> reload{};
+  std::vector<std::string> watched_files{};  // a change of one is a SIGHUP; empty: none
   net::UdpFeatures udp{};
   DebugOptions debug{};
   control::ControlOptions control{};

@@ -1,6 +1,7 @@
 #include "app/server_app.h"
 
 #include "app/audit_log.h"
+#include "app/config_watch.h"
 #include "app/debug_sinks.h"
 #include "app/server_control.h"
 #include "app/shared_auth_limiter.h"
@@ -9,6 +10,7 @@
 #include "net/kernel_host.h"
 #include "net/route.h"
 #include "net/service_manager.h"
+#include "net/timer.h"
 #include "net/unix_client.h"
 #include "session/dialect.h"
 
@@ -22,6 +24,7 @@ namespace {
 
 // Beyond drain_timeout, within which drive::Server ends by itself.
 constexpr Duration kStopBackstop = std::chrono::seconds(2);
+constexpr Duration kPolicyRetry = std::chrono::milliseconds(100);
 
 // What clients can dial: a wildcard stands for every interface address. Loopback is worth
 // telling only when there is nothing else.
@@ -64,6 +67,8 @@ class ServerAppImpl final : public ServerApp {
  private:
   void stop();
   void watch_signals();
+  void reload();
+  void distribute_policy();
   void reopen_audit_log();
   void stop_at_once();
   void feed_watchdog();
@@ -76,17 +81,16 @@ class ServerAppImpl final : public ServerApp {
   ServerControl target_;
   control::ControlServer control_;  // the servers tell it what happens
   SharedAuthLimiter auth_limiter_;
-  std::unique_ptr<AuditLog> audit_log_;  // null: none
-  ServerControl::Servers servers_;       // by worker; die before their hosts
+  std::unique_ptr<AuditLog> audit_log_;                // null: none
+  ServerControl::Servers servers_;                     // by worker; die before their hosts
+  std::shared_ptr<const drive::ServerPolicy> policy_;  // the newest; shared with the workers
+  std::vector<bool> has_policy_;                       // by worker: it is in its mailbox
+  std::unique_ptr<net::Timer> policy_retry_;
   bool is_stopping_ = false;
 };
 
 Status ServerAppImpl::open() {
-  shared_.auth = options_.auth;
-  shared_.sources = options_.sources;
-  shared_.max_sessions = options_.max_sessions;
-  shared_.max_flows_per_session = options_.max_flows_per_session;
-  shared_.udp_flow_idle = options_.udp_flow_idle;
+  shared_.policy = std::make_shared<const drive::ServerPolicy>(options_.policy);
   shared_.drain_timeout = options_.drain_timeout;
   shared_.resume_grace = options_.resume_grace;
   shared_.events = &control_;
@@ -127,6 +131,7 @@ Status ServerAppImpl::open() {
 Status ServerAppImpl::run() {
   net::KernelHost& main = group_.host(0);
   if (options_.handles_signals) watch_signals();
+  watch_config(main, log_, options_.watched_files, [this](Instant) { reload(); });
   std::vector<std::jthread> threads;  // joined when this scope ends
   for (unsigned i = 1; i < group_.size(); ++i) {
     threads.emplace_back([this, i] {
@@ -156,10 +161,11 @@ Status ServerAppImpl::run() {
 
 void ServerAppImpl::watch_signals() {
   std::vector<int> signals{SIGINT, SIGTERM};
-  if (audit_log_) signals.push_back(SIGHUP);  // log rotation
+  if (audit_log_ || options_.reload) signals.push_back(SIGHUP);
   group_.host(0).watch_signals(signals, [this](Instant, int signal) {
     if (signal == SIGHUP) {
-      reopen_audit_log();
+      if (audit_log_) reopen_audit_log();  // log rotation
+      if (options_.reload) reload();
     } else {
       stop();
     }
@@ -179,6 +185,38 @@ void ServerAppImpl::feed_watchdog() {
   if (!interval || is_stopping_) return;
   net::notify_service_manager("WATCHDOG=1");
   group_.host(0).set_alarm(*interval, [this](Instant) { feed_watchdog(); });
+}
+
+void ServerAppImpl::reload() {
+  if (is_stopping_) return;
+  auto loaded = options_.reload();
+  if (!loaded) {
+    log_unchanged(log_, loaded.error());
+    return;
+  }
+  policy_ = std::make_shared<const drive::ServerPolicy>(std::move(loaded->policy));
+  has_policy_.assign(group_.size(), false);
+  distribute_policy();
+  auth_limiter_.set_limits(loaded->auth_limits);
+  log_.info("config", "configuration read again: credentials, allow lists and limits");
+  warn_of_restart(log_, loaded->notes);
+  watch_config(group_.host(0), log_, loaded->notes.files, [this](Instant) { reload(); });
+}
+
+// A worker whose mailbox is full gets it a little later: no policy may be lost.
+void ServerAppImpl::distribute_policy() {
+  bool is_done = true;
+  for (unsigned i = 0; i < group_.size(); ++i) {
+    if (has_policy_[i]) continue;
+    has_policy_[i] = group_.host(i).post([server = servers_[i].get(), policy = policy_](
+                                             Instant now) { server->set_policy(now, policy); });
+    is_done = is_done && has_policy_[i];
+  }
+  if (is_done || is_stopping_) {
+    policy_retry_.reset();
+  } else {
+    policy_retry_ = group_.host(0).after(kPolicyRetry, [this](Instant) { distribute_policy(); });
+  }
 }
 
 void ServerAppImpl::stop() {

@@ -157,7 +157,9 @@ void ServerControl::add(Instant now, Gather& gather, Part part) {
                                  .bytes_sent = session.connection.bytes_sent,
                                  .bytes_received = session.connection.bytes_received});
   }
-  gather.done(now, snapshot);
+  // Here, and not where the last worker lets go of its task.
+  OnSnapshot done = std::move(gather.done);
+  done(now, snapshot);
 }
 
 void ServerControl::kick(Instant now, std::uint64_t session, std::string reason, OnDone done) {
@@ -170,11 +172,12 @@ void ServerControl::kick(Instant now, std::uint64_t session, std::string reason,
       [kick, session](Instant at, bool was_found) {
         kick->was_found = kick->was_found || was_found;
         if (--kick->missing > 0) return;
+        OnDone answer = std::move(kick->done);  // as in add()
         if (kick->was_found) {
-          kick->done(at, {});
+          answer(at, {});
         } else {
-          kick->done(at, fail(ErrorKind::unreachable, "there is no such session",
-                              std::to_string(session)));
+          answer(at,
+                 fail(ErrorKind::unreachable, "there is no such session", std::to_string(session)));
         }
       });
 }

@@ -22,6 +22,10 @@ class SharedAuthLimiter final : public session::AuthGate {
     const std::scoped_lock lock(mutex_);
     return limiter_.metrics(now);
   }
+  void set_limits(const session::AuthLimits& limits) {
+    const std::scoped_lock lock(mutex_);
+    limiter_.set_limits(limits);
+  }
 
  private:
   mutable std::mutex mutex_;

@@ -95,7 +95,13 @@ inline constexpr std::size_t kDatagramQueueBytes = 1 << 20;  // then the oldest 
 
 // --- tunnels of a client --------------------------------------------------------------------
 inline constexpr std::size_t kMaxTunnels = 1'024;
-inline constexpr std::size_t kMaxTunnelNameBytes = 64;
+inline constexpr std::size_t kMaxTunnelNameBytes = 64;  // of servers as well
+// Each has a thread and two MiB of buffers of its own.
+inline constexpr std::size_t kMaxServers = 32;
+// Of several servers one that cannot be reached at first is tried again, each time after twice
+// as long.
+inline constexpr Duration kServerRetryMin = std::chrono::seconds(2);
+inline constexpr Duration kServerRetryMax = std::chrono::seconds(60);
 // A tunnel that cannot listen tries again, each time after twice as long.
 inline constexpr Duration kTunnelRetryMin = std::chrono::seconds(1);
 inline constexpr Duration kTunnelRetryMax = std::chrono::seconds(60);

@@ -39,6 +39,7 @@ std::optional<LogLevel> log_level_of(std::string_view name) {
 void Logger::write(LogLevel level, std::string_view area, fmt::string_view format,
                    fmt::format_args args) {
   fmt::memory_buffer line;
+  if (!name_.empty()) fmt::format_to(std::back_inserter(line), "{}: ", name_);
   fmt::vformat_to(std::back_inserter(line), format, args);
   sink_.write(level, area, {line.data(), line.size()});
 }

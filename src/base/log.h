@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace culvert {
 
@@ -31,7 +32,10 @@ class LogSink {
 
 class Logger {
  public:
-  Logger(LogSink& sink, LogLevel level) : sink_(sink), level_(level) {}
+  Logger(LogSink& sink, LogLevel level) : sink_(sink), own_level_(level) {}
+  // Writes and decides as `parent`, which outlives it; each line begins with "NAME: ".
+  Logger(Logger& parent, std::string name)
+      : sink_(parent.sink_), level_(parent.level_), name_(std::move(name)) {}
 
   [[nodiscard]] bool is_enabled(LogLevel level) const {
     return level <= level_.load(std::memory_order_relaxed);
@@ -65,7 +69,9 @@ class Logger {
   void write(LogLevel level, std::string_view area, fmt::string_view format, fmt::format_args args);
 
   LogSink& sink_;
-  std::atomic<LogLevel> level_;
+  std::atomic<LogLevel> own_level_{LogLevel::info};
+  std::atomic<LogLevel>& level_ = own_level_;
+  std::string name_;
 };
 
 // A logger that drops everything; for tests and for cores used by themselves.

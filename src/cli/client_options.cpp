@@ -6,7 +6,10 @@
 #include "cli/load_settings.h"
 #include "cli/role_options.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <utility>
 
 namespace culvert::cli {
 namespace {
@@ -35,7 +38,7 @@ Result<session::ClientCredentials> credentials(const Settings& settings, Logger&
   return result;
 }
 
-Status set_server(const Settings& settings, app::ClientOptions& options) {
+Status set_address(const Settings& settings, app::ClientServer& server) {
   std::optional<crypto::EndpointId> id;
   const auto add_ticket = [&](const Value& value) -> Status {
     CULVERT_TRY(const app::Ticket ticket, parse_value(value, app::Ticket::parse));
@@ -45,7 +48,7 @@ Status set_server(const Settings& settings, app::ClientOptions& options) {
     }
     id = ticket.id;
     for (const SocketAddress& address : ticket.addresses) {
-      options.addresses.push_back({address.ip.text(), address.port});
+      server.addresses.push_back({address.ip.text(), address.port});
     }
     return {};
   };
@@ -64,14 +67,14 @@ Status set_server(const Settings& settings, app::ClientOptions& options) {
     return fail(ErrorKind::configuration,
                 "which server? give its EndpointId with -n, or a ticket with --ticket");
   }
-  options.server = *id;
+  server.id = *id;
   for (const Value& value : settings.values(Id::addresses)) {
     CULVERT_TRY(HostPort address, parse_value(value, HostPort::parse));
     if (address.port == 0) {
       return fail(ErrorKind::configuration, "port 0 can not be dialled", value.origin);
     }
-    if (std::ranges::find(options.addresses, address) == options.addresses.end()) {
-      options.addresses.push_back(std::move(address));
+    if (std::ranges::find(server.addresses, address) == server.addresses.end()) {
+      server.addresses.push_back(std::move(address));
     }
   }
   return {};
@@ -88,16 +91,57 @@ Result<tunnel::TunnelSpec> tunnel_spec(const settings::TunnelEntry& entry) {
   return spec;
 }
 
-Status set_tunnels(const Settings& settings, app::ClientOptions& options) {
-  std::vector<tunnel::TunnelSpec> tunnels;
+Result<app::ClientServer> client_server(const Settings& settings, std::string name, Logger& log) {
+  app::ClientServer server{.name = std::move(name)};
+  if (Status set = set_address(settings, server); !set) return forward(set);
+  CULVERT_TRY(server.credentials, credentials(settings, log));
+  server.dialect =
+      settings.text(Id::dialect) == "mf4" ? session::Dialect::mf_4 : session::Dialect::culvert_1;
+  if (server.dialect == session::Dialect::mf_4 && !server.credentials.token &&
+      !server.credentials.key) {
+    return fail(ErrorKind::configuration,
+                "tunnel-rs servers want a token or a key: give --auth-token-file or "
+                "--private-key-file",
+                "--dialect mf4");
+  }
+  if (settings.has(Id::socks5)) {
+    CULVERT_TRY(server.socks5, parse_value(settings.value(Id::socks5), SocketAddress::parse));
+  }
+  return server;
+}
+
+Status add_tunnels(const Settings& settings, const std::string& server,
+                   std::vector<tunnel::TunnelSpec>& tunnels) {
   for (const settings::TunnelEntry& entry : settings.tunnels()) {
     CULVERT_TRY(tunnel::TunnelSpec spec, tunnel_spec(entry));
+    spec.server = server;
     tunnels.push_back(std::move(spec));
   }
-  CULVERT_TRY(options.tunnels, tunnel::TunnelSet::make(std::move(tunnels)));
-  if (settings.has(Id::socks5)) {
-    CULVERT_TRY(options.socks5, parse_value(settings.value(Id::socks5), SocketAddress::parse));
+  return {};
+}
+
+// One server, or the [[servers]], and the tunnels of all.
+Status set_servers(const Settings& settings, app::ClientOptions& options, Logger& log) {
+  std::vector<tunnel::TunnelSpec> tunnels;
+  const auto add = [&](const Settings& own, const std::string& name) -> Status {
+    CULVERT_TRY(app::ClientServer server, client_server(own, name, log));
+    options.servers.push_back(std::move(server));
+    return add_tunnels(own, name, tunnels);
+  };
+  if (settings.servers().empty()) {
+    if (Status added = add(settings, ""); !added) return added;
   }
+  for (const settings::ServerEntry& entry : settings.servers()) {
+    if (Status added = add(entry.settings, entry.name); !added) {
+      return std::unexpected(
+          std::move(added).error().in(fmt::format("{} '{}'", entry.origin, entry.name)));
+    }
+  }
+  CULVERT_TRY(options.tunnels, tunnel::TunnelSet::make(std::move(tunnels)));
+  return {};
+}
+
+Status set_stdio(const Settings& settings, app::ClientOptions& options) {
   if (settings.has(Id::stdio)) {
     Value value = settings.value(Id::stdio);
     if (value.text.find("://") == std::string::npos) value.text = "tcp://" + value.text;
@@ -106,7 +150,9 @@ Status set_tunnels(const Settings& settings, app::ClientOptions& options) {
       return fail(ErrorKind::configuration, "needs a stream: tcp or unix", value.origin);
     }
   }
-  if (options.tunnels.size() == 0 && !options.socks5 && !options.stdio) {
+  // Several servers may well wait for `culvert tunnels add`.
+  const bool is_idle = options.tunnels.size() == 0 && !options.servers.front().socks5;
+  if (is_idle && !options.stdio && settings.servers().empty()) {
     return fail(ErrorKind::configuration,
                 "nothing to do: give -s and -t, --socks5 or -W, or [[iroh.tunnels]] in a file");
   }
@@ -123,18 +169,8 @@ Result<app::ClientOptions> client_options(const Settings& settings, Logger& log)
     identity = crypto::SecretKey::generate(rng);
   }
   app::ClientOptions options{.identity = *identity};
-  if (Status set = set_server(settings, options); !set) return forward(set);
-  if (Status set = set_tunnels(settings, options); !set) return forward(set);
-  CULVERT_TRY(options.credentials, credentials(settings, log));
-  options.dialect =
-      settings.text(Id::dialect) == "mf4" ? session::Dialect::mf_4 : session::Dialect::culvert_1;
-  if (options.dialect == session::Dialect::mf_4 && !options.credentials.token &&
-      !options.credentials.key) {
-    return fail(ErrorKind::configuration,
-                "tunnel-rs servers want a token or a key: give --auth-token-file or "
-                "--private-key-file",
-                "--dialect mf4");
-  }
+  if (Status set = set_servers(settings, options, log); !set) return forward(set);
+  if (Status set = set_stdio(settings, options); !set) return forward(set);
   CULVERT_TRY(options.transport, transport_config(settings));
   CULVERT_TRY(options.protection, protection(settings));
   options.connect_timeout = settings.duration(Id::connect_timeout);

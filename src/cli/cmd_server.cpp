@@ -1,7 +1,9 @@
 #include "app/server_app.h"
 #include "app/system.h"
 #include "cli/commands.h"
+#include "cli/load_settings.h"
 #include "cli/output.h"
+#include "cli/reload.h"
 #include "cli/role_options.h"
 #include "cli/server_options.h"
 
@@ -19,12 +21,12 @@ class Reporter final : public app::ServerReporter {
   Reporter(const Settings& settings, const app::ServerOptions& options, Logger& log)
       : is_json_(settings.flag(Id::json)),
         log_(log),
-        tokens_(options.auth.tokens.size()),
-        keys_(options.auth.keys.size()),
-        endpoint_ids_(options.auth.endpoint_ids.size()),
-        tcp_(options.sources.tcp.text()),
-        udp_(options.sources.udp.text()),
-        unix_(options.sources.unix_sockets.text()) {}
+        tokens_(options.policy.auth.tokens.size()),
+        keys_(options.policy.auth.keys.size()),
+        endpoint_ids_(options.policy.auth.endpoint_ids.size()),
+        tcp_(options.policy.sources.tcp.text()),
+        udp_(options.policy.sources.udp.text()),
+        unix_(options.policy.sources.unix_sockets.text()) {}
 
   void on_ready(const app::ServerReady& ready) override {
     std::vector<std::string> addresses;
@@ -64,10 +66,19 @@ class Reporter final : public app::ServerReporter {
 
 }  // namespace
 
-Status cmd_server(const Settings& settings) {
+Status cmd_server(const Settings& settings, const settings::Arguments& arguments) {
   net::StderrSink sink(log_format(settings));
   Logger log(sink, log_level(settings));
   CULVERT_TRY(app::ServerOptions options, server_options(settings, log));
+  CULVERT_TRY(options.watched_files, watched_files(settings::Command::server, settings));
+  if (can_reload(settings)) {
+    options.reload = [&settings, &arguments]() -> Result<app::ServerReload> {
+      CULVERT_TRY(const Settings again, load_settings(settings::Command::server, arguments));
+      CULVERT_TRY(app::ServerOptions changed, server_options(again, null_logger()));
+      return app::ServerReload{std::move(changed.policy), changed.auth_limits,
+                               reload_notes(settings::Command::server, settings, again)};
+    };
+  }
   Reporter reporter(settings, options, log);
   CULVERT_TRY(const auto server, app::ServerApp::create(std::move(options), reporter, log));
   return server->run();

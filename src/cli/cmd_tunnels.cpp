@@ -5,23 +5,31 @@
 #include "cli/output.h"
 #include "cli/status_text.h"
 #include "control/http.h"
+#include "settings/suggest.h"
+#include "settings/value.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <chrono>
 #include <string_view>
+#include <vector>
 
 namespace culvert::cli {
 namespace {
 
 using settings::Command;
 using settings::Id;
+using Json = nlohmann::ordered_json;
 
 constexpr int kStandardOutput = 1;
 
-std::size_t operands_of(Command command) {
-  if (command == Command::tunnels_list) return 0;
-  return command == Command::tunnels_add ? 2 : 1;
+bool has_right_operands(Command command, std::size_t count) {
+  if (command == Command::tunnels_list) return count == 0;
+  if (command == Command::tunnels_set) return count >= 2;
+  return count == (command == Command::tunnels_add ? 2 : 1);
 }
 
 Status list(const settings::Settings& settings, const std::string& socket) {
@@ -35,20 +43,59 @@ Status list(const settings::Settings& settings, const std::string& socket) {
   return {};
 }
 
+std::string dumped(const Json& body) {
+  return body.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 std::string body_of_new(const settings::Settings& settings, const settings::Arguments& arguments) {
-  using Json = nlohmann::ordered_json;
   Json body;
   body["source"] = arguments.operands[0];
   body["target"] = arguments.operands[1];
   if (settings.has(Id::tunnel_name)) body["name"] = settings.text(Id::tunnel_name);
-  return body.dump(-1, ' ', false, Json::error_handler_t::replace);
+  if (settings.has(Id::server_name)) body["server"] = settings.text(Id::server_name);
+  return dumped(body);
 }
 
 }  // namespace
 
+Result<std::string> body_of_change(std::span<const std::string> operands) {
+  Json body = Json::object();
+  for (const std::string& operand : operands) {
+    const std::size_t equals = operand.find('=');
+    const std::string key = operand.substr(0, equals);
+    const std::string value = equals == std::string::npos ? "" : operand.substr(equals + 1);
+    std::vector<std::string_view> names;
+    names.emplace_back("server");
+    for (const settings::TunnelKey& known : settings::tunnel_keys()) names.push_back(known.name);
+    if (equals == std::string::npos || std::ranges::find(names, key) == names.end()) {
+      return fail(ErrorKind::configuration,
+                  fmt::format("is not KEY=VALUE with one of the keys {}{}", fmt::join(names, ", "),
+                              settings::did_you_mean(key, names)),
+                  operand);
+    }
+    if (key == "enabled") {
+      const auto is_enabled = settings::parse_flag(value);
+      if (!is_enabled) return fail(ErrorKind::configuration, "needs true or false", operand);
+      body[key] = *is_enabled;
+    } else if (key == "udp_idle_timeout") {
+      const std::string member = key + "_seconds";
+      body[member] = nullptr;  // as the client's own
+      if (value.empty()) continue;
+      const auto time = settings::parse_duration(value);
+      if (!time) return fail(ErrorKind::configuration, time.error().text(), operand);
+      body[member] = std::chrono::duration<double>(*time).count();
+    } else if (key == "multipath" && value.empty()) {
+      body[key] = nullptr;  // likewise
+    } else {
+      body[key] = value;
+    }
+  }
+  return dumped(body);
+}
+
 Status cmd_tunnels(Command command, const settings::Settings& settings,
                    const settings::Arguments& arguments) {
-  if (arguments.operands.size() != operands_of(command)) {
+  if (!has_right_operands(command, arguments.operands.size())) {
     const settings::CommandInfo& info = settings::info(command);
     return fail(ErrorKind::configuration,
                 fmt::format("usage: culvert {} {}", info.name, info.operand),
@@ -67,6 +114,10 @@ Status cmd_tunnels(Command command, const settings::Settings& settings,
   }
   const std::string path = "/v1/tunnels/" + control::percent_encoded(arguments.operands[0]);
   if (command == Command::tunnels_remove) return ask("DELETE", path, "");
+  if (command == Command::tunnels_set) {
+    CULVERT_TRY(const std::string body, body_of_change(std::span(arguments.operands).subspan(1)));
+    return ask("PATCH", path, body);
+  }
   return ask("POST", path + (command == Command::tunnels_enable ? "/enable" : "/disable"), "");
 }
 

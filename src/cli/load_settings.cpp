@@ -24,6 +24,13 @@ std::string default_config_path(Command command) {
   return expand_home(fmt::format("~/.config/culvert/{}", file));
 }
 
+// A flag beats CULVERT_CONFIG; two flags contradict each other.
+bool names_file(const settings::Settings& settings) {
+  return settings.has(Id::config) &&
+         (settings.level(Id::config) == settings::Level::flag ||
+          (!settings.flag(Id::default_config) && !settings.flag(Id::config_stdin)));
+}
+
 struct ConfigFile {
   settings::Node node;
   std::string name;
@@ -34,10 +41,7 @@ struct ConfigFile {
 Result<std::optional<ConfigFile>> read_config(Command command, const settings::Settings& early) {
   const bool has_default = early.flag(Id::default_config);
   const bool has_stdin = early.flag(Id::config_stdin);
-  // A flag beats CULVERT_CONFIG, two flags contradict each other.
-  const bool has_file =
-      early.has(Id::config) &&
-      (early.level(Id::config) == settings::Level::flag || (!has_default && !has_stdin));
+  const bool has_file = names_file(early);
   if (has_file + has_default + has_stdin > 1) {
     return fail(ErrorKind::configuration, "only one of --config, --default-config, --config-stdin",
                 has_file ? "--config" : "--default-config");
@@ -51,14 +55,21 @@ Result<std::optional<ConfigFile>> read_config(Command command, const settings::S
     CULVERT_TRY(file.node, parse_json(text, file.name));
     return file;
   }
-  if (!has_file && !has_default) return std::nullopt;
-  file.name = has_file ? expand_home(early.text(Id::config)) : default_config_path(command);
+  const auto path = config_path(command, early);
+  if (!path) return std::nullopt;
+  file.name = *path;
   CULVERT_TRY(const std::string text, net::read_file(file.name, kMaxConfigBytes));
   CULVERT_TRY(file.node, parse_toml(text, file.name));
   return file;
 }
 
 }  // namespace
+
+std::optional<std::string> config_path(Command command, const settings::Settings& settings) {
+  if (names_file(settings)) return expand_home(settings.text(Id::config));
+  if (settings.flag(Id::default_config)) return default_config_path(command);
+  return std::nullopt;
+}
 
 std::optional<std::string> environment(std::string_view name) {
   // Read before any thread starts.

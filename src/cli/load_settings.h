@@ -13,6 +13,10 @@ namespace culvert::cli {
 [[nodiscard]] Result<settings::Settings> load_settings(settings::Command command,
                                                        const settings::Arguments& arguments);
 
+// The file that holds the configuration; nothing when none was named, or standard input.
+[[nodiscard]] std::optional<std::string> config_path(settings::Command command,
+                                                     const settings::Settings& settings);
+
 // A variable of this process's environment; an empty one counts as unset.
 [[nodiscard]] std::optional<std::string> environment(std::string_view name);
 

@@ -1,6 +1,7 @@
 // From a command line to the options of a role, as users write it.
 #include "app/ticket.h"
 #include "cli/client_options.h"
+#include "cli/commands.h"
 #include "cli/load_settings.h"
 #include "cli/server_options.h"
 
@@ -64,12 +65,12 @@ TEST_F(OptionsTest, read_a_client_as_in_the_readme) {
                                "tcp://127.0.0.1:22", "-t", "127.0.0.1:2222", "-s", "udp://[::1]:53",
                                "-t", "localhost:5353", "--auth-token-file", file("token", kToken)});
   ASSERT_TRUE(options) << options.error().text();
-  EXPECT_EQ(options->server.text(), kId);
-  EXPECT_EQ(options->addresses, (std::vector<HostPort>{{"server.example", 4433}}));
+  EXPECT_EQ(options->servers[0].id.text(), kId);
+  EXPECT_EQ(options->servers[0].addresses, (std::vector<HostPort>{{"server.example", 4433}}));
   ASSERT_EQ(options->tunnels.size(), 2U);
   EXPECT_EQ(options->tunnels.tunnels()[1].source.text(), "udp://[::1]:53");
-  ASSERT_TRUE(options->credentials.token);
-  EXPECT_EQ(options->credentials.token->reveal(), kToken);
+  ASSERT_TRUE(options->servers[0].credentials.token);
+  EXPECT_EQ(options->servers[0].credentials.token->reveal(), kToken);
 }
 
 TEST_F(OptionsTest, take_addresses_from_a_ticket) {
@@ -78,8 +79,8 @@ TEST_F(OptionsTest, take_addresses_from_a_ticket) {
   for (const char* flag : {"-n", "--ticket"}) {
     const auto options = client({flag, ticket.text(), "--socks5", "127.0.0.1:1080"});
     ASSERT_TRUE(options) << options.error().text();
-    EXPECT_EQ(options->server, ticket.id);
-    EXPECT_EQ(options->addresses, (std::vector<HostPort>{{"192.0.2.1", 4433}}));
+    EXPECT_EQ(options->servers[0].id, ticket.id);
+    EXPECT_EQ(options->servers[0].addresses, (std::vector<HostPort>{{"192.0.2.1", 4433}}));
   }
   expect_error(client({"-n", std::string(64, 'a'), "--ticket", ticket.text(), "-W", "h:1"}),
                "another EndpointId");
@@ -110,9 +111,9 @@ TEST_F(OptionsTest, read_a_server_from_a_file_and_flags_win) {
   const auto options = server({"-c", config, "--auth-tokens-file", file("tokens", kToken),
                                "--max-sessions", "9", "--listen", "127.0.0.1:0"});
   ASSERT_TRUE(options) << options.error().text();
-  EXPECT_EQ(options->max_sessions, 9U);
-  EXPECT_EQ(options->auth.tokens.size(), 1U);
-  EXPECT_EQ(options->sources.tcp.text(), "[10.0.0.0/8]");
+  EXPECT_EQ(options->policy.max_sessions, 9U);
+  EXPECT_EQ(options->policy.auth.tokens.size(), 1U);
+  EXPECT_EQ(options->policy.sources.tcp.text(), "[10.0.0.0/8]");
   EXPECT_EQ(options->bind.text(), "127.0.0.1:0");
 }
 
@@ -158,10 +159,67 @@ TEST_F(OptionsTest, read_the_limits_on_failed_authentication) {
       "--token-lockout-duration");
 }
 
+TEST_F(OptionsTest, read_several_servers_of_a_client) {
+  const std::string key = file("token", kToken);
+  const std::string config = file("client.toml", fmt::format(R"(
+    [iroh]
+    auth_token_file = "{}"
+    [[servers]]
+    name = "home"
+    endpoint_id = "{}"
+    addresses = ["home.example:1"]
+    [[servers.tunnels]]
+    name = "db"
+    source = "tcp://db:1"
+    target = "127.0.0.1:1"
+    [[servers]]
+    name = "work"
+    server_node_id = "{}"
+    addresses = ["work.example:2"]
+    dialect = "mf4"
+  )",
+                                                             key, kId, kId));
+  const auto options = client({"-c", config});
+  ASSERT_TRUE(options) << options.error().text();
+  ASSERT_EQ(options->servers.size(), 2U);
+  EXPECT_EQ(options->servers[0].name, "home");
+  EXPECT_EQ(options->servers[0].credentials.token->reveal(), kToken);
+  EXPECT_EQ(options->servers[1].addresses, (std::vector<HostPort>{{"work.example", 2}}));
+  EXPECT_EQ(options->servers[1].dialect, session::Dialect::mf_4);
+  ASSERT_EQ(options->tunnels.size(), 1U);
+  EXPECT_EQ(options->tunnels.tunnels()[0].server, "home");
+
+  const std::string twice = file("twice.toml", R"(
+    [[servers]]
+    name = "home"
+    [[servers]]
+    name = "work"
+  )");
+  const auto nowhere = client({"-c", twice});
+  ASSERT_FALSE(nowhere);
+  EXPECT_NE(nowhere.error().text().find("servers 'home'"), std::string::npos)
+      << nowhere.error().text();
+}
+
+TEST(TunnelsSet, turns_keys_and_values_into_a_change) {
+  const std::vector<std::string> operands{"source=tcp://db:1?x=1", "enabled=off",
+                                          "udp_idle_timeout=1500ms", "name="};
+  EXPECT_EQ(body_of_change(operands).value_or(""), R"({"source":"tcp://db:1?x=1","enabled":false,)"
+                                                   R"("udp_idle_timeout_seconds":1.5,"name":""})");
+  EXPECT_EQ(body_of_change(std::vector<std::string>{"udp_idle_timeout="}).value_or(""),
+            R"({"udp_idle_timeout_seconds":null})");
+  for (const char* wrong :
+       {"source", "sorce=tcp://db:1", "enabled=perhaps", "udp_idle_timeout=x", "=", ""}) {
+    const auto body = body_of_change(std::vector<std::string>{wrong});
+    ASSERT_FALSE(body) << wrong;
+    EXPECT_EQ(body.error().offender, wrong);
+  }
+}
+
 TEST_F(OptionsTest, let_anyone_in_only_by_name) {
   const auto options = server({"--insecure-allow-anyone", "--allowed-udp", "127.0.0.1:53"});
   ASSERT_TRUE(options) << options.error().text();
-  EXPECT_TRUE(options->auth.allows_anyone);
+  EXPECT_TRUE(options->policy.auth.allows_anyone);
 }
 
 }  // namespace

@@ -74,9 +74,9 @@ Status dispatch(Command command, const settings::Arguments& arguments) {
   CULVERT_TRY(const settings::Settings settings, load_settings(command, arguments));
   switch (command) {
     case Command::server:
-      return cmd_server(settings);
+      return cmd_server(settings, arguments);
     case Command::client:
-      return cmd_client(settings);
+      return cmd_client(settings, arguments);
     case Command::key_generate:
       return cmd_key_generate(settings);
     case Command::key_show:
@@ -92,6 +92,7 @@ Status dispatch(Command command, const settings::Arguments& arguments) {
     case Command::tunnels_remove:
     case Command::tunnels_enable:
     case Command::tunnels_disable:
+    case Command::tunnels_set:
       return cmd_tunnels(command, settings, arguments);
     case Command::completion:
       return cmd_completion(arguments);

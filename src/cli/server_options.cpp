@@ -93,11 +93,11 @@ Result<app::ServerOptions> server_options(const Settings& settings, Logger& log)
     identity = crypto::SecretKey::generate(rng);
   }
   app::ServerOptions options{.identity = *identity};
-  CULVERT_TRY(options.auth, auth_policy(settings));
+  CULVERT_TRY(options.policy.auth, auth_policy(settings));
   options.auth_limits = auth_limits(settings);
   options.audit_log = expand_home(settings.text(Id::audit_log));
-  CULVERT_TRY(options.sources, source_policy(settings));
-  if (options.auth.allows_anyone) {
+  CULVERT_TRY(options.policy.sources, source_policy(settings));
+  if (options.policy.auth.allows_anyone) {
     log.warn("auth", "--insecure-allow-anyone: who knows the EndpointId gets in");
   }
   CULVERT_TRY(options.bind, parse_value(settings.value(Id::listen), SocketAddress::parse));
@@ -107,9 +107,10 @@ Result<app::ServerOptions> server_options(const Settings& settings, Logger& log)
   }
   CULVERT_TRY(options.transport, transport_config(settings));
   CULVERT_TRY(options.protection, protection(settings));
-  options.max_sessions = static_cast<std::uint32_t>(settings.number(Id::max_sessions));
-  options.max_flows_per_session = static_cast<std::uint32_t>(settings.number(Id::max_flows));
-  options.udp_flow_idle = settings.duration(Id::udp_idle_timeout);
+  options.policy.max_sessions = static_cast<std::uint32_t>(settings.number(Id::max_sessions));
+  options.policy.max_flows_per_session = static_cast<std::uint32_t>(settings.number(Id::max_flows));
+  options.policy.udp_flow_idle = settings.duration(Id::udp_idle_timeout);
+  options.policy.keeps_revoked = settings.flag(Id::keep_revoked);
   options.drain_timeout = settings.duration(Id::drain_timeout);
   options.resume_grace = settings.duration(Id::resume_grace);
   options.workers = static_cast<unsigned>(settings.number(Id::workers));

@@ -63,6 +63,21 @@ TEST(StatusText, shows_a_client_with_its_tunnels_and_path) {
   EXPECT_THAT(status_text(client(), {.has_colour = true}), HasSubstr("\x1b[31mfailed"));
 }
 
+TEST(StatusText, shows_several_servers_of_a_client) {
+  StatusBodies bodies = client();
+  bodies.status = R"({"role":"client","state":"partly connected","servers":[
+    {"name":"home","state":"connected","endpoint_id":"0123456789abcdef","address":"1.2.3.4:5"},
+    {"name":"work","state":"failed","reason":"no answer","endpoint_id":"ff","address":"",
+     "retry_in_seconds":7}]})";
+  bodies.tunnels = R"({"tunnels":[{"name":"db","server":"home","source":"tcp://h:1",
+    "target":"127.0.0.1:2","state":"listening"}]})";
+  const std::string text = status_text(bodies, {});
+  EXPECT_THAT(text, HasSubstr("home    0123456789  1.2.3.4:5  connected\n"));
+  EXPECT_THAT(text, HasSubstr("work    ff          -          failed: no answer; again in 7 s\n"));
+  EXPECT_THAT(text, HasSubstr("home    db"));
+  EXPECT_THAT(text, Not(HasSubstr("Server  ")));
+}
+
 TEST(StatusText, shows_a_servers_clients) {
   const StatusBodies bodies{
       .name = "server-8",

@@ -99,7 +99,10 @@ std::size_t width(std::string_view text) {
 std::string tunnel_rows(const json& body, StatusStyle style) {
   const std::vector<json> tunnels = objects(body, "tunnels");
   if (tunnels.empty()) return "  no tunnels\n";
+  const bool has_servers = std::ranges::any_of(
+      tunnels, [](const json& tunnel) { return !text_of(tunnel, "server").empty(); });
   std::vector<Row> rows{{"NAME", "LISTENING", "SOURCE", "FLOWS", "UP", "DOWN", "STATE"}};
+  if (has_servers) rows.front().insert(rows.front().begin(), "SERVER");
   for (const json& tunnel : tunnels) {
     if (rows.size() > kMaxRows) break;
     const std::string listening = joined(tunnel, "listening");
@@ -111,8 +114,28 @@ std::string tunnel_rows(const json& body, StatusStyle style) {
          text_of(tunnel, "source"), std::to_string(count_of(tunnel, "flows_active")),
          human_bytes(count_of(tunnel, "bytes_up")), human_bytes(count_of(tunnel, "bytes_down")),
          coloured(state, colour_of(state), style) + (reason.empty() ? "" : ": " + reason)});
+    if (has_servers) rows.back().insert(rows.back().begin(), text_of(tunnel, "server"));
   }
-  return aligned(rows, {3, 4, 5}, "  ") + more(tunnels.size());
+  const std::size_t numbers = has_servers ? 4 : 3;
+  return aligned(rows, {numbers, numbers + 1, numbers + 2}, "  ") + more(tunnels.size());
+}
+
+// Of a client with several.
+std::string server_rows(const std::vector<json>& servers, StatusStyle style) {
+  std::vector<Row> rows{{"SERVER", "ENDPOINTID", "ADDRESS", "STATE"}};
+  for (const json& server : servers) {
+    const std::string address = text_of(server, "address");
+    const std::string state = text_of(server, "state");
+    std::string reason = text_of(server, "reason");
+    if (const double wait = number_of(server, "retry_in_seconds"); wait > 0) {
+      reason += fmt::format("; again in {}", human_time(wait));
+    }
+    rows.push_back(
+        {text_of(server, "name"), short_id(text_of(server, "endpoint_id")),
+         address.empty() ? "-" : address,
+         coloured(state, colour_of(state), style) + (reason.empty() ? "" : ": " + reason)});
+  }
+  return "\n" + aligned(rows, {}, "  ");
 }
 
 std::string session_rows(const json& body) {
@@ -214,11 +237,13 @@ std::string status_text(const StatusBodies& bodies, StatusStyle style) {
                   human_time(number_of(status, "uptime_seconds")));
   std::vector<Row> facts{{"EndpointId", text_of(status, "endpoint_id")},
                          {"UDP", joined(status, "listening")}};
-  if (is_client) {
+  const std::vector<json> servers = objects(status, "servers");
+  const bool has_servers = servers.size() > 1;
+  if (is_client && !has_servers) {
     const json server = member(status, "server");
     facts.push_back({"Server", fmt::format("{} {}", text_of(server, "endpoint_id"),
                                            text_of(server, "address"))});
-  } else {
+  } else if (!is_client) {
     facts.push_back({"Clients", fmt::format("{} now, {} let in, {} refused",
                                             count_of(counters, "sessions_active"),
                                             count_of(counters, "sessions_accepted"),
@@ -233,6 +258,7 @@ std::string status_text(const StatusBodies& bodies, StatusStyle style) {
                                           human_bytes(count_of(counters, "bytes_down")),
                                           count_of(counters, "udp_dropped"))});
   text += aligned(facts, {}, "  ");
+  if (has_servers) text += server_rows(servers, style);
   text += '\n';
   text += is_client ? tunnel_rows(parsed(bodies.tunnels), style)
                     : session_rows(parsed(bodies.sessions));

@@ -104,7 +104,7 @@ void expect_described(const json& answer, const std::string& schema) {
 }
 
 TEST_F(ApiTest, shows_status_paths_sessions_and_tunnels) {
-  target_.snapshot.server = "ab";
+  target_.snapshot.servers = {{.name = "", .state = "connected", .endpoint_id = "ab"}};
   target_.snapshot.uptime = std::chrono::milliseconds(2500);
   target_.snapshot.counters.flows_opened = 4;
   target_.snapshot.paths = {{.local = "a", .remote = "b", .rtt = std::chrono::milliseconds(20)}};
@@ -113,12 +113,15 @@ TEST_F(ApiTest, shows_status_paths_sessions_and_tunnels) {
   target_.snapshot.tunnels = {{.label = "l",
                                .state = "failed",
                                .reason = "port in use",
+                               .is_added_live = true,
+                               .udp_idle_timeout = std::chrono::seconds(9),
                                .retry_in = std::chrono::seconds(3)}};
   const json status = json::parse(ask("GET", "/v1/status").body);
   EXPECT_EQ(status.at("uptime_seconds"), 2.5);
   EXPECT_EQ(status.at("server").at("endpoint_id"), "ab");
   EXPECT_EQ(status.at("counters").at("flows_opened"), 4);
   expect_described(status, "Status");
+  expect_described(status.at("servers").at(0), "ClientServer");
   expect_described(status.at("counters"), "Counters");
   const json paths = json::parse(ask("GET", "/v1/paths").body);
   EXPECT_EQ(paths.at("paths").at(0).at("rtt_seconds"), 0.02);
@@ -171,6 +174,24 @@ TEST_F(ApiTest, changes_tunnels) {
   EXPECT_EQ(target_.changes[3].is_enabled, true);
   EXPECT_EQ(ask("DELETE", "/v1/tunnels/n").status, 204);
   EXPECT_EQ(target_.changes[4].action, TunnelAction::remove);
+  EXPECT_EQ(ask("PATCH", "/v1/tunnels/n", R"({"udp_idle_timeout_seconds":1.5})").status, 204);
+  EXPECT_EQ(target_.changes[5].udp_idle_timeout, std::chrono::milliseconds(1500));
+  EXPECT_EQ(ask("PATCH", "/v1/tunnels/n", R"({"udp_idle_timeout_seconds":null})").status, 204);
+  ASSERT_TRUE(target_.changes[6].udp_idle_timeout.has_value());
+  EXPECT_FALSE(target_.changes[6].udp_idle_timeout->has_value());
+  for (const char* wrong : {"0", "86401", "-1", "true", "\"5s\"", "1e400"}) {
+    const auto body = std::string(R"({"udp_idle_timeout_seconds":)") + wrong + "}";
+    EXPECT_EQ(ask("PATCH", "/v1/tunnels/n", body).status, 400) << wrong;
+  }
+  EXPECT_EQ(ask("PATCH", "/v1/tunnels/n", R"({"multipath":"redundant"})").status, 204);
+  EXPECT_EQ(target_.changes[7].multipath, Multipath::redundant);
+  EXPECT_EQ(ask("PATCH", "/v1/tunnels/n", R"({"multipath":null})").status, 204);
+  ASSERT_TRUE(target_.changes[8].multipath.has_value());
+  EXPECT_FALSE(target_.changes[8].multipath->has_value());
+  for (const char* wrong : {"1", "true", "\"both\""}) {
+    const auto body = std::string(R"({"multipath":)") + wrong + "}";
+    EXPECT_EQ(ask("PATCH", "/v1/tunnels/n", body).status, 400) << wrong;
+  }
 }
 
 TEST_F(ApiTest, refuses_bodies_that_it_does_not_understand) {

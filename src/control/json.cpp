@@ -14,6 +14,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int kMaxDepth = 8;
+constexpr const char* kUdpIdleTimeout = "udp_idle_timeout_seconds";
 constexpr std::size_t kMaxReasonBytes = limits::kReasonBytes;
 
 double seconds(Duration duration) {
@@ -44,6 +45,10 @@ Json counters(const Snapshot& snapshot) {
     json["reconnect_attempts"] = c.reconnect_attempts;
   }
   return json;
+}
+
+Json server_of(const ServerInfo& server) {
+  return {{"endpoint_id", server.endpoint_id}, {"address", server.address}};
 }
 
 // One JSON object whose members are among `known`.
@@ -81,6 +86,28 @@ Result<std::optional<std::string>> text_member(const nlohmann::json& json, const
   return found->get<std::string>();
 }
 
+// As --udp-idle-timeout in range; null: none of its own.
+Result<std::optional<Multipath>> parse_multipath(const nlohmann::json& value) {
+  if (value.is_null()) return std::nullopt;
+  const auto mode = value.is_string() ? multipath_of(value.get<std::string>()) : std::nullopt;
+  if (!mode) {
+    return fail(ErrorKind::configuration, "must be fastest, aggregate, redundant or null",
+                "multipath");
+  }
+  return mode;
+}
+
+Result<std::optional<Duration>> parse_udp_idle_timeout(const nlohmann::json& value) {
+  if (value.is_null()) return std::nullopt;
+  constexpr double kMost = 24.0 * 3600;
+  const double number = value.is_number() ? value.get<double>() : 0;
+  if (number < 1 || number > kMost) {
+    return fail(ErrorKind::configuration, "must be null or a number of seconds from 1 to 86400",
+                kUdpIdleTimeout);
+  }
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(number));
+}
+
 }  // namespace
 
 HttpResponse error_response(int status, std::string_view error, std::string_view offender,
@@ -116,7 +143,14 @@ std::string status_json(const Snapshot& snapshot) {
             {"endpoint_id", snapshot.endpoint_id},
             {"listening", snapshot.listening}};
   if (snapshot.role == "client") {
-    json["server"] = {{"endpoint_id", snapshot.server}, {"address", snapshot.server_address}};
+    if (snapshot.servers.size() == 1) json["server"] = server_of(snapshot.servers.front());
+    json["servers"] = Json::array();
+    for (const ServerInfo& server : snapshot.servers) {
+      Json one{{"name", server.name}, {"state", server.state}, {"reason", server.reason}};
+      one.update(server_of(server));
+      if (server.retry_in) one["retry_in_seconds"] = seconds(*server.retry_in);
+      json["servers"].push_back(std::move(one));
+    }
   }
   json["counters"] = counters(snapshot);
   return dumped(json);
@@ -139,6 +173,7 @@ std::string paths_json(const Snapshot& snapshot) {
               {"packets_lost", path.packets_lost},
               {"mtu_bytes", path.mtu_bytes}};
     if (path.session != 0) json["session"] = path.session;
+    if (!path.server.empty()) json["server"] = path.server;
     list.push_back(std::move(json));
   }
   Json json;
@@ -173,12 +208,18 @@ std::string tunnels_json(const Snapshot& snapshot) {
               {"target", tunnel.target},
               {"state", tunnel.state},
               {"reason", tunnel.reason},
+              {"is_added_live", tunnel.is_added_live},
               {"listening", tunnel.local_addresses},
               {"flows_opened", tunnel.flows_opened},
               {"flows_refused", tunnel.flows_refused},
               {"flows_active", tunnel.flows_active},
               {"bytes_up", tunnel.bytes_up},
               {"bytes_down", tunnel.bytes_down}};
+    if (!tunnel.server.empty()) json["server"] = tunnel.server;
+    if (tunnel.multipath) json["multipath"] = std::string(to_string(*tunnel.multipath));
+    if (tunnel.udp_idle_timeout) {
+      json["udp_idle_timeout_seconds"] = seconds(*tunnel.udp_idle_timeout);
+    }
     if (tunnel.retry_in) json["retry_in_seconds"] = seconds(*tunnel.retry_in);
     list.push_back(std::move(json));
   }
@@ -196,6 +237,7 @@ std::string log_level_json(LogLevel level) {
 std::string event_text(const drive::RoleEvent& event, double unix_time_s) {
   Json json;
   json["time"] = unix_time_s;
+  if (!event.server.empty()) json["server"] = event.server;
   if (event.session != 0) json["session"] = event.session;
   const bool is_tunnel = event.kind == drive::RoleEventKind::tunnel_changed;
   if (!event.peer.empty()) json[is_tunnel ? "tunnel" : "peer"] = event.peer;
@@ -206,11 +248,13 @@ std::string event_text(const drive::RoleEvent& event, double unix_time_s) {
 
 Result<TunnelChange> parse_tunnel_change(TunnelAction action, std::string_view body) {
   CULVERT_TRY(const nlohmann::json json,
-              parse_object(body, {"source", "target", "name", "enabled"}));
+              parse_object(body, {"source", "target", "name", "enabled", "server", kUdpIdleTimeout,
+                                  "multipath"}));
   TunnelChange change{.action = action};
   CULVERT_TRY(const auto source, text_member(json, "source"));
   CULVERT_TRY(const auto target, text_member(json, "target"));
   CULVERT_TRY(change.name, text_member(json, "name"));
+  CULVERT_TRY(change.server, text_member(json, "server"));
   if (source) {
     CULVERT_TRY(change.source, tunnel::Source::parse(*source));
   }
@@ -222,6 +266,12 @@ Result<TunnelChange> parse_tunnel_change(TunnelAction action, std::string_view b
       return fail(ErrorKind::configuration, "must be true or false", "enabled");
     }
     change.is_enabled = found->get<bool>();
+  }
+  if (const auto found = json.find(kUdpIdleTimeout); found != json.end()) {
+    CULVERT_TRY(change.udp_idle_timeout, parse_udp_idle_timeout(*found));
+  }
+  if (const auto found = json.find("multipath"); found != json.end()) {
+    CULVERT_TRY(change.multipath, parse_multipath(*found));
   }
   if (action == TunnelAction::add && (!source || !target)) {
     return fail(ErrorKind::configuration, "a tunnel needs both: {\"source\":..., \"target\":...}",

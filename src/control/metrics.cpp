@@ -41,12 +41,26 @@ class Writer {
     text += labels.empty() ? fmt::format("{} {}\n", name_, value)
                            : fmt::format("{}{{{}}} {}\n", name_, labels, value);
   }
+  // One of several servers has its name as label.
+  [[nodiscard]] bool has_servers() const {
+    return !snapshot.servers.empty() && !snapshot.servers.front().name.empty();
+  }
+  template <typename Value>
+  void add_counters(Value value_of, std::string_view labels = {}) {
+    if (!has_servers()) return add(value_of(snapshot.counters), labels);
+    for (const ServerInfo& server : snapshot.servers) {
+      add(value_of(server.counters), fmt::format("server=\"{}\"{}{}", escaped(server.name),
+                                                 labels.empty() ? "" : ",", labels));
+    }
+  }
   template <typename Value>
   void add_paths(Value value_of) {
     const std::size_t count = std::min(snapshot.paths.size(), limits::kMaxMetricPaths);
     for (const PathInfo& path : std::span(snapshot.paths).first(count)) {
-      add(value_of(path), fmt::format("session=\"{}\",local=\"{}\",remote=\"{}\"", path.session,
-                                      escaped(path.local), escaped(path.remote)));
+      const std::string server =
+          path.server.empty() ? "" : fmt::format("server=\"{}\",", escaped(path.server));
+      add(value_of(path), fmt::format("{}session=\"{}\",local=\"{}\",remote=\"{}\"", server,
+                                      path.session, escaped(path.local), escaped(path.remote)));
     }
   }
 
@@ -58,12 +72,33 @@ class Writer {
   std::string_view name_;
 };
 
-void add_tunnels(Writer& out) {
+void add_tunnels(Writer& out, std::string_view server, const std::string& label) {
   std::map<std::string_view, int> states{
       {"waiting", 0}, {"listening", 0}, {"source_refused", 0}, {"failed", 0}, {"disabled", 0}};
-  for (const TunnelInfo& tunnel : out.snapshot.tunnels) ++states[tunnel.state];
+  for (const TunnelInfo& tunnel : out.snapshot.tunnels) {
+    if (tunnel.server == server) ++states[tunnel.state];
+  }
+  for (const auto& [state, count] : states) {
+    out.add(count, fmt::format("{}state=\"{}\"", label, state));
+  }
+}
+
+void add_all_tunnels(Writer& out) {
   if (out.snapshot.role != "client") return;
-  for (const auto& [state, count] : states) out.add(count, fmt::format("state=\"{}\"", state));
+  if (!out.has_servers()) return add_tunnels(out, "", "");
+  for (const ServerInfo& server : out.snapshot.servers) {
+    add_tunnels(out, server.name, fmt::format("server=\"{}\",", escaped(server.name)));
+  }
+}
+
+void add_connected(Writer& out) {
+  const auto is_up = [](std::string_view state) {
+    return state == "connected" || state == "serving" ? 1 : 0;
+  };
+  if (!out.has_servers()) return out.add(is_up(out.snapshot.state));
+  for (const ServerInfo& server : out.snapshot.servers) {
+    out.add(is_up(server.state), fmt::format("server=\"{}\"", escaped(server.name)));
+  }
 }
 
 struct Metric {
@@ -81,19 +116,17 @@ constexpr std::array kMetrics{
            [](Writer& o) { o.add(o.snapshot.started_at_s); }},
     Metric{{"culvert_connected", "gauge",
             "Client: 1 while authenticated with the server. Server: 1 while it serves."},
-           [](Writer& o) {
-             o.add(o.snapshot.state == "connected" || o.snapshot.state == "serving" ? 1 : 0);
-           }},
+           add_connected},
     Metric{{"culvert_sessions", "gauge", "Authenticated clients now."},
            [](Writer& o) { o.add(o.snapshot.counters.sessions_active); }},
     Metric{{"culvert_sessions_suspended", "gauge", "Of these, those that wait for a connection."},
            [](Writer& o) { o.add(o.snapshot.counters.sessions_suspended); }},
     Metric{{"culvert_sessions_resumed_total", "counter",
             "Sessions that went on over another connection."},
-           [](Writer& o) { o.add(o.snapshot.counters.sessions_resumed); }},
+           [](Writer& o) { o.add_counters([](const Counters& c) { return c.sessions_resumed; }); }},
     Metric{
         {"culvert_reconnect_attempts_total", "counter", "Client: tries to reach the server again."},
-        [](Writer& o) { o.add(o.snapshot.counters.reconnect_attempts); }},
+        [](Writer& o) { o.add_counters([](const Counters& c) { return c.reconnect_attempts; }); }},
     Metric{{"culvert_auth_decisions_total", "counter", "Decisions about clients, by outcome."},
            [](Writer& o) {
              o.add(o.snapshot.counters.sessions_accepted, "decision=\"accepted\"");
@@ -107,25 +140,25 @@ constexpr std::array kMetrics{
     Metric{{"culvert_retries_sent_total", "counter", "QUIC Retry packets sent."},
            [](Writer& o) { o.add(o.snapshot.counters.retries_sent); }},
     Metric{{"culvert_flows", "gauge", "TCP connections and UDP flows open now."},
-           [](Writer& o) { o.add(o.snapshot.counters.flows_active); }},
+           [](Writer& o) { o.add_counters([](const Counters& c) { return c.flows_active; }); }},
     Metric{{"culvert_flows_opened_total", "counter", "Flows that began."},
-           [](Writer& o) { o.add(o.snapshot.counters.flows_opened); }},
+           [](Writer& o) { o.add_counters([](const Counters& c) { return c.flows_opened; }); }},
     Metric{{"culvert_flows_refused_total", "counter", "Flows that the server refused."},
-           [](Writer& o) { o.add(o.snapshot.counters.flows_refused); }},
+           [](Writer& o) { o.add_counters([](const Counters& c) { return c.flows_refused; }); }},
     Metric{{"culvert_flow_bytes_total", "counter",
             "Payload of flows; up is towards sources, down from them."},
            [](Writer& o) {
-             o.add(o.snapshot.counters.bytes_up, "direction=\"up\"");
-             o.add(o.snapshot.counters.bytes_down, "direction=\"down\"");
+             o.add_counters([](const Counters& c) { return c.bytes_up; }, "direction=\"up\"");
+             o.add_counters([](const Counters& c) { return c.bytes_down; }, "direction=\"down\"");
            }},
     Metric{{"culvert_udp_datagrams_dropped_total", "counter",
             "Datagrams of UDP flows dropped by full queues or without a flow."},
-           [](Writer& o) { o.add(o.snapshot.counters.udp_dropped); }},
+           [](Writer& o) { o.add_counters([](const Counters& c) { return c.udp_dropped; }); }},
     Metric{{"culvert_packets_handed_over_total", "counter",
             "Packets that the kernel gave to another worker than theirs."},
            [](Writer& o) { o.add(o.snapshot.counters.handed_over); }},
     Metric{{"culvert_path_changes_total", "counter", "Connections that moved to another address."},
-           [](Writer& o) { o.add(o.snapshot.counters.path_changes); }},
+           [](Writer& o) { o.add_counters([](const Counters& c) { return c.path_changes; }); }},
     Metric{{"culvert_paths", "gauge", "Paths that carry connections now."},
            [](Writer& o) { o.add(o.snapshot.paths.size()); }},
     Metric{{"culvert_path_rtt_seconds", "gauge", "Smoothed round-trip time of a path."},
@@ -149,7 +182,7 @@ constexpr std::array kMetrics{
     Metric{{"culvert_path_lost_packets_total", "counter",
             "QUIC packets with data that were lost on a path."},
            [](Writer& o) { o.add_paths([](const PathInfo& p) { return p.packets_lost; }); }},
-    Metric{{"culvert_tunnels", "gauge", "Client: tunnels by state."}, add_tunnels},
+    Metric{{"culvert_tunnels", "gauge", "Client: tunnels by state."}, add_all_tunnels},
     Metric{{"culvert_event_subscribers", "gauge", "Event streams open now."},
            [](Writer& o) { o.add(o.control.subscribers); }},
     Metric{{"culvert_event_subscribers_dropped_total", "counter",

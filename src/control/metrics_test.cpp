@@ -69,6 +69,25 @@ std::map<std::string, std::string> checked(const std::string& text) {
   return samples;
 }
 
+TEST(Metrics, tell_a_clients_servers_apart) {
+  Snapshot client{.role = "client", .state = "partly connected"};
+  client.servers = {{.name = "home", .state = "connected", .counters = {.bytes_up = 5}},
+                    {.name = "a\"b", .state = "failed"}};
+  client.tunnels = {{.server = "home", .state = "listening"}};
+  client.paths = {{.server = "home", .local = "l", .remote = "r", .packets_lost = 3}};
+  const auto samples = checked(metrics_text(client, {}));
+  EXPECT_EQ(samples.at("culvert_connected{server=\"home\"}"), "1");
+  EXPECT_EQ(samples.at("culvert_connected{server=\"a\\\"b\"}"), "0");
+  EXPECT_EQ(samples.at("culvert_flow_bytes_total{server=\"home\",direction=\"up\"}"), "5");
+  EXPECT_EQ(samples.at("culvert_tunnels{server=\"home\",state=\"listening\"}"), "1");
+  EXPECT_EQ(samples.at("culvert_path_lost_packets_total{server=\"home\",session=\"0\",local=\"l\","
+                       "remote=\"r\"}"),
+            "3");
+  client.servers = {{.name = "", .state = "connected"}};
+  client.state = "connected";
+  EXPECT_EQ(checked(metrics_text(client, {})).at("culvert_connected"), "1");
+}
+
 TEST(Metrics, are_in_the_text_format_by_its_conventions) {
   const auto samples = checked(metrics_text(snapshot(), {.events_dropped = 5}));
   EXPECT_EQ(samples.at("culvert_build_info{version=\"1.2\",role=\"server\"}"), "1");

@@ -61,28 +61,38 @@ Json schemas() {
   log_level["properties"]["level"]["enum"] = {"error", "warn", "info", "debug", "trace"};
   return {
       {"Error", object("error:s offender:s fix:s", "error offender fix")},
-      {"Status", object("role:s version:s pid:i state:s started_at:i uptime_seconds:n "
-                        "endpoint_id:s listening:l server:Server counters:Counters",
-                        "role version pid state uptime_seconds endpoint_id listening counters")},
+      {"Status",
+       object("role:s version:s pid:i state:s started_at:i uptime_seconds:n "
+              "endpoint_id:s listening:l server:Server servers:ClientServer[] counters:Counters",
+              "role version pid state uptime_seconds endpoint_id listening counters")},
       {"Server", object("endpoint_id:s address:s")},
+      {"ClientServer",
+       object("name:s state:s reason:s endpoint_id:s address:s retry_in_seconds:n", "name state")},
       {"Counters", object("flows_opened:i flows_refused:i flows_active:i bytes_up:i bytes_down:i "
                           "udp_dropped:i path_changes:i sessions_accepted:i sessions_refused:i "
                           "sessions_active:i sessions_suspended:i sessions_resumed:i "
                           "reconnect_attempts:i connections_accepted:i connections_refused:i "
                           "retries_sent:i handed_over:i")},
       {"Paths", object("paths:Path[]", "paths")},
-      {"Path", object("local:s remote:s state:s session:i rtt_seconds:n min_rtt_seconds:n "
+      {"Path", object("local:s remote:s state:s session:i server:s rtt_seconds:n min_rtt_seconds:n "
                       "congestion_window_bytes:i bytes_in_flight:i bytes_sent:i bytes_received:i "
                       "packets_sent:i packets_received:i packets_lost:i mtu_bytes:i")},
       {"Sessions", object("sessions:Session[] active:i is_truncated:b", "sessions")},
       {"Session", object("id:i client:s comment:s address:s age_seconds:n flows:i bytes_sent:i "
                          "bytes_received:i")},
       {"Tunnels", object("tunnels:Tunnel[]", "tunnels")},
-      {"Tunnel", object("label:s name:s source:s target:s state:s reason:s listening:l "
-                        "retry_in_seconds:n flows_opened:i flows_refused:i flows_active:i "
-                        "bytes_up:i bytes_down:i")},
-      {"NewTunnel", object("source:s target:s name:s enabled:b", "source target")},
-      {"TunnelChange", object("source:s target:s name:s enabled:b")},
+      {"Tunnel",
+       object(
+           "label:s name:s server:s source:s target:s state:s reason:s is_added_live:b "
+           "listening:l udp_idle_timeout_seconds:n multipath:s retry_in_seconds:n flows_opened:i "
+           "flows_refused:i flows_active:i "
+           "bytes_up:i bytes_down:i")},
+      {"NewTunnel", object("source:s target:s name:s enabled:b server:s udp_idle_timeout_seconds:n "
+                           "multipath:s",
+                           "source target")},
+      {"TunnelChange",
+       object("source:s target:s name:s enabled:b server:s udp_idle_timeout_seconds:n "
+              "multipath:s")},
       {"Reason", object("reason:s")},
       {"LogLevel", std::move(log_level)},
       {"Event",
@@ -91,7 +101,7 @@ Json schemas() {
          "event: session_opened, session_refused, session_lost, session_resumed, session_closed, "
          "flow_refused, path_changed, path_opened, path_lost, tunnel_changed or dropped; data: an "
          "object with time, and "
-         "session, peer, tunnel, address and detail where they apply"}}},
+         "server, session, peer, tunnel, address and detail where they apply"}}},
       {"OpenApi", {{"type", "object"}}},
       {"Metrics", {{"type", "string"}}},
       {"Health", {{"type", "string"}}},

@@ -3,6 +3,7 @@
 // chose: they are escaped where they are written.
 #pragma once
 
+#include "base/multipath.h"
 #include "base/time.h"
 
 #include <cstdint>
@@ -14,6 +15,7 @@ namespace culvert::control {
 
 // One QUIC connection's way to its peer.
 struct PathInfo {
+  std::string server{};       // client with several: which
   std::uint64_t session = 0;  // server: SessionInfo::id; client: 0
   std::string local{};
   std::string remote{};
@@ -44,10 +46,14 @@ struct SessionInfo {
 struct TunnelInfo {
   std::string label{};  // what changes name it by
   std::string name{};
+  std::string server{};  // of several: which
   std::string source{};
   std::string target{};
   std::string state{};   // waiting, listening, source_refused, failed, disabled
   std::string reason{};  // of source_refused and failed
+  bool is_added_live = false;
+  std::optional<Duration> udp_idle_timeout{};  // its own
+  std::optional<Multipath> multipath{};        // its own
   std::vector<std::string> local_addresses{};
   std::optional<Duration> retry_in{};
   std::uint64_t flows_opened = 0;
@@ -78,18 +84,27 @@ struct Counters {
   std::uint64_t path_changes = 0;
 };
 
+// Client: one server that it uses.
+struct ServerInfo {
+  std::string name{};    // empty: the only one
+  std::string state{};   // connecting, connected, reconnecting, failed, stopping
+  std::string reason{};  // of failed: why
+  std::string endpoint_id{};
+  std::string address{};  // where it was reached; empty before
+  std::optional<Duration> retry_in{};
+  Counters counters{};
+};
+
 struct Snapshot {
   std::string role{};  // server, client
   std::string version{};
-  std::string state{};  // server: serving, stopping; client: connecting, connected, reconnecting,
-                        // stopping
+  std::string state{};  // server: serving, stopping; client: as ServerInfo, or partly connected
   int pid = 0;
   std::int64_t started_at_s = 0;  // Unix time
   Duration uptime{};
   std::string endpoint_id{};
   std::vector<std::string> listening{};
-  std::string server{};          // client: the server's EndpointId
-  std::string server_address{};  // client: where it was reached; empty before
+  std::vector<ServerInfo> servers{};  // client
   Counters counters{};
   std::vector<SessionInfo> sessions{};  // server; at most limits::kMaxListedSessions
   std::vector<PathInfo> paths{};

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/log.h"
+#include "base/multipath.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "control/snapshot.h"
@@ -25,7 +26,10 @@ struct TunnelChange {
   std::optional<tunnel::Source> source{};
   std::optional<tunnel::Target> target{};
   std::optional<std::string> name{};
+  std::optional<std::string> server{};  // by name; of several
   std::optional<bool> is_enabled{};
+  std::optional<std::optional<Duration>> udp_idle_timeout{};  // an empty one: the client's
+  std::optional<std::optional<Multipath>> multipath{};        // likewise
 };
 
 class ControlTarget {

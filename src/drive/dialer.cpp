@@ -10,9 +10,17 @@ namespace culvert::drive {
 
 using session::RefusalCode;
 
-SourceLookup::SourceLookup(Host& host, const tunnel::SourcePolicy& policy, tunnel::Source source,
+bool allows(const tunnel::SourcePolicy& policy, const StreamAddress& address,
+            tunnel::Protocol protocol) {
+  if (const auto* path = std::get_if<UnixPath>(&address)) {
+    return policy.unix_sockets.allows(path->path);
+  }
+  return policy.list_for(protocol).allows(std::get<SocketAddress>(address));
+}
+
+SourceLookup::SourceLookup(Host& host, SharedSourcePolicy policy, tunnel::Source source,
                            AddressHandler& handler)
-    : policy_(policy),
+    : policy_(std::move(policy)),
       source_(std::move(source)),
       handler_(handler),
       lookup_(host.resolve(source_.host_port.host, *this)) {}
@@ -24,7 +32,7 @@ void SourceLookup::on_resolved(Instant now, Result<std::vector<IpAddress>> addre
         fmt::format("Source '{}': {}", source_.text(), addresses.error().text()));
     return;
   }
-  auto allowed = tunnel::allowed_addresses(policy_, source_, *addresses);
+  auto allowed = tunnel::allowed_addresses(*policy_, source_, *addresses);
   if (!allowed) {
     handler_.on_no_address(now, RefusalCode::not_allowed, allowed.error().what);
     return;
@@ -32,10 +40,10 @@ void SourceLookup::on_resolved(Instant now, Result<std::vector<IpAddress>> addre
   handler_.on_addresses(now, std::move(*allowed));
 }
 
-Dialer::Dialer(Worker& worker, const tunnel::SourcePolicy& policy, const tunnel::Source& source,
+Dialer::Dialer(Worker& worker, SharedSourcePolicy policy, const tunnel::Source& source,
                DialHandler& handler)
     : worker_(worker),
-      policy_(policy),
+      policy_(std::move(policy)),
       source_(source),
       handler_(handler),
       timer_(worker.timers(), *this) {}
@@ -47,10 +55,10 @@ void Dialer::start(Instant now) {
     lookup_ = std::make_unique<SourceLookup>(worker_.host(), policy_, source_, *this);
     return;
   }
-  if (!policy_.unix_sockets.allows(source_.path)) {
+  if (!policy_->unix_sockets.allows(source_.path)) {
     handler_.on_dial_failed(now, RefusalCode::not_allowed,
                             fmt::format("Source '{}' not in allowed sockets {}", source_.text(),
-                                        policy_.unix_sockets.text()));
+                                        policy_->unix_sockets.text()));
     return;
   }
   attempts_.push_back(std::make_unique<Attempt>());
@@ -99,7 +107,8 @@ void Dialer::advance(Instant now) {
 
 void Dialer::on_connected(Instant now, std::size_t index) {
   timer_.cancel();
-  const std::string address = eyeballs_ ? eyeballs_->address(index).text() : "unix:" + source_.path;
+  StreamAddress address = UnixPath{source_.path};
+  if (eyeballs_) address = eyeballs_->address(index);
   // The handler takes the port over and may destroy us and the attempt with it.
   std::unique_ptr<StreamPort> port = std::move(attempts_[index]->port);
   handler_.on_dialled(now, std::move(port), address);

@@ -17,6 +17,13 @@ namespace culvert::drive {
 
 class Worker;
 
+// Shared with the policy it is part of: a lookup finishes by the one it began with.
+using SharedSourcePolicy = std::shared_ptr<const tunnel::SourcePolicy>;
+
+// Of an address that was reached: whether `policy` allows it.
+[[nodiscard]] bool allows(const tunnel::SourcePolicy& policy, const StreamAddress& address,
+                          tunnel::Protocol protocol);
+
 class AddressHandler {
  public:
   // At least one address, all of them allowed, in the order to try them.
@@ -30,13 +37,13 @@ class AddressHandler {
 // Resolves a TCP or UDP source and applies the allow list. Answers later, never at once.
 class SourceLookup final : public ResolveHandler {
  public:
-  SourceLookup(Host& host, const tunnel::SourcePolicy& policy, tunnel::Source source,
+  SourceLookup(Host& host, SharedSourcePolicy policy, tunnel::Source source,
                AddressHandler& handler);
 
  private:
   void on_resolved(Instant now, Result<std::vector<IpAddress>> addresses) override;
 
-  const tunnel::SourcePolicy& policy_;
+  SharedSourcePolicy policy_;
   tunnel::Source source_;
   AddressHandler& handler_;
   std::unique_ptr<ResolvePort> lookup_;
@@ -45,7 +52,7 @@ class SourceLookup final : public ResolveHandler {
 class DialHandler {
  public:
   virtual void on_dialled(Instant now, std::unique_ptr<StreamPort> port,
-                          const std::string& address) = 0;
+                          const StreamAddress& address) = 0;
   virtual void on_dial_failed(Instant now, session::RefusalCode code,
                               const std::string& reason) = 0;
 
@@ -56,7 +63,7 @@ class DialHandler {
 // Both callbacks end the dialer's work; the handler may destroy it from inside them.
 class Dialer final : public AddressHandler {
  public:
-  Dialer(Worker& worker, const tunnel::SourcePolicy& policy, const tunnel::Source& source,
+  Dialer(Worker& worker, SharedSourcePolicy policy, const tunnel::Source& source,
          DialHandler& handler);
   ~Dialer();
   void start(Instant now);
@@ -82,7 +89,7 @@ class Dialer final : public AddressHandler {
   void advance(Instant now);
 
   Worker& worker_;
-  const tunnel::SourcePolicy& policy_;
+  SharedSourcePolicy policy_;
   tunnel::Source source_;
   DialHandler& handler_;
   std::unique_ptr<SourceLookup> lookup_;

@@ -37,6 +37,13 @@ class FlowSet {
   [[nodiscard]] StreamUser* any() {
     return flows_.empty() ? nullptr : flows_.begin()->second.get();
   }
+  // As they are now: some may end while one goes through them.
+  [[nodiscard]] std::vector<StreamUser*> all() const {
+    std::vector<StreamUser*> flows;
+    flows.reserve(flows_.size());
+    for (const auto& [flow, owner] : flows_) flows.push_back(flow);
+    return flows;
+  }
   [[nodiscard]] std::size_t size() const { return flows_.size(); }
 
  private:

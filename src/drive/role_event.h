@@ -27,6 +27,7 @@ struct RoleEvent {
   std::string peer{};
   std::string address{};
   std::string detail{};
+  std::string server{};  // of a client with several: which
 };
 [[nodiscard]] std::string_view to_string(RoleEventKind kind);
 

@@ -17,6 +17,7 @@ class ServerRole final : public Server, public WorkerHandler, public SessionOwne
         worker_(host, log, *this),
         context_{.worker = worker_,
                  .shared = shared,
+                 .policy = shared.policy,
                  .stats = stats_,
                  .traffic = traffic_,
                  .graveyard = graveyard_,
@@ -36,6 +37,7 @@ class ServerRole final : public Server, public WorkerHandler, public SessionOwne
   SocketAddress local_address() const override { return worker_.local_address(); }
   void start(Instant) override {}
   void stop(Instant now, std::function<void(Instant)> on_stopped) override;
+  void set_policy(Instant now, std::shared_ptr<const ServerPolicy> policy) override;
   ServerStats stats() const override;
   std::vector<SessionSnapshot> sessions(std::size_t max) const override;
   bool kick(Instant now, std::uint64_t session, std::string_view reason) override;
@@ -98,6 +100,16 @@ void ServerRole::stop(Instant now, std::function<void(Instant)> on_stopped) {
   on_stopped_ = std::move(on_stopped);
   for (const auto& [session, owner] : sessions_) session->leave(now);
   drain_.set(has_flows() ? now + context_.shared.drain_timeout : now);
+  worker_.host().request_turn_end();
+}
+
+void ServerRole::set_policy(Instant now, std::shared_ptr<const ServerPolicy> policy) {
+  context_.policy = std::move(policy);
+  const session::CredentialCheck credentials(context_.policy->auth);
+  std::vector<ServerSession*> sessions;  // some end, and leave the table
+  sessions.reserve(sessions_.size());
+  for (const auto& [session, owner] : sessions_) sessions.push_back(session);
+  for (ServerSession* session : sessions) session->on_policy_changed(now, credentials);
   worker_.host().request_turn_end();
 }
 

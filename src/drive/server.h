@@ -24,13 +24,22 @@
 
 namespace culvert::drive {
 
-// What all workers of a server share. Immutable but for the counters and what guards itself.
-struct ServerShared {
+// Who and what a server lets through. A value that never changes: a live change gives every
+// worker another one (Server::set_policy).
+struct ServerPolicy {
   session::ServerAuthPolicy auth;
   tunnel::SourcePolicy sources;  // the allow lists for TCP, UDP and Unix sockets
   std::uint32_t max_sessions = limits::kDefaultMaxSessions;
   std::uint32_t max_flows_per_session = limits::kDefaultMaxFlowsPerSession;
   Duration udp_flow_idle = limits::kUdpFlowIdle;
+  // Sessions whose credential is no longer good, and flows to sources that are no longer
+  // allowed, go on to their own end.
+  bool keeps_revoked = false;
+};
+
+// What all workers of a server share. Immutable but for the counters and what guards itself.
+struct ServerShared {
+  std::shared_ptr<const ServerPolicy> policy;  // at the start; shared by workers and flows
   Duration drain_timeout = limits::kDrainTimeout;
   Duration resume_grace = limits::kResumeGrace;  // sessions without connection; 0: none
   std::uint32_t log_sample_interval = limits::kLockoutLogSample;
@@ -78,6 +87,10 @@ class Server {
   // Polite end: no new sessions or flows; running flows get until drain_timeout.
   // `on_stopped` is called from the loop.
   virtual void stop(Instant now, std::function<void(Instant)> on_stopped) = 0;
+  // On the worker's thread. From now on this one decides. Ends the sessions whose credential
+  // it does not hold, and the flows it does not allow, unless it keeps them. Lower limits
+  // refuse what is new and end nothing.
+  virtual void set_policy(Instant now, std::shared_ptr<const ServerPolicy> policy) = 0;
   [[nodiscard]] virtual ServerStats stats() const = 0;
   // Authenticated ones, by id; at most `max`.
   [[nodiscard]] virtual std::vector<SessionSnapshot> sessions(std::size_t max) const = 0;

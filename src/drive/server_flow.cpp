@@ -9,6 +9,7 @@ namespace culvert::drive {
 namespace {
 
 constexpr std::size_t kMessagesPerTurn = 64;
+constexpr auto kRefused = static_cast<std::uint64_t>(session::FlowCode::refused);
 constexpr auto kReset = static_cast<std::uint64_t>(session::FlowCode::reset);
 constexpr auto kProtocolError = static_cast<std::uint64_t>(session::FlowCode::protocol_error);
 
@@ -23,6 +24,13 @@ ByteView first_bytes(const quic::Stream& stream, Bytes& scratch) {
   }
   return scratch;
 }
+
+SharedSourcePolicy source_policy(ServerSession& session) {
+  const std::shared_ptr<const ServerPolicy>& policy = session.context().policy;
+  return {policy, &policy->sources};
+}
+
+constexpr std::string_view kNoLongerAllowed = "the server's allow lists changed";
 
 }  // namespace
 
@@ -70,8 +78,8 @@ ServerStreamFlow::ServerStreamFlow(ServerSession& session, quic::Stream& stream,
     : session_(session),
       stream_(&stream),
       source_(source.text()),
-      dialer_(std::make_unique<Dialer>(session.context().worker, session.context().shared.sources,
-                                       source, *this)),
+      dialer_(std::make_unique<Dialer>(session.context().worker, source_policy(session), source,
+                                       *this)),
       pump_(session.context().worker, session.carrier(), stream, session.context().traffic, *this) {
   stream.context = static_cast<StreamUser*>(this);
 }
@@ -105,11 +113,17 @@ void ServerStreamFlow::on_quic_closed(Instant) {
   stream_ = nullptr;
 }
 
-void ServerStreamFlow::on_dialled(Instant, std::unique_ptr<StreamPort> port,
-                                  const std::string& address) {
+void ServerStreamFlow::on_dialled(Instant now, std::unique_ptr<StreamPort> port,
+                                  const StreamAddress& address) {
+  // The policy may have changed since the dialling began.
+  if (!allows(session_.context().policy->sources, address, tunnel::Protocol::tcp)) {
+    on_dial_failed(now, session::RefusalCode::not_allowed, std::string(kNoLongerAllowed));
+    return;
+  }
+  reached_ = address;
   session_.context().worker.log().debug("flow", "Accepted source request, forwarding to {}",
-                                        address);
-  session_.accept_flow(*stream_, source_, address);
+                                        to_text(address));
+  session_.accept_flow(*stream_, source_, to_text(address));
   pump_.attach(std::move(port));
   pump_.open_downstream();
   dialer_.reset();  // with the attempts that lost
@@ -125,6 +139,18 @@ void ServerStreamFlow::on_pump_finished(Instant now) {
   leave(now);
 }
 void ServerStreamFlow::on_pump_broken(Instant now) {
+  leave(now);
+}
+
+void ServerStreamFlow::on_policy_changed(Instant now) {
+  const bool is_connected = stream_ != nullptr && !dialer_;
+  if (!is_connected ||
+      allows(session_.context().policy->sources, reached_, tunnel::Protocol::tcp)) {
+    return;
+  }
+  session_.context().worker.log().warn("flow", "flow to {} ends: {}", to_text(reached_),
+                                       kNoLongerAllowed);
+  pump_.abort(kRefused);
   leave(now);
 }
 
@@ -146,7 +172,7 @@ ServerUdpFlow::ServerUdpFlow(ServerSession& session, quic::Stream& stream, std::
       mode_(mode),
       source_(source),
       lookup_(std::make_unique<SourceLookup>(session.context().worker.host(),
-                                             session.context().shared.sources, source, *this)),
+                                             source_policy(session), source, *this)),
       idle_(session.context().worker.timers(), *this) {
   stream.context = static_cast<StreamUser*>(this);
 }
@@ -158,6 +184,10 @@ ServerUdpFlow::~ServerUdpFlow() {
 void ServerUdpFlow::on_addresses(Instant now, std::vector<SocketAddress> addresses) {
   // UDP has no connect that could fail: the first allowed address is the one.
   remote_ = addresses.front();
+  if (!session_.context().policy->sources.udp.allows(remote_)) {  // changed meanwhile
+    on_no_address(now, session::RefusalCode::not_allowed, std::string(kNoLongerAllowed));
+    return;
+  }
   const UdpOptions options{.bind = {IpAddress::any(remote_.ip.family()), 0}, .remote = remote_};
   Worker& worker = session_.context().worker;
   auto port = worker.host().open_udp(options, *this);
@@ -169,7 +199,7 @@ void ServerUdpFlow::on_addresses(Instant now, std::vector<SocketAddress> address
   worker.log().debug("flow", "Accepted source request, forwarding to {}", remote_.text());
   session_.accept_flow(*stream_, source_.text(), remote_.text());
   if (session_.dialect() == session::Dialect::culvert_1) session_.add_udp_flow(id_, *this);
-  idle_.set(now + session_.context().shared.udp_flow_idle);
+  idle_.set(now + session_.context().policy->udp_flow_idle);
   on_quic_readable(now);
 }
 
@@ -195,7 +225,7 @@ void ServerUdpFlow::on_quic_readable(Instant now) {
 }
 
 void ServerUdpFlow::forward(Instant now, ByteView payload) {
-  idle_.set(now + session_.context().shared.udp_flow_idle);
+  idle_.set(now + session_.context().policy->udp_flow_idle);
   session_.context().traffic.bytes_down += payload.size();
   session_.context().worker.egress().send(*port_, {.local = {}, .remote = remote_}, payload);
 }
@@ -213,7 +243,7 @@ void ServerUdpFlow::on_udp_readable(Instant now) {
       }
     }
   }
-  idle_.set(now + session_.context().shared.udp_flow_idle);
+  idle_.set(now + session_.context().policy->udp_flow_idle);
   session_.carrier().touch();
 }
 
@@ -249,6 +279,16 @@ void ServerUdpFlow::on_quic_closed(Instant) {
 void ServerUdpFlow::on_idle(Instant now) {
   session_.carrier().finish(*stream_);
   session_.carrier().stop_sending(*stream_, 0);
+  leave(now);
+}
+
+void ServerUdpFlow::on_policy_changed(Instant now) {
+  if (!port_ || session_.context().policy->sources.udp.allows(remote_)) return;
+  session_.context().worker.log().warn("flow", "UDP flow to {} ends: {}", remote_.text(),
+                                       kNoLongerAllowed);
+  session_.carrier().reset(*stream_, kRefused);
+  session_.carrier().stop_sending(*stream_, kRefused);
+  session_.carrier().touch();
   leave(now);
 }
 

@@ -45,10 +45,11 @@ class ServerStreamFlow final : public StreamUser, public DialHandler, public Pum
   void on_quic_closed(Instant now) override;
   void on_resumed(Instant now, quic::Stream& stream) override;
   void on_dialled(Instant now, std::unique_ptr<StreamPort> port,
-                  const std::string& address) override;
+                  const StreamAddress& address) override;
   void on_dial_failed(Instant now, session::RefusalCode code, const std::string& reason) override;
   void on_pump_finished(Instant now) override;
   void on_pump_broken(Instant now) override;
+  void on_policy_changed(Instant now) override;
 
  private:
   void leave(Instant now);  // lets go of the stream and retires
@@ -57,6 +58,7 @@ class ServerStreamFlow final : public StreamUser, public DialHandler, public Pum
   quic::Stream* stream_;
   std::string source_;              // for the audit trail
   std::unique_ptr<Dialer> dialer_;  // until connected
+  StreamAddress reached_;           // afterwards
   StreamPump pump_;
 };
 
@@ -80,6 +82,7 @@ class ServerUdpFlow final : public StreamUser, public AddressHandler, public Udp
   void on_no_address(Instant now, session::RefusalCode code, const std::string& reason) override;
   void on_udp_readable(Instant now) override;
   void on_udp_writable(Instant) override {}
+  void on_policy_changed(Instant now) override;
 
  private:
   void forward(Instant now, ByteView payload);

@@ -104,8 +104,9 @@ void ServerSession::on_closed(Instant now, const quic::Closed& closed) {
 }
 
 session::ServerHandshakeConfig ServerSession::handshake_config() {
-  session::ServerHandshakeConfig config{.policy = &context_.shared.auth,
-                                        .max_flows = context_.shared.max_flows_per_session,
+  handshake_policy_ = context_.policy;
+  session::ServerHandshakeConfig config{.policy = &handshake_policy_->auth,
+                                        .max_flows = handshake_policy_->max_flows_per_session,
                                         .admits = [this] { return admit(); },
                                         .gate = context_.shared.auth_gate,
                                         .address = remote_.ip};
@@ -113,11 +114,8 @@ session::ServerHandshakeConfig ServerSession::handshake_config() {
     config.resume = session::ResumeTerms{.grace = context_.shared.resume_grace,
                                          .worker = context_.worker_index};
     // The handshake may be handed over to another session with its connection.
-    config.resume_keys = [&resumable = context_.resumable,
-                          peer = peer_](const session::SessionId& id) {
-      const auto found = resumable.find(id);
-      const bool is_its_own = found != resumable.end() && found->second->peer_ == peer;
-      return is_its_own ? found->second->keys_ : std::vector<session::ResumeKey>{};
+    config.resume_keys = [&context = context_, peer = peer_](const session::SessionId& id) {
+      return resume_keys(context, peer, id);
     };
   }
   return config;
@@ -174,7 +172,7 @@ bool ServerSession::admit() {
   if (context_.is_stopping) return false;
   auto& sessions = context_.shared.sessions;
   std::uint32_t count = sessions.load(std::memory_order_relaxed);
-  while (count < context_.shared.max_sessions) {
+  while (count < context_.policy->max_sessions) {
     if (sessions.compare_exchange_weak(count, count + 1, std::memory_order_relaxed)) {
       is_admitted_ = true;
       return true;
@@ -275,6 +273,11 @@ void ServerSession::on_authenticated(Instant now, const session::Authenticated& 
                              comment.empty() ? "" : " as ", comment);
   tell(RoleEventKind::session_opened, comment);
   audit_auth({.proof = authenticated.identity.kind, .comment = comment, .is_accepted = true});
+  identity_ = authenticated.identity;
+  // The policy may have changed while the handshake read from the one it began with.
+  if (handshake_policy_ != context_.policy) {
+    on_policy_changed(now, session::CredentialCheck(context_.policy->auth));
+  }
 }
 
 // Flows may be opened now. The control stream keeps its place while it is open; heads of
@@ -282,7 +285,7 @@ void ServerSession::on_authenticated(Instant now, const session::Authenticated& 
 // about a limit.
 void ServerSession::open_up(quic::Connection& connection) {
   context_.worker.endpoint().set_authenticated(connection);
-  connection.allow_streams(context_.shared.max_flows_per_session + kSpareStreams);
+  connection.allow_streams(context_.policy->max_flows_per_session + kSpareStreams);
 }
 
 AuditedClient ServerSession::audited_client() const {
@@ -301,11 +304,38 @@ void ServerSession::audit_flow(FlowRecord record) const {
   context_.shared.audit->on_flow(record);
 }
 
+void ServerSession::on_policy_changed(Instant now, const session::CredentialCheck& credentials) {
+  if (!is_authenticated_ || has_ended_) return;
+  if (context_.policy->keeps_revoked) return;
+  if (!credentials.lets_in(identity_)) {
+    context_.worker.log().warn("session", "client {}: its credential was revoked, session ends",
+                               peer_.short_text());
+    close(now, session::CloseCode::auth_failed, "the credential was revoked");
+    return;
+  }
+  for (StreamUser* flow : flows_.all()) flow->on_policy_changed(now);
+}
+
 void ServerSession::on_linger(Instant now) {
   close(now, linger_code_, linger_reason_);
 }
 
 // --- from one connection to the next -------------------------------------------------------------
+
+std::vector<session::ResumeKey> ServerSession::resume_keys(const ServerContext& context,
+                                                           const crypto::EndpointId& peer,
+                                                           const session::SessionId& id) {
+  const auto found = context.resumable.find(id);
+  if (found == context.resumable.end() || found->second->peer_ != peer) return {};
+  const ServerSession& session = *found->second;
+  const ServerPolicy& policy = *context.policy;
+  // A change of the policy ends what it revokes; this is the second line of defence, and what
+  // a session kept by keeps_revoked does not need.
+  const bool is_revoked =
+      !policy.keeps_revoked && !session::CredentialCheck(policy.auth).lets_in(session.identity_);
+  if (is_revoked) return {};
+  return session.keys_;
+}
 
 // This object only proved that the client may add its connection to the session.
 void ServerSession::on_joined(Instant now, const session::Joined& joined) {
@@ -331,6 +361,7 @@ void ServerSession::on_resumed(Instant now, const session::Resumed& resumed) {
   quic::Connection& connection = *carrier_.connection();
   carrier_.bind(nullptr);
   session.remote_ = remote_;
+  session.handshake_policy_ = handshake_policy_;  // the control stream still reads from it
   session.take_over(now, connection, std::move(control_), resumed.key_index);
   end(now);
 }
@@ -491,7 +522,7 @@ void ServerSession::on_resume_done(Instant now, std::uint64_t count) {
 void ServerSession::claim(Instant now, std::uint64_t flow_id) {
   if (!is_resuming_) return;
   // As many flows as it may have, those that it has refused included.
-  if (claimed_.size() > 2 * (context_.shared.max_flows_per_session + kSpareStreams)) {
+  if (claimed_.size() > 2 * (context_.policy->max_flows_per_session + kSpareStreams)) {
     close(now, session::CloseCode::protocol_error, "too many flows are resumed");
     return;
   }
@@ -538,10 +569,10 @@ void ServerSession::start_flow(Instant now, quic::Stream& stream, const session:
     return;
   }
   // The head itself is still in the set.
-  if (flows_.size() > context_.shared.max_flows_per_session) {
+  if (flows_.size() > context_.policy->max_flows_per_session) {
     refuse_flow(
         stream, open.source, session::RefusalCode::limit,
-        fmt::format("Session limit reached ({} flows)", context_.shared.max_flows_per_session));
+        fmt::format("Session limit reached ({} flows)", context_.policy->max_flows_per_session));
     return;
   }
   if (terms_ && open.flow_id != 0) {

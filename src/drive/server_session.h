@@ -31,6 +31,7 @@ class ServerUdpFlow;
 struct ServerContext {
   Worker& worker;
   ServerShared& shared;
+  std::shared_ptr<const ServerPolicy> policy;  // the worker's own, replaced by set_policy
   ServerStats& stats;
   TrafficCounters& traffic;
   Graveyard& graveyard;
@@ -67,6 +68,8 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   [[nodiscard]] bool is_authenticated() const { return is_authenticated_; }
   [[nodiscard]] std::uint64_t id() const { return id_; }  // once authenticated
   [[nodiscard]] SessionSnapshot snapshot() const;
+  // The context has another policy; `credentials` are its.
+  void on_policy_changed(Instant now, const session::CredentialCheck& credentials);
 
   // --- for the flows ---------------------------------------------------------------------
   [[nodiscard]] ServerContext& context() { return context_; }
@@ -108,6 +111,9 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   void on_closed(Instant now, const quic::Closed& closed);
   [[nodiscard]] session::ServerHandshakeConfig handshake_config();
   void on_resumed(Instant now, const session::Resumed& resumed);
+  [[nodiscard]] static std::vector<session::ResumeKey> resume_keys(const ServerContext& context,
+                                                                   const crypto::EndpointId& peer,
+                                                                   const session::SessionId& id);
   void on_resume_done(Instant now, std::uint64_t count);
   // Goes on with the connection of another session object, which ends.
   void take_over(Instant now, quic::Connection& connection, std::unique_ptr<ControlStream> control,
@@ -134,7 +140,9 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   SocketAddress remote_;  // of the client, for logs
   SessionOwner& owner_;
   session::Dialect dialect_ = session::Dialect::culvert_1;
+  std::shared_ptr<const ServerPolicy> handshake_policy_;  // what the handshake reads from
   std::unique_ptr<ControlStream> control_;
+  session::AuthIdentity identity_;  // once authenticated
   FlowSet flows_;
   std::unordered_map<std::uint64_t, ServerUdpFlow*> udp_flows_;  // ids are the client's choice
   // --- resume; without terms the session ends with its connection

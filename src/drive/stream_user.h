@@ -23,6 +23,8 @@ class StreamUser {
   virtual void on_resumed(Instant, quic::Stream&) {}
   // What the flow was opened with, for a server that has not heard of it yet.
   [[nodiscard]] virtual std::string_view source() const { return {}; }
+  // The server allows other sources than before: end what it no longer allows.
+  virtual void on_policy_changed(Instant) {}
   // Carries a user's flow: counted and waited for.
   [[nodiscard]] virtual bool is_flow() const { return true; }
 };

@@ -1,6 +1,7 @@
 #include "net/kernel_host.h"
 
 #include "base/assert.h"
+#include "net/file_watch.h"
 #include "net/loop_asio.h"
 #include "net/network_watch.h"
 #include "net/resolver.h"
@@ -53,6 +54,8 @@ struct KernelHost::State {
   DeadlineItem deadline{*this};
   TurnEndItem turn_end{*this};
   std::unique_ptr<NetworkWatch> network_watch;
+  std::unique_ptr<FileWatch> file_watch;
+  std::function<void(Instant)> on_files_changed;
   std::unique_ptr<Timer> alarm;
   boost::asio::signal_set signals;
   std::function<void(Instant, int)> on_signal;
@@ -106,6 +109,19 @@ void KernelHost::State::wait_for_signal() {
     wait_for_signal();
     on_signal(loop.refresh_now(), signal);
   });
+}
+
+Status KernelHost::watch_files(std::vector<std::string> paths,
+                               std::function<void(Instant now)> task) {
+  state_->on_files_changed = std::move(task);
+  if (!state_->file_watch) {
+    state_->file_watch =
+        std::make_unique<FileWatch>(state_->loop, [state = state_.get()](Instant now) {
+          const auto task = state->on_files_changed;  // it may replace itself
+          task(now);
+        });
+  }
+  return state_->file_watch->set_paths(std::move(paths));
 }
 
 void KernelHost::set_alarm(Duration delay, std::function<void(Instant now)> task) {

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace culvert::net {
@@ -73,6 +74,11 @@ class KernelHost final : public drive::Host {
   // a process does this. SIGPIPE is ignored by the first HostGroup.
   void watch_signals(const std::vector<int>& signals,
                      std::function<void(Instant now, int signal)> task);
+  // `task` on the loop when one of these files was changed or replaced, some 200 ms later, so
+  // that a burst is one call. Replaces earlier calls. An error names a directory that cannot be
+  // watched; what can be is.
+  [[nodiscard]] Status watch_files(std::vector<std::string> paths,
+                                   std::function<void(Instant now)> task);
   // Once after `delay`; a later call replaces an earlier one that has not come due.
   void set_alarm(Duration delay, std::function<void(Instant now)> task);
   // Any number of these at a time; destroying the timer cancels it, and so does the host's end.

@@ -77,6 +77,11 @@ void AuthLimiter::count_globally(std::uint64_t credential) {
   ++counters_.global_lockouts;
 }
 
+void AuthLimiter::set_limits(const AuthLimits& limits) {
+  limits_ = limits;
+  if (limits_.global_failures == 0) recent_.clear();
+}
+
 AuthMetrics AuthLimiter::metrics(Instant now) const {
   AuthMetrics metrics = counters_;
   metrics.forgotten = credentials_.evicted() + addresses_.evicted();

@@ -56,6 +56,8 @@ class AuthLimiter final : public AuthGate {
 
   [[nodiscard]] AuthVerdict judge(Instant now, const AuthAttempt& attempt) override;
   [[nodiscard]] AuthMetrics metrics(Instant now) const;
+  // From now on; what is locked stays so for its time. The log's sampling stays as it was.
+  void set_limits(const AuthLimits& limits);
 
  private:
   struct Keys {

@@ -59,6 +59,20 @@ TEST_F(LimiterTest, locks_a_credential_after_five_failures_for_a_minute) {
   EXPECT_EQ(m.credentials_locked, 1U);
 }
 
+TEST_F(LimiterTest, takes_other_limits_while_it_runs) {
+  fail_times(3, "wrong");
+  limiter->set_limits({.max_credential_failures = 4, .lockout = seconds(5), .global_failures = 3});
+  fail_times(1, "wrong");
+  EXPECT_EQ(fail("wrong").retry_after_s, 5U);
+  fail_times(1, "second");
+  fail_times(1, "third");
+  EXPECT_EQ(fail("fourth").decision, AuthDecision::globally_locked);
+  limiter->set_limits({.max_credential_failures = 0, .global_failures = 0});
+  EXPECT_EQ(fail("wrong").decision, AuthDecision::credential_locked) << "until its end";
+  now += seconds(60);
+  fail_times(30, "wrong");
+}
+
 TEST_F(LimiterTest, tells_credentials_apart_exactly_and_by_kind) {
   fail_times(5, "wrong");
   EXPECT_EQ(fail("Wrong").decision, AuthDecision::invalid);

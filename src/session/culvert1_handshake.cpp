@@ -242,7 +242,7 @@ void Culvert1Client::announce_done(std::uint64_t count) {
 Decoded<void> Culvert1Client::handle_accepted(const Message& message) {
   const auto session_id = message.array<16>(kSessionId);
   if (!has_proved_ || is_decided() || !session_id) return malformed();
-  succeed({.identity = {.kind = proof_, .comment = {}},
+  succeed({.identity = {.kind = proof_, .comment = {}, .credential = {}},
            .session_id = *session_id,
            .max_flows = message.number(kMaxFlows).value_or(0),
            .resume = can_resume_ ? agreed_terms(message) : std::nullopt,
@@ -333,12 +333,18 @@ Decoded<void> Culvert1Server::handle_hello(const Message& message) {
 std::optional<AuthIdentity> Culvert1Server::verify(const Message& proof) const {
   const ServerAuthPolicy& policy = *config_.policy;
   if (const auto mac = proof.array<32>(kMac)) {
-    bool is_known = false;
+    const Token* known = nullptr;
     for (const Token& token : policy.tokens.tokens()) {
-      // Not ||: the time must not tell which token matched.
-      is_known |= crypto::constant_time_equal(token_proof(token.reveal(), exporter_, nonce_), *mac);
+      // To the end in any case: the time must not tell which token matched.
+      const bool is_equal =
+          crypto::constant_time_equal(token_proof(token.reveal(), exporter_, nonce_), *mac);
+      known = is_equal ? &token : known;
     }
-    if (is_known) return AuthIdentity{.kind = ProofKind::token, .comment = {}};
+    if (known != nullptr) {
+      return AuthIdentity{.kind = ProofKind::token,
+                          .comment = {},
+                          .credential = credential_id(std::string_view(known->reveal()))};
+    }
   }
   const auto key_bytes = proof.array<32>(kPublicKey);
   const auto signature = proof.array<64>(kSignature);
@@ -346,11 +352,14 @@ std::optional<AuthIdentity> Culvert1Server::verify(const Message& proof) const {
     const crypto::PublicKey key(*key_bytes);
     const auto comment = policy.keys.lookup(key);
     if (comment && key.verify(key_proof_message(exporter_, nonce_), *signature)) {
-      return AuthIdentity{.kind = ProofKind::key, .comment = *comment};
+      return AuthIdentity{
+          .kind = ProofKind::key, .comment = *comment, .credential = credential_id(key)};
     }
   }
   if (const auto known = policy.endpoint_ids.find(peer_); known != policy.endpoint_ids.end()) {
-    return AuthIdentity{.kind = ProofKind::endpoint_id, .comment = known->second};
+    return AuthIdentity{.kind = ProofKind::endpoint_id,
+                        .comment = known->second,
+                        .credential = credential_id(peer_)};
   }
   if (policy.allows_anyone) return AuthIdentity{};
   return std::nullopt;

@@ -113,6 +113,8 @@ TEST_P(HandshakeTest, lets_the_holder_of_a_token_in) {
     ASSERT_NE(at_server, nullptr);
     ASSERT_NE(at_client, nullptr);
     EXPECT_EQ(at_server->identity.kind, ProofKind::token);
+    EXPECT_TRUE(CredentialCheck(pair.policy).lets_in(at_server->identity));
+    EXPECT_EQ(at_server->identity.credential, credential_id(std::string_view(token.reveal())));
     EXPECT_EQ(at_client->identity.kind, ProofKind::token);
     EXPECT_EQ(at_client->session_id, at_server->session_id);
     const bool is_ours = GetParam() == Dialect::culvert_1;
@@ -134,6 +136,7 @@ TEST_P(HandshakeTest, lets_the_holder_of_a_key_in_and_knows_whose) {
   ASSERT_NE(at_server, nullptr);
   EXPECT_EQ(at_server->identity.kind, ProofKind::key);
   EXPECT_EQ(at_server->identity.comment, "bob");
+  EXPECT_EQ(at_server->identity.credential, credential_id(key_of(2).public_key()));
   ASSERT_NE(pair.client_event<Authenticated>(), nullptr);
 }
 
@@ -145,6 +148,7 @@ TEST_P(HandshakeTest, lets_a_known_endpoint_id_in) {
   ASSERT_NE(at_server, nullptr);
   EXPECT_EQ(at_server->identity.kind, ProofKind::endpoint_id);
   EXPECT_EQ(at_server->identity.comment, "the office");
+  EXPECT_EQ(at_server->identity.credential, credential_id(pair.client_id));
 }
 
 TEST_P(HandshakeTest, keeps_everybody_else_out) {

@@ -75,17 +75,22 @@ Decoded<std::size_t> Mf4Server::handle_message(ByteView input) {
 std::optional<AuthIdentity> Mf4Server::verify(const mf4::AuthMessage& message) const {
   const ServerAuthPolicy& policy = *config_.policy;
   if (message.auth_token && policy.tokens.contains(*message.auth_token)) {
-    return AuthIdentity{.kind = ProofKind::token, .comment = {}};
+    return AuthIdentity{.kind = ProofKind::token,
+                        .comment = {},
+                        .credential = credential_id(std::string_view(*message.auth_token))};
   }
   if (challenge_ && message.public_key && message.signature) {
     const crypto::PublicKey key(*message.public_key);
     const auto comment = policy.keys.lookup(key);
     if (comment && key.verify(mf4::proof_message(*challenge_), *message.signature)) {
-      return AuthIdentity{.kind = ProofKind::key, .comment = *comment};
+      return AuthIdentity{
+          .kind = ProofKind::key, .comment = *comment, .credential = credential_id(key)};
     }
   }
   if (const auto known = policy.endpoint_ids.find(peer_); known != policy.endpoint_ids.end()) {
-    return AuthIdentity{.kind = ProofKind::endpoint_id, .comment = known->second};
+    return AuthIdentity{.kind = ProofKind::endpoint_id,
+                        .comment = known->second,
+                        .credential = credential_id(peer_)};
   }
   if (policy.allows_anyone) return AuthIdentity{};
   return std::nullopt;

@@ -85,7 +85,14 @@ std::string help(Command command) {
   if ((bit(command) & kRoles) != 0) {
     text +=
         "\nEvery option has an environment variable and a key for the file: docs/settings.md.\n"
-        "Precedence: flag, environment, file, default.\n";
+        "Precedence: flag, environment, file, default.\n"
+        "SIGHUP reads the configuration file again, and the files of tokens and keys: what is "
+        "marked\nlive there changes at once, a mistake changes nothing.\n";
+  }
+  if (command == Command::client) {
+    text +=
+        "One client may use several servers: [[servers]] in the file, each with "
+        "[[servers.tunnels]].\n";
   }
   return text;
 }
@@ -104,7 +111,9 @@ std::string markdown() {
       "input "
       "(`--config-stdin`);\nkeys with dots are tables: `iroh.listen` is `listen` under `[iroh]`. "
       "`role` "
-      "(server, client) and `mode`\n(iroh) may be stated and must then fit.\n";
+      "(server, client) and `mode`\n(iroh) may be stated and must then fit.\n\n"
+      "A reload (SIGHUP, `--watch-config`) applies what is marked *live*, and the tunnels; the "
+      "rest needs a\nrestart, and the log says so.\n";
   for (const CommandInfo& command : commands()) {
     text += fmt::format("\n## culvert {}\n\n{}.{}\n", command.name, command.summary,
                         command.alias.empty()
@@ -123,7 +132,7 @@ std::string markdown() {
         return fmt::format("`{}`", escaped);
       };
       rows += fmt::format(
-          "| {}{} | {} | {}{} | {} | {}{} |\n",
+          "| {}{} | {} | {}{} | {} | {}{}{} |\n",
           setting.letter != 0 ? fmt::format("`-{}` ", setting.letter) : "",
           code(setting.is_secret
                    ? ""
@@ -131,7 +140,8 @@ std::string markdown() {
                                  setting.placeholder)),
           code(setting.key), code(setting.environment),
           setting.environment_alias.empty() ? "" : " " + code(setting.environment_alias),
-          code(setting.fallback), setting.help, setting.is_repeatable ? " (repeatable)" : "");
+          code(setting.fallback), setting.help, setting.is_repeatable ? " (repeatable)" : "",
+          (setting.live & bit(command.command)) != 0 ? " *live*" : "");
     }
     if (!rows.empty()) {
       text += fmt::format(
@@ -143,6 +153,18 @@ std::string markdown() {
   text += "| key | meaning |\n| --- | --- |\n";
   for (const TunnelKey& key : tunnel_keys()) {
     text += fmt::format("| `{}` | {} |\n", key.name, key.help);
+  }
+  text +=
+      "\n## [[servers]]\n\nA client that uses several servers has one entry for each, instead of "
+      "the settings of its own that\nname one server. What an entry says counts for its server, "
+      "before flags and environment; what it\nleaves out comes from there or `[iroh]`.\n\n"
+      "| key | meaning |\n| --- | --- |\n"
+      "| `name` | for logs, status and `culvert tunnels`; required, unique |\n"
+      "| `tunnels` | its tunnels, as `[[iroh.tunnels]]`: write `[[servers.tunnels]]` |\n";
+  for (const Setting& setting : table()) {
+    if (!setting.is_per_server || (setting.commands & bit(Command::client)) == 0) continue;
+    text += fmt::format("| `{}` | as `{}`{} |\n", server_key(setting), setting.key,
+                        setting.is_secret ? "" : fmt::format(", `--{}`", setting.flag));
   }
   return text;
 }

@@ -7,6 +7,12 @@
 namespace culvert::settings {
 namespace {
 
+TEST(Help, tells_roles_what_they_do_while_they_run) {
+  EXPECT_NE(help(Command::server).find("SIGHUP"), std::string::npos);
+  EXPECT_NE(help(Command::client).find("[[servers]]"), std::string::npos);
+  EXPECT_EQ(help(Command::status).find("SIGHUP"), std::string::npos);
+}
+
 TEST(Help, lists_every_setting_of_a_command_and_no_other) {
   for (const CommandInfo& command : commands()) {
     const std::string text = help(command.command);

@@ -1,6 +1,7 @@
 #include "settings/resolver.h"
 
 #include "base/assert.h"
+#include "base/limits.h"
 #include "settings/suggest.h"
 #include "settings/value.h"
 
@@ -8,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -73,6 +75,7 @@ class Resolver {
     if (Status checked = settle_alternatives(); !checked) return forward(checked);
     if (command_ == Command::client) {
       if (Status paired = pair_tunnels(); !paired) return forward(paired);
+      if (Status joined = join_servers(); !joined) return forward(joined);
     }
     return std::move(settings_);
   }
@@ -101,22 +104,28 @@ class Resolver {
   Status read_member(const std::string& key, const Node& member) {
     if (key == "role") return expect_word(key, member, info(command_).name);
     if (key == "mode") return expect_word(key, member, kModeIroh);
-    if (key == kTunnelsKey && command_ == Command::client) return read_tunnels(member);
+    if (command_ == Command::client) {
+      if (key == kTunnelsKey) return read_tunnels(member, kTunnelsKey, file_tunnels_);
+      if (key == kServersKey) return read_servers(member);
+    }
     const Setting* setting = by_key(key);
     if (setting == nullptr) {
       if (member.kind == Node::Kind::table && is_section(key)) return read_table(member, key);
       return unknown_key(key, member);
     }
-    if (setting->is_secret && !inputs_.file_may_hold_secrets) {
-      return fail(ErrorKind::configuration,
-                  fmt::format("secrets do not belong in a configuration file: use {}_file, the "
-                              "environment variable {}, or --config-stdin",
-                              key, setting->environment),
-                  where(member, key));
-    }
+    if (Status checked = check_secret(*setting, key, member); !checked) return checked;
     CULVERT_TRY(std::vector<Value> values, read_values(*setting, key, member));
     set(*setting, Level::file, std::move(values));
     return {};
+  }
+
+  Status check_secret(const Setting& setting, const std::string& key, const Node& member) const {
+    if (!setting.is_secret || inputs_.file_may_hold_secrets) return {};
+    return fail(ErrorKind::configuration,
+                fmt::format("secrets do not belong in a configuration file: use {}_file, the "
+                            "environment variable {}, or --config-stdin",
+                            key, setting.environment),
+                where(member, key));
   }
 
   Result<std::vector<Value>> read_values(const Setting& setting, const std::string& key,
@@ -157,33 +166,32 @@ class Resolver {
     return Value{node.text, origin};
   }
 
-  Status read_tunnels(const Node& node) {
+  Status read_tunnels(const Node& node, std::string_view list, std::vector<TunnelEntry>& into) {
     if (node.kind != Node::Kind::list) {
-      return fail(ErrorKind::configuration, "needs a list: write [[iroh.tunnels]]",
-                  where(node, kTunnelsKey));
+      return fail(ErrorKind::configuration, fmt::format("needs a list: write [[{}]]", list),
+                  where(node, list));
     }
     std::set<std::string> names;
     for (const Node& item : node.items) {
-      CULVERT_TRY(TunnelEntry entry, read_tunnel(item));
+      CULVERT_TRY(TunnelEntry entry, read_tunnel(item, list));
       if (!entry.name.empty() && !names.insert(entry.name).second) {
         return fail(ErrorKind::configuration,
-                    fmt::format("two tunnels are called '{}'", entry.name),
-                    where(item, kTunnelsKey));
+                    fmt::format("two tunnels are called '{}'", entry.name), where(item, list));
       }
-      file_tunnels_.push_back(std::move(entry));
+      into.push_back(std::move(entry));
     }
     return {};
   }
 
-  Result<TunnelEntry> read_tunnel(const Node& node) {
-    const std::string origin = where(node, kTunnelsKey);
+  Result<TunnelEntry> read_tunnel(const Node& node, std::string_view list) {
+    const std::string origin = where(node, list);
     if (node.kind != Node::Kind::table) {
       return fail(ErrorKind::configuration, "each tunnel is a table with source and target",
                   origin);
     }
     TunnelEntry entry;
     for (const auto& [name, member] : node.members) {
-      const std::string key = fmt::format("{}.{}", kTunnelsKey, name);
+      const std::string key = fmt::format("{}.{}", list, name);
       const Value value{member.text, where(member, key)};
       const bool is_flag = name == "enabled";
       std::vector<std::string_view> names;
@@ -216,6 +224,137 @@ class Resolver {
       return fail(ErrorKind::configuration, "a tunnel needs source and target", origin);
     }
     return entry;
+  }
+
+  // --- [[servers]] ---------------------------------------------------------------------------
+
+  struct FileServer {
+    std::string name{};
+    std::string origin{};
+    std::map<Id, std::vector<Value>> values{};
+    std::vector<TunnelEntry> tunnels{};
+  };
+
+  Status read_servers(const Node& node) {
+    if (node.kind != Node::Kind::list) {
+      return fail(ErrorKind::configuration, "needs a list: write [[servers]]",
+                  where(node, kServersKey));
+    }
+    for (const Node& item : node.items) {
+      CULVERT_TRY(FileServer server, read_server(item));
+      if (std::ranges::find(file_servers_, server.name, &FileServer::name) != file_servers_.end()) {
+        return fail(ErrorKind::configuration,
+                    fmt::format("two servers are called '{}'", server.name), server.origin);
+      }
+      file_servers_.push_back(std::move(server));
+    }
+    if (file_servers_.size() > limits::kMaxServers) {
+      return fail(ErrorKind::configuration,
+                  fmt::format("{} servers are more than a client may have ({})",
+                              file_servers_.size(), limits::kMaxServers),
+                  where(node, kServersKey));
+    }
+    return {};
+  }
+
+  Result<FileServer> read_server(const Node& node) {
+    FileServer server{.origin = where(node, kServersKey)};
+    if (node.kind != Node::Kind::table) {
+      return fail(ErrorKind::configuration, "each server is a table with a name", server.origin);
+    }
+    for (const auto& [name, member] : node.members) {
+      const std::string key = fmt::format("{}.{}", kServersKey, name);
+      if (name == "name") {
+        if (Status named = read_server_name(member, key, server.name); !named) {
+          return forward(named);
+        }
+      } else if (name == "tunnels") {
+        if (Status read = read_tunnels(member, "servers.tunnels", server.tunnels); !read) {
+          return forward(read);
+        }
+      } else if (const Setting* setting = by_server_key(name)) {
+        if (Status checked = check_secret(*setting, key, member); !checked) {
+          return forward(checked);
+        }
+        CULVERT_TRY(server.values[setting->id], read_values(*setting, key, member));
+      } else {
+        return fail(ErrorKind::configuration,
+                    fmt::format("no such setting{}", did_you_mean(name, server_keys())),
+                    where(member, key));
+      }
+    }
+    if (server.name.empty()) {
+      return fail(ErrorKind::configuration, "a server needs a name", server.origin);
+    }
+    return server;
+  }
+
+  Status read_server_name(const Node& node, const std::string& key, std::string& name) const {
+    const auto is_control = [](char c) {
+      return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+    };
+    if (node.kind != Node::Kind::text || node.text.size() > limits::kMaxTunnelNameBytes ||
+        std::ranges::any_of(node.text, is_control)) {
+      return fail(
+          ErrorKind::configuration,
+          fmt::format("needs text of at most {} bytes in quotes", limits::kMaxTunnelNameBytes),
+          where(node, key));
+    }
+    name = node.text;
+    return {};
+  }
+
+  const Setting* by_server_key(std::string_view key) const {
+    const auto it = std::ranges::find_if(known_, [&](const Setting* setting) {
+      return setting->is_per_server &&
+             (server_key(*setting) == key ||
+              (!setting->key_alias.empty() && setting->key_alias == fmt::format("iroh.{}", key)));
+    });
+    return it == known_.end() ? nullptr : *it;
+  }
+
+  std::vector<std::string_view> server_keys() const {
+    std::vector<std::string_view> keys{"name", "tunnels"};
+    for (const Setting* setting : known_) {
+      if (setting->is_per_server) keys.push_back(server_key(*setting));
+    }
+    return keys;
+  }
+
+  // What one entry says counts for its server; the rest is everybody's.
+  Status join_servers() {
+    if (file_servers_.empty()) return {};
+    // Of which server would it be?
+    for (const Id id :
+         {Id::server_node_id, Id::ticket, Id::addresses, Id::source, Id::stdio, Id::socks5}) {
+      if (!settings_.has(id)) continue;
+      return fail(ErrorKind::configuration,
+                  "is for a client with one server, but the file has [[servers]]",
+                  settings_.value(id).origin);
+    }
+    if (!settings_.tunnels_.empty()) {
+      return fail(ErrorKind::configuration, "belong to a server here: write [[servers.tunnels]]",
+                  fmt::format("{}: {}", inputs_.file_name, kTunnelsKey));
+    }
+    std::vector<ServerEntry> servers;
+    for (FileServer& server : file_servers_) {
+      Settings own = settings_;
+      for (const auto& [first, second] : kAlternatives) {
+        const bool has_first = server.values.contains(first);
+        const bool has_second = server.values.contains(second);
+        if (has_first && has_second) {
+          return fail(ErrorKind::configuration,
+                      fmt::format("give it or {}, not both", server.values[second].front().origin),
+                      server.values[first].front().origin);
+        }
+        if (has_first || has_second) own.entries_.erase(has_first ? second : first);
+      }
+      for (auto& [id, values] : server.values) own.entries_[id] = {Level::file, std::move(values)};
+      own.tunnels_ = std::move(server.tunnels);
+      servers.push_back({std::move(server.name), std::move(server.origin), std::move(own)});
+    }
+    settings_.servers_ = std::move(servers);
+    return {};
   }
 
   // As the setting for all tunnels, in form and range.
@@ -257,7 +396,10 @@ class Resolver {
     for (const Setting* setting : known_) {
       if (!setting->key.empty()) keys.push_back(setting->key);
     }
-    if (command_ == Command::client) keys.push_back(kTunnelsKey);
+    if (command_ == Command::client) {
+      keys.push_back(kTunnelsKey);
+      keys.push_back(kServersKey);
+    }
     return fail(ErrorKind::configuration, fmt::format("no such setting{}", did_you_mean(key, keys)),
                 where(node, key));
   }
@@ -338,6 +480,7 @@ class Resolver {
   const Inputs& inputs_;
   std::vector<const Setting*> known_;
   std::vector<TunnelEntry> file_tunnels_;
+  std::vector<FileServer> file_servers_;
   Settings settings_;
 };
 

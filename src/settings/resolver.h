@@ -39,6 +39,8 @@ struct TunnelEntry {
   std::optional<Multipath> multipath{};
 };
 
+struct ServerEntry;
+
 class Settings {
  public:
   // Whether somebody set it; a default does not count.
@@ -54,6 +56,8 @@ class Settings {
   [[nodiscard]] std::int64_t number(Id id) const;
   [[nodiscard]] Duration duration(Id id) const;
   [[nodiscard]] const std::vector<TunnelEntry>& tunnels() const { return tunnels_; }
+  // The [[servers]] of a client; empty: the one of these settings.
+  [[nodiscard]] const std::vector<ServerEntry>& servers() const { return servers_; }
 
  private:
   friend class Resolver;
@@ -63,6 +67,15 @@ class Settings {
   };
   std::map<Id, Entry> entries_;
   std::vector<TunnelEntry> tunnels_;
+  std::vector<ServerEntry> servers_;
+};
+
+// One [[servers]] entry.
+struct ServerEntry {
+  std::string name;
+  std::string origin;  // "client.toml:7: servers"
+  // Its own keys, and what they leave out from everywhere else.
+  Settings settings;
 };
 
 struct Inputs {

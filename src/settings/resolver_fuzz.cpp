@@ -17,7 +17,15 @@ Node tree_of(const std::vector<std::string_view>& lines) {
     if (leaf.kind == Node::Kind::list)
       leaf.items.push_back({.kind = Node::Kind::text, .text = std::string(line)});
     const std::size_t dot = line.find('.');
-    if (dot == std::string_view::npos) {
+    if (line.starts_with("servers.")) {
+      if (root.members.empty() || root.members.back().first != "servers") {
+        root.members.emplace_back("servers", Node{.kind = Node::Kind::list});
+      }
+      Node server;
+      server.members.emplace_back("name", Node{.kind = Node::Kind::text, .text = "s"});
+      server.members.emplace_back(line.substr(dot + 1), std::move(leaf));
+      root.members.back().second.items.push_back(std::move(server));
+    } else if (dot == std::string_view::npos) {
       root.members.emplace_back(line, std::move(leaf));
     } else {
       Node inner;

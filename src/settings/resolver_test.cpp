@@ -1,11 +1,14 @@
 #include "settings/resolver.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <map>
 
 namespace culvert::settings {
 namespace {
+
+using ::testing::HasSubstr;
 
 Node text(std::string value) {
   return {.kind = Node::Kind::text, .text = std::move(value), .line = 3};
@@ -165,6 +168,63 @@ TEST(Resolver, counts_and_ranges) {
   const Case c{.args = {"-v", "-v", "--drain-timeout", "2s"}};
   EXPECT_EQ(c.resolve()->count(Id::verbose), 2U);
   EXPECT_EQ(c.resolve()->duration(Id::drain_timeout), std::chrono::seconds(2));
+}
+
+// --- several servers ---------------------------------------------------------------------------
+
+TEST(Resolver, gives_each_server_what_its_entry_says_and_the_rest_from_elsewhere) {
+  const Node tunnels =
+      list({table_of({{"source", text("tcp://a:1")}, {"target", text("[::1]:1")}})});
+  Case c{.command = Command::client,
+         .args = {"--dialect", "mf4"},
+         .environment = {{"CULVERT_AUTH_TOKEN", "from the environment"}},
+         .file = table_of({{"servers", list({table_of({{"name", text("home")},
+                                                       {"ticket", text("t1")},
+                                                       {"auth_token_file", text("own")},
+                                                       {"tunnels", tunnels}}),
+                                             table_of({{"name", text("work")},
+                                                       {"ticket", text("t2")},
+                                                       {"dialect", text("culvert")}})})}})};
+  const auto settings = c.resolve();
+  ASSERT_TRUE(settings) << settings.error().text();
+  ASSERT_EQ(settings->servers().size(), 2U);
+  const ServerEntry& home = settings->servers()[0];
+  EXPECT_EQ(home.name, "home");
+  EXPECT_EQ(home.settings.text(Id::ticket), "t1");
+  EXPECT_EQ(home.settings.text(Id::auth_token_file), "own");
+  EXPECT_FALSE(home.settings.has(Id::auth_token)) << "not to another server's secret";
+  EXPECT_EQ(home.settings.text(Id::dialect), "mf4");
+  EXPECT_EQ(home.settings.tunnels().size(), 1U);
+  const ServerEntry& work = settings->servers()[1];
+  EXPECT_EQ(work.settings.text(Id::auth_token), "from the environment");
+  EXPECT_EQ(work.settings.text(Id::dialect), "culvert");
+  EXPECT_TRUE(work.settings.tunnels().empty());
+}
+
+TEST(Resolver, says_what_is_wrong_with_servers) {
+  const auto entry = [](std::vector<std::pair<std::string, Node>> members) {
+    return table_of(std::move(members));
+  };
+  const auto error_of = [](Node servers, std::vector<std::string_view> args = {}) {
+    const Case c{.command = Command::client,
+                 .args = std::move(args),
+                 .file = table_of({{"servers", std::move(servers)}})};
+    return c.error();
+  };
+  const Node good = entry({{"name", text("a")}, {"ticket", text("t")}});
+  EXPECT_THAT(error_of(text("a")), HasSubstr("[[servers]]"));
+  EXPECT_THAT(error_of(list({text("a")})), HasSubstr("a table"));
+  EXPECT_THAT(error_of(list({entry({{"ticket", text("t")}})})), HasSubstr("needs a name"));
+  EXPECT_THAT(error_of(list({good, good})), HasSubstr("two servers are called 'a'"));
+  EXPECT_THAT(error_of(list({entry({{"name", text("a")}, {"tickt", text("t")}})})),
+              HasSubstr("did you mean ticket"));
+  EXPECT_THAT(error_of(list({entry({{"name", text("a\x1b")}})})), HasSubstr("servers.name"));
+  EXPECT_THAT(error_of(list({entry({{"name", text("a")}, {"auth_token", text("x")}})})),
+              HasSubstr("secrets do not belong"));
+  EXPECT_THAT(error_of(list({good}), {"--ticket", "x"}), HasSubstr("--ticket"));
+  EXPECT_THAT(error_of(list({good}), {"-s", "tcp://a:1", "-t", "[::1]:1"}),
+              HasSubstr("one server"));
+  EXPECT_THAT(error_of(list(std::vector<Node>(33, good))), HasSubstr("called 'a'"));
 }
 
 }  // namespace

@@ -45,6 +45,8 @@ constexpr std::array kCommands{
                 "Let a tunnel of a running client listen again"},
     CommandInfo{Command::tunnels_disable, "tunnels disable", "", "TUNNEL",
                 "Close a tunnel of a running client, but keep it"},
+    CommandInfo{Command::tunnels_set, "tunnels set", "", "TUNNEL KEY=VALUE...",
+                "Change a tunnel of a running client; keys as in [[iroh.tunnels]]"},
     CommandInfo{Command::completion, "completion", "", "bash|zsh|fish",
                 "Print a completion script for a shell"},
 };
@@ -83,6 +85,15 @@ std::vector<Setting> make_table() {
        .type = Type::flag,
        .group = group,
        .help = "read one JSON object of the same shape from standard input; may hold secrets"});
+  add({.id = Id::watch_config,
+       .commands = kRoles,
+       .flag = "watch-config",
+       .type = Type::flag,
+       .environment = "CULVERT_WATCH_CONFIG",
+       .key = "watch_config",
+       .group = group,
+       .help = "read the configuration again, as on SIGHUP, when its file or a file of tokens or "
+               "keys changes"});
 
   group = "Identity and authentication";
   add({.id = Id::secret,
@@ -122,6 +133,7 @@ std::vector<Setting> make_table() {
        .is_repeatable = true,
        .list_separator = ',',
        .is_secret = true,
+       .live = kServer,
        .group = group,
        .help = "tokens that let clients in"});
   add({.id = Id::auth_tokens_file,
@@ -130,6 +142,7 @@ std::vector<Setting> make_table() {
        .placeholder = "FILE",
        .environment = "CULVERT_AUTH_TOKENS_FILE",
        .key = "iroh.auth_tokens_file",
+       .live = kServer,
        .group = group,
        .help = "file of tokens that let clients in, one a line, '#' comments"});
   add({.id = Id::authorized_keys_file,
@@ -139,6 +152,7 @@ std::vector<Setting> make_table() {
        .environment = "CULVERT_AUTHORIZED_KEYS_FILE",
        .environment_alias = "TUNNEL_RS_AUTHORIZED_KEYS_FILE",
        .key = "iroh.authorized_keys_file",
+       .live = kServer,
        .group = group,
        .help =
            "file of Ed25519 public keys that let clients in: ed25519-pub:..., ssh-ed25519 lines "
@@ -150,14 +164,26 @@ std::vector<Setting> make_table() {
        .environment = "CULVERT_ALLOWED_ENDPOINT_IDS",
        .key = "iroh.allowed_endpoint_ids",
        .is_repeatable = true,
+       .live = kServer,
        .group = group,
        .help = "EndpointId of a client that is let in"});
   add({.id = Id::insecure_allow_anyone,
        .commands = kServer,
        .flag = "insecure-allow-anyone",
        .type = Type::flag,
+       .live = kServer,
        .group = group,
        .help = "let every client in that knows the EndpointId"});
+  add({.id = Id::keep_revoked,
+       .commands = kServer,
+       .flag = "keep-revoked",
+       .type = Type::flag,
+       .environment = "CULVERT_KEEP_REVOKED",
+       .key = "iroh.keep_revoked",
+       .live = kServer,
+       .group = group,
+       .help = "a reload that takes away a credential or a source ends no running session or "
+               "flow"});
   add({.id = Id::auth_token,
        .commands = kClient,
        .flag = "auth-token",
@@ -166,6 +192,8 @@ std::vector<Setting> make_table() {
        .environment_alias = "TUNNEL_RS_AUTH_TOKEN",
        .key = "iroh.auth_token",
        .is_secret = true,
+       .is_per_server = true,
+       .live = kClient,
        .group = group,
        .help = "token that the server knows"});
   add({.id = Id::auth_token_file,
@@ -174,6 +202,8 @@ std::vector<Setting> make_table() {
        .placeholder = "FILE",
        .environment = "CULVERT_AUTH_TOKEN_FILE",
        .key = "iroh.auth_token_file",
+       .is_per_server = true,
+       .live = kClient,
        .group = group,
        .help = "file that holds the token"});
   add({.id = Id::private_key_file,
@@ -183,6 +213,8 @@ std::vector<Setting> make_table() {
        .environment = "CULVERT_PRIVATE_KEY_FILE",
        .environment_alias = "TUNNEL_RS_PRIVATE_KEY_FILE",
        .key = "iroh.private_key_file",
+       .is_per_server = true,
+       .live = kClient,
        .group = group,
        .help = "Ed25519 login key: culvert key generate --auth, or an unencrypted OpenSSH key"});
 
@@ -194,6 +226,7 @@ std::vector<Setting> make_table() {
        .environment = "CULVERT_ALLOWED_TCP",
        .key = "iroh.allowed_sources.tcp",
        .is_repeatable = true,
+       .live = kServer,
        .group = group,
        .help = "network clients may reach over TCP, e.g. 10.0.0.0/8:5432,8000-8999; none: no TCP"});
   add({.id = Id::allowed_udp,
@@ -203,6 +236,7 @@ std::vector<Setting> make_table() {
        .environment = "CULVERT_ALLOWED_UDP",
        .key = "iroh.allowed_sources.udp",
        .is_repeatable = true,
+       .live = kServer,
        .group = group,
        .help = "network clients may reach over UDP; none: no UDP"});
   add({.id = Id::allowed_unix,
@@ -212,6 +246,7 @@ std::vector<Setting> make_table() {
        .environment = "CULVERT_ALLOWED_UNIX",
        .key = "iroh.allowed_sources.unix",
        .is_repeatable = true,
+       .live = kServer,
        .group = group,
        .help = "Unix socket clients may reach; a trailing /* allows a directory"});
 
@@ -243,6 +278,8 @@ std::vector<Setting> make_table() {
        .environment = "CULVERT_SERVER_NODE_ID",
        .key = "iroh.server_node_id",
        .key_alias = "iroh.endpoint_id",
+       .is_per_server = true,
+       .live = kClient,
        .group = group,
        .help = "the server's EndpointId; a ticket is taken too"});
   add({.id = Id::addresses,
@@ -253,6 +290,8 @@ std::vector<Setting> make_table() {
        .environment = "CULVERT_ADDRESSES",
        .key = "iroh.addresses",
        .is_repeatable = true,
+       .is_per_server = true,
+       .live = kClient,
        .group = group,
        .help = "where the server listens; all are tried, the first to answer carries the session"});
   add({.id = Id::ticket,
@@ -261,6 +300,8 @@ std::vector<Setting> make_table() {
        .placeholder = "TICKET",
        .environment = "CULVERT_TICKET",
        .key = "iroh.ticket",
+       .is_per_server = true,
+       .live = kClient,
        .group = group,
        .help = "EndpointId and addresses in one word, as the server prints it"});
   add({.id = Id::dialect,
@@ -271,6 +312,8 @@ std::vector<Setting> make_table() {
        .fallback = "culvert",
        .environment = "CULVERT_DIALECT",
        .key = "iroh.dialect",
+       .is_per_server = true,
+       .live = kClient,
        .group = group,
        .help = "protocol to speak: culvert/1, or mf/4 to a tunnel-rs server"});
 
@@ -284,6 +327,7 @@ std::vector<Setting> make_table() {
        .key = "iroh.request_source",
        .key_alias = "iroh.source",
        .is_repeatable = true,
+       .live = kClient,
        .group = group,
        .help = "what the server shall connect to: tcp://host:port, udp://host:port, unix:///path; "
                "one --target each"});
@@ -295,6 +339,7 @@ std::vector<Setting> make_table() {
        .environment = "CULVERT_TARGET",
        .key = "iroh.target",
        .is_repeatable = true,
+       .live = kClient,
        .group = group,
        .help = "where to listen here for the --source at the same place: address:port, "
                "localhost:port (every loopback address), unix:/path"});
@@ -311,6 +356,8 @@ std::vector<Setting> make_table() {
        .placeholder = "ADDRESS:PORT",
        .environment = "CULVERT_SOCKS5",
        .key = "iroh.socks5",
+       .is_per_server = true,
+       .live = kClient,
        .group = group,
        .help = "SOCKS5 proxy to whatever the server allows, TCP and UDP"});
 
@@ -325,6 +372,7 @@ std::vector<Setting> make_table() {
        .key = "iroh.max_sessions",
        .minimum = 1,
        .maximum = 1'000'000,
+       .live = kServer,
        .group = group,
        .help = "clients at a time"});
   add({.id = Id::max_flows,
@@ -337,6 +385,7 @@ std::vector<Setting> make_table() {
        .key = "iroh.max_flows",
        .minimum = 1,
        .maximum = 1'000'000,
+       .live = kServer,
        .group = group,
        .help = "connections and UDP flows at a time, of one client"});
   add({.id = Id::udp_idle_timeout,
@@ -349,6 +398,7 @@ std::vector<Setting> make_table() {
        .key = "iroh.udp_idle_timeout",
        .minimum = 1'000,
        .maximum = 24 * kHourMs,
+       .live = kServer,
        .group = group,
        .help = "a UDP flow without packets ends after this"});
   add({.id = Id::connect_timeout,
@@ -422,6 +472,7 @@ std::vector<Setting> make_table() {
        .key = "iroh.max_token_auth_failures",
        .minimum = 0,
        .maximum = 1'000'000,
+       .live = kServer,
        .group = group,
        .help = "failures of one token or key before it is locked out; 0: no such limit. Valid ones "
                "always pass"});
@@ -435,6 +486,7 @@ std::vector<Setting> make_table() {
        .key = "iroh.max_address_auth_failures",
        .minimum = 0,
        .maximum = 1'000'000,
+       .live = kServer,
        .group = group,
        .help =
            "failures from one IPv4 address or IPv6 /64 before it is locked out; 0: no such limit"});
@@ -448,6 +500,7 @@ std::vector<Setting> make_table() {
        .key = "iroh.token_lockout_duration",
        .minimum = 1'000,
        .maximum = 24 * kHourMs,
+       .live = kServer,
        .group = group,
        .help = "how long a token, key or address is locked out"});
   add({.id = Id::global_auth_failure_threshold,
@@ -460,6 +513,7 @@ std::vector<Setting> make_table() {
        .key = "iroh.global_auth_failure_threshold",
        .minimum = 0,
        .maximum = limits::kGlobalAuthFailuresMax,
+       .live = kServer,
        .group = group,
        .help = "different tokens and keys failing within the window before all failures are locked "
                "out; 0: no such limit"});
@@ -473,6 +527,7 @@ std::vector<Setting> make_table() {
        .key = "iroh.global_auth_failure_window",
        .minimum = 1'000,
        .maximum = 24 * kHourMs,
+       .live = kServer,
        .group = group,
        .help = "the window of that count"});
   add({.id = Id::global_lockout_duration,
@@ -485,6 +540,7 @@ std::vector<Setting> make_table() {
        .key = "iroh.global_lockout_duration",
        .minimum = 1'000,
        .maximum = 24 * kHourMs,
+       .live = kServer,
        .group = group,
        .help = "how long all failures are locked out"});
   add({.id = Id::lockout_log_sample_interval,
@@ -618,6 +674,12 @@ std::vector<Setting> make_table() {
        .placeholder = "NAME",
        .group = group,
        .help = "a name for the tunnel; unique"});
+  add({.id = Id::server_name,
+       .commands = bit(Command::tunnels_add),
+       .flag = "server",
+       .placeholder = "NAME",
+       .group = group,
+       .help = "through which of several [[servers]]"});
 
   group = "Output";
   add({.id = Id::json,
@@ -734,6 +796,10 @@ const Setting& setting(Id id) {
   const auto it = std::ranges::find(table(), id, &Setting::id);
   CULVERT_ASSERT(it != table().end());
   return *it;
+}
+
+std::string_view server_key(const Setting& setting) {
+  return setting.key.substr(setting.key.rfind('.') + 1);
 }
 
 std::span<const TunnelKey> tunnel_keys() {

@@ -24,6 +24,7 @@ enum class Command : std::uint8_t {
   tunnels_remove,
   tunnels_enable,
   tunnels_disable,
+  tunnels_set,
   completion,
 };
 
@@ -35,7 +36,7 @@ using CommandSet = std::uint32_t;
 inline constexpr CommandSet kRoles = bit(Command::server) | bit(Command::client);
 inline constexpr CommandSet kTunnels = bit(Command::tunnels_list) | bit(Command::tunnels_add) |
                                        bit(Command::tunnels_remove) | bit(Command::tunnels_enable) |
-                                       bit(Command::tunnels_disable);
+                                       bit(Command::tunnels_disable) | bit(Command::tunnels_set);
 
 struct CommandInfo {
   Command command;
@@ -52,6 +53,7 @@ enum class Id : std::uint8_t {
   config,
   default_config,
   config_stdin,
+  watch_config,
   // identity and authentication
   secret,
   secret_file,
@@ -60,6 +62,7 @@ enum class Id : std::uint8_t {
   authorized_keys_file,
   allowed_endpoint_ids,
   insecure_allow_anyone,
+  keep_revoked,
   auth_token,
   auth_token_file,
   private_key_file,
@@ -109,6 +112,7 @@ enum class Id : std::uint8_t {
   instance,
   watch,
   tunnel_name,
+  server_name,
   // output
   json,
   log_format,
@@ -146,6 +150,8 @@ struct Setting {
   // A number's range; a duration's, in milliseconds.
   std::int64_t minimum = 0;
   std::int64_t maximum = 0;
+  bool is_per_server = false;  // of a client: a key of a [[servers]] entry as well
+  CommandSet live = 0;         // of these roles: a reload of the configuration applies it
   std::string_view group;
   std::string_view help;
 };
@@ -160,5 +166,10 @@ struct TunnelKey {
   std::string_view help;
 };
 [[nodiscard]] std::span<const TunnelKey> tunnel_keys();
+
+// A client's servers, when it has several. Keys of one entry: `name`, `tunnels`, and those of
+// the settings that are is_per_server.
+inline constexpr std::string_view kServersKey = "servers";
+[[nodiscard]] std::string_view server_key(const Setting& setting);  // "ticket" of "iroh.ticket"
 
 }  // namespace culvert::settings

@@ -57,6 +57,9 @@ struct TunnelSpec {
   Target target;
   bool is_enabled = true;
   TunnelOptions options{};
+  std::string server{};  // which of several, by name; empty: the client's only one
+  // Added through the control interface: no configuration file or flag names it.
+  bool is_added_live = false;
 
   // What people call it: its name, or "SOURCE -> TARGET". Unique within a client.
   [[nodiscard]] std::string label() const;

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -42,7 +43,8 @@ std::vector<std::string> places(const TunnelSpec& tunnel) {
 }
 
 bool does_the_same(const TunnelSpec& a, const TunnelSpec& b) {
-  return a.source == b.source && a.target == b.target && a.options == b.options;
+  return a.source == b.source && a.target == b.target && a.options == b.options &&
+         a.server == b.server;
 }
 
 // What two tunnels must have in common to be one that was renamed.
@@ -131,6 +133,21 @@ Result<TunnelSet> TunnelSet::with_enabled(std::string_view label, bool is_enable
   CULVERT_TRY(const std::size_t index, index_of(label));
   std::vector<TunnelSpec> tunnels = tunnels_;
   tunnels[index].is_enabled = is_enabled;
+  return make(std::move(tunnels));
+}
+
+TunnelSet TunnelSet::of_server(std::string_view server) const {
+  std::vector<TunnelSpec> tunnels;
+  std::ranges::copy_if(tunnels_, std::back_inserter(tunnels),
+                       [&](const TunnelSpec& tunnel) { return tunnel.server == server; });
+  return TunnelSet(std::move(tunnels));
+}
+
+Result<TunnelSet> TunnelSet::reloaded(const TunnelSet& configured) const {
+  std::vector<TunnelSpec> tunnels = configured.tunnels_;
+  for (const TunnelSpec& tunnel : tunnels_) {
+    if (tunnel.is_added_live && !configured.index_of(tunnel.label())) tunnels.push_back(tunnel);
+  }
   return make(std::move(tunnels));
 }
 

@@ -53,6 +53,13 @@ class TunnelSet {
   [[nodiscard]] Result<TunnelSet> with_replaced(std::string_view label, TunnelSpec tunnel) const;
   [[nodiscard]] Result<TunnelSet> with_enabled(std::string_view label, bool is_enabled) const;
 
+  // Those of one server, in their order.
+  [[nodiscard]] TunnelSet of_server(std::string_view server) const;
+
+  // What a reload of the configuration makes of this set: `configured`, and those that were
+  // added live, unless `configured` has a tunnel of the same label.
+  [[nodiscard]] Result<TunnelSet> reloaded(const TunnelSet& configured) const;
+
   friend bool operator==(const TunnelSet&, const TunnelSet&) = default;
 
  private:

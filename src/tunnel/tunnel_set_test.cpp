@@ -36,6 +36,35 @@ TEST(TunnelSet, refuses_two_of_one_name_and_says_which) {
   EXPECT_EQ(error.text(), "db: two tunnels are called 'db'");
 }
 
+TEST(TunnelSet, keeps_what_was_added_live_when_it_is_reloaded) {
+  TunnelSpec live = spec("live", "tcp://a:1", "127.0.0.1:1");
+  live.is_added_live = true;
+  TunnelSpec shadowed = spec("both", "tcp://a:2", "127.0.0.1:2");
+  shadowed.is_added_live = true;
+  const TunnelSet current = set({spec("gone", "tcp://a:3", "127.0.0.1:3"), live, shadowed});
+  const TunnelSpec configured = spec("both", "tcp://b:2", "127.0.0.1:2");
+  const auto reloaded = current.reloaded(set({configured}));
+  ASSERT_TRUE(reloaded) << reloaded.error().text();
+  EXPECT_EQ(*reloaded, set({configured, live}));
+
+  const auto taken = current.reloaded(set({spec("new", "tcp://c:1", "127.0.0.1:1")}));
+  ASSERT_FALSE(taken) << "two at one place";
+  EXPECT_EQ(taken.error().offender, "live");
+}
+
+TEST(TunnelSet, knows_those_of_one_server) {
+  TunnelSpec home = spec("a", "tcp://a:1", "127.0.0.1:1");
+  home.server = "home";
+  TunnelSpec work = spec("b", "tcp://a:1", "127.0.0.1:2");
+  work.server = "work";
+  const TunnelSet both = set({home, work});
+  EXPECT_EQ(both.of_server("work"), set({work}));
+  EXPECT_EQ(both.of_server("").size(), 0U);
+  TunnelSpec moved = home;
+  moved.server = "work";
+  EXPECT_EQ(difference(set({home}), set({moved})).changed.size(), 1U);
+}
+
 TEST(TunnelSet, refuses_two_without_a_name_that_are_the_same) {
   const auto twin = spec("", "tcp://a:1", "127.0.0.1:0");
   EXPECT_EQ(error_of({twin, twin}).offender, "tcp://a:1 -> 127.0.0.1:0");

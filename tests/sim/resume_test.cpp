@@ -368,7 +368,10 @@ TEST(SimResume, does_not_retry_when_its_credentials_are_refused_meanwhile) {
   ASSERT_TRUE(tunnel.connect());
   set_link_down(tunnel, true);
   tunnel.world.run_for(seconds(120));  // beyond the grace: resuming needs no credentials
-  tunnel.shared.auth.tokens = {};
+  drive::ServerPolicy policy = *tunnel.shared.policy;
+  policy.auth.tokens = {};
+  tunnel.servers[0]->set_policy(tunnel.world.now(),
+                                std::make_shared<const drive::ServerPolicy>(std::move(policy)));
   set_link_down(tunnel, false);
   tunnel.world.run_for(seconds(40));
   ASSERT_TRUE(tunnel.is_finished);

@@ -77,26 +77,28 @@ TunnelWorld::TunnelWorld(std::uint64_t seed, TunnelWorldConfig config)
   }
 
   SeededRng rng = world.rng_for("credentials");
+  drive::ServerPolicy policy;
   if (config_.uses_key) {
     auth_key_ = crypto::SecretKey::generate(rng);
-    shared.auth.keys.add(auth_key_->public_key(), "sim user");
+    policy.auth.keys.add(auth_key_->public_key(), "sim user");
   } else {
     token_ = session::generate_token(rng);
-    CULVERT_ASSERT(shared.auth.tokens.add(*token_).has_value());
+    CULVERT_ASSERT(policy.auth.tokens.add(*token_).has_value());
   }
   if (config_.has_wrong_credentials) {
     if (auth_key_) auth_key_ = crypto::SecretKey::generate(rng);
     if (token_) token_ = session::generate_token(rng);
   }
   for (const std::string& entry : config_.allowed_tcp) {
-    CULVERT_ASSERT(shared.sources.tcp.add(entry).has_value());
+    CULVERT_ASSERT(policy.sources.tcp.add(entry).has_value());
   }
   for (const std::string& entry : config_.allowed_udp) {
-    CULVERT_ASSERT(shared.sources.udp.add(entry).has_value());
+    CULVERT_ASSERT(policy.sources.udp.add(entry).has_value());
   }
-  shared.max_sessions = config_.max_sessions;
-  shared.max_flows_per_session = config_.max_flows;
-  shared.udp_flow_idle = config_.udp_flow_idle;
+  policy.max_sessions = config_.max_sessions;
+  policy.max_flows_per_session = config_.max_flows;
+  policy.udp_flow_idle = config_.udp_flow_idle;
+  shared.policy = std::make_shared<const drive::ServerPolicy>(std::move(policy));
   shared.resume_grace = config_.resume_grace;
 
   std::array<std::uint8_t, 32> static_secret{};

@@ -1,0 +1,234 @@
+#include "app/client_link.h"
+
+#include "app/address_lookup.h"
+#include "app/debug_sinks.h"
+
+#include <array>
+#include <utility>
+
+namespace culvert::app {
+namespace {
+
+// Beyond drain_timeout, within which drive::Client ends by itself.
+constexpr Duration kStopBackstop = std::chrono::seconds(2);
+// Until the main loop takes tasks again.
+constexpr Duration kPostRetry = std::chrono::milliseconds(100);
+
+}  // namespace
+
+// Everything on the link's own thread, but for its making and its end.
+class ClientLink::Worker final : private drive::ClientObserver, private drive::RoleEventSink {
+ public:
+  Worker(ClientLink& link, const ClientOptions& options, ClientServer server,
+         tunnel::TunnelSet tunnels, drive::RoleEventSink& events, ClientLinkOwner& owner,
+         Logger& log)
+      : link_(link),
+        options_(options),
+        server_(std::move(server)),
+        tunnels_(std::move(tunnels)),
+        events_(events),
+        owner_(owner),
+        log_(log, server_.name) {}
+
+  [[nodiscard]] net::KernelHost& host() { return link_.group_.host(0); }
+  void start();
+  void stop(Instant now);
+  void apply(Instant now, tunnel::TunnelSet tunnels);
+  [[nodiscard]] LinkView view() const;
+
+ private:
+  [[nodiscard]] Status connect(Instant now, std::vector<SocketAddress> addresses);
+  void end(std::optional<Error> error);
+  void tell_end();
+
+  void on_connected(Instant now, const SocketAddress& server) override;
+  void on_listening(Instant now, const tunnel::TunnelSpec& tunnel,
+                    const std::string& local_address) override;
+  void on_finished(Instant now, std::optional<Error> error) override;
+  [[nodiscard]] bool wants_events() const override { return events_.wants_events(); }
+  void on_role_event(drive::RoleEvent event) override {
+    event.server = server_.name;
+    events_.on_role_event(std::move(event));
+  }
+
+  ClientLink& link_;
+  const ClientOptions& options_;
+  const ClientServer server_;
+  tunnel::TunnelSet tunnels_;  // for the client, until there is one
+  drive::RoleEventSink& events_;
+  ClientLinkOwner& owner_;
+  Logger log_;
+  std::unique_ptr<AddressLookup> lookup_;
+  std::unique_ptr<drive::Client> client_;
+  std::optional<Error> error_;
+  bool is_stopping_ = false;
+  bool has_ended_ = false;
+};
+
+void ClientLink::Worker::start() {
+  lookup_ = std::make_unique<AddressLookup>(
+      host(), server_.addresses, [this](Instant now, Result<std::vector<SocketAddress>> found) {
+        const Status begun = found ? connect(now, std::move(*found)) : Status(forward(found));
+        if (!begun) end(begun.error());
+      });
+}
+
+Status ClientLink::Worker::connect(Instant now, std::vector<SocketAddress> addresses) {
+  CULVERT_TRY(DebugSinks sinks, DebugSinks::open(options_.debug, log_));
+  std::array<std::uint8_t, 32> secret{};
+  host().rng().fill(secret);
+  drive::ClientConfig config{.endpoint = {.identity = options_.identity,
+                                          .alpns = {},
+                                          .transport = options_.transport,
+                                          .protection = options_.protection,
+                                          .static_secret = Secret(secret),
+                                          .key_log = std::move(sinks.key_log),
+                                          .qlog = std::move(sinks.qlog)},
+                             .server = server_.id,
+                             .addresses = std::move(addresses),
+                             .credentials = server_.credentials,
+                             .dialect = server_.dialect,
+                             .tunnels = std::move(tunnels_),
+                             .socks5 = server_.socks5,
+                             .stdio = options_.stdio,
+                             .connect_timeout = options_.connect_timeout,
+                             .udp_flow_idle = options_.udp_flow_idle,
+                             .drain_timeout = options_.drain_timeout,
+                             .resume_grace = options_.resume_grace,
+                             .max_reconnect_attempts = options_.max_reconnect_attempts,
+                             .multipath = options_.multipath,
+                             .events = this};
+  CULVERT_TRY(client_, drive::Client::create(host(), log_, std::move(config), *this));
+  client_->start(now);
+  return {};
+}
+
+void ClientLink::Worker::stop(Instant now) {
+  if (is_stopping_) return;
+  is_stopping_ = true;
+  if (!client_) return end({});
+  host().set_alarm(options_.drain_timeout + kStopBackstop, [this](Instant) { end({}); });
+  client_->stop(now);
+}
+
+void ClientLink::Worker::apply(Instant now, tunnel::TunnelSet tunnels) {
+  if (client_) {
+    client_->apply_tunnels(now, std::move(tunnels));
+  } else {
+    tunnels_ = std::move(tunnels);
+  }
+}
+
+LinkView ClientLink::Worker::view() const {
+  LinkView view;
+  if (client_) {
+    view.stats = client_->stats();
+    view.paths = client_->paths();
+    view.tunnels = client_->tunnels();
+    view.local_address = client_->local_address().text();
+    return view;
+  }
+  for (const tunnel::TunnelSpec& spec : tunnels_.tunnels()) {
+    view.tunnels.push_back(
+        {.spec = spec,
+         .state = spec.is_enabled ? drive::TunnelState::waiting : drive::TunnelState::disabled});
+  }
+  return view;
+}
+
+void ClientLink::Worker::end(std::optional<Error> error) {
+  if (std::exchange(has_ended_, true)) return;
+  lookup_.reset();
+  error_ = std::move(error);
+  tell_end();
+}
+
+void ClientLink::Worker::tell_end() {
+  const bool is_posted = link_.main_.post(
+      [&link = link_, &owner = owner_, error = error_,
+       stats = client_ ? client_->stats() : drive::ClientStats{}](Instant now) mutable {
+        owner.on_link_ended(now, link, std::move(error), stats);
+      });
+  if (!is_posted) host().set_alarm(kPostRetry, [this](Instant) { tell_end(); });
+}
+
+void ClientLink::Worker::on_connected(Instant, const SocketAddress& server) {
+  link_.main_.post(
+      [&link = link_, &owner = owner_, server](Instant) { owner.on_link_connected(link, server); });
+}
+
+void ClientLink::Worker::on_listening(Instant, const tunnel::TunnelSpec& tunnel,
+                                      const std::string& local_address) {
+  link_.main_.post([&link = link_, &owner = owner_, tunnel, local_address](Instant) {
+    owner.on_link_listening(link, tunnel, local_address);
+  });
+}
+
+void ClientLink::Worker::on_finished(Instant, std::optional<Error> error) {
+  if (error && error->kind == ErrorKind::cancelled) error.reset();
+  end(std::move(error));
+}
+
+// --- the main loop's side ------------------------------------------------------------------------
+
+ClientLink::ClientLink(net::KernelHost& main, const ClientOptions& options,
+                       const ClientServer& server, tunnel::TunnelSet tunnels,
+                       drive::RoleEventSink& events, ClientLinkOwner& owner, Logger& log)
+    : main_(main),
+      group_(log, options.udp, 1),
+      worker_(std::make_unique<Worker>(*this, options, server, std::move(tunnels), events, owner,
+                                       log)) {
+  thread_ = std::jthread([this] {
+    worker_->start();
+    group_.host(0).run();
+  });
+}
+
+// Nothing that is asked of the worker may be lost. A full mailbox is that of a worker with very
+// much to do; it never waits for us.
+template <typename Task>
+void ClientLink::post(const Task& task) {
+  while (!group_.host(0).post(task)) std::this_thread::yield();
+}
+
+ClientLink::~ClientLink() {
+  net::KernelHost& host = group_.host(0);
+  post([&host](Instant) { host.stop(); });
+  thread_.join();
+}
+
+void ClientLink::stop() {
+  Worker& worker = *worker_;
+  post([&worker](Instant now) { worker.stop(now); });
+}
+
+void ClientLink::apply(tunnel::TunnelSet tunnels, OnApplied done) {
+  struct Change {
+    tunnel::TunnelSet tunnels;
+    OnApplied done;
+  };
+  // The task is copied when it is tried again. What `done` holds is the main loop's: it goes
+  // there, whichever thread lets go of the task last.
+  const auto change = std::make_shared<Change>(std::move(tunnels), std::move(done));
+  Worker& worker = *worker_;
+  post([&worker, &main = main_, change](Instant now) {
+    worker.apply(now, std::move(change->tunnels));
+    main.post([change](Instant at) {
+      OnApplied answer = std::move(change->done);
+      answer(at);
+    });
+  });
+}
+
+void ClientLink::look(OnView done) {
+  const auto answer = std::make_shared<OnView>(std::move(done));  // as in apply()
+  Worker& worker = *worker_;
+  post([&worker, &main = main_, answer](Instant) {
+    main.post([answer, view = worker.view()](Instant at) mutable {
+      OnView call = std::move(*answer);
+      call(at, std::move(view));
+    });
+  });
+}
+
+}  // namespace culvert::app

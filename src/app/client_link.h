@@ -1,0 +1,77 @@
+// One server of a client: its session and its tunnels, on a worker with a thread of its own, so
+// that nothing that happens to one server reaches another. Private to app/.
+#pragma once
+
+#include "app/options.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "drive/client.h"
+#include "drive/role_event.h"
+#include "net/kernel_host.h"
+#include "tunnel/tunnel_set.h"
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace culvert::app {
+
+class ClientLink;
+
+// Called on the main loop. The link outlives on_link_ended(), which may destroy it.
+class ClientLinkOwner {
+ public:
+  virtual void on_link_connected(ClientLink& link, const SocketAddress& server) = 0;
+  virtual void on_link_listening(ClientLink& link, const tunnel::TunnelSpec& tunnel,
+                                 const std::string& local) = 0;
+  // The last call. A clean end has no error.
+  virtual void on_link_ended(Instant now, ClientLink& link, std::optional<Error> error,
+                             const drive::ClientStats& stats) = 0;
+
+ protected:
+  ~ClientLinkOwner() = default;
+};
+
+// How a link is, copied from its worker.
+struct LinkView {
+  drive::ClientStats stats{};
+  std::vector<drive::ClientPath> paths{};
+  std::vector<drive::TunnelStatus> tunnels{};
+  std::string local_address{};  // empty before its addresses were looked up
+};
+
+// Owned by ClientServers. Made, asked and destroyed on the main loop's thread; the worker is
+// met in tasks posted to its host, and answers in tasks posted to the main one.
+class ClientLink {
+ public:
+  // All outlive the link. Begins to connect at once.
+  ClientLink(net::KernelHost& main, const ClientOptions& options, const ClientServer& server,
+             tunnel::TunnelSet tunnels, drive::RoleEventSink& events, ClientLinkOwner& owner,
+             Logger& log);
+  // At once, without a goodbye when it has not ended.
+  ~ClientLink();
+  ClientLink(const ClientLink&) = delete;
+  ClientLink& operator=(const ClientLink&) = delete;
+
+  // Politely, within drain_timeout; on_link_ended() follows.
+  void stop();
+  using OnApplied = std::move_only_function<void(Instant now)>;
+  void apply(tunnel::TunnelSet tunnels, OnApplied done);
+  using OnView = std::move_only_function<void(Instant now, LinkView view)>;
+  void look(OnView done);
+
+ private:
+  class Worker;
+  template <typename Task>
+  void post(const Task& task);
+
+  net::KernelHost& main_;
+  net::HostGroup group_;
+  std::unique_ptr<Worker> worker_;  // dies before its host
+  std::jthread thread_;
+};
+
+}  // namespace culvert::app

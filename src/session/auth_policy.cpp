@@ -1,0 +1,50 @@
+#include "session/auth_policy.h"
+
+#include "base/bytes.h"
+
+#include <algorithm>
+
+namespace culvert::session {
+
+CredentialId credential_id(std::string_view token) {
+  return crypto::sha256(as_bytes(token));
+}
+
+CredentialId credential_id(const crypto::PublicKey& key) {
+  CredentialId id{};
+  std::ranges::copy(key.bytes(), id.begin());
+  return id;
+}
+
+CredentialCheck::CredentialCheck(const ServerAuthPolicy& policy) : policy_(policy) {
+  tokens_.reserve(policy.tokens.size());
+  for (const Token& token : policy.tokens.tokens()) {
+    tokens_.push_back(credential_id(std::string_view(token.reveal())));
+  }
+  std::ranges::sort(tokens_);
+}
+
+bool CredentialCheck::lets_in(const AuthIdentity& identity) const {
+  if (policy_.allows_anyone) return true;
+  switch (identity.kind) {
+    case ProofKind::token:
+      return std::ranges::binary_search(tokens_, identity.credential);
+    case ProofKind::key:
+      return policy_.keys.lookup(crypto::PublicKey(identity.credential)).has_value();
+    case ProofKind::endpoint_id:
+      return policy_.endpoint_ids.contains(crypto::PublicKey(identity.credential));
+    case ProofKind::nothing:
+      break;
+  }
+  return false;
+}
+
+bool are_same(const ClientCredentials& a, const ClientCredentials& b) {
+  if (a.token.has_value() != b.token.has_value() || a.key.has_value() != b.key.has_value()) {
+    return false;
+  }
+  return (!a.token || a.token->reveal() == b.token->reveal()) &&
+         (!a.key || a.key->public_key() == b.key->public_key());
+}
+
+}  // namespace culvert::session
