@@ -121,7 +121,8 @@ drive::ClientConfig TunnelWorld::client_config() const {
       .socks5 = config_.socks5,
       .udp_flow_idle = config_.udp_flow_idle,
       .resume_grace = config_.resume_grace,
-      .max_reconnect_attempts = config_.max_reconnect_attempts};
+      .max_reconnect_attempts = config_.max_reconnect_attempts,
+      .events = config_.client_events};
   std::vector<tunnel::TunnelSpec> tunnels;
   for (const std::string& text : config_.tunnels) tunnels.push_back(parse_tunnel(text));
   client_config.tunnels = must(tunnel::TunnelSet::make(std::move(tunnels)));

@@ -53,6 +53,7 @@ struct TunnelWorldConfig {
   Duration udp_flow_idle = limits::kUdpFlowIdle;
   Duration resume_grace = limits::kResumeGrace;  // of both
   std::optional<std::uint32_t> max_reconnect_attempts{};
+  drive::RoleEventSink* client_events = nullptr;  // outlives the world
 };
 
 class TunnelWorld final : public drive::ClientObserver {
