@@ -62,7 +62,8 @@ Json schemas() {
   return {
       {"Error", object("error:s offender:s fix:s", "error offender fix")},
       {"Status", object("role:s version:s pid:i state:s started_at:i uptime_seconds:n "
-                        "endpoint_id:s listening:l server:Server counters:Counters",
+                        "endpoint_id:s listening:l server:Server counters:Counters "
+                        "authentication:Authentication",
                         "role version pid state uptime_seconds endpoint_id listening counters")},
       {"Server", object("endpoint_id:s address:s")},
       {"Counters", object("flows_opened:i flows_refused:i flows_active:i bytes_up:i bytes_down:i "
@@ -70,6 +71,10 @@ Json schemas() {
                           "sessions_active:i sessions_suspended:i sessions_resumed:i "
                           "reconnect_attempts:i connections_accepted:i connections_refused:i "
                           "retries_sent:i handed_over:i")},
+      {"Authentication",
+       object("accepted:i invalid:i rate_limited:i credential_lockouts:i address_lockouts:i "
+              "global_lockouts:i credentials_locked:i addresses_locked:i "
+              "global_lockout_seconds:n")},
       {"Paths", object("paths:Path[]", "paths")},
       {"Path", object("local:s remote:s session:i rtt_seconds:n min_rtt_seconds:n "
                       "congestion_window_bytes:i bytes_in_flight:i bytes_sent:i bytes_received:i "

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/time.h"
+#include "session/auth_limiter.h"
 
 #include <cstdint>
 #include <optional>
@@ -90,7 +91,8 @@ struct Snapshot {
   std::string server{};          // client: the server's EndpointId
   std::string server_address{};  // client: where it was reached; empty before
   Counters counters{};
-  std::vector<SessionInfo> sessions{};  // server; at most limits::kMaxListedSessions
+  std::optional<session::AuthMetrics> auth{};  // server
+  std::vector<SessionInfo> sessions{};         // server; at most limits::kMaxListedSessions
   std::vector<PathInfo> paths{};
   std::vector<TunnelInfo> tunnels{};  // client
 };
