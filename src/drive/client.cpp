@@ -72,6 +72,7 @@ class ClientRole final : public Client,
   void dial_all(Instant now);
   void on_dial_timeout(Instant now);
   void on_redial(Instant now);
+  void try_anew(Instant now);
   void begin_reconnecting(Instant now);
   void on_attempt_failed(Instant now, DialFailure failure);
   void forget(const ClientDial& dial);
@@ -95,6 +96,7 @@ class ClientRole final : public Client,
   std::vector<std::unique_ptr<ClientDial>> ended_;  // until the end of the turn
   std::vector<Error> failures_;                     // of dials, the address as offender
   const ClientDial* winner_ = nullptr;              // the first to complete a handshake
+  Instant hurried_at_{};                            // a change of the network last began a try
   Reconnect reconnect_;
   std::optional<Error> lost_;  // why there is no connection
   TunnelManager tunnels_;
@@ -299,6 +301,10 @@ void ClientRole::begin_reconnecting(Instant now) {
 void ClientRole::on_redial(Instant now) {
   reconnect_.on_attempt();
   ++stats_.reconnect_attempts;
+  try_anew(now);
+}
+
+void ClientRole::try_anew(Instant now) {
   dial_timeout_.set(now + std::min(config_.connect_timeout, limits::kReconnectTry));
   dial_all(now);
 }
@@ -307,6 +313,14 @@ void ClientRole::on_network_changed(Instant now) {
   session_.on_network_changed(now);
   reconnect_.on_network_changed(now);
   if (redial_.is_set()) redial_.set(reconnect_.next_attempt());
+  // What a try has sent into a network that was away is lost, and comes again ever more rarely.
+  const bool is_unanswered = !dials_.empty() && winner_ == nullptr;
+  if (reconnect_.is_active() && is_unanswered &&
+      now - hurried_at_ >= limits::kReconnectDelayFirst) {
+    hurried_at_ = now;
+    abandon_dials(now, nullptr, session::CloseCode::moved, "the network changed");
+    try_anew(now);
+  }
 }
 
 // --- tunnels -----------------------------------------------------------------------------------
