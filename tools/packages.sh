@@ -43,7 +43,12 @@ packages_of() {
       if [ "$2" = 13 ] && ! command -v npm >/dev/null; then printf '%s\n' nodejs npm; fi
       ;;
     gcc) printf '%s\n' g++ ;;
-    lab) printf '%s\n' iproute2 nftables conntrack socat iperf3 jq ;;
+    lab)
+      printf '%s\n' iproute2 nftables conntrack socat jq
+      # Its service starts when it is installed, so only where the lab can run at all.
+      [ "$(id -u)" -ne 0 ] || printf '%s\n' openssh-client openssh-server rsync iperf3 \
+        wireguard-go wireguard-tools
+      ;;
     bench) printf '%s\n' jq iperf3 iproute2 openssh-client openssh-server wireguard-go wireguard-tools ;;
     *) die "no package group '$1'" ;;
   esac

@@ -597,6 +597,10 @@ TEST_F(ControlledTest, a_server_of_several_workers_shows_its_clients_and_kicks_t
   expect_echo(client.port_of(source), 10'000, 1);
 
   EXPECT_THAT(ask("server", "GET", "/v1/status"), ::testing::HasSubstr("\"sessions_active\":1"));
+  EXPECT_THAT(ask("server", "GET", "/v1/status"),
+              ::testing::HasSubstr("\"authentication\":{\"accepted\":1,\"invalid\":0"));
+  EXPECT_THAT(ask("server", "GET", "/metrics"),
+              ::testing::HasSubstr("culvert_auth_checks_total{outcome=\"accepted\"} 1\n"));
   EXPECT_THAT(ask("server", "GET", "/v1/sessions"),
               ::testing::HasSubstr(key(2).public_key().text()));
   EXPECT_THAT(ask("server", "GET", "/v1/paths"), ::testing::HasSubstr("\"session\":1"));

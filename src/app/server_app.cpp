@@ -50,7 +50,7 @@ class ServerAppImpl final : public ServerApp {
         log_(log),
         group_(log, options_.udp,
                options_.workers != 0 ? options_.workers : default_worker_count()),
-        target_(group_, servers_, options_, log),
+        target_(group_, servers_, options_, auth_limiter_, log),
         control_(group_.host(0), target_),
         auth_limiter_(options_.auth_limits, group_.host(0).rng()) {}
 

@@ -71,10 +71,12 @@ struct ServerControl::Kick {
 };
 
 ServerControl::ServerControl(net::HostGroup& group, const Servers& servers,
-                             const ServerOptions& options, Logger& log)
+                             const ServerOptions& options, const SharedAuthLimiter& auth_limiter,
+                             Logger& log)
     : group_(group),
       servers_(servers),
       options_(options),
+      auth_limiter_(auth_limiter),
       log_(log),
       started_at_s_(unix_time_s()),
       started_at_(group.host(0).now()) {}
@@ -134,6 +136,7 @@ void ServerControl::add(Instant now, Gather& gather, Part part) {
                        .udp_dropped = stats.udp_dropped,
                        .handed_over = stats.handed_over,
                        .path_changes = stats.path_changes};
+  snapshot.auth = auth_limiter_.metrics(now);
   std::ranges::sort(gather.sessions, {}, &drive::SessionSnapshot::id);
   if (gather.sessions.size() > limits::kMaxListedSessions) {
     gather.sessions.erase(gather.sessions.begin() + limits::kMaxListedSessions,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "app/options.h"
+#include "app/shared_auth_limiter.h"
 #include "control/target.h"
 #include "drive/server.h"
 #include "net/kernel_host.h"
@@ -17,7 +18,7 @@ class ServerControl final : public control::ControlTarget {
  public:
   using Servers = std::vector<std::unique_ptr<drive::Server>>;
   ServerControl(net::HostGroup& group, const Servers& servers, const ServerOptions& options,
-                Logger& log);
+                const SharedAuthLimiter& auth_limiter, Logger& log);
 
   void set_stopping() { is_stopping_ = true; }
 
@@ -40,6 +41,7 @@ class ServerControl final : public control::ControlTarget {
   net::HostGroup& group_;
   const Servers& servers_;
   const ServerOptions& options_;
+  const SharedAuthLimiter& auth_limiter_;
   Logger& log_;
   std::int64_t started_at_s_;
   Instant started_at_;

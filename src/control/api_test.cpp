@@ -107,6 +107,7 @@ TEST_F(ApiTest, shows_status_paths_sessions_and_tunnels) {
   target_.snapshot.servers = {{.name = "", .state = "connected", .endpoint_id = "ab"}};
   target_.snapshot.uptime = std::chrono::milliseconds(2500);
   target_.snapshot.counters.flows_opened = 4;
+  target_.snapshot.auth = session::AuthMetrics{.rejected_rate_limited = 6};
   target_.snapshot.paths = {{.local = "a", .remote = "b", .rtt = std::chrono::milliseconds(20)}};
   target_.snapshot.sessions = {{.id = 9, .client = "c", .comment = "bad \xff utf"}};
   target_.snapshot.counters.sessions_active = 2;
@@ -123,6 +124,8 @@ TEST_F(ApiTest, shows_status_paths_sessions_and_tunnels) {
   expect_described(status, "Status");
   expect_described(status.at("servers").at(0), "ClientServer");
   expect_described(status.at("counters"), "Counters");
+  EXPECT_EQ(status.at("authentication").at("rate_limited"), 6);
+  expect_described(status.at("authentication"), "Authentication");
   const json paths = json::parse(ask("GET", "/v1/paths").body);
   EXPECT_EQ(paths.at("paths").at(0).at("rtt_seconds"), 0.02);
   expect_described(paths.at("paths").at(0), "Path");

@@ -51,6 +51,18 @@ Json server_of(const ServerInfo& server) {
   return {{"endpoint_id", server.endpoint_id}, {"address", server.address}};
 }
 
+Json authentication(const session::AuthMetrics& auth) {
+  return {{"accepted", auth.accepted},
+          {"invalid", auth.rejected_invalid},
+          {"rate_limited", auth.rejected_rate_limited},
+          {"credential_lockouts", auth.credential_lockouts},
+          {"address_lockouts", auth.address_lockouts},
+          {"global_lockouts", auth.global_lockouts},
+          {"credentials_locked", auth.credentials_locked},
+          {"addresses_locked", auth.addresses_locked},
+          {"global_lockout_seconds", seconds(auth.global_lockout_remaining)}};
+}
+
 // One JSON object whose members are among `known`.
 Result<nlohmann::json> parse_object(std::string_view body,
                                     std::initializer_list<std::string_view> known) {
@@ -153,6 +165,7 @@ std::string status_json(const Snapshot& snapshot) {
     }
   }
   json["counters"] = counters(snapshot);
+  if (snapshot.auth) json["authentication"] = authentication(*snapshot.auth);
   return dumped(json);
 }
 

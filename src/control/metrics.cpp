@@ -101,6 +101,12 @@ void add_connected(Writer& out) {
   }
 }
 
+// Of a server; a client has none to judge.
+template <typename Write>
+void add_auth(Writer& out, Write write) {
+  if (out.snapshot.auth) write(*out.snapshot.auth);
+}
+
 struct Metric {
   MetricInfo info;
   void (*write)(Writer& out);
@@ -131,6 +137,52 @@ constexpr std::array kMetrics{
            [](Writer& o) {
              o.add(o.snapshot.counters.sessions_accepted, "decision=\"accepted\"");
              o.add(o.snapshot.counters.sessions_refused, "decision=\"refused\"");
+           }},
+    Metric{{"culvert_auth_checks_total", "counter",
+            "Server: credentials presented by clients that asked for a session, by outcome."},
+           [](Writer& o) {
+             add_auth(o, [&o](const session::AuthMetrics& auth) {
+               o.add(auth.accepted, "outcome=\"accepted\"");
+               o.add(auth.rejected_invalid, "outcome=\"invalid\"");
+               o.add(auth.rejected_rate_limited, "outcome=\"rate_limited\"");
+             });
+           }},
+    Metric{{"culvert_auth_lockouts_total", "counter",
+            "Server: times that failures closed the door for a while, by what they closed it to."},
+           [](Writer& o) {
+             add_auth(o, [&o](const session::AuthMetrics& auth) {
+               o.add(auth.credential_lockouts, "scope=\"credential\"");
+               o.add(auth.address_lockouts, "scope=\"address\"");
+               o.add(auth.global_lockouts, "scope=\"global\"");
+             });
+           }},
+    Metric{{"culvert_auth_locked", "gauge", "Server: what is locked out now; global is 0 or 1."},
+           [](Writer& o) {
+             add_auth(o, [&o](const session::AuthMetrics& auth) {
+               o.add(auth.credentials_locked, "scope=\"credential\"");
+               o.add(auth.addresses_locked, "scope=\"address\"");
+               o.add(auth.global_lockout_remaining > Duration::zero() ? 1 : 0, "scope=\"global\"");
+             });
+           }},
+    Metric{{"culvert_auth_tracked", "gauge",
+            "Server: credentials and addresses whose failures are remembered."},
+           [](Writer& o) {
+             add_auth(o, [&o](const session::AuthMetrics& auth) {
+               o.add(auth.credentials_tracked, "scope=\"credential\"");
+               o.add(auth.addresses_tracked, "scope=\"address\"");
+             });
+           }},
+    Metric{{"culvert_auth_forgotten_total", "counter",
+            "Server: remembered failures that gave way to newer ones because the table was full."},
+           [](Writer& o) {
+             add_auth(o, [&o](const session::AuthMetrics& auth) { o.add(auth.forgotten); });
+           }},
+    Metric{{"culvert_auth_global_lockout_remaining_seconds", "gauge",
+            "Server: until wrong credentials are told apart again; 0 when they are."},
+           [](Writer& o) {
+             add_auth(o, [&o](const session::AuthMetrics& auth) {
+               o.add(seconds(auth.global_lockout_remaining));
+             });
            }},
     Metric{{"culvert_connections_accepted_total", "counter", "QUIC connections that began."},
            [](Writer& o) { o.add(o.snapshot.counters.connections_accepted); }},

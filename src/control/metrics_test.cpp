@@ -105,6 +105,43 @@ TEST(Metrics, escape_labels_and_convert_to_base_units) {
                               "remote=\"quote\\\"back\\\\slash\\nline\"} 0.0015\n"));
 }
 
+TEST(Metrics, tell_what_became_of_credentials) {
+  Snapshot server = snapshot();
+  server.auth = session::AuthMetrics{.accepted = 1,
+                                     .rejected_invalid = 2,
+                                     .rejected_rate_limited = 3,
+                                     .credential_lockouts = 4,
+                                     .address_lockouts = 5,
+                                     .global_lockouts = 6,
+                                     .forgotten = 7,
+                                     .credentials_tracked = 8,
+                                     .addresses_tracked = 9,
+                                     .credentials_locked = 10,
+                                     .addresses_locked = 11,
+                                     .global_lockout_remaining = std::chrono::milliseconds(1500)};
+  const auto samples = checked(metrics_text(server, {}));
+  const std::map<std::string, std::string> expected{
+      {"culvert_auth_checks_total{outcome=\"accepted\"}", "1"},
+      {"culvert_auth_checks_total{outcome=\"invalid\"}", "2"},
+      {"culvert_auth_checks_total{outcome=\"rate_limited\"}", "3"},
+      {"culvert_auth_lockouts_total{scope=\"credential\"}", "4"},
+      {"culvert_auth_lockouts_total{scope=\"address\"}", "5"},
+      {"culvert_auth_lockouts_total{scope=\"global\"}", "6"},
+      {"culvert_auth_forgotten_total", "7"},
+      {"culvert_auth_tracked{scope=\"credential\"}", "8"},
+      {"culvert_auth_tracked{scope=\"address\"}", "9"},
+      {"culvert_auth_locked{scope=\"credential\"}", "10"},
+      {"culvert_auth_locked{scope=\"address\"}", "11"},
+      {"culvert_auth_locked{scope=\"global\"}", "1"},
+      {"culvert_auth_global_lockout_remaining_seconds", "1.5"}};
+  for (const auto& [name, value] : expected) EXPECT_EQ(samples.at(name), value) << name;
+}
+
+TEST(Metrics, of_a_client_have_no_authentication) {
+  const auto samples = checked(metrics_text({.role = "client"}, {}));
+  EXPECT_FALSE(samples.contains("culvert_auth_checks_total{outcome=\"invalid\"}"));
+}
+
 TEST(Metrics, count_a_clients_tunnels_by_state) {
   Snapshot client{.role = "client", .state = "connected"};
   client.tunnels = {{.state = "listening"}, {.state = "listening"}, {.state = "failed"}};

@@ -63,7 +63,8 @@ Json schemas() {
       {"Error", object("error:s offender:s fix:s", "error offender fix")},
       {"Status",
        object("role:s version:s pid:i state:s started_at:i uptime_seconds:n "
-              "endpoint_id:s listening:l server:Server servers:ClientServer[] counters:Counters",
+              "endpoint_id:s listening:l server:Server servers:ClientServer[] counters:Counters "
+              "authentication:Authentication",
               "role version pid state uptime_seconds endpoint_id listening counters")},
       {"Server", object("endpoint_id:s address:s")},
       {"ClientServer",
@@ -73,6 +74,10 @@ Json schemas() {
                           "sessions_active:i sessions_suspended:i sessions_resumed:i "
                           "reconnect_attempts:i connections_accepted:i connections_refused:i "
                           "retries_sent:i handed_over:i")},
+      {"Authentication",
+       object("accepted:i invalid:i rate_limited:i credential_lockouts:i address_lockouts:i "
+              "global_lockouts:i credentials_locked:i addresses_locked:i "
+              "global_lockout_seconds:n")},
       {"Paths", object("paths:Path[]", "paths")},
       {"Path", object("local:s remote:s state:s session:i server:s rtt_seconds:n min_rtt_seconds:n "
                       "congestion_window_bytes:i bytes_in_flight:i bytes_sent:i bytes_received:i "

@@ -5,6 +5,7 @@
 
 #include "base/multipath.h"
 #include "base/time.h"
+#include "session/auth_limiter.h"
 
 #include <cstdint>
 #include <optional>
@@ -106,7 +107,8 @@ struct Snapshot {
   std::vector<std::string> listening{};
   std::vector<ServerInfo> servers{};  // client
   Counters counters{};
-  std::vector<SessionInfo> sessions{};  // server; at most limits::kMaxListedSessions
+  std::optional<session::AuthMetrics> auth{};  // server
+  std::vector<SessionInfo> sessions{};         // server; at most limits::kMaxListedSessions
   std::vector<PathInfo> paths{};
   std::vector<TunnelInfo> tunnels{};  // client
 };

@@ -75,6 +75,7 @@ class ClientRole final : public Client,
   void dial_all(Instant now);
   void on_dial_timeout(Instant now);
   void on_redial(Instant now);
+  void try_anew(Instant now);
   void begin_reconnecting(Instant now);
   void stop_reconnecting(Instant now, std::string_view why);
   void on_attempt_failed(Instant now, DialFailure failure);
@@ -99,6 +100,7 @@ class ClientRole final : public Client,
   std::vector<std::unique_ptr<ClientDial>> ended_;  // until the end of the turn
   std::vector<Error> failures_;                     // of dials, the address as offender
   const ClientDial* winner_ = nullptr;              // the first to complete a handshake
+  Instant hurried_at_{};                            // a change of the network last began a try
   Reconnect reconnect_;
   std::optional<Error> lost_;  // why there is no connection
   TunnelManager tunnels_;
@@ -307,6 +309,10 @@ void ClientRole::begin_reconnecting(Instant now) {
 void ClientRole::on_redial(Instant now) {
   reconnect_.on_attempt();
   ++stats_.reconnect_attempts;
+  try_anew(now);
+}
+
+void ClientRole::try_anew(Instant now) {
   dial_timeout_.set(now + std::min(config_.connect_timeout, limits::kReconnectTry));
   dial_all(now);
 }
@@ -315,11 +321,14 @@ void ClientRole::on_network_changed(Instant now) {
   session_.on_network_changed(now);
   reconnect_.on_network_changed(now);
   if (redial_.is_set()) redial_.set(reconnect_.next_attempt());
-  if (!reconnect_.is_active() || dials_.empty() || winner_ != nullptr) return;
-  // Their packets are sent ever more rarely: new ones leave now.
-  abandon_dials(now, nullptr, session::CloseCode::moved, "the network changed");
-  dial_timeout_.set(now + std::min(config_.connect_timeout, limits::kReconnectTry));
-  dial_all(now);
+  // What a try has sent into a network that was away is lost, and comes again ever more rarely.
+  const bool is_unanswered = !dials_.empty() && winner_ == nullptr;
+  if (reconnect_.is_active() && is_unanswered &&
+      now - hurried_at_ >= limits::kReconnectDelayFirst) {
+    hurried_at_ = now;
+    abandon_dials(now, nullptr, session::CloseCode::moved, "the network changed");
+    try_anew(now);
+  }
 }
 
 // --- tunnels -----------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 #include "drive/stream_pump.h"
 #include "session/flow_open.h"
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_set>
@@ -33,15 +34,23 @@ class FlowGroup {
  public:
   explicit FlowGroup(FlowCounters counters = {}) : counters_(std::move(counters)) {}
 
+  // `on_change` runs when `refusal` gets another reason or none, until close().
+  void watch_refusal(std::function<void(const std::string& refusal)> on_change) {
+    on_refusal_changed_ = std::move(on_change);
+  }
   void on_reply(const session::FlowReply& reply) {
     const auto* refused = std::get_if<session::FlowRefused>(&reply);
-    counters_.refusal = refused != nullptr ? refused->reason : std::string{};
     if (refused != nullptr) ++counters_.refused;
+    std::string refusal = refused != nullptr ? refused->reason : std::string{};
+    if (refusal == counters_.refusal) return;
+    counters_.refusal = std::move(refusal);
+    if (on_refusal_changed_) on_refusal_changed_(counters_.refusal);
   }
   void count_opened() { ++counters_.opened; }
   // Ends every flow; those that wait for a stream must ask is_closed() first.
   void close(Instant now) {
     is_closed_ = true;
+    on_refusal_changed_ = nullptr;
     for (GroupedFlow* flow : std::exchange(flows_, {})) flow->end_with_tunnel(now);
   }
 
@@ -54,6 +63,7 @@ class FlowGroup {
   friend class FlowMembership;
   FlowCounters counters_;
   std::unordered_set<GroupedFlow*> flows_;
+  std::function<void(const std::string&)> on_refusal_changed_;
   bool is_closed_ = false;
 };
 

@@ -73,16 +73,21 @@ Status TunnelManager::open(Instant now, Entry& entry) {
   entry.next_retry.reset();
   entry.retry_delay = limits::kTunnelRetryMin;
   announce(now, entry);
+  entry.flows->watch_refusal([this, &entry](const std::string& refusal) {
+    tell_state(entry, refusal.empty() ? TunnelState::listening : TunnelState::source_refused,
+               refusal);
+  });
   tell_state(entry, TunnelState::listening);
   return {};
 }
 
-void TunnelManager::tell_state(const Entry& entry, TunnelState state) const {
+void TunnelManager::tell_state(const Entry& entry, TunnelState state,
+                               std::string_view reason) const {
   tell(context_.config.events, [&] {
     return RoleEvent{.kind = RoleEventKind::tunnel_changed,
                      .peer = entry.spec.label(),
-                     .detail = std::string(to_string(state)) +
-                               (entry.failure.empty() ? "" : ": " + entry.failure)};
+                     .detail = std::string(to_string(state)) + (reason.empty() ? "" : ": ") +
+                               std::string(reason)};
   });
 }
 
@@ -103,7 +108,7 @@ void TunnelManager::open_or_retry(Instant now, Entry& entry) {
   entry.failure = failure;
   if (is_news) {
     worker_.log().warn("tunnel", "tunnel '{}': {}; trying again", entry.spec.label(), failure);
-    tell_state(entry, TunnelState::failed);
+    tell_state(entry, TunnelState::failed, failure);
   }
   entry.next_retry = now + entry.retry_delay;
   entry.retry_delay = std::min(2 * entry.retry_delay, limits::kTunnelRetryMax);

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace culvert::drive {
@@ -43,7 +44,7 @@ class TunnelManager {
   void close(Instant now, Entry& entry);
   void forget_counters(Entry& entry);
   void announce(Instant now, const Entry& entry) const;
-  void tell_state(const Entry& entry, TunnelState state) const;
+  void tell_state(const Entry& entry, TunnelState state, std::string_view reason = {}) const;
   void on_retry(Instant now);
   void arm_retry();
 

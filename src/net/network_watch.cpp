@@ -17,15 +17,6 @@ namespace {
 // An interface that comes up brings a dozen messages within some tens of milliseconds.
 constexpr Duration kSettleTime = std::chrono::milliseconds(100);
 
-// Whether a message is about our addresses or routes. Routing cache entries (path MTU
-// exceptions, redirects) are not.
-bool is_change(const nlmsghdr& header) {
-  if (header.nlmsg_type == RTM_NEWADDR || header.nlmsg_type == RTM_DELADDR) return true;
-  if (header.nlmsg_type != RTM_NEWROUTE && header.nlmsg_type != RTM_DELROUTE) return false;
-  const auto* route = static_cast<const rtmsg*>(NLMSG_DATA(&header));
-  return (route->rtm_flags & RTM_F_CLONED) == 0;
-}
-
 }  // namespace
 
 NetworkWatch::NetworkWatch(Loop& loop, std::function<void(Instant)> on_changed)
@@ -35,7 +26,7 @@ NetworkWatch::NetworkWatch(Loop& loop, std::function<void(Instant)> on_changed)
   sockaddr_nl address{};
   address.nl_family = AF_NETLINK;
   address.nl_groups =
-      RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
+      RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
   if (!fd_.is_open() ||
       ::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     return;
@@ -62,11 +53,7 @@ void NetworkWatch::run(Instant) {
       continue;
     }
     if (got <= 0) break;
-    auto left = static_cast<unsigned>(got);
-    for (const auto* header = reinterpret_cast<const nlmsghdr*>(buffer.data());
-         NLMSG_OK(header, left); header = NLMSG_NEXT(header, left)) {
-      has_changed = has_changed || is_change(*header);
-    }
+    if (messages_.take({buffer.data(), static_cast<std::size_t>(got)})) has_changed = true;
   }
   if (!has_changed || settling_) return;
   settling_ = loop_.after(kSettleTime, [this](Instant now) {

@@ -1,8 +1,9 @@
-// Tells when local addresses or routes change (rtnetlink). Bursts become one call.
-// Belongs to one loop. Private to net/.
+// Tells when local addresses or routes change or an interface works again (rtnetlink). Bursts
+// become one call. Belongs to one loop. Private to net/.
 #pragma once
 
 #include "net/loop.h"
+#include "net/network_messages.h"
 #include "net/socket_address.h"
 
 #include <functional>
@@ -23,6 +24,7 @@ class NetworkWatch final : private FdWatcher, private Runnable {
   Loop& loop_;
   std::function<void(Instant)> on_changed_;
   Fd fd_;
+  NetworkMessages messages_;
   WatchId watch_;
   std::unique_ptr<Timer> settling_;
 };

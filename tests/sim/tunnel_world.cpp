@@ -138,7 +138,8 @@ drive::ClientConfig TunnelWorld::client_config() const {
       .udp_flow_idle = config_.udp_flow_idle,
       .resume_grace = config_.resume_grace,
       .max_reconnect_attempts = config_.max_reconnect_attempts,
-      .multipath = config_.multipath};
+      .multipath = config_.multipath,
+      .events = config_.client_events};
   if (config_.has_second_server_address) {
     client_config.addresses.push_back({kServerIp6, kServerPort});
   }

@@ -62,6 +62,7 @@ struct TunnelWorldConfig {
   std::optional<SecondInterface> second_client_interface{};
   bool has_second_server_address = false;  // IPv6, for the client, too
   Multipath multipath = Multipath::fastest;
+  drive::RoleEventSink* client_events = nullptr;  // outlives the world
 };
 
 class TunnelWorld final : public drive::ClientObserver {

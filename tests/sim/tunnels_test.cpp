@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace culvert::sim {
 namespace {
@@ -227,21 +229,68 @@ TEST(SimTunnels, keep_their_flows_through_a_new_name) {
   EXPECT_EQ(status_of(world, "named").flows_opened, 1U);
 }
 
+struct EventList final : drive::RoleEventSink {
+  [[nodiscard]] bool wants_events() const override { return true; }
+  void on_role_event(drive::RoleEvent event) override { events.push_back(std::move(event)); }
+  // Of the tunnel, since the last time.
+  std::vector<std::string> take_changes(std::string_view label) {
+    std::vector<std::string> details;
+    for (const drive::RoleEvent& event : std::exchange(events, {})) {
+      const bool is_change = event.kind == drive::RoleEventKind::tunnel_changed;
+      if (is_change && event.peer == label) details.push_back(event.detail);
+    }
+    return details;
+  }
+  std::vector<drive::RoleEvent> events;
+};
+
 TEST(SimTunnels, say_when_the_server_refuses_their_source) {
+  EventList events;
   TunnelWorldConfig config = one_tunnel();
   config.allowed_tcp = {"127.0.0.0/8:9000"};
+  config.client_events = &events;
   TunnelWorld world(1, config);
   ASSERT_TRUE(world.connect());
   ASSERT_TRUE(
       world.client->add_tunnel(world.world.now(), spec("forbidden", 7001, "tcp://127.0.0.1:22")));
-  call(world, 7001, {.seed = 5, .download_bytes = 1000});
-  world.world.run_for(seconds(2));
+  EXPECT_EQ(events.take_changes("forbidden"), std::vector<std::string>{"listening"});
+  for (int i = 0; i < 2; ++i) {
+    call(world, 7001, {.seed = 5, .download_bytes = 1000});
+    world.world.run_for(seconds(2));
+  }
   const drive::TunnelStatus status = status_of(world, "forbidden");
   EXPECT_EQ(status.state, drive::TunnelState::source_refused);
   EXPECT_NE(status.reason.find("not in allowed"), std::string::npos) << status.reason;
-  EXPECT_EQ(status.flows_refused, 1U);
+  EXPECT_EQ(status.flows_refused, 2U);
+  // Told once, not for each flow.
+  EXPECT_EQ(events.take_changes("forbidden"),
+            std::vector<std::string>{"source_refused: " + status.reason});
   EXPECT_EQ(status_of(world, "tcp://127.0.0.1:9000 -> 127.0.0.1:7000").state,
             drive::TunnelState::listening);
+}
+
+TEST(SimTunnels, say_when_a_source_is_refused_no_more) {
+  EventList events;
+  TunnelWorldConfig config = one_tunnel();
+  config.max_flows = 1;
+  config.client_events = &events;
+  TunnelWorld world(1, config);
+  ASSERT_TRUE(world.connect());
+  ASSERT_TRUE(world.client->add_tunnel(world.world.now(), spec("second", 7001)));
+  Talker& first = world.call({.seed = 5, .download_bytes = 20'000'000});  // takes the only place
+  world.world.run_for(seconds(1));
+  call(world, 7001, {.seed = 6, .download_bytes = 1000});
+  world.world.run_for(seconds(1));
+  ASSERT_FALSE(is_over(first));
+  const std::string refusal = status_of(world, "second").reason;
+  EXPECT_FALSE(refusal.empty());
+  ASSERT_TRUE(
+      world.world.run_until([&] { return is_over(first); }, world.world.now() + seconds(60)));
+  call(world, 7001, {.seed = 7, .download_bytes = 1000});
+  world.world.run_for(seconds(2));
+  EXPECT_EQ(status_of(world, "second").state, drive::TunnelState::listening);
+  EXPECT_EQ(events.take_changes("second"),
+            (std::vector<std::string>{"listening", "source_refused: " + refusal, "listening"}));
 }
 
 TEST(SimTunnels, are_added_by_the_hundred_one_by_one_or_at_once) {
