@@ -28,6 +28,9 @@ constexpr Command kCommands[] = {
      culvert::bench::open_flows},
     {"hold-flows", "ADDRESS:PORT COUNT   connect COUNT, one byte each way, hold until stdin ends",
      culvert::bench::hold_flows},
+    {"checked-flows",
+     "ADDRESS:PORT COUNT SECONDS [STUCK_SECONDS]   flows that come and go, every byte checked",
+     culvert::bench::checked_flows},
 };
 
 }  // namespace
