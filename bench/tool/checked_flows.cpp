@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <ctime>
 #include <random>
 #include <span>
 #include <unordered_map>
@@ -128,22 +129,38 @@ class Runner {
     }
   }
 
+  static void tell(const Flow& flow, const char* what) {
+    sockaddr_in local{};
+    socklen_t size = sizeof local;
+    getsockname(flow.socket.fd(), reinterpret_cast<sockaddr*>(&local), &size);
+    const auto silence = std::chrono::duration<double>(SteadyClock::now() - flow.last_progress);
+    std::fprintf(
+        stderr,
+        "%s: port=%u planned=%llu sent=%llu received=%llu end_sent=%d silent_s=%.1f at=%lld\n",
+        what, unsigned{ntohs(local.sin_port)}, number(flow.planned), number(flow.sent),
+        number(flow.received), flow.has_sent_end ? 1 : 0, silence.count(),
+        static_cast<long long>(std::time(nullptr)));
+  }
+
   // False: the flow is over.
   bool read_some(Flow& flow) {
     std::uint8_t buffer[kMaxOutstandingBytes];
     const ssize_t got = recv(flow.socket.fd(), buffer, sizeof buffer, 0);
     if (got < 0) {
       if (errno == EAGAIN || errno == EINTR) return true;
+      tell(flow, "reset");
       ++counts_.reset;
       return false;
     }
     if (got == 0) {
       const bool is_whole = flow.has_sent_end && flow.received == flow.sent;
+      if (!is_whole) tell(flow, "cut short");
       ++(is_whole ? counts_.finished : counts_.cut_short);
       return false;
     }
     for (const std::uint8_t byte : std::span(buffer).first(static_cast<std::size_t>(got))) {
       if (flow.received >= flow.sent || byte != byte_at(flow.seed, flow.received)) {
+        tell(flow, "wrong byte");
         ++counts_.wrong;
         return false;
       }
@@ -165,6 +182,7 @@ class Runner {
       Flow& flow = at->second;
       if (is_ending) flow.planned = flow.sent;
       if (!write_some(flow, now)) {
+        tell(flow, "reset while writing");
         ++counts_.reset;
         at = flows_.erase(at);
         continue;
@@ -172,6 +190,7 @@ class Runner {
       const bool is_owed = flow.has_sent_end || flow.received < flow.sent;
       if (!is_owed) flow.last_progress = now;
       if (now - flow.last_progress > stuck_after_) {
+        tell(flow, "stuck");
         ++counts_.stuck;
         at = flows_.erase(at);
         continue;
