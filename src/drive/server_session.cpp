@@ -90,6 +90,7 @@ void ServerSession::on_closed(Instant now, const quic::Closed& closed) {
     context_.worker.log().info(
         "session", "client {} lost: {}; its {} flows wait {} s", peer_.short_text(), why,
         flows_.size(), std::chrono::duration_cast<std::chrono::seconds>(terms_->grace).count());
+    read_rest(now, *carrier_.connection());
     lanes_.remove(now, *carrier_.connection());
     park(now);
     let_go_of_connection();
@@ -369,7 +370,7 @@ void ServerSession::on_resumed(Instant now, const session::Resumed& resumed) {
 void ServerSession::take_over(Instant now, quic::Connection& connection,
                               std::unique_ptr<ControlStream> control, std::size_t key_index) {
   if (quic::Connection* old = carrier_.connection()) {
-    while (auto event = old->poll_event()) on_stream_event(now, *event);
+    read_rest(now, *old);
     old->close(now, number(session::CloseCode::moved), "the client is back on another connection");
     carrier_.touch();
     lanes_.remove(now, *old);
@@ -394,6 +395,19 @@ void ServerSession::take_over(Instant now, quic::Connection& connection,
   carrier_.touch();
   context_.worker.log().info("session", "client {} is back from {}: {} flows wait",
                              peer_.short_text(), remote_.text(), parked_.size());
+}
+
+// What has arrived is acknowledged, or will be taken for it: flows that were opened a moment ago
+// as well.
+void ServerSession::read_rest(Instant now, quic::Connection& connection) {
+  while (auto event = connection.poll_event()) {
+    if (const auto* opened = std::get_if<quic::StreamOpened>(&*event)) {
+      on_stream_opened(now, *opened->stream);
+    } else {
+      on_stream_event(now, *event);
+    }
+  }
+  while (quic::Stream* stream = connection.poll_readable()) on_readable(now, *stream);
 }
 
 void ServerSession::park(Instant now) {

@@ -120,6 +120,7 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
                  std::size_t key_index);
   void claim(Instant now, std::uint64_t flow_id);
   void finish_resuming(Instant now);
+  void read_rest(Instant now, quic::Connection& connection);
   void park(Instant now);
   void let_go_of_connection();
   void drop(Instant now, quic::Stream& parked);

@@ -128,11 +128,11 @@ Stream* ConnectionImpl::open_stream() {
 }
 
 void ConnectionImpl::submit(Stream& stream) {
-  if (stream.is_close_reported || stream.is_closed_by_transport || stream.is_output_over ||
-      life_ != Life::open) {
+  if (stream.is_close_reported || stream.is_closed_by_transport || stream.is_output_over) {
     stream.output.discard();
     return;
   }
+  if (life_ != Life::open) return;  // it may go on elsewhere, with what was just written
   const bool has_fin_to_send = stream.is_fin_queued && !stream.is_fin_sent;
   if (!stream.is_flow_blocked && (stream.output.has_unsent() || has_fin_to_send)) {
     streams_.sendable.push_back(stream);
@@ -146,13 +146,12 @@ void ConnectionImpl::finish(Stream& stream) {
 }
 
 void ConnectionImpl::reset(Stream& stream, std::uint64_t code) {
-  if (stream.is_close_reported || stream.is_closed_by_transport || stream.is_output_over ||
-      life_ != Life::open) {
-    return;
-  }
+  if (stream.is_close_reported || stream.is_closed_by_transport || stream.is_output_over) return;
   stream.is_output_over = true;
-  is_answer_urgent_ = true;
-  ngtcp2_conn_shutdown_stream_write(connection_, 0, stream.id, code);
+  if (life_ == Life::open) {
+    is_answer_urgent_ = true;
+    ngtcp2_conn_shutdown_stream_write(connection_, 0, stream.id, code);
+  }
   stream.output.discard();
   streams_.sendable.remove(stream);
   streams_.writable.remove(stream);

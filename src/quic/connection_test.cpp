@@ -408,6 +408,34 @@ TEST(Connection, close_code_and_reason_reach_the_peer) {
   EXPECT_EQ(pair.server.endpoint->connection_count(), 0U);
 }
 
+// Between the close and its event a flow may still write: that is resumed with the rest.
+TEST(Connection, keeps_what_is_written_to_a_stream_after_the_close) {
+  LoopbackPair pair;
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  Stream& stream = *connection.open_stream();
+  Stream& gone = *connection.open_stream();
+  for (Stream* each : {&stream, &gone}) {
+    each->output.append(as_bytes("before"));
+    connection.submit(*each);
+  }
+  pair.run_for(1s);
+  EXPECT_EQ(stream.output.acked_offset(), 6U);
+  connection.close(pair.now, 1, "");
+  stream.output.append(as_bytes("after"));
+  connection.submit(stream);
+  gone.output.append(as_bytes("after"));
+  connection.submit(gone);
+  connection.reset(gone, 1);
+  const auto parked = connection.take_streams();
+  ASSERT_EQ(parked.size(), 2U);
+  EXPECT_EQ(parked[0]->output.acked_offset(), 6U);
+  EXPECT_EQ(parked[0]->output.end_offset(), 11U);
+  EXPECT_FALSE(parked[0]->is_output_over);
+  EXPECT_TRUE(parked[1]->is_output_over);
+  EXPECT_EQ(parked[1]->output.unacked_bytes(), 0U);
+}
+
 TEST(Connection, close_with_code_zero_is_a_clean_end) {
   LoopbackPair pair;
   Connection& connection = pair.connect();
