@@ -26,7 +26,8 @@ Bytes message(std::uint16_t type, const Body& body) {
 Bytes link(int index, bool is_running, std::uint16_t type = RTM_NEWLINK) {
   ifinfomsg body{};
   body.ifi_index = index;
-  body.ifi_flags = IFF_UP | (is_running ? IFF_RUNNING : 0U);
+  body.ifi_flags = IFF_UP;
+  if (is_running) body.ifi_flags |= IFF_RUNNING;
   return message(type, body);
 }
 
