@@ -295,7 +295,8 @@ void ClientServers::look(Instant now, OnViews done) {
       view.state = ServerState::failed;
       if (server->failure) view.reason = server->failure->text();
       view.next_try = server->next_try;
-      for (const tunnel::TunnelSpec& spec : tunnels_.of_server(view.name).tunnels()) {
+      const tunnel::TunnelSet its_tunnels = tunnels_.of_server(view.name);
+      for (const tunnel::TunnelSpec& spec : its_tunnels.tunnels()) {
         view.link.tunnels.push_back({.spec = spec,
                                      .state = spec.is_enabled ? drive::TunnelState::waiting
                                                               : drive::TunnelState::disabled});
