@@ -118,7 +118,9 @@ TEST(SimPolicy, without_a_credential_ends_sessions_that_wait_for_their_client) {
     served.finish();
     EXPECT_EQ(served.caller->state() == Talker::State::finished, keeps) << served.world.report();
     EXPECT_EQ(served.world.is_finished, !keeps);
-    if (!keeps) EXPECT_EQ(served.world.end_error->kind, ErrorKind::authentication);
+    if (!keeps) {
+      EXPECT_EQ(served.world.end_error->kind, ErrorKind::authentication);
+    }
   }
 }
 
