@@ -76,7 +76,6 @@ class Stripe final : public quic::Stream, public Flushable {
     if (is_reset_received || is_over_there_) return 0;
     return output.unacked_bytes() + input.size() + reassembly_.held_bytes();
   }
-  [[nodiscard]] std::uint64_t repeated_bytes() const { return scheduler_.repeated_bytes(); }
 
  private:
   struct Leg;
