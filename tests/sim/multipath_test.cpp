@@ -3,7 +3,7 @@
 //
 // One seed alone: CULVERT_SIM_SEED=8812 build/release/tests/sim/sim_multipath_test
 // More of them:   CULVERT_SIM_SEEDS=100000 ...
-#include "tests/sim/tunnel_world.h"
+#include "tests/sim/survival.h"
 
 #include <gtest/gtest.h>
 
@@ -19,15 +19,6 @@ namespace {
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-std::uint64_t number_from_environment(const char* name, std::uint64_t fallback) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? fallback : std::strtoull(text, nullptr, 10);
-}
-
-bool is_over(const std::unique_ptr<Talker>& talker) {
-  return talker->state() != Talker::State::running;
-}
 
 bool run_until_over(TunnelWorld& tunnel, const Talker& talker, Duration within) {
   return tunnel.world.run_until([&] { return talker.state() != Talker::State::running; },
@@ -348,8 +339,7 @@ struct Outage {
 
 struct Drawn {
   TunnelWorldConfig config;
-  std::vector<FlowPlan> plans;
-  std::vector<Duration> starts;
+  std::vector<PlannedFlow> flows;
   std::vector<Outage> outages;
   bool may_reset = false;  // an outage of all paths outlasts the grace
 };
@@ -399,8 +389,8 @@ Drawn draw(std::uint64_t seed) {
   config.resume_grace = seconds(60);
   const std::uint64_t flows = 1 + rng.below(24);
   for (std::uint64_t i = 0; i < flows; ++i) {
-    drawn.plans.push_back(draw_plan(rng));
-    drawn.starts.push_back(milliseconds(rng.below(12'000)));
+    const FlowPlan plan = draw_plan(rng);
+    drawn.flows.push_back({.plan = plan, .start = milliseconds(rng.below(12'000))});
   }
   drawn.may_reset = rng.below(10) == 0;
   Duration at{};
@@ -426,13 +416,6 @@ struct Outcome {
   std::uint64_t trace_hash = 0;
 };
 
-std::string judge(const Talker& talker, bool may_reset) {
-  if (talker.has_wrong_bytes()) return "wrong bytes: " + talker.describe();
-  if (talker.was_cut_short()) return "cut short: " + talker.describe();
-  if (!talker.plan() || talker.plan()->has_reset() || may_reset) return "";
-  return talker.state() == Talker::State::finished ? "" : "not finished: " + talker.describe();
-}
-
 void set_outage(TunnelWorld& tunnel, const Outage& outage, bool is_down) {
   if (outage.is_on_first) set_first_down(tunnel, is_down);
   if (outage.is_on_second) set_second_down(tunnel, is_down);
@@ -445,48 +428,16 @@ Outcome run(std::uint64_t seed) {
     return Outcome{.is_right = false, .why = std::move(why) + "\n" + tunnel.report()};
   };
   if (!tunnel.connect(seconds(60))) return fail("did not connect");
-  for (std::size_t i = 0; i < drawn.plans.size(); ++i) {
-    tunnel.world.after(drawn.starts[i],
-                       [&tunnel, plan = drawn.plans[i]](Instant) { tunnel.call(plan); });
-  }
   for (const Outage& outage : drawn.outages) {
     tunnel.world.after(outage.begin,
                        [&tunnel, &outage](Instant) { set_outage(tunnel, outage, true); });
     tunnel.world.after(outage.begin + outage.length,
                        [&tunnel, &outage](Instant) { set_outage(tunnel, outage, false); });
   }
-  const auto is_done = [&] {
-    return tunnel.is_finished || (tunnel.callers.size() == drawn.plans.size() &&
-                                  std::ranges::all_of(tunnel.callers, is_over) &&
-                                  std::ranges::all_of(tunnel.talkers->talkers(), is_over));
-  };
-  if (!tunnel.world.run_until(is_done, tunnel.world.now() + seconds(900))) {
-    return fail(tunnel.world.is_livelocked() ? "livelock" : "flows hang");
+  if (auto why = outlive(tunnel, drawn.flows, drawn.may_reset); !why.empty()) {
+    return fail(std::move(why));
   }
-  if (tunnel.is_finished) return fail("the client ended");
-  const bool may_reset =
-      drawn.may_reset || tunnel.sink.contains("no connection to the server in time");
-  for (const auto& talker : tunnel.callers) {
-    if (auto why = judge(*talker, may_reset); !why.empty()) return fail(why);
-  }
-  for (const auto& talker : tunnel.talkers->talkers()) {
-    if (auto why = judge(*talker, may_reset); !why.empty()) return fail(why);
-  }
-  tunnel.world.run_for(seconds(240));
-  if (tunnel.client->stats().flows_active != 0) return fail("client keeps flows");
-  for (const auto& server : tunnel.servers) {
-    const drive::ServerStats stats = server->stats();
-    if (stats.flows_active != 0) return fail("server keeps flows");
-    if (stats.sessions_suspended != 0) return fail("server keeps a session");
-  }
-  if (tunnel.shared.sessions != 1) return fail("sessions are not counted right");
   if (tunnel.client->paths().size() < 2) return fail("the other path does not come back");
-  Talker& last = tunnel.call({.seed = seed, .upload_bytes = 100, .download_bytes = 100});
-  tunnel.world.run_until([&] { return last.state() != Talker::State::running; },
-                         tunnel.world.now() + seconds(30));
-  if (last.state() != Talker::State::finished || last.was_cut_short()) {
-    return fail("the tunnel does not work afterwards");
-  }
   return {.trace_hash = tunnel.world.trace_hash()};
 }
 
