@@ -15,10 +15,23 @@ class SimLookup final : public drive::ResolvePort {
   std::shared_ptr<bool> is_wanted = std::make_shared<bool>(true);
 };
 
-PipeConfig pipe_config(const HostKnobs& knobs) {
+PipeConfig pipe_config(const HostKnobs& knobs, std::shared_ptr<const Instant> awake_at) {
   return {.buffer_bytes = knobs.stream_buffer_bytes,
           .delay = knobs.stream_delay,
-          .max_io_bytes = knobs.max_io_bytes};
+          .max_io_bytes = knobs.max_io_bytes,
+          .awake_at = std::move(awake_at)};
+}
+
+void run_awake(World& world, Instant when, std::shared_ptr<const Instant> awake_at, Action action) {
+  world.at(when, [&world, awake_at = std::move(awake_at),
+                  action = std::move(action)](Instant now) mutable {
+    if (now >= *awake_at) {
+      action(now);
+    } else {
+      const Instant later = *awake_at;
+      run_awake(world, later, std::move(awake_at), std::move(action));
+    }
+  });
 }
 
 // A connect under way: nobody can write before on_stream_connected, so the pipe exists
@@ -69,8 +82,11 @@ SimHost::SimHost(Machine& machine, HostKnobs knobs, SimProcess* process)
           "host " + machine.name() + " " +
           std::to_string(process == nullptr ? 0 : process->workers.size()))) {
   if (process_ != nullptr) process_->workers.push_back(this);
-  machine_.watch_addresses([this, alive = is_alive_](Instant now) {
-    if (*alive && handler_ != nullptr) handler_->on_network_changed(now);
+  machine_.watch_addresses([this, alive = is_alive_](Instant) {
+    if (!*alive) return;
+    after(Duration::zero(), [this, alive](Instant now) {
+      if (*alive && handler_ != nullptr) handler_->on_network_changed(now);
+    });
   });
 }
 
@@ -79,12 +95,16 @@ SimHost::~SimHost() {
   if (process_ != nullptr) std::ranges::replace(process_->workers, this, nullptr);
 }
 
+void SimHost::after(Duration delay, Action action) {
+  run_awake(world(), world().now() + delay, awake_at_, std::move(action));
+}
+
 void SimHost::set_deadline(Instant deadline) {
   if (deadline == deadline_) return;
   deadline_ = deadline;
   const std::uint64_t generation = ++deadline_generation_;
   if (deadline == kNever) return;
-  world().at(deadline, [this, alive = is_alive_, generation](Instant now) {
+  run_awake(world(), deadline, awake_at_, [this, alive = is_alive_, generation](Instant now) {
     if (!*alive || generation != deadline_generation_) return;
     deadline_ = kNever;
     handler_->on_deadline(now);
@@ -94,7 +114,7 @@ void SimHost::set_deadline(Instant deadline) {
 void SimHost::request_turn_end() {
   if (is_turn_end_requested_) return;
   is_turn_end_requested_ = true;
-  world().after(Duration::zero(), [this, alive = is_alive_](Instant now) {
+  after(Duration::zero(), [this, alive = is_alive_](Instant now) {
     if (!*alive) return;
     is_turn_end_requested_ = false;
     handler_->on_turn_end(now);
@@ -105,14 +125,14 @@ bool SimHost::hand_over(std::uint8_t worker_index, const RxDatagram& datagram) {
   if (process_ == nullptr || worker_index >= process_->workers.size()) return false;
   SimHost* other = process_->workers[worker_index];
   if (other == nullptr) return false;
-  world().after(Duration::zero(),
-                [other, alive = other->is_alive_, datagram,
-                 copy = Bytes(datagram.bytes.begin(), datagram.bytes.end())](Instant now) {
-                  if (!*alive || other->handler_ == nullptr) return;
-                  RxDatagram handed = datagram;
-                  handed.bytes = copy;
-                  other->handler_->on_handover(now, handed);
-                });
+  other->after(Duration::zero(),
+               [other, alive = other->is_alive_, datagram,
+                copy = Bytes(datagram.bytes.begin(), datagram.bytes.end())](Instant now) {
+                 if (!*alive || other->handler_ == nullptr) return;
+                 RxDatagram handed = datagram;
+                 handed.bytes = copy;
+                 other->handler_->on_handover(now, handed);
+               });
   return true;
 }
 
@@ -126,8 +146,8 @@ Result<std::unique_ptr<drive::StreamPort>> SimHost::connect_stream(
   auto connecting = std::make_unique<Connecting>();
   connecting->handler = &handler;
   connecting->remote = drive::to_text(address);
-  world().after(knobs_.stream_delay, [this, host_alive = is_alive_, self = connecting.get(),
-                                      alive = connecting->is_alive, address](Instant now) {
+  after(knobs_.stream_delay, [this, host_alive = is_alive_, self = connecting.get(),
+                              alive = connecting->is_alive, address](Instant now) {
     if (!*alive || !*host_alive) return;
     SimListener* listener = find_listener(machine_, address);
     if (listener == nullptr) {
@@ -135,8 +155,8 @@ Result<std::unique_ptr<drive::StreamPort>> SimHost::connect_stream(
           now, Error{ErrorKind::unreachable, "connection refused", drive::to_text(address)});
       return;
     }
-    auto [ours, theirs] =
-        PipeEnd::make_pair(world(), pipe_config(knobs_), "sim " + machine_.name(), self->remote);
+    auto [ours, theirs] = PipeEnd::make_pair(world(), pipe_config(knobs_, awake_at_),
+                                             "sim " + machine_.name(), self->remote);
     ours->set_handler(*self->handler);
     self->pipe = std::move(ours);
     listener->offer(std::move(theirs));
@@ -158,7 +178,8 @@ Result<std::unique_ptr<drive::ListenerPort>> SimHost::listen_stream(
 }
 
 Result<std::unique_ptr<drive::StreamPort>> SimHost::open_stdio(drive::StreamHandler& handler) {
-  auto [ours, theirs] = PipeEnd::make_pair(world(), pipe_config(knobs_), "terminal", "program");
+  auto [ours, theirs] =
+      PipeEnd::make_pair(world(), pipe_config(knobs_, awake_at_), "terminal", "program");
   ours->set_handler(handler);
   stdio_peer_ = std::move(theirs);
   return std::move(ours);
@@ -181,10 +202,10 @@ std::unique_ptr<drive::ResolvePort> SimHost::resolve(const std::string& host,
              known != machine_.network().names.end()) {
     answer = known->second;
   }
-  world().after(knobs_.resolve_delay, [&handler, wanted = lookup->is_wanted,
-                                       answer = std::move(answer)](Instant now) mutable {
-    if (*wanted) handler.on_resolved(now, std::move(answer));
-  });
+  after(knobs_.resolve_delay,
+        [&handler, wanted = lookup->is_wanted, answer = std::move(answer)](Instant now) mutable {
+          if (*wanted) handler.on_resolved(now, std::move(answer));
+        });
   return lookup;
 }
 

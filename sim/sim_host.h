@@ -56,6 +56,11 @@ class SimHost final : public drive::Host {
   [[nodiscard]] Machine& machine() { return machine_; }
   [[nodiscard]] World& world() { return machine_.network().world(); }
   [[nodiscard]] const HostKnobs& knobs() const { return knobs_; }
+  // As SIGSTOP and SIGCONT to the program: nothing of it runs until `awake_at`, while packets
+  // and what local programs write wait for it in the kernel.
+  void stop_until(Instant awake_at) { *awake_at_ = awake_at; }
+  // Runs `action` then, or as soon as the program is awake.
+  void after(Duration delay, Action action);
   // The other end of open_stdio(), for a test to read and write.
   [[nodiscard]] std::unique_ptr<drive::StreamPort> take_stdio_peer();
 
@@ -71,6 +76,7 @@ class SimHost final : public drive::Host {
   std::unique_ptr<drive::StreamPort> stdio_peer_;
   // Events in the world's queue outlive ports and hosts; they hold this and check it.
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
+  std::shared_ptr<Instant> awake_at_ = std::make_shared<Instant>();
 };
 
 }  // namespace culvert::sim

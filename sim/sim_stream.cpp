@@ -128,6 +128,10 @@ void PipeEnd::break_pipe(const std::shared_ptr<Shared>& shared) {
 // Fulfils the wishes of one end that can be fulfilled now. The handler may destroy the
 // end, so it is looked up again before each call.
 void PipeEnd::notify(const std::shared_ptr<Shared>& shared, int side) {
+  if (shared->config.awake_at && shared->world.now() < *shared->config.awake_at) {
+    shared->world.at(*shared->config.awake_at, [shared, side](Instant) { notify(shared, side); });
+    return;
+  }
   PipeEnd* end = shared->end[side];
   if (end != nullptr && end->wants_readable_ && end->handler_ != nullptr && end->is_readable()) {
     end->wants_readable_ = false;

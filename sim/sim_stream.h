@@ -17,6 +17,8 @@ struct PipeConfig {
   std::size_t buffer_bytes = 256 * 1024;
   Duration delay = std::chrono::microseconds(50);
   std::size_t max_io_bytes = 0;  // 0 = no limit per call
+  // Until then neither end hears of anything (SimHost::stop_until()); null: at any time.
+  std::shared_ptr<const Instant> awake_at{};
 };
 
 // One end of a pipe. Destroying it with unread input resets the peer, as a kernel does;

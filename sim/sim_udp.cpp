@@ -47,7 +47,7 @@ void SimUdpPort::deliver(Instant, Packet packet) {
 void SimUdpPort::schedule_readable() {
   if (is_readable_scheduled_ || queue_.empty()) return;
   is_readable_scheduled_ = true;
-  host_.world().after(Duration::zero(), [this, alive = is_alive_](Instant now) {
+  host_.after(Duration::zero(), [this, alive = is_alive_](Instant now) {
     if (!*alive) return;
     is_readable_scheduled_ = false;
     handler_.on_udp_readable(now);
@@ -117,7 +117,7 @@ drive::UdpSendResult SimUdpPort::send_batch(std::span<const TxBatch> batches) {
 void SimUdpPort::schedule_writable() {
   if (is_blocked_) return;
   is_blocked_ = true;
-  host_.world().after(kBlockedFor, [this, alive = is_alive_](Instant now) {
+  host_.after(kBlockedFor, [this, alive = is_alive_](Instant now) {
     if (!*alive) return;
     is_blocked_ = false;
     handler_.on_udp_writable(now);
