@@ -181,7 +181,8 @@ std::size_t ClientSession::adopt(Instant now, Dialled dialled) {
 // The present connection may still live; the server has moved on to the new one.
 void ClientSession::replace(Instant now, bool keeps_flows) {
   quic::Connection& old = *connection_;
-  while (auto event = old.poll_event()) on_stream_event(now, *event);
+  if (control_) control_->release();  // what it says is about the connection that ends
+  read_rest(now, old);
   close(now, keeps_flows ? session::CloseCode::moved : session::CloseCode::done,
         "the client is back on another connection");
   lanes_.remove(now, old);
@@ -189,11 +190,17 @@ void ClientSession::replace(Instant now, bool keeps_flows) {
   let_go_of_connection();
 }
 
+// What has arrived is acknowledged, or will be taken for it.
+void ClientSession::read_rest(Instant now, quic::Connection& connection) {
+  while (auto event = connection.poll_event()) on_stream_event(now, *event);
+  while (quic::Stream* stream = connection.poll_readable()) on_readable(now, *stream);
+}
+
 void ClientSession::lose(Instant now, Error error, bool may_resume) {
   if (connection_ == nullptr) return;
   const bool waits = may_resume && terms_ && connection_->is_closed();
   if (waits) {
-    while (auto event = connection_->poll_event()) on_stream_event(now, *event);
+    read_rest(now, *connection_);
     lanes_.remove(now, *connection_);
     park(now);
     grace_.set(now + std::min(context_.config.resume_grace, terms_->grace));

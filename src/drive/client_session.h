@@ -129,6 +129,7 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   void lose(Instant now, Error error, bool may_resume);
   void replace(Instant now, bool keeps_flows);
   void let_go_of_connection();
+  void read_rest(Instant now, quic::Connection& connection);
   void park(Instant now);
   void resume_flows(Instant now);
   void resume_more_flows(Instant now);

@@ -90,7 +90,6 @@ void ServerSession::on_closed(Instant now, const quic::Closed& closed) {
     context_.worker.log().info(
         "session", "client {} lost: {}; its {} flows wait {} s", peer_.short_text(), why,
         flows_.size(), std::chrono::duration_cast<std::chrono::seconds>(terms_->grace).count());
-    read_rest(now, *carrier_.connection());
     lanes_.remove(now, *carrier_.connection());
     park(now);
     let_go_of_connection();
@@ -370,6 +369,10 @@ void ServerSession::on_resumed(Instant now, const session::Resumed& resumed) {
 void ServerSession::take_over(Instant now, quic::Connection& connection,
                               std::unique_ptr<ControlStream> control, std::size_t key_index) {
   if (quic::Connection* old = carrier_.connection()) {
+    // Its control stream and its resumption have no more say: their news would be about keys
+    // and flows as they were.
+    if (control_) control_->release();
+    is_resuming_ = false;
     read_rest(now, *old);
     old->close(now, number(session::CloseCode::moved), "the client is back on another connection");
     carrier_.touch();

@@ -197,16 +197,22 @@ void Worker::drain_dirty(Instant now) {
 void Worker::drain(Instant now, Slot& slot) {
   quic::Connection& connection = slot.connection;
   while (auto event = connection.poll_event()) {
+    // What came before the end is read before it.
+    if (std::holds_alternative<quic::Closed>(*event)) deliver_input(now, slot);
     if (slot.handler != nullptr) slot.handler->on_event(now, *event);
   }
-  while (auto datagram = connection.poll_datagram()) {
-    if (slot.handler != nullptr) slot.handler->on_datagram(now, *datagram);
-  }
-  while (quic::Stream* stream = connection.poll_readable()) {
-    if (slot.handler != nullptr) slot.handler->on_readable(now, *stream);
-  }
+  deliver_input(now, slot);
   while (quic::Stream* stream = connection.poll_writable()) {
     if (slot.handler != nullptr) slot.handler->on_writable(now, *stream);
+  }
+}
+
+void Worker::deliver_input(Instant now, Slot& slot) {
+  while (auto datagram = slot.connection.poll_datagram()) {
+    if (slot.handler != nullptr) slot.handler->on_datagram(now, *datagram);
+  }
+  while (quic::Stream* stream = slot.connection.poll_readable()) {
+    if (slot.handler != nullptr) slot.handler->on_readable(now, *stream);
   }
 }
 

@@ -122,6 +122,7 @@ class Worker final : public HostHandler, public UdpHandler {
   void handle_datagram(Instant now, const PathId& path, Ecn ecn, ByteView bytes,
                        bool may_hand_over);
   void drain(Instant now, Slot& slot);
+  void deliver_input(Instant now, Slot& slot);
   void drain_dirty(Instant now);
   void flush_flows(Instant now);
   void transmit(Instant now);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -68,6 +69,7 @@ struct Talk final : drive::StreamHandler, drive::ListenerHandler {
     const ByteSpan into(buffer);
     for (;;) {
       const drive::IoResult result = stream->try_read(std::span(&into, 1));
+      if (result.status == drive::IoStatus::end) return;
       if (result.status != drive::IoStatus::ok) break;
       heard.append(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(result.bytes));
       heard_at = now;
@@ -135,6 +137,64 @@ TEST(SimOutage, is_over_one_round_trip_after_the_handshake_that_begins_at_once) 
     EXPECT_LE(here.heard_at - resumed, kRoundTrip + kOwnTime);
     if (testing::Test::HasFailure()) return;
   }
+}
+
+// Two conversations over one tunnel each; a machine 50 ms away.
+struct Conversations {
+  static constexpr Duration kOneWay = milliseconds(50);
+
+  Conversations() : tunnel(1, config()) {
+    if (!tunnel.connect()) ADD_FAILURE() << tunnel.report();
+    first_there.emplace(*tunnel.server_hosts[0], 22);
+    second_there.emplace(*tunnel.server_hosts[0], 23);
+    first_here.emplace(*tunnel.client_host);
+    second_here.emplace(*tunnel.client_host);
+    first_here->call(7022);
+    second_here->call(7023);
+    tunnel.world.run_for(seconds(1));
+    for (Talk* talk : {&*first_here, &*second_here, &*first_there, &*second_there}) {
+      talk->say("hello ");
+    }
+    tunnel.world.run_for(seconds(1));
+  }
+  static TunnelWorldConfig config() {
+    TunnelWorldConfig config = config_of(kOneWay, 100'000'000);
+    config.tunnels = {"tcp://127.0.0.1:22>127.0.0.1:7022", "tcp://127.0.0.1:23>127.0.0.1:7023"};
+    return config;
+  }
+  // The server stands still and is missed; ends when it goes on.
+  void stop_server(Duration length) {
+    const Instant end = tunnel.world.now() + length;
+    tunnel.server_hosts[0]->stop_until(end);
+    second_here->say("there?");
+    tunnel.world.run_for(length);
+  }
+
+  TunnelWorld tunnel;
+  std::optional<Talk> first_there;
+  std::optional<Talk> second_there;
+  std::optional<Talk> first_here;
+  std::optional<Talk> second_here;
+};
+
+// The client does not run while the last bytes of a flow and the end of their connection
+// arrive, so that it finds them together.
+TEST(SimOutage, loses_nothing_that_came_just_before_the_connection_ended) {
+  Conversations talks;
+  World& world = talks.tunnel.world;
+  talks.first_here->stream->shutdown_write();
+  world.run_for(seconds(1));
+  talks.stop_server(milliseconds(3100));
+  world.run_for(3 * Conversations::kOneWay + milliseconds(5));  // the proof is on its way
+  talks.tunnel.client_host->stop_until(world.now() + seconds(1));
+  talks.first_there->say("and goodbye");
+  talks.first_there->stream->shutdown_write();
+  ASSERT_TRUE(world.run_until([&] { return talks.tunnel.client->stats().sessions_resumed == 1; },
+                              world.now() + seconds(5)))
+      << talks.tunnel.report();
+  world.run_for(seconds(2));
+  EXPECT_EQ(talks.first_here->heard, "hello and goodbye") << talks.tunnel.report();
+  EXPECT_EQ(talks.second_there->heard, "hello there?");
 }
 
 // --- what is held --------------------------------------------------------------------------------
