@@ -37,6 +37,7 @@ ngtcp2_cid to_cid(const ConnectionId& id) {
 ConnectionImpl::ConnectionImpl(ConnectionHost& host, bool is_client)
     : host_(host),
       is_client_(is_client),
+      has_own_pacer_(host.config().transport.congestion_control == CongestionControl::cubic),
       streams_(host.chunks()),
       incoming_datagrams_(limits::kDatagramQueueBytes, kMaxQueuedDatagrams),
       outgoing_datagrams_(limits::kDatagramQueueBytes, kMaxQueuedDatagrams),
@@ -220,7 +221,8 @@ Instant ConnectionImpl::next_timeout() const {
     case Life::open:
       // Also where ngtcp2 names a later time: what it lost or owes has no timer of its own,
       // it expects to be asked after every packet.
-      return is_holding_answer() ? answer_due_ : to_instant(ngtcp2_conn_get_expiry(connection_));
+      if (is_holding_answer()) return answer_due_;
+      return std::min(to_instant(ngtcp2_conn_get_expiry(connection_)), paced_until());
     case Life::drained:
       return kNever;
     default:
@@ -230,9 +232,16 @@ Instant ConnectionImpl::next_timeout() const {
 
 // --- output ------------------------------------------------------------------------------
 
+bool ConnectionImpl::has_data_to_send() const {
+  return !streams_.sendable.is_empty() || !outgoing_datagrams_.is_empty();
+}
+
+Instant ConnectionImpl::paced_until() const {
+  return pacer_.may_send() || !has_data_to_send() ? kNever : pacer_.next_send();
+}
+
 bool ConnectionImpl::is_holding_answer() const {
-  return is_established_ && unanswered_ == 1 && !is_answer_urgent_ &&
-         streams_.sendable.is_empty() && outgoing_datagrams_.is_empty();
+  return is_established_ && unanswered_ == 1 && !is_answer_urgent_ && !has_data_to_send();
 }
 
 bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuilder& out) {
@@ -244,14 +253,14 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
   unanswered_ = 0;
   is_answer_urgent_ = false;
 
-  // A pacing timer that has run out is served here, or it would stay due for ever.
+  // A pacing timer of BBR that has run out is served here, or it would stay due for ever.
   if (ngtcp2_conn_get_expiry(connection_) <= timestamp) {
     if (const int rv = ngtcp2_conn_handle_expiry(connection_, timestamp); rv != 0) {
       fail_with(rv);
       return life_ == Life::must_close && write_close_packet(out);
     }
   }
-  update_send_limit();
+  update_allowances(to_instant(timestamp));
   const std::size_t quantum = ngtcp2_conn_get_send_quantum(connection_);
   const std::size_t max_payload = max_datagram_payload();
   std::size_t spent = 0;
@@ -270,7 +279,7 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
     if (!tail.empty()) {
       size = scheduler_.write_packet(
           *connection_, {.path = tx_path_.path(), .info = &info, .bytes = tail, .now = timestamp},
-          max_payload);
+          pacer_.may_send(), max_payload);
     }
     if (size > 0) {
       const auto bytes = static_cast<std::size_t>(size);
@@ -280,7 +289,7 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
     }
     const bool is_over = size <= 0 || spent >= budget_bytes;
     if (is_over || unpaced >= quantum) {
-      ngtcp2_conn_update_pkt_tx_time(connection_, timestamp);
+      note_sent(timestamp, unpaced);
       unpaced = 0;
     }
     if (size < 0) {
@@ -288,6 +297,14 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
       return life_ == Life::must_close && write_close_packet(out);
     }
     if (is_over) return tail.empty() || size > 0;
+  }
+}
+
+void ConnectionImpl::note_sent(ngtcp2_tstamp timestamp, std::size_t bytes) {
+  if (has_own_pacer_) {
+    pacer_.on_sent(bytes);
+  } else {
+    ngtcp2_conn_update_pkt_tx_time(connection_, timestamp);
   }
 }
 

@@ -7,6 +7,7 @@
 #include "quic/connection.h"
 #include "quic/connection_id.h"
 #include "quic/datagram_queue.h"
+#include "quic/pacer.h"
 #include "quic/send_scheduler.h"
 #include "quic/sockaddr.h"
 #include "quic/stream_table.h"
@@ -133,6 +134,10 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
                 const AcceptedInitial* initial, const TlsOptions& tls);
   // Whether all there is to send is the acknowledgement of one packet, and it may wait.
   [[nodiscard]] bool is_holding_answer() const;
+  [[nodiscard]] bool has_data_to_send() const;
+  // When data may leave that pacing holds back; kNever: it holds nothing back.
+  [[nodiscard]] Instant paced_until() const;
+  void note_sent(ngtcp2_tstamp timestamp, std::size_t bytes);
   // Time must not go back (ngtcp2 asserts it): a batch may carry a `now` read before
   // this connection was made.
   ngtcp2_tstamp advance(Instant now);
@@ -161,7 +166,8 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   [[nodiscard]] ByteView skip_known(Stream& stream, ByteView data);
   bool add_id(const ConnectionId& id);
   void look_for_stopped_streams();
-  void update_send_limit();
+  // What congestion control allows at present.
+  void update_allowances(Instant now);
   void offer_space(Stream& stream);
   void give_place_back();
   // Reports StreamClosed once nothing is left for the application to see.
@@ -177,6 +183,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
 
   ConnectionHost& host_;
   const bool is_client_;
+  const bool has_own_pacer_;  // BBR in ngtcp2 has a rate of its own to pace by
   Life life_ = Life::open;
   bool is_established_ = false;
   bool was_dropped_ = false;
@@ -192,6 +199,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   DatagramQueue incoming_datagrams_;
   DatagramQueue outgoing_datagrams_;
   SendScheduler scheduler_;
+  Pacer pacer_;
   std::deque<Event> events_;
   std::unique_ptr<Stream> reported_closed_;  // lives until the next poll_event
   bool is_datagram_lent_ = false;            // front() was handed out by poll_datagram

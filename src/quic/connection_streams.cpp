@@ -267,11 +267,14 @@ void ConnectionImpl::on_streams_available() {
 
 // A buffer of twice the congestion window keeps the path full while acknowledgements of
 // the first half are under way.
-void ConnectionImpl::update_send_limit() {
+void ConnectionImpl::update_allowances(Instant now) {
   ngtcp2_conn_info info;
   ngtcp2_conn_get_conn_info(connection_, &info);
   send_limit_ = static_cast<std::size_t>(
       std::clamp<std::uint64_t>(2 * info.cwnd, limits::kSendBufferMin, limits::kSendBufferMax));
+  if (!has_own_pacer_) return;
+  pacer_.update(now, Duration(static_cast<Duration::rep>(info.smoothed_rtt)),
+                Duration(static_cast<Duration::rep>(info.latest_rtt)), info.cwnd);
 }
 
 void ConnectionImpl::offer_space(Stream& stream) {

@@ -21,10 +21,11 @@ ngtcp2_vec to_vec(ByteView view) {
 
 }  // namespace
 
-ngtcp2_ssize SendScheduler::write_packet(ngtcp2_conn& connection, const Slot& slot,
+ngtcp2_ssize SendScheduler::write_packet(ngtcp2_conn& connection, const Slot& slot, bool with_data,
                                          std::size_t max_datagram_payload) {
   Packet packet;
-  packet.skips_datagrams = max_datagram_payload == 0 ||
+  packet.skips_streams = !with_data;
+  packet.skips_datagrams = !with_data || max_datagram_payload == 0 ||
                            (datagram_packets_ >= kDatagramBurst && !streams_.sendable.is_empty());
   ngtcp2_ssize result = 0;
   for (;;) {

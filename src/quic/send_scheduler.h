@@ -32,8 +32,9 @@ class SendScheduler {
     ngtcp2_tstamp now;
   };
   // Writes at most one packet. > 0: its size; 0: nothing may or need be sent now; < 0: an
-  // ngtcp2 error that ends the connection. `max_datagram_payload` 0: leave DATAGRAMs.
-  [[nodiscard]] ngtcp2_ssize write_packet(ngtcp2_conn& connection, const Slot& slot,
+  // ngtcp2 error that ends the connection. Without `with_data` only what ngtcp2 itself has to
+  // send: acknowledgements, retransmissions, probes. `max_datagram_payload` 0: leave DATAGRAMs.
+  [[nodiscard]] ngtcp2_ssize write_packet(ngtcp2_conn& connection, const Slot& slot, bool with_data,
                                           std::size_t max_datagram_payload);
 
   [[nodiscard]] std::uint64_t datagrams_dropped() const { return datagrams_dropped_; }

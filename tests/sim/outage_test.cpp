@@ -197,6 +197,27 @@ TEST(SimOutage, loses_nothing_that_came_just_before_the_connection_ended) {
   EXPECT_EQ(talks.second_there->heard, "hello there?");
 }
 
+// The handshake of the new connection waits for the server to go on, so that the client takes
+// the round trip for as long as that. It must not send as if it were.
+TEST(SimOutage, of_a_stopped_server_leaves_no_slow_session) {
+  TunnelWorldConfig config = config_of(milliseconds(5), 100'000'000);
+  TunnelWorld tunnel(1, config);
+  ASSERT_TRUE(tunnel.connect());
+  Talker& talker = tunnel.call({.seed = 1, .upload_bytes = 20'000'000});
+  tunnel.world.run_for(milliseconds(500));
+  const std::uint64_t sent = talker.sent();
+  ASSERT_LT(sent, 10'000'000U);
+  tunnel.server_hosts[0]->stop_until(tunnel.world.now() + milliseconds(5'200));
+  tunnel.world.run_for(milliseconds(5'200));
+  const Instant awake = tunnel.world.now();
+  ASSERT_TRUE(tunnel.world.run_until([&] { return talker.state() != Talker::State::running; },
+                                     awake + seconds(60)));
+  EXPECT_EQ(talker.state(), Talker::State::finished);
+  EXPECT_EQ(tunnel.client->stats().sessions_resumed, 1U);
+  // 100 Mbit/s carry the rest in 1.05 s.
+  EXPECT_LE(tunnel.world.now() - awake, milliseconds(1'500)) << tunnel.report();
+}
+
 // --- what is held --------------------------------------------------------------------------------
 
 bool is_over(const std::unique_ptr<Talker>& talker) {
