@@ -522,16 +522,18 @@ void ConnectionImpl::tolerate_own_count_of_ids() {
   const_cast<ngtcp2_transport_params*>(params)->active_connection_id_limit += kIdsHeldByValidation;
 }
 
+void ConnectionImpl::set_keep_alive() {
+  const auto usual = static_cast<ngtcp2_duration>(host_.config().transport.keep_alive.count());
+  ngtcp2_conn_set_keep_alive_timeout(
+      connection_, may_lack_loss_timer_ ? ngtcp2_conn_get_pto(connection_) : usual);
+}
+
 void ConnectionImpl::on_handshake_completed() {
   is_established_ = true;
   is_answer_urgent_ = true;  // the peer waits for the end of the handshake
   alpn_ = tls_->alpn();
   tolerate_own_count_of_ids();
-  if (const Duration keep_alive = host_.config().transport.keep_alive;
-      keep_alive > Duration::zero()) {
-    ngtcp2_conn_set_keep_alive_timeout(connection_,
-                                       static_cast<ngtcp2_duration>(keep_alive.count()));
-  }
+  set_keep_alive();
   host_.log().debug("quic", "handshake completed peer={} alpn={}", tls_->peer().short_text(),
                     alpn_);
   events_.emplace_back(HandshakeCompleted{.peer = tls_->peer(), .alpn = alpn_});

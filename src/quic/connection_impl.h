@@ -168,6 +168,8 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   void look_for_stopped_streams();
   // What congestion control allows at present.
   void update_allowances(Instant now);
+  void note_rtt_sample(bool is_there);
+  void set_keep_alive();
   void offer_space(Stream& stream);
   void give_place_back();
   // Reports StreamClosed once nothing is left for the application to see.
@@ -186,6 +188,8 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   const bool has_own_pacer_;  // BBR in ngtcp2 has a rate of its own to pace by
   Life life_ = Life::open;
   bool is_established_ = false;
+  bool had_rtt_sample_ = false;
+  bool may_lack_loss_timer_ = false;  // ngtcp2 has forgotten its congestion state
   bool was_dropped_ = false;
   bool wants_retry_ = false;
   bool was_reset_ = false;         // a stateless reset arrived

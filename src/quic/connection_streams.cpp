@@ -272,9 +272,21 @@ void ConnectionImpl::update_allowances(Instant now) {
   ngtcp2_conn_get_conn_info(connection_, &info);
   send_limit_ = static_cast<std::size_t>(
       std::clamp<std::uint64_t>(2 * info.cwnd, limits::kSendBufferMin, limits::kSendBufferMax));
+  note_rtt_sample(info.latest_rtt != 0);
   if (!has_own_pacer_) return;
   pacer_.update(now, Duration(static_cast<Duration::rep>(info.smoothed_rtt)),
                 Duration(static_cast<Duration::rep>(info.latest_rtt)), info.cwnd);
+}
+
+// When a path changes, ngtcp2 1.11 drops its loss timer together with its congestion state and
+// sets a new one only when it next sends something that asks for an acknowledgement, which may
+// be never. Pings see to that until the round trip is known again.
+void ConnectionImpl::note_rtt_sample(bool is_there) {
+  had_rtt_sample_ = had_rtt_sample_ || is_there;
+  const bool may_lack_timer = had_rtt_sample_ && !is_there;
+  if (may_lack_timer == may_lack_loss_timer_) return;
+  may_lack_loss_timer_ = may_lack_timer;
+  set_keep_alive();
 }
 
 void ConnectionImpl::offer_space(Stream& stream) {

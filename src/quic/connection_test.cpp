@@ -782,6 +782,50 @@ TEST(Connection, rebinding_of_a_receiving_client_heals_with_its_keep_alive) {
   EXPECT_TRUE(pair.run_until([&] { return received == sender.data.size(); }, 25s));
 }
 
+// With its congestion state ngtcp2 1.11 drops its loss timer when the peer goes back to a known
+// address. What was under way must come all the same, though nothing is sent that would set a
+// new timer.
+TEST(Connection, what_was_lost_while_the_client_moved_is_sent_again) {
+  LoopbackPair pair([](EndpointConfig& config) { config.transport.fixed_udp_payload_size = 1200; });
+  std::uint8_t outside = 10;
+  pair.filter = [&](LoopbackPair::Packet& packet) {
+    SocketAddress& client = packet.to_server ? packet.path.remote : packet.path.local;
+    if (packet.to_server) {
+      client = LoopbackPair::client_address(60'000, outside);
+      return true;
+    }
+    const bool is_current = client == LoopbackPair::client_address(60'000, outside);
+    client = LoopbackPair::client_address();
+    return is_current;
+  };
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  std::size_t received = 0;
+  pair.client.on_readable = [&](Connection& c, Stream& s) { received += take(c, s).size(); };
+  Stream* stream = connection.open_stream();
+  stream->output.append(pattern(1000));
+  connection.submit(*stream);
+  pair.run_for(3s);
+
+  Stream* lost = nullptr;
+  pair.server.on_readable = [&](Connection& c, Stream& s) {
+    take(c, s);
+    if (lost != nullptr) return;
+    outside = 10;  // back already, which the server does not know
+    lost = &s;
+    s.output.append(pattern(500));
+    c.submit(s);
+  };
+  for (const std::uint8_t address : {11, 10}) {
+    outside = address;
+    stream->output.append(pattern(1000));
+    connection.submit(*stream);
+    pair.run_for(10ms);
+  }
+  ASSERT_NE(lost, nullptr);
+  EXPECT_TRUE(pair.run_until([&] { return received == 500; }, 2s)) << received;
+}
+
 // Debian's ngtcp2 1.11 asserts that discovery is on when a peer migrates back.
 TEST(Connection, fixed_packet_size_survives_a_peer_that_moves_back_and_forth) {
   LoopbackPair pair(
