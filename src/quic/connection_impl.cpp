@@ -26,6 +26,9 @@ constexpr std::size_t kFirstDestinationBytes = 16;
 // ends the wait, as RFC 9000 13.2.2 wants, and the peer hears of the delay in the ACK frame.
 constexpr Duration kAnswerHold = std::chrono::milliseconds(1);
 
+// A timer that is served so late: the program did not run.
+constexpr ngtcp2_duration kStopped = NGTCP2_SECONDS;
+
 ngtcp2_cid to_cid(const ConnectionId& id) {
   ngtcp2_cid cid;
   ngtcp2_cid_init(&cid, id.bytes.data(), id.size);
@@ -149,8 +152,38 @@ bool ConnectionImpl::add_id(const ConnectionId& id) {
 }
 
 ngtcp2_tstamp ConnectionImpl::advance(Instant now) {
-  last_now_ = std::max(last_now_, to_timestamp(now));
+  last_now_ = std::max(last_now_, to_timestamp(now - stopped_));
   return last_now_;
+}
+
+Instant ConnectionImpl::from_library(ngtcp2_tstamp timestamp) const {
+  const Instant instant = to_instant(timestamp);
+  return instant == kNever ? kNever : instant + stopped_;
+}
+
+// A program that was stopped finds its timers overdue and old packets waiting. For ngtcp2 the
+// clock stood still meanwhile: otherwise the next acknowledgement would tell of a round trip as
+// long as the stop, and every timeout would follow from that for minutes.
+void ConnectionImpl::account_for_stop(Instant now) {
+  const ngtcp2_tstamp timestamp = to_timestamp(now - stopped_);
+  if (life_ != Life::open || timestamp < last_now_ + kStopped) return;
+  const ngtcp2_tstamp expiry = ngtcp2_conn_get_expiry(connection_);
+  if (expiry >= timestamp || timestamp - expiry < kStopped) return;
+  if (timestamp - last_now_ >= idle_timeout()) {  // the peer has given up by now
+    fail_with(NGTCP2_ERR_IDLE_CLOSE);
+    return;
+  }
+  stopped_ += Duration(static_cast<Duration::rep>(timestamp - expiry));
+}
+
+// RFC 9000 10.1: the smaller of what both sides have said.
+ngtcp2_duration ConnectionImpl::idle_timeout() const {
+  ngtcp2_duration timeout = ngtcp2_conn_get_local_transport_params(connection_)->max_idle_timeout;
+  const auto* peer = ngtcp2_conn_get_remote_transport_params(connection_);
+  if (peer != nullptr && peer->max_idle_timeout != 0) {
+    timeout = timeout == 0 ? peer->max_idle_timeout : std::min(timeout, peer->max_idle_timeout);
+  }
+  return timeout == 0 ? UINT64_MAX : timeout;
 }
 
 // --- input -------------------------------------------------------------------------------
@@ -161,6 +194,7 @@ PathId ConnectionImpl::arrival_path(const PathId& path) const {
 }
 
 void ConnectionImpl::handle_datagram(Instant now, const PathId& path, Ecn ecn, ByteView bytes) {
+  account_for_stop(now);
   const ngtcp2_tstamp timestamp = advance(now);
   ++stats_.packets_received;
   stats_.bytes_received += bytes.size();
@@ -206,10 +240,11 @@ void ConnectionImpl::handle_datagram(Instant now, const PathId& path, Ecn ecn, B
 }
 
 void ConnectionImpl::handle_timeout(Instant now) {
+  account_for_stop(now);
   const ngtcp2_tstamp timestamp = advance(now);
   if (life_ == Life::drained) return;
   if (life_ != Life::open) {
-    if (to_instant(timestamp) >= drained_at_) life_ = Life::drained;
+    if (now >= drained_at_) life_ = Life::drained;
     return;
   }
   may_have_stopped_ = true;
@@ -222,7 +257,7 @@ Instant ConnectionImpl::next_timeout() const {
       // Also where ngtcp2 names a later time: what it lost or owes has no timer of its own,
       // it expects to be asked after every packet.
       if (is_holding_answer()) return answer_due_;
-      return std::min(to_instant(ngtcp2_conn_get_expiry(connection_)), paced_until());
+      return std::min(from_library(ngtcp2_conn_get_expiry(connection_)), paced_until());
     case Life::drained:
       return kNever;
     default:
@@ -237,7 +272,7 @@ bool ConnectionImpl::has_data_to_send() const {
 }
 
 Instant ConnectionImpl::paced_until() const {
-  return pacer_.may_send() || !has_data_to_send() ? kNever : pacer_.next_send();
+  return pacer_.may_send() || !has_data_to_send() ? kNever : pacer_.next_send() + stopped_;
 }
 
 bool ConnectionImpl::is_holding_answer() const {
@@ -245,6 +280,7 @@ bool ConnectionImpl::is_holding_answer() const {
 }
 
 bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuilder& out) {
+  account_for_stop(now);
   const ngtcp2_tstamp timestamp = advance(now);
   if (life_ == Life::must_close) return write_close_packet(out);
   if (life_ == Life::closing && is_close_resend_due_) return resend_close_packet(out);
@@ -363,12 +399,12 @@ void ConnectionImpl::close(Instant now, std::uint64_t code, std::string_view rea
 void ConnectionImpl::begin_close(const ngtcp2_ccerr& error) {
   close_error_ = error;
   life_ = Life::must_close;
-  drained_at_ = to_instant(last_now_ + kClosingPtos * ngtcp2_conn_get_pto(connection_));
+  drained_at_ = from_library(last_now_ + kClosingPtos * ngtcp2_conn_get_pto(connection_));
 }
 
 void ConnectionImpl::begin_drain() {
   life_ = Life::draining;
-  drained_at_ = to_instant(last_now_ + kClosingPtos * ngtcp2_conn_get_pto(connection_));
+  drained_at_ = from_library(last_now_ + kClosingPtos * ngtcp2_conn_get_pto(connection_));
 }
 
 bool ConnectionImpl::write_close_packet(TxBuilder& out) {

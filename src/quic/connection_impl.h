@@ -141,6 +141,9 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   // Time must not go back (ngtcp2 asserts it): a batch may carry a `now` read before
   // this connection was made.
   ngtcp2_tstamp advance(Instant now);
+  [[nodiscard]] Instant from_library(ngtcp2_tstamp timestamp) const;
+  void account_for_stop(Instant now);
+  [[nodiscard]] ngtcp2_duration idle_timeout() const;
   [[nodiscard]] PathId arrival_path(const PathId& path) const;
 
   // ngtcp2 callbacks; 0 or NGTCP2_ERR_CALLBACK_FAILURE.
@@ -214,6 +217,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   std::unique_ptr<TlsSession> tls_;
   ngtcp2_conn* connection_ = nullptr;
   ngtcp2_tstamp last_now_ = 0;
+  Duration stopped_{};          // how far ngtcp2's clock is behind ours
   std::size_t unanswered_ = 0;  // datagrams received since packets were last written
   Instant answer_due_ = kNever;
   bool is_answer_urgent_ = false;  // the application has said something since

@@ -494,6 +494,42 @@ TEST(Connection, silence_for_the_idle_timeout_is_a_loss) {
   EXPECT_FALSE(pair.client.closed[0].is_by_peer);
 }
 
+// Both stand still; what was under way waits for them.
+TEST(Connection, a_stop_is_no_round_trip) {
+  LoopbackPair pair;
+  make_echo(pair.server);
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  Sender sender{.data = pattern(1 << 20)};
+  std::size_t received = 0;
+  pair.client.on_writable = [&](Connection& c, Stream& s) { sender.pump(c, s); };
+  pair.client.on_readable = [&](Connection& c, Stream& s) { received += take(c, s).size(); };
+  sender.pump(connection, *connection.open_stream());
+  ASSERT_TRUE(pair.run_until([&] { return received > 100'000; }, 10s));
+  ASSERT_FALSE(pair.wire.empty());
+  pair.now += 20s;
+  ASSERT_TRUE(pair.run_until([&] { return received == sender.data.size(); }, 2s));
+  EXPECT_LT(connection.stats().smoothed_rtt, 100ms);
+  EXPECT_LT(pair.server.connections[0]->stats().smoothed_rtt, 100ms);
+}
+
+TEST(Connection, a_stop_beyond_the_idle_timeout_is_a_loss_whatever_is_waiting) {
+  LoopbackPair pair;
+  make_echo(pair.server);
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  Stream* stream = connection.open_stream();
+  stream->output.append(pattern(1000));
+  connection.submit(*stream);
+  pair.run_for(pair.delay);
+  ASSERT_FALSE(pair.wire.empty());
+  pair.now += LoopbackPair::config(true).transport.idle_timeout + 1s;
+  pair.run_for(1ms);
+  ASSERT_EQ(pair.client.closed.size(), 1U);
+  ASSERT_EQ(pair.server.closed.size(), 1U);
+  EXPECT_EQ(pair.server.closed[0].error.kind, ErrorKind::lost);
+}
+
 TEST(Connection, nobody_answering_is_unreachable) {
   LoopbackPair pair;
   pair.connect();
