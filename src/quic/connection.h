@@ -124,7 +124,8 @@ struct ConnectionStats {
   std::size_t max_udp_payload_bytes = 0;  // what path MTU discovery has found
 };
 
-// Signs of life and of speed, cheap to ask for.
+// Signs of life and of speed, cheap to ask for. An average of the round trip that the latest
+// sample shows to be outdated is not believed.
 struct Liveness {
   std::uint64_t packets_received = 0;
   std::uint64_t bytes_in_flight = 0;  // of packets that the peer must acknowledge

@@ -26,6 +26,8 @@ constexpr std::size_t kFirstDestinationBytes = 16;
 // ends the wait, as RFC 9000 13.2.2 wants, and the peer hears of the delay in the ACK frame.
 constexpr Duration kAnswerHold = std::chrono::milliseconds(1);
 
+constexpr Duration kMaxAckDelay = std::chrono::milliseconds(25);  // RFC 9000 18.2, the default
+
 // A timer that is served so late: the program did not run.
 constexpr ngtcp2_duration kStopped = NGTCP2_SECONDS;
 
@@ -321,7 +323,7 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
       const auto bytes = static_cast<std::size_t>(size);
       commit(out, *tx_path_.path(), info.ecn, bytes);
       spent += bytes;
-      unpaced += bytes;
+      unpaced += std::min(bytes, path_size);  // a probe of the path's MTU counts as a packet
     }
     const bool is_over = size <= 0 || spent >= budget_bytes;
     if (is_over || unpaced >= quantum) {
@@ -462,11 +464,19 @@ ConnectionStats ConnectionImpl::stats() const {
 Liveness ConnectionImpl::liveness() const {
   ngtcp2_conn_info info;
   ngtcp2_conn_get_conn_info(connection_, &info);
+  Duration rtt(static_cast<Duration::rep>(info.smoothed_rtt));
+  Duration probe_timeout(static_cast<Duration::rep>(ngtcp2_conn_get_pto(connection_)));
+  const Duration present = present_rtt(rtt, Duration(static_cast<Duration::rep>(info.latest_rtt)));
+  if (info.latest_rtt != 0 && present < rtt) {
+    rtt = present;
+    // RFC 9002 6.2.1 as after a first sample, whose variation is half of it.
+    probe_timeout = std::min(probe_timeout, 3 * rtt + kMaxAckDelay);
+  }
   return {.packets_received = stats_.packets_received,
           .bytes_in_flight = info.bytes_in_flight,
           .congestion_window_bytes = info.cwnd,
-          .smoothed_rtt = Duration(static_cast<Duration::rep>(info.smoothed_rtt)),
-          .probe_timeout = Duration(static_cast<Duration::rep>(ngtcp2_conn_get_pto(connection_)))};
+          .smoothed_rtt = rtt,
+          .probe_timeout = probe_timeout};
 }
 
 bool ConnectionImpl::owns_connection_id(ByteView dcid) const {

@@ -494,6 +494,25 @@ TEST(Connection, silence_for_the_idle_timeout_is_a_loss) {
   EXPECT_FALSE(pair.client.closed[0].is_by_peer);
 }
 
+// As when the peer was stopped while we dialled it.
+TEST(Connection, a_slow_handshake_is_no_reason_for_patience) {
+  LoopbackPair pair;
+  make_echo(pair.server);
+  pair.delay = 1500ms;
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  pair.run_for(5s);
+  ASSERT_GT(connection.liveness().probe_timeout, 2s);
+  pair.delay = 5ms;
+  Stream* stream = connection.open_stream();
+  stream->output.append(pattern(10));
+  connection.submit(*stream);
+  pair.run_for(1s);
+  EXPECT_GT(connection.stats().smoothed_rtt, 1s);
+  EXPECT_LT(connection.liveness().probe_timeout, 200ms);
+  EXPECT_LT(connection.liveness().smoothed_rtt, 50ms);
+}
+
 // Both stand still; what was under way waits for them.
 TEST(Connection, a_stop_is_no_round_trip) {
   LoopbackPair pair;

@@ -9,14 +9,18 @@ namespace {
 // A sender that is woken late, or had nothing to send, may make up for this much.
 constexpr double kMostLatenessNs = 4e6;
 constexpr double kPaceOfWindow = 1.25;  // RFC 9002 7.7
-// A latest sample below this part of the average: the average is of other times.
+// An average above so many latest samples is of other times.
 constexpr int kOutdated = 2;
 
 }  // namespace
 
+Duration present_rtt(Duration smoothed_rtt, Duration latest_rtt) {
+  return std::min(smoothed_rtt, kOutdated * latest_rtt);
+}
+
 void Pacer::update(Instant now, Duration smoothed_rtt, Duration latest_rtt,
                    std::size_t window_bytes) {
-  const Duration rtt = std::min(smoothed_rtt, kOutdated * latest_rtt);
+  const Duration rtt = present_rtt(smoothed_rtt, latest_rtt);
   ns_per_byte_ = window_bytes == 0 ? 0
                                    : static_cast<double>(rtt.count()) /
                                          (kPaceOfWindow * static_cast<double>(window_bytes));

@@ -12,6 +12,9 @@
 
 namespace culvert::quic {
 
+// The smoothed round trip, unless the latest shows that to be of other times.
+[[nodiscard]] Duration present_rtt(Duration smoothed_rtt, Duration latest_rtt);
+
 class Pacer {
  public:
   // As the congestion controller has them now. Call before may_send(). Zero round trips: no
