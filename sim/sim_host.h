@@ -7,6 +7,7 @@
 #include "sim/network.h"
 #include "sim/world.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -58,7 +59,7 @@ class SimHost final : public drive::Host {
   [[nodiscard]] const HostKnobs& knobs() const { return knobs_; }
   // As SIGSTOP and SIGCONT to the program: nothing of it runs until `awake_at`, while packets
   // and what local programs write wait for it in the kernel.
-  void stop_until(Instant awake_at) { *awake_at_ = awake_at; }
+  void stop_until(Instant awake_at) { *awake_at_ = std::max(*awake_at_, awake_at); }
   // Runs `action` then, or as soon as the program is awake.
   void after(Duration delay, Action action);
   // The other end of open_stdio(), for a test to read and write.

@@ -337,10 +337,18 @@ struct Outage {
   Duration length{};
 };
 
+// One of the two programs does not run.
+struct Stop {
+  bool is_server = false;
+  Duration begin{};
+  Duration length{};
+};
+
 struct Drawn {
   TunnelWorldConfig config;
   std::vector<PlannedFlow> flows;
   std::vector<Outage> outages;
+  std::vector<Stop> stops;
   bool may_reset = false;  // an outage of all paths outlasts the grace
 };
 
@@ -407,6 +415,11 @@ Drawn draw(std::uint64_t seed) {
     at = outage.begin + (rng.below(2) == 0 ? outage.length : outage.length / 2);
     drawn.outages.push_back(outage);
   }
+  for (std::uint64_t i = 0, count = rng.below(3); i < count; ++i) {
+    drawn.stops.push_back({.is_server = rng.below(2) == 0,
+                           .begin = milliseconds(rng.below(15'000)),
+                           .length = milliseconds(rng.below(rng.below(2) == 0 ? 400 : 8'000))});
+  }
   return drawn;
 }
 
@@ -434,10 +447,19 @@ Outcome run(std::uint64_t seed) {
     tunnel.world.after(outage.begin + outage.length,
                        [&tunnel, &outage](Instant) { set_outage(tunnel, outage, false); });
   }
+  for (const Stop& stop : drawn.stops) {
+    tunnel.world.after(stop.begin, [&tunnel, &stop](Instant) {
+      stop.is_server ? tunnel.stop_server(stop.length) : tunnel.stop_client(stop.length);
+    });
+  }
   if (auto why = outlive(tunnel, drawn.flows, drawn.may_reset); !why.empty()) {
     return fail(std::move(why));
   }
-  if (tunnel.client->paths().size() < 2) return fail("the other path does not come back");
+  // It may just have moved to the other path, for the better.
+  const auto has_both = [&] { return tunnel.client->paths().size() >= 2; };
+  if (!tunnel.world.run_until(has_both, tunnel.world.now() + seconds(20))) {
+    return fail("the other path does not come back");
+  }
   return {.trace_hash = tunnel.world.trace_hash()};
 }
 

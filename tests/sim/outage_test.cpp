@@ -164,8 +164,7 @@ struct Conversations {
   }
   // The server stands still and is missed; ends when it goes on.
   void stop_server(Duration length) {
-    const Instant end = tunnel.world.now() + length;
-    tunnel.server_hosts[0]->stop_until(end);
+    tunnel.stop_server(length);
     second_here->say("there?");
     tunnel.world.run_for(length);
   }
@@ -186,7 +185,7 @@ TEST(SimOutage, loses_nothing_that_came_just_before_the_connection_ended) {
   world.run_for(seconds(1));
   talks.stop_server(milliseconds(3100));
   world.run_for(3 * Conversations::kOneWay + milliseconds(5));  // the proof is on its way
-  talks.tunnel.client_host->stop_until(world.now() + seconds(1));
+  talks.tunnel.stop_client(seconds(1));
   talks.first_there->say("and goodbye");
   talks.first_there->stream->shutdown_write();
   ASSERT_TRUE(world.run_until([&] { return talks.tunnel.client->stats().sessions_resumed == 1; },
@@ -207,7 +206,7 @@ TEST(SimOutage, of_a_stopped_server_leaves_no_slow_session) {
   tunnel.world.run_for(milliseconds(500));
   const std::uint64_t sent = talker.sent();
   ASSERT_LT(sent, 10'000'000U);
-  tunnel.server_hosts[0]->stop_until(tunnel.world.now() + milliseconds(5'200));
+  tunnel.stop_server(milliseconds(5'200));
   tunnel.world.run_for(milliseconds(5'200));
   const Instant awake = tunnel.world.now();
   ASSERT_TRUE(tunnel.world.run_until([&] { return talker.state() != Talker::State::running; },

@@ -108,17 +108,17 @@ void set_down(TunnelWorld& tunnel, Fault fault, bool is_down) {
 }
 
 void begin_outage(TunnelWorld& tunnel, const Outage& outage, std::size_t index) {
-  const Instant end = tunnel.world.now() + outage.length;
   if (outage.fault == Fault::client_stopped) {
-    tunnel.client_host->stop_until(end);
+    tunnel.stop_client(outage.length);
     return;
   }
   if (outage.fault == Fault::server_stopped) {
-    for (const auto& host : tunnel.server_hosts) host->stop_until(end);
+    tunnel.stop_server(outage.length);
     return;
   }
   set_down(tunnel, outage.fault, true);
-  tunnel.world.at(end, [&tunnel, &outage](Instant) { set_down(tunnel, outage.fault, false); });
+  tunnel.world.after(outage.length,
+                     [&tunnel, &outage](Instant) { set_down(tunnel, outage.fault, false); });
   if (outage.fault == Fault::nat_reboot && tunnel.nat != nullptr) tunnel.nat->forget_mappings();
   if (outage.fault == Fault::new_address && tunnel.nat == nullptr) {
     tunnel.client_machine->set_addresses(

@@ -79,6 +79,11 @@ class TunnelWorld final : public drive::ClientObserver {
   void start_client();
   // Starts a flow through the first tunnel.
   Talker& call(const FlowPlan& plan);
+  // As SIGSTOP and, later, SIGCONT.
+  void stop_client(Duration length) { client_host->stop_until(world.now() + length); }
+  void stop_server(Duration length) {
+    for (const auto& host : server_hosts) host->stop_until(world.now() + length);
+  }
   // Another client with the same configuration, on a machine of its own.
   [[nodiscard]] std::string report() const;
 
