@@ -26,6 +26,9 @@ constexpr std::size_t kFirstDestinationBytes = 16;
 // ends the wait, as RFC 9000 13.2.2 wants, and the peer hears of the delay in the ACK frame.
 constexpr Duration kAnswerHold = std::chrono::milliseconds(1);
 
+// Between pings while the round trip of a new path is not known.
+constexpr ngtcp2_duration kPingUntilKnown = 200 * NGTCP2_MILLISECONDS;
+
 constexpr Duration kMaxAckDelay = std::chrono::milliseconds(25);  // RFC 9000 18.2, the default
 
 // A timer that is served so late: the program did not run.
@@ -570,8 +573,7 @@ void ConnectionImpl::tolerate_own_count_of_ids() {
 
 void ConnectionImpl::set_keep_alive() {
   const auto usual = static_cast<ngtcp2_duration>(host_.config().transport.keep_alive.count());
-  ngtcp2_conn_set_keep_alive_timeout(
-      connection_, may_lack_loss_timer_ ? ngtcp2_conn_get_pto(connection_) : usual);
+  ngtcp2_conn_set_keep_alive_timeout(connection_, may_lack_loss_timer_ ? kPingUntilKnown : usual);
 }
 
 void ConnectionImpl::on_handshake_completed() {
