@@ -44,6 +44,9 @@ inline constexpr Duration kLaneRetryMost = std::chrono::seconds(60);
 // A connection that has others beside it is suspected sooner than kSuspectSilence: another one
 // costs nothing.
 inline constexpr Duration kSuspectLane = std::chrono::milliseconds(300);
+// A connection that moves to another address is heard there one round trip later. Where it is not
+// within this (or a probe timeout), the client dials anew beside it.
+inline constexpr Duration kSuspectMove = std::chrono::milliseconds(250);
 // Client: between tries to reach the server again; doubles from the first to the last.
 inline constexpr Duration kReconnectDelayFirst = std::chrono::milliseconds(250);
 inline constexpr Duration kReconnectDelayMost = std::chrono::seconds(15);

@@ -30,6 +30,7 @@ ClientSession::ClientSession(ClientContext& context, ClientSessionOwner& owner)
       grace_(context.worker.timers(), *this),
       waiting_timeout_(context.worker.timers(), *this),
       watch_(context.worker.timers(), *this),
+      stalled_move_(context.worker.timers(), *this),
       migration_check_(context.worker.timers(), *this) {}
 
 ClientSession::~ClientSession() {
@@ -54,6 +55,7 @@ void ClientSession::on_event(Instant now, quic::Event& event) {
   } else if (const auto* changed = std::get_if<quic::PathChanged>(&event)) {
     context_.worker.log().info("path", "connection moved to {} -> {}", changed->path.local.text(),
                                changed->path.remote.text());
+    end_move(now);
     ++context_.stats.path_changes;
     tell(context_.config.events, [&] {
       return RoleEvent{.kind = RoleEventKind::path_changed,
@@ -243,7 +245,10 @@ void ClientSession::let_go_of_connection() {
     context_.graveyard.push_back(std::move(control_));
   }
   watch_.cancel();
+  stalled_move_.cancel();
   migration_check_.cancel();
+  moving_to_.reset();
+  is_move_stalled_ = false;
   is_resuming_ = false;
   carrier_.bind(nullptr);
   context_.worker.detach(*std::exchange(connection_, nullptr));
@@ -345,10 +350,16 @@ void ClientSession::on_watch(Instant now) {
   const SilenceWatch::News news = silence_.look(now, connection_->liveness(), patience());
   watch_.set(now + silence_.next_look(patience()));
   if (news == SilenceWatch::News::none) return;
-  lanes_.set_usable(*connection_, !is_silent());
-  if (news == SilenceWatch::News::alive_again) {
+  lanes_.set_usable(*connection_, news == SilenceWatch::News::alive_again);
+  if (news == SilenceWatch::News::silent) {
+    look_elsewhere(now);
+  } else if (!is_silent()) {
     owner_.on_silence_over(now);
-  } else if (take_over(now)) {
+  }
+}
+
+void ClientSession::look_elsewhere(Instant now) {
+  if (take_over(now)) {
     context_.worker.log().info("session", "the server is silent: another path takes over");
   } else {
     owner_.on_silence(now);
@@ -447,14 +458,30 @@ void ClientSession::retire(Instant now, StreamUser& flow) {
 void ClientSession::on_network_changed(Instant now) {
   joined_.on_network_changed(now);
   if (connection_ == nullptr) return;
-  if (joined_.size() > 0) {
-    const auto ours = context_.worker.host().local_addresses();
-    const bool is_ours =
-        std::ranges::find(ours, connection_->path().local.ip, &LocalAddress::ip) != ours.end();
-    // Other paths are at hand: one takes over, or is taken when it proves to be better.
-    if (is_ours || take_over(now)) return;
-  }
-  move(now, quic::Migration::validate_first);
+  const auto ours = context_.worker.host().local_addresses();
+  const bool is_ours =
+      std::ranges::find(ours, connection_->path().local.ip, &LocalAddress::ip) != ours.end();
+  // Other paths are at hand: one takes over, or is taken when it proves to be better.
+  if (joined_.size() > 0 && (is_ours || take_over(now))) return;
+  // What comes to an address that is gone is lost: nothing is left to protect.
+  move(now, is_ours ? quic::Migration::validate_first : quic::Migration::at_once);
+}
+
+// Nothing is known against the new path. But a server whose congestion window is full of what it
+// sent to the old one may not answer before its probe timeout, which has doubled meanwhile; and
+// the network between may know the old address only.
+void ClientSession::on_stalled_move(Instant now) {
+  if (!terms_) return;  // there is nothing that another connection could go on with
+  const auto local = context_.worker.host().local_address_towards(server_.ip);
+  if (!local || *local != moving_to_) return;  // another change of the network has come or will
+  is_move_stalled_ = true;
+  look_elsewhere(now);
+}
+
+void ClientSession::end_move(Instant now) {
+  stalled_move_.cancel();
+  moving_to_.reset();
+  if (std::exchange(is_move_stalled_, false) && !is_silent()) owner_.on_silence_over(now);
 }
 
 // The network changed, and the connection has not moved since.
@@ -465,12 +492,22 @@ void ClientSession::on_migration_check(Instant now) {
 void ClientSession::move(Instant now, quic::Migration migration) {
   if (connection_ == nullptr) return;
   const auto local = context_.worker.host().local_address_towards(server_.ip);
-  if (!local || *local == connection_->path().local.ip) return;
+  if (!local) return;
+  if (*local == connection_->path().local.ip) {
+    if (*local != moving_to_) {
+      end_move(now);  // it stays where it was
+    } else if (!is_move_stalled_ && !stalled_move_.is_set()) {
+      stalled_move_.set(now + limits::kSuspectMove);  // the address was away once more
+    }
+    return;
+  }
   const PathId path{.local = {*local, context_.worker.local_address().port}, .remote = server_};
   context_.worker.log().info("path", "local address changed to {}: migrating", local->text());
-  if (auto migrated = connection_->migrate(now, path, migration); !migrated) {
-    context_.worker.log().warn("path", "cannot migrate: {}", migrated.error().text());
-  }
+  const Duration patience = std::max(limits::kSuspectMove, connection_->liveness().probe_timeout);
+  auto migrated = connection_->migrate(now, path, migration);
+  if (!migrated) context_.worker.log().warn("path", "cannot migrate: {}", migrated.error().text());
+  moving_to_ = *local;
+  stalled_move_.set(migrated ? now + patience : now);
   migration_check_.set(now + kMigrationCheck);
   context_.worker.touch(*connection_);
 }

@@ -70,7 +70,7 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   [[nodiscard]] const std::optional<session::ResumeTicket>& ticket() const { return ticket_; }
   [[nodiscard]] std::optional<std::uint8_t> server_worker() const;
   [[nodiscard]] bool is_connected() const { return connection_ != nullptr; }
-  [[nodiscard]] bool is_silent() const { return silence_.is_silent(); }
+  [[nodiscard]] bool is_silent() const { return silence_.is_silent() || is_move_stalled_; }
   [[nodiscard]] bool is_resumable() const { return terms_.has_value(); }
   [[nodiscard]] bool takes_multipath() const { return terms_ && terms_->is_multipath; }
 
@@ -138,6 +138,9 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   void on_grace_over(Instant now);
   void on_waiting_timeout(Instant now);
   void on_watch(Instant now);
+  void look_elsewhere(Instant now);
+  void on_stalled_move(Instant now);
+  void end_move(Instant now);
   void on_migration_check(Instant now);
   void move(Instant now, quic::Migration migration);
 
@@ -163,9 +166,12 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   bool uses_several_paths_ = false;
   std::optional<Error> lost_;  // why it waits for a lane to be its connection
   SilenceWatch silence_;
+  std::optional<IpAddress> moving_to_;  // until the path from there is validated
+  bool is_move_stalled_ = false;        // it was not in time
   MemberTimer<ClientSession, &ClientSession::on_grace_over> grace_;
   MemberTimer<ClientSession, &ClientSession::on_waiting_timeout> waiting_timeout_;
   MemberTimer<ClientSession, &ClientSession::on_watch> watch_;
+  MemberTimer<ClientSession, &ClientSession::on_stalled_move> stalled_move_;
   // A path that could not be validated (its probes were lost) is tried again.
   MemberTimer<ClientSession, &ClientSession::on_migration_check> migration_check_;
 };

@@ -137,7 +137,9 @@ struct Liveness {
 enum class Migration : std::uint8_t {
   validate_first,  // data moves when the path is known to work
   // Data moves now, with a new congestion window: for when the old path is gone. Needs no
-  // answer to one of three probes within a few round trips, so heavy loss does not stop it.
+  // answer to one of three probes within a few round trips, so heavy loss does not stop it. The
+  // peer follows at once, although it may answer no probe while its congestion window is full of
+  // packets for the old path: the old connection id is retired on the new one.
   at_once,
 };
 

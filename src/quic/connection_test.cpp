@@ -739,6 +739,44 @@ TEST(Connection, migrating_to_the_address_in_use_is_refused) {
                                                    Migration::validate_first));
 }
 
+// While its congestion window is full of packets for the old address ngtcp2 1.11 answers no path
+// challenge before its probe timeout; a frame that is no probe makes it begin anew at once.
+TEST(Connection, a_client_that_only_receives_takes_what_it_is_sent_along) {
+  LoopbackPair pair;
+  IpAddress at = LoopbackPair::client_address().ip;
+  pair.filter = [&](LoopbackPair::Packet& packet) {
+    return packet.to_server || packet.path.local.ip == at;
+  };
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  pair.run_for(1s);
+  Stream* control = connection.open_stream();  // it has had its say
+  control->output.append(pattern(10));
+  connection.submit(*control);
+  Connection& server = *pair.server.connections[0];
+  Sender sender{.data = pattern(32 << 20)};
+  pair.server.on_writable = [&](Connection& c, Stream& s) { sender.pump(c, s); };
+  std::size_t received = 0;
+  pair.client.on_readable = [&](Connection& c, Stream& s) { received += take(c, s).size(); };
+  Stream* stream = server.open_stream();
+  ASSERT_NE(stream, nullptr);
+  sender.pump(server, *stream);
+  ASSERT_TRUE(pair.run_until([&] { return received > 1'000'000; }));
+
+  at = IpAddress::v4(0);
+  pair.run_for(700ms);
+  ASSERT_GE(server.liveness().bytes_in_flight, server.liveness().congestion_window_bytes);
+  const std::size_t before = received;
+  const PathId moved = LoopbackPair::client_path(50'001, 3);
+  at = moved.local.ip;
+  ASSERT_TRUE(connection.migrate(pair.now, moved, Migration::at_once));
+  const Instant begin = pair.now;
+  ASSERT_TRUE(pair.run_until([&] { return received > before; }, 5s));
+  EXPECT_LT(pair.now - begin, 100ms);
+  EXPECT_TRUE(pair.run_until([&] { return received == sender.data.size(); }));
+  EXPECT_EQ(server.path().remote, moved.local);
+}
+
 TEST(Connection, survives_nat_rebinding_in_the_middle_of_a_transfer) {
   LoopbackPair pair;
   make_echo(pair.server);
