@@ -5,7 +5,7 @@
 namespace culvert::sim {
 namespace {
 
-constexpr Instant kStart{std::chrono::seconds(1)};
+constexpr Instant kNatStart{std::chrono::seconds(1)};
 
 SocketAddress at(const char* text) {
   return *SocketAddress::parse(text);
@@ -34,11 +34,11 @@ TEST(Nat, maps_as_each_mapping_behaviour_says) {
                         Case{NatBehaviour::address_and_port_dependent, false, false}}) {
     SeededRng rng(1);
     Nat nat = make_nat(c.mapping, NatBehaviour::endpoint_independent);
-    const SocketAddress first = nat.translate_outbound(kStart, rng, kInside, kPeer);
-    EXPECT_EQ(first, nat.translate_outbound(kStart, rng, kInside, kPeer));
-    EXPECT_EQ(first == nat.translate_outbound(kStart, rng, kInside, kSameHost),
+    const SocketAddress first = nat.translate_outbound(kNatStart, rng, kInside, kPeer);
+    EXPECT_EQ(first, nat.translate_outbound(kNatStart, rng, kInside, kPeer));
+    EXPECT_EQ(first == nat.translate_outbound(kNatStart, rng, kInside, kSameHost),
               c.reuses_for_same_host);
-    EXPECT_EQ(first == nat.translate_outbound(kStart, rng, kInside, kOtherHost),
+    EXPECT_EQ(first == nat.translate_outbound(kNatStart, rng, kInside, kOtherHost),
               c.reuses_for_other_host);
   }
 }
@@ -54,28 +54,29 @@ TEST(Nat, filters_as_each_filtering_behaviour_says) {
                         Case{NatBehaviour::address_and_port_dependent, false, false}}) {
     SeededRng rng(1);
     Nat nat = make_nat(NatBehaviour::endpoint_independent, c.filtering);
-    const SocketAddress outside = nat.translate_outbound(kStart, rng, kInside, kPeer);
-    EXPECT_EQ(nat.translate_inbound(kStart, kPeer, outside), kInside);
-    EXPECT_EQ(nat.translate_inbound(kStart, kSameHost, outside).has_value(), c.admits_same_host);
-    EXPECT_EQ(nat.translate_inbound(kStart, kOtherHost, outside).has_value(), c.admits_other_host);
+    const SocketAddress outside = nat.translate_outbound(kNatStart, rng, kInside, kPeer);
+    EXPECT_EQ(nat.translate_inbound(kNatStart, kPeer, outside), kInside);
+    EXPECT_EQ(nat.translate_inbound(kNatStart, kSameHost, outside).has_value(), c.admits_same_host);
+    EXPECT_EQ(nat.translate_inbound(kNatStart, kOtherHost, outside).has_value(),
+              c.admits_other_host);
   }
 }
 
 TEST(Nat, forgets_a_mapping_that_is_not_refreshed_from_inside) {
   SeededRng rng(1);
   Nat nat = make_nat(NatBehaviour::endpoint_independent, NatBehaviour::endpoint_independent);
-  const SocketAddress outside = nat.translate_outbound(kStart, rng, kInside, kPeer);
-  EXPECT_TRUE(nat.translate_inbound(kStart + std::chrono::minutes(2), kPeer, outside));
-  EXPECT_FALSE(nat.translate_inbound(kStart + std::chrono::minutes(3), kPeer, outside));
+  const SocketAddress outside = nat.translate_outbound(kNatStart, rng, kInside, kPeer);
+  EXPECT_TRUE(nat.translate_inbound(kNatStart + std::chrono::minutes(2), kPeer, outside));
+  EXPECT_FALSE(nat.translate_inbound(kNatStart + std::chrono::minutes(3), kPeer, outside));
 }
 
 TEST(Nat, rebinds_flows_after_forgetting) {
   SeededRng rng(1);
   Nat nat = make_nat(NatBehaviour::endpoint_independent, NatBehaviour::endpoint_independent);
-  const SocketAddress before = nat.translate_outbound(kStart, rng, kInside, kPeer);
+  const SocketAddress before = nat.translate_outbound(kNatStart, rng, kInside, kPeer);
   nat.forget_mappings();
-  EXPECT_FALSE(nat.translate_inbound(kStart, kPeer, before));
-  EXPECT_NE(nat.translate_outbound(kStart, rng, kInside, kPeer), before);
+  EXPECT_FALSE(nat.translate_inbound(kNatStart, kPeer, before));
+  EXPECT_NE(nat.translate_outbound(kNatStart, rng, kInside, kPeer), before);
 }
 
 }  // namespace

@@ -9,8 +9,6 @@
 namespace culvert::app {
 namespace {
 
-// Beyond drain_timeout, within which drive::Client ends by itself.
-constexpr Duration kStopBackstop = std::chrono::seconds(2);
 // Until the main loop takes tasks again.
 constexpr Duration kPostRetry = std::chrono::milliseconds(100);
 
@@ -107,7 +105,7 @@ void ClientLink::Worker::stop(Instant now) {
   if (is_stopping_) return;
   is_stopping_ = true;
   if (!client_) return end({});
-  host().set_alarm(options_.drain_timeout + kStopBackstop, [this](Instant) { end({}); });
+  host().set_alarm(options_.drain_timeout + limits::kStopBackstop, [this](Instant) { end({}); });
   client_->stop(now);
 }
 

@@ -22,8 +22,6 @@
 namespace culvert::app {
 namespace {
 
-// Beyond drain_timeout, within which drive::Server ends by itself.
-constexpr Duration kStopBackstop = std::chrono::seconds(2);
 constexpr Duration kPolicyRetry = std::chrono::milliseconds(100);
 
 // What clients can dial: a wildcard stands for every interface address. Loopback is worth
@@ -154,7 +152,7 @@ Status ServerAppImpl::run() {
 
   threads.clear();
   drive::ServerStats sum;
-  for (const auto& server : servers_) add(sum, server->stats());
+  for (const auto& server : servers_) app::add(sum, server->stats());
   reporter_.on_stopped(sum);
   return {};
 }
@@ -228,7 +226,7 @@ void ServerAppImpl::stop() {
   target_.set_stopping();
   net::notify_service_manager("STOPPING=1");
   reporter_.on_stopping();
-  group_.host(0).set_alarm(options_.drain_timeout + kStopBackstop,
+  group_.host(0).set_alarm(options_.drain_timeout + limits::kStopBackstop,
                            [this](Instant) { stop_at_once(); });
   for (unsigned i = 0; i < group_.size(); ++i) {
     net::KernelHost& host = group_.host(i);

@@ -59,6 +59,8 @@ inline constexpr Duration kSuspectSilence = std::chrono::seconds(2);
 // A new local connection waits this long for the server to be reachable.
 inline constexpr Duration kWaitingFlowTimeout = std::chrono::seconds(30);
 inline constexpr Duration kDrainTimeout = std::chrono::seconds(5);  // polite shutdown
+// Beyond the drain timeout, within which drive::Client and Server end by themselves.
+inline constexpr Duration kStopBackstop = std::chrono::seconds(2);
 
 // --- failed authentication (session/auth_limiter.h) ------------------------------------------
 inline constexpr std::uint32_t kMaxTokenAuthFailures = 5;  // of one credential, as tunnel-rs

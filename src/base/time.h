@@ -23,4 +23,8 @@ using Instant = Clock::time_point;
 // "No deadline". Compares later than every real instant.
 inline constexpr Instant kNever = Instant::max();
 
+[[nodiscard]] constexpr double in_seconds(Duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
 }  // namespace culvert

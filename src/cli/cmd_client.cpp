@@ -14,9 +14,9 @@ using settings::Id;
 using settings::Settings;
 
 // For programs; people read the log. Without --json standard output stays free, for -W.
-class Reporter final : public app::ClientReporter {
+class ClientOutput final : public app::ClientReporter {
  public:
-  explicit Reporter(bool is_json) : is_json_(is_json) {}
+  explicit ClientOutput(bool is_json) : is_json_(is_json) {}
 
   void on_connected(const std::string& name, const SocketAddress& server) override {
     if (is_json_) {
@@ -56,7 +56,7 @@ Status cmd_client(const Settings& settings, const settings::Arguments& arguments
                                reload_notes(command, settings, again)};
     };
   }
-  Reporter reporter(settings.flag(Id::json));
+  ClientOutput reporter(settings.flag(Id::json));
   CULVERT_TRY(const auto client, app::ClientApp::create(std::move(options), reporter, log));
   return client->run();
 }

@@ -16,9 +16,9 @@ using settings::Id;
 using settings::Settings;
 
 // The id and the ticket go to standard output, for programs; the rest is log.
-class Reporter final : public app::ServerReporter {
+class ServerOutput final : public app::ServerReporter {
  public:
-  Reporter(const Settings& settings, const app::ServerOptions& options, Logger& log)
+  ServerOutput(const Settings& settings, const app::ServerOptions& options, Logger& log)
       : is_json_(settings.flag(Id::json)),
         log_(log),
         tokens_(options.policy.auth.tokens.size()),
@@ -79,7 +79,7 @@ Status cmd_server(const Settings& settings, const settings::Arguments& arguments
                                reload_notes(settings::Command::server, settings, again)};
     };
   }
-  Reporter reporter(settings, options, log);
+  ServerOutput reporter(settings, options, log);
   CULVERT_TRY(const auto server, app::ServerApp::create(std::move(options), reporter, log));
   return server->run();
 }

@@ -18,7 +18,6 @@ using control::Instance;
 using settings::Id;
 
 constexpr Duration kRefresh = std::chrono::seconds(1);
-constexpr int kStandardOutput = 1;
 // Home, what follows, and at the end erase the rest: without a blank moment in between.
 constexpr std::string_view kHome = "\x1b[H";
 constexpr std::string_view kClear = "\x1b[2J\x1b[H";

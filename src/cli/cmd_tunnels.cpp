@@ -24,8 +24,6 @@ using settings::Command;
 using settings::Id;
 using Json = nlohmann::ordered_json;
 
-constexpr int kStandardOutput = 1;
-
 bool has_right_operands(Command command, std::size_t count) {
   if (command == Command::tunnels_list) return count == 0;
   if (command == Command::tunnels_set) return count >= 2;

@@ -12,6 +12,8 @@
 
 namespace culvert::cli {
 
+inline constexpr int kStandardOutput = 1;  // the descriptor
+
 // One JSON object on one line of standard output.
 using JsonValue = std::variant<std::string, std::vector<std::string>>;
 void print_json(std::initializer_list<std::pair<std::string_view, JsonValue>> members);

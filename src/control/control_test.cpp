@@ -26,7 +26,7 @@ using ::testing::SizeIs;
 
 constexpr Duration kPatience = std::chrono::seconds(20);  // only failures take this long
 
-class FakeTarget final : public ControlTarget {
+class BareTarget final : public ControlTarget {
  public:
   void collect(Instant now, OnSnapshot done) override {
     done(now, {.role = "server", .version = "1", .state = "serving", .pid = 42});
@@ -80,7 +80,7 @@ class ControlTest : public ::testing::Test {
 
   std::string directory_;
   ControlOptions options_;
-  FakeTarget target_;
+  BareTarget target_;
   net::HostGroup group_{null_logger(), {}, 1};
   std::unique_ptr<ControlServer> server_;
   std::jthread thread_;

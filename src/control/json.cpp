@@ -17,10 +17,6 @@ constexpr int kMaxDepth = 8;
 constexpr const char* kUdpIdleTimeout = "udp_idle_timeout_seconds";
 constexpr std::size_t kMaxReasonBytes = limits::kReasonBytes;
 
-double seconds(Duration duration) {
-  return std::chrono::duration<double>(duration).count();
-}
-
 std::string dumped(const Json& json) {
   // Text from outside may not be UTF-8: replace rather than throw.
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -60,7 +56,7 @@ Json authentication(const session::AuthMetrics& auth) {
           {"global_lockouts", auth.global_lockouts},
           {"credentials_locked", auth.credentials_locked},
           {"addresses_locked", auth.addresses_locked},
-          {"global_lockout_seconds", seconds(auth.global_lockout_remaining)}};
+          {"global_lockout_seconds", in_seconds(auth.global_lockout_remaining)}};
 }
 
 // One JSON object whose members are among `known`.
@@ -151,7 +147,7 @@ std::string status_json(const Snapshot& snapshot) {
             {"pid", snapshot.pid},
             {"state", snapshot.state},
             {"started_at", snapshot.started_at_s},
-            {"uptime_seconds", seconds(snapshot.uptime)},
+            {"uptime_seconds", in_seconds(snapshot.uptime)},
             {"endpoint_id", snapshot.endpoint_id},
             {"listening", snapshot.listening}};
   if (snapshot.role == "client") {
@@ -160,7 +156,7 @@ std::string status_json(const Snapshot& snapshot) {
     for (const ServerInfo& server : snapshot.servers) {
       Json one{{"name", server.name}, {"state", server.state}, {"reason", server.reason}};
       one.update(server_of(server));
-      if (server.retry_in) one["retry_in_seconds"] = seconds(*server.retry_in);
+      if (server.retry_in) one["retry_in_seconds"] = in_seconds(*server.retry_in);
       json["servers"].push_back(std::move(one));
     }
   }
@@ -175,8 +171,8 @@ std::string paths_json(const Snapshot& snapshot) {
     Json json{{"local", path.local},
               {"remote", path.remote},
               {"state", path.state},
-              {"rtt_seconds", seconds(path.rtt)},
-              {"min_rtt_seconds", seconds(path.min_rtt)},
+              {"rtt_seconds", in_seconds(path.rtt)},
+              {"min_rtt_seconds", in_seconds(path.min_rtt)},
               {"congestion_window_bytes", path.congestion_window_bytes},
               {"bytes_in_flight", path.bytes_in_flight},
               {"bytes_sent", path.bytes_sent},
@@ -201,7 +197,7 @@ std::string sessions_json(const Snapshot& snapshot) {
                     {"client", session.client},
                     {"comment", session.comment},
                     {"address", session.address},
-                    {"age_seconds", seconds(session.age)},
+                    {"age_seconds", in_seconds(session.age)},
                     {"flows", session.flows},
                     {"bytes_sent", session.bytes_sent},
                     {"bytes_received", session.bytes_received}});
@@ -231,9 +227,9 @@ std::string tunnels_json(const Snapshot& snapshot) {
     if (!tunnel.server.empty()) json["server"] = tunnel.server;
     if (tunnel.multipath) json["multipath"] = std::string(to_string(*tunnel.multipath));
     if (tunnel.udp_idle_timeout) {
-      json["udp_idle_timeout_seconds"] = seconds(*tunnel.udp_idle_timeout);
+      json["udp_idle_timeout_seconds"] = in_seconds(*tunnel.udp_idle_timeout);
     }
-    if (tunnel.retry_in) json["retry_in_seconds"] = seconds(*tunnel.retry_in);
+    if (tunnel.retry_in) json["retry_in_seconds"] = in_seconds(*tunnel.retry_in);
     list.push_back(std::move(json));
   }
   Json json;

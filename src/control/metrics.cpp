@@ -23,10 +23,6 @@ std::string escaped(std::string_view value) {
   return text;
 }
 
-double seconds(Duration duration) {
-  return std::chrono::duration<double>(duration).count();
-}
-
 class Writer {
  public:
   Writer(const Snapshot& its_snapshot, const ControlCounters& its_control)
@@ -181,7 +177,7 @@ constexpr std::array kMetrics{
             "Server: until wrong credentials are told apart again; 0 when they are."},
            [](Writer& o) {
              add_auth(o, [&o](const session::AuthMetrics& auth) {
-               o.add(seconds(auth.global_lockout_remaining));
+               o.add(in_seconds(auth.global_lockout_remaining));
              });
            }},
     Metric{{"culvert_connections_accepted_total", "counter", "QUIC connections that began."},
@@ -214,9 +210,9 @@ constexpr std::array kMetrics{
     Metric{{"culvert_paths", "gauge", "Paths that carry connections now."},
            [](Writer& o) { o.add(o.snapshot.paths.size()); }},
     Metric{{"culvert_path_rtt_seconds", "gauge", "Smoothed round-trip time of a path."},
-           [](Writer& o) { o.add_paths([](const PathInfo& p) { return seconds(p.rtt); }); }},
+           [](Writer& o) { o.add_paths([](const PathInfo& p) { return in_seconds(p.rtt); }); }},
     Metric{{"culvert_path_min_rtt_seconds", "gauge", "Least round-trip time of a path so far."},
-           [](Writer& o) { o.add_paths([](const PathInfo& p) { return seconds(p.min_rtt); }); }},
+           [](Writer& o) { o.add_paths([](const PathInfo& p) { return in_seconds(p.min_rtt); }); }},
     Metric{{"culvert_path_congestion_window_bytes", "gauge", "Congestion window of a path."},
            [](Writer& o) {
              o.add_paths([](const PathInfo& p) { return p.congestion_window_bytes; });

@@ -1,16 +1,13 @@
 #include "drive/client_flow.h"
 
 #include "drive/datagram_frames.h"
+#include "drive/flow_codes.h"
 
 #include <array>
 #include <utility>
 
 namespace culvert::drive {
 namespace {
-
-constexpr auto kReset = static_cast<std::uint64_t>(session::FlowCode::reset);
-constexpr auto kNone = static_cast<std::uint64_t>(session::FlowCode::none);
-constexpr auto kProtocolError = static_cast<std::uint64_t>(session::FlowCode::protocol_error);
 
 // The reply at the head of the stream; consumed when it is complete.
 Decoded<session::FlowReply> take_reply(ClientSession& session, quic::Stream& stream) {

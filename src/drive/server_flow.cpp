@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "drive/datagram_frames.h"
+#include "drive/flow_codes.h"
 
 #include <array>
 
@@ -9,9 +10,6 @@ namespace culvert::drive {
 namespace {
 
 constexpr std::size_t kMessagesPerTurn = 64;
-constexpr auto kRefused = static_cast<std::uint64_t>(session::FlowCode::refused);
-constexpr auto kReset = static_cast<std::uint64_t>(session::FlowCode::reset);
-constexpr auto kProtocolError = static_cast<std::uint64_t>(session::FlowCode::protocol_error);
 
 // The beginning of the input in one piece: heads are far smaller than a chunk, but one that
 // arrives in pieces may straddle two.

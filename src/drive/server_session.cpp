@@ -1,6 +1,7 @@
 #include "drive/server_session.h"
 
 #include "base/assert.h"
+#include "drive/flow_codes.h"
 #include "drive/server_flow.h"
 #include "session/dialect.h"
 
@@ -17,9 +18,6 @@ constexpr Duration kRefusalLinger = std::chrono::seconds(2);
 constexpr std::uint64_t kSpareStreams = 64;
 // A striped flow that its client does not bring back for this long after a resume is over.
 constexpr Duration kOrphanTimeout = std::chrono::seconds(5);
-constexpr auto kReset = static_cast<std::uint64_t>(session::FlowCode::reset);
-constexpr auto kProtocolError = static_cast<std::uint64_t>(session::FlowCode::protocol_error);
-constexpr auto kUnknown = static_cast<std::uint64_t>(session::FlowCode::unknown);
 
 std::uint64_t number(session::CloseCode code) {
   return static_cast<std::uint64_t>(code);

@@ -1,9 +1,9 @@
 #include "drive/stripe.h"
 
 #include "base/limits.h"
+#include "drive/flow_codes.h"
 #include "drive/parked_streams.h"
 #include "session/chunk_frames.h"
-#include "session/dialect.h"
 
 #include <algorithm>
 #include <array>
@@ -12,10 +12,6 @@
 
 namespace culvert::drive {
 namespace {
-
-constexpr auto kProtocolError = static_cast<std::uint64_t>(session::FlowCode::protocol_error);
-constexpr auto kReset = static_cast<std::uint64_t>(session::FlowCode::reset);
-constexpr auto kUnknown = static_cast<std::uint64_t>(session::FlowCode::unknown);
 
 // A leg is given bytes while it has fewer than this unsent, or a part of its congestion window:
 // enough to keep its connection busy until the next acknowledgement, not more, for what is

@@ -5,11 +5,11 @@
 namespace culvert::drive {
 namespace {
 
-constexpr std::size_t kArenaBytes = 256 * 1024;
+constexpr std::size_t kEgressArenaBytes = 256 * 1024;
 
 }  // namespace
 
-UdpEgress::UdpEgress() : builder_(kArenaBytes) {}
+UdpEgress::UdpEgress() : builder_(kEgressArenaBytes) {}
 
 void UdpEgress::send(UdpPort& port, const PathId& path, ByteView payload) {
   if (payload.empty()) return;  // a segment of no bytes cannot be batched; nobody misses it

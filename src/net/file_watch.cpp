@@ -20,7 +20,7 @@ namespace {
 
 // An editor writes, renames and removes within some milliseconds; a deployment changes
 // several files.
-constexpr Duration kSettleTime = std::chrono::milliseconds(200);
+constexpr Duration kFileSettleTime = std::chrono::milliseconds(200);
 
 constexpr std::uint32_t kEvents = IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM |
                                   IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
@@ -132,7 +132,7 @@ void FileWatch::run(Instant) {
     }
   }
   if (!has_events || settling_) return;
-  settling_ = loop_.after(kSettleTime, [this](Instant now) {
+  settling_ = loop_.after(kFileSettleTime, [this](Instant now) {
     settling_.reset();
     settle(now);
   });

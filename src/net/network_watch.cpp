@@ -15,7 +15,7 @@ namespace culvert::net {
 namespace {
 
 // An interface that comes up brings a dozen messages within some tens of milliseconds.
-constexpr Duration kSettleTime = std::chrono::milliseconds(100);
+constexpr Duration kNetworkSettleTime = std::chrono::milliseconds(100);
 
 }  // namespace
 
@@ -56,7 +56,7 @@ void NetworkWatch::run(Instant) {
     if (messages_.take({buffer.data(), static_cast<std::size_t>(got)})) has_changed = true;
   }
   if (!has_changed || settling_) return;
-  settling_ = loop_.after(kSettleTime, [this](Instant now) {
+  settling_ = loop_.after(kNetworkSettleTime, [this](Instant now) {
     settling_.reset();
     on_changed_(now);
   });

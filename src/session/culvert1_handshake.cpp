@@ -27,7 +27,6 @@ enum RefusedTag : std::uint64_t { kCode = 1, kReason = 2, kRetryAfter = 3 };
 constexpr std::string_view kSoftwareName = "culvert";
 constexpr std::string_view kTokenContext{"culvert/1 token\0", 16};
 constexpr std::string_view kKeyContext{"culvert/1 key\0", 14};
-constexpr std::string_view kBadProof = "Invalid authentication proof";
 
 bool is_type(const Message& message, MessageType type) {
   return message.type == static_cast<std::uint64_t>(type);

@@ -15,7 +15,7 @@ enum OpenTag : std::uint64_t {
   kStart = 4,
   kMultipath = 5
 };
-enum ReplyTag : std::uint64_t { kDialled = 1, kCode = 1, kReason = 2 };
+enum ReplyTag : std::uint64_t { kDialled = 1, kReplyCode = 1, kReplyReason = 2 };
 
 unsigned body_version(Dialect dialect) {
   return dialect == Dialect::mf_4_token ? mf4::kTokenVersion : mf4::kKeyVersion;
@@ -26,9 +26,9 @@ Decoded<Head<FlowReply>> reply_from_message(const Message& message) {
     return Head<FlowReply>{FlowAccepted{message.text(kDialled)}, message.size};
   }
   if (message.type == static_cast<std::uint64_t>(MessageType::flow_refused)) {
-    const auto code = message.number(kCode);
+    const auto code = message.number(kReplyCode);
     if (!code || *code == 0 || *code > 255) return std::unexpected(DecodeError::malformed);
-    return Head<FlowReply>{FlowRefused{static_cast<RefusalCode>(*code), message.text(kReason)},
+    return Head<FlowReply>{FlowRefused{static_cast<RefusalCode>(*code), message.text(kReplyReason)},
                            message.size};
   }
   return std::unexpected(DecodeError::unsupported);
@@ -84,8 +84,8 @@ void encode_flow_reply(Dialect dialect, const FlowReply& reply, Bytes& out) {
   }
   if (refused != nullptr) {
     MessageBuilder(MessageType::flow_refused)
-        .number(kCode, static_cast<std::uint64_t>(refused->code))
-        .text(kReason, bounded_reason(refused->reason))
+        .number(kReplyCode, static_cast<std::uint64_t>(refused->code))
+        .text(kReplyReason, bounded_reason(refused->reason))
         .append_to(out);
     return;
   }

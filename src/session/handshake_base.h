@@ -7,9 +7,12 @@
 
 #include <deque>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace culvert::session {
+
+inline constexpr std::string_view kBadProof = "Invalid authentication proof";
 
 class HandshakeBase : public Handshake {
  public:

@@ -3,7 +3,6 @@
 namespace culvert::session {
 namespace {
 
-constexpr std::string_view kBadProof = "Invalid authentication proof";
 constexpr std::string_view kBadToken = "Invalid authentication token";
 
 }  // namespace

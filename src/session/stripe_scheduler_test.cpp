@@ -10,7 +10,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr Instant kStart{seconds(1)};
+constexpr Instant kScheduleStart{seconds(1)};
 constexpr Duration kPatience = milliseconds(100);
 
 // A leg and how far its stream has got.
@@ -37,7 +37,7 @@ class StripeSchedulerTest : public testing::Test {
   }
   void acknowledge(const Leg& leg) { scheduler_->acknowledged(leg.id, leg.end); }
 
-  Instant now_ = kStart;
+  Instant now_ = kScheduleStart;
   std::optional<StripeScheduler> scheduler_;
   std::array<Leg, 2> legs_{};
 };

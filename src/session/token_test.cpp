@@ -11,7 +11,7 @@ namespace culvert::session {
 namespace {
 
 // docs/protocol/mf-4.md, vectors: the random bytes are 32 x 0xab.
-constexpr std::string_view kToken = "iq6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6v7NA";
+constexpr std::string_view kTokenText = "iq6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6v7NA";
 
 std::string error_of(std::string_view text) {
   const auto parsed = parse_token(text, "tokens:3");
@@ -20,9 +20,9 @@ std::string error_of(std::string_view text) {
 }
 
 TEST(Token, reads_the_form_of_tunnel_rs) {
-  const auto parsed = parse_token(kToken, "here");
+  const auto parsed = parse_token(kTokenText, "here");
   ASSERT_TRUE(parsed) << parsed.error().text();
-  EXPECT_EQ(parsed->reveal(), kToken);
+  EXPECT_EQ(parsed->reveal(), kTokenText);
 }
 
 TEST(Token, is_made_valid_and_new_each_time) {
