@@ -9,10 +9,20 @@ target_compile_options(culvert_flags INTERFACE -Wall -Wextra -Werror -fno-omit-f
 target_compile_options(culvert_flags INTERFACE
   $<$<CXX_COMPILER_ID:Clang>:-Wno-missing-designated-field-initializers>
   $<$<CXX_COMPILER_ID:GNU>:-Wno-missing-field-initializers>)
+# Some presets compile a dozen sources of a module as one (CMakePresets.json), and g++ takes a
+# source that is included for a header.
+if(CMAKE_UNITY_BUILD)
+  target_compile_options(culvert_flags INTERFACE
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+endif()
 target_include_directories(culvert_flags INTERFACE "${CMAKE_SOURCE_DIR}/src")
 if(CULVERT_SANITIZE)
   target_compile_options(culvert_flags INTERFACE
     -fsanitize=${CULVERT_SANITIZE} -fno-sanitize-recover=all)
+  # Compiles an eighth faster than -O2. Fuzzing is worth the full speed.
+  if(NOT CULVERT_FUZZ)
+    target_compile_options(culvert_flags INTERFACE -O1)
+  endif()
   target_link_options(culvert_flags INTERFACE -fsanitize=${CULVERT_SANITIZE})
 endif()
 if(CULVERT_FUZZ)
