@@ -197,11 +197,6 @@ Drawn draw(std::uint64_t seed) {
   return drawn;
 }
 
-void set_down(TunnelWorld& tunnel, bool is_down) {
-  tunnel.client_machine->uplink().is_down = is_down;
-  tunnel.client_machine->downlink().is_down = is_down;
-}
-
 void begin_move(TunnelWorld& tunnel, const DrawnMove& move, std::uint32_t index) {
   tunnel.client_machine->set_addresses({});
   tunnel.world.after(move.away, [&tunnel, &move, index](Instant) {
@@ -211,8 +206,8 @@ void begin_move(TunnelWorld& tunnel, const DrawnMove& move, std::uint32_t index)
     }
     move_client(tunnel, move.returns && index > 0 ? index - 1 : index);
     if (move.silent == Duration::zero()) return;
-    set_down(tunnel, true);
-    tunnel.world.after(move.silent, [&tunnel](Instant) { set_down(tunnel, false); });
+    set_link_down(tunnel, true);
+    tunnel.world.after(move.silent, [&tunnel](Instant) { set_link_down(tunnel, false); });
   });
 }
 

@@ -111,11 +111,6 @@ TEST(SimMultipath, aggregates_paths_of_different_delays) {
 
 // --- the death of a path -------------------------------------------------------------------------
 
-void set_first_down(TunnelWorld& tunnel, bool is_down) {
-  tunnel.client_machine->uplink().is_down = is_down;
-  tunnel.client_machine->downlink().is_down = is_down;
-}
-
 void set_second_down(TunnelWorld& tunnel, bool is_down) {
   tunnel.second_interface->up.config().is_down = is_down;
   tunnel.second_interface->down.config().is_down = is_down;
@@ -132,7 +127,7 @@ Duration longest_gap(Multipath mode, bool is_first, std::uint64_t seed) {
   Talker& talker = tunnel.call({.seed = seed, .download_bytes = 25'000'000});
   tunnel.world.run_for(seconds(2) + milliseconds(seed * 7));
   Duration longest{};
-  is_first ? set_first_down(tunnel, true) : set_second_down(tunnel, true);
+  is_first ? set_link_down(tunnel, true) : set_second_down(tunnel, true);
   std::uint64_t received = talker.received();
   Instant last = tunnel.world.now();
   const Instant end = tunnel.world.now() + seconds(4);
@@ -188,11 +183,11 @@ TEST(SimMultipath, holds_a_bounded_amount_without_any_connection) {
   }
   tunnel.world.run_for(seconds(5));
   EXPECT_EQ(std::ranges::count_if(tunnel.callers, is_over), 0);
-  set_first_down(tunnel, true);
+  set_link_down(tunnel, true);
   set_second_down(tunnel, true);
   tunnel.world.run_for(seconds(20));
   EXPECT_TRUE(tunnel.sink.contains("more than 64 MiB wait for a connection")) << tunnel.report();
-  set_first_down(tunnel, false);
+  set_link_down(tunnel, false);
   set_second_down(tunnel, false);
   tunnel.world.run_for(seconds(20));
   const auto lost = std::ranges::count_if(tunnel.callers, is_over);
@@ -285,11 +280,11 @@ TEST(SimMultipath, datagrams_use_the_paths_as_the_mode_says) {
       EXPECT_GT(each.connection.packets_sent, pinger.sent / 3) << to_string(mode);
     }
     if (mode == Multipath::aggregate) continue;
-    set_first_down(tunnel, true);
+    set_link_down(tunnel, true);
     tunnel.world.run_for(seconds(10));
     EXPECT_LT(pinger.longest_gap, milliseconds(40 + 50));
     EXPECT_GE(pinger.answers + 10, pinger.sent);
-    set_first_down(tunnel, false);
+    set_link_down(tunnel, false);
     tunnel.world.run_for(seconds(10));
     set_second_down(tunnel, true);
     tunnel.world.run_for(seconds(10));
@@ -430,7 +425,7 @@ struct Outcome {
 };
 
 void set_outage(TunnelWorld& tunnel, const Outage& outage, bool is_down) {
-  if (outage.is_on_first) set_first_down(tunnel, is_down);
+  if (outage.is_on_first) set_link_down(tunnel, is_down);
   if (outage.is_on_second) set_second_down(tunnel, is_down);
 }
 

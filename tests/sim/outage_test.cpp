@@ -1,5 +1,5 @@
 // What an outage costs: how soon a session goes on, and what it holds meanwhile.
-#include "tests/sim/tunnel_world.h"
+#include "tests/sim/survival.h"
 
 #include <gtest/gtest.h>
 
@@ -27,11 +27,6 @@ TunnelWorldConfig config_of(Duration one_way, std::uint64_t bits_per_second) {
     link->delay = one_way;
   }
   return config;
-}
-
-void set_link_down(TunnelWorld& tunnel, bool is_down) {
-  tunnel.client_machine->uplink().is_down = is_down;
-  tunnel.client_machine->downlink().is_down = is_down;
 }
 
 void set_rate(TunnelWorld& tunnel, std::uint64_t bits_per_second) {
@@ -218,10 +213,6 @@ TEST(SimOutage, of_a_stopped_server_leaves_no_slow_session) {
 }
 
 // --- what is held --------------------------------------------------------------------------------
-
-bool is_over(const std::unique_ptr<Talker>& talker) {
-  return talker->state() != Talker::State::running;
-}
 
 // More flows than fit, each with a full buffer, in one direction.
 void expect_bounded(FlowPlan plan) {

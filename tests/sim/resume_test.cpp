@@ -188,10 +188,6 @@ TunnelWorldConfig plain_config() {
   return config;
 }
 
-void set_link_down(TunnelWorld& tunnel, bool is_down) {
-  set_down(tunnel, Fault::link_down, is_down);
-}
-
 bool run_until_over(TunnelWorld& tunnel, const Talker& talker, Duration within) {
   return tunnel.world.run_until([&] { return talker.state() != Talker::State::running; },
                                 tunnel.world.now() + within);

@@ -182,4 +182,9 @@ std::string TunnelWorld::report() const {
   return text;
 }
 
+void set_link_down(TunnelWorld& tunnel, bool is_down) {
+  tunnel.client_machine->uplink().is_down = is_down;
+  tunnel.client_machine->downlink().is_down = is_down;
+}
+
 }  // namespace culvert::sim

@@ -127,4 +127,7 @@ class TunnelWorld final : public drive::ClientObserver {
   std::optional<crypto::SecretKey> auth_key_;
 };
 
+// The client's first interface, both directions.
+void set_link_down(TunnelWorld& tunnel, bool is_down);
+
 }  // namespace culvert::sim
