@@ -1,6 +1,7 @@
 #include "drive/client_session.h"
 
 #include "drive/client_flow.h"
+#include "drive/flow_codes.h"
 #include "session/flow_open.h"
 
 #include <fmt/format.h>
@@ -84,8 +85,7 @@ void ClientSession::on_stream_event(Instant now, quic::Event& event) {
 
 void ClientSession::on_stream_reset(Instant now, const quic::StreamReset& reset) {
   quic::Stream& stream = *reset.stream;
-  if (reset.code == static_cast<std::uint64_t>(session::FlowCode::unknown) &&
-      has_ended_in_order(stream)) {
+  if (reset.code == kUnknown && has_ended_in_order(stream)) {
     // We asked for a flow that was over there, and it was over here but for the last
     // acknowledgement.
     stream.is_reset_received = false;
@@ -267,7 +267,7 @@ void ClientSession::park(Instant now) {
     carrier_.stop_sending(*stream, 0);
     carrier_.reset(*stream, 0);
     if (auto* user = user_of(*stream)) {
-      user->on_quic_reset(now, static_cast<std::uint64_t>(session::FlowCode::reset));
+      user->on_quic_reset(now, kReset);
     }
   }
 }

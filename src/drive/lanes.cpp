@@ -1,7 +1,7 @@
 #include "drive/lanes.h"
 
 #include "base/limits.h"
-#include "session/dialect.h"
+#include "drive/flow_codes.h"
 
 #include <algorithm>
 #include <utility>
@@ -30,7 +30,7 @@ void Lanes::remove(Instant now, quic::Connection& connection) {
   while (Stripe* stripe = largest_beyond(limits::kMaxRetainedBytes)) {
     worker_.log().warn("flow", "more than {} MiB wait for a connection: flow {} is reset",
                        limits::kMaxRetainedBytes >> 20, stripe->flow_id);
-    stripe->end_by_peer(now, static_cast<std::uint64_t>(session::FlowCode::reset));
+    stripe->end_by_peer(now, kReset);
   }
 }
 

@@ -640,7 +640,7 @@ void ServerSession::refuse_flow(quic::Stream& stream, std::string_view source,
   stream.output.append(reply);
   carrier_.submit(stream);
   carrier_.finish(stream);
-  carrier_.stop_sending(stream, static_cast<std::uint64_t>(session::FlowCode::refused));
+  carrier_.stop_sending(stream, kRefused);
   stream.context = nullptr;
   carrier_.touch();
 }

@@ -1,6 +1,6 @@
 #include "drive/stream_pump.h"
 
-#include "session/dialect.h"
+#include "drive/flow_codes.h"
 
 #include <array>
 
@@ -136,7 +136,7 @@ void StreamPump::stop_upstream() {
 }
 
 void StreamPump::break_off(Instant now) {
-  abort(static_cast<std::uint64_t>(session::FlowCode::reset));
+  abort(kReset);
   owner_.on_pump_broken(now);
 }
 
@@ -152,7 +152,7 @@ void StreamPump::abort(std::uint64_t flow_code) {
 void StreamPump::close_politely() {
   if (port_ != nullptr) port_->shutdown_write();
   port_.reset();
-  abort(static_cast<std::uint64_t>(session::FlowCode::none));
+  abort(kNone);
 }
 
 void StreamPump::on_quic_closed() {
