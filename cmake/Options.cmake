@@ -19,10 +19,6 @@ target_include_directories(culvert_flags INTERFACE "${CMAKE_SOURCE_DIR}/src")
 if(CULVERT_SANITIZE)
   target_compile_options(culvert_flags INTERFACE
     -fsanitize=${CULVERT_SANITIZE} -fno-sanitize-recover=all)
-  # Compiles an eighth faster than -O2. Fuzzing is worth the full speed.
-  if(NOT CULVERT_FUZZ)
-    target_compile_options(culvert_flags INTERFACE -O1)
-  endif()
   target_link_options(culvert_flags INTERFACE -fsanitize=${CULVERT_SANITIZE})
 endif()
 if(CULVERT_FUZZ)
