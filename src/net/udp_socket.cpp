@@ -24,6 +24,10 @@ constexpr std::size_t kMaxGsoBytes = 65'507;  // the largest UDP payload over IP
 bool may_mean_no_gso(int error) {
   return error == EIO || error == EINVAL || error == EOPNOTSUPP || error == ENOPROTOOPT;
 }
+// Too large for the path says the kernel of the first segment; a shorter last one may fit.
+bool may_fit_in_part(int error) {
+  return may_mean_no_gso(error) || error == EMSGSIZE;
+}
 
 // Which of our addresses a datagram comes to or leaves from; pointless where there is one.
 bool wants_local_address(const drive::UdpOptions& options) {
@@ -305,11 +309,11 @@ UdpSocket::Outcome UdpSocket::send_all(std::span<const TxBatch> batches, Cursor&
     const int error = errno;
     if (error == EAGAIN) return Outcome::blocked;
     const std::size_t size = messages[0].size();
-    if (size > batches[cursor.batch].segment_size && may_mean_no_gso(error)) {
-      if (send_singly(batches, cursor, size) == Outcome::blocked) return Outcome::blocked;
+    if (size > batches[cursor.batch].segment_size && may_fit_in_part(error)) {
+      if (send_singly(batches, cursor, size, error) == Outcome::blocked) return Outcome::blocked;
       continue;
     }
-    // The network refuses this message (EMSGSIZE, ENETUNREACH, EPERM...), or reports the
+    // The network refuses this message (ENETUNREACH, EPERM...), or reports the
     // fate of an earlier one (ECONNREFUSED): it counts as taken.
     cursor.advance(batches, size);
   }
@@ -325,11 +329,12 @@ std::size_t UdpSocket::chunk_bytes(const TxBatch& batch, std::size_t offset) con
   return std::min(segments * segment, rest);
 }
 
-// After the kernel refused `size` bytes as one GSO message. The same errors mean that the
-// path MTU has become smaller than a segment, or that our address is gone; then single
-// datagrams are refused too. If one is accepted, it is GSO that this machine lacks.
+// After the kernel refused `size` bytes as one GSO message with `error`. The same errors mean that
+// the path MTU has become smaller than a segment, or that our address is gone; then single
+// datagrams of that size are refused too, and only what fits leaves. If a whole segment is
+// accepted, it is GSO that this machine lacks.
 UdpSocket::Outcome UdpSocket::send_singly(std::span<const TxBatch> batches, Cursor& cursor,
-                                          std::size_t size) {
+                                          std::size_t size, int error) {
   const std::size_t index = cursor.batch;
   const TxBatch& batch = batches[index];
   const std::size_t end = cursor.offset + size;
@@ -340,7 +345,7 @@ UdpSocket::Outcome UdpSocket::send_singly(std::span<const TxBatch> batches, Curs
     const ssize_t sent = ::sendmsg(fd_.get(), &message.header(), 0);
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0 && errno == EAGAIN) return Outcome::blocked;
-    if (sent >= 0) disable_gso();
+    if (sent >= 0 && one == batch.segment_size && may_mean_no_gso(error)) disable_gso();
     cursor.advance(batches, one);
   }
   return Outcome::taken;

@@ -51,7 +51,8 @@ class UdpSocket final : public drive::UdpPort, private FdWatcher, private Runnab
   }
   [[nodiscard]] std::size_t chunk_bytes(const TxBatch& batch, std::size_t offset) const;
   Outcome send_all(std::span<const TxBatch> batches, Cursor& cursor);
-  Outcome send_singly(std::span<const TxBatch> batches, Cursor& cursor, std::size_t size);
+  Outcome send_singly(std::span<const TxBatch> batches, Cursor& cursor, std::size_t size,
+                      int error);
   void disable_gso();
   bool flush_tail();
   void wait_for_writable();

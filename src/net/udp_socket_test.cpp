@@ -2,7 +2,13 @@
 
 #include "net/test_support.h"
 
+#include <cstring>
 #include <numeric>
+#include <thread>
+
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
 
 namespace culvert::net {
 namespace {
@@ -169,6 +175,45 @@ INSTANTIATE_TEST_SUITE_P(Features, UdpSocketTest,
                          });
 
 class UdpOffloadTest : public LoopTest {};
+
+// Moves the calling thread into a network of its own, whose loopback carries at most `mtu` bytes.
+bool enter_network_of_mtu(int mtu) {
+  if (::unshare(CLONE_NEWNET) != 0) return false;
+  const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request{};
+  std::memcpy(request.ifr_name, "lo", sizeof "lo");
+  request.ifr_mtu = mtu;
+  if (::ioctl(socket.get(), SIOCSIFMTU, &request) != 0) return false;
+  request.ifr_flags = IFF_UP;
+  return ::ioctl(socket.get(), SIOCSIFFLAGS, &request) == 0;
+}
+
+TEST_F(UdpOffloadTest, what_is_too_large_for_the_path_takes_nothing_else_with_it) {
+  bool is_in_network = false;
+  UdpRecorder receiver_side;
+  std::thread([&] {
+    if (!enter_network_of_mtu(1500)) return;
+    is_in_network = true;
+    UdpRecorder sender_side;
+    auto sender = host().open_udp({.bind = loopback_v4(), .has_large_buffers = true}, sender_side);
+    auto receiver = host().open_udp({.bind = loopback_v4()}, receiver_side);
+    ASSERT_TRUE(sender && receiver);
+    receiver_side.port = receiver->get();
+    receiver_side.on_more = [&] {
+      if (receiver_side.received.size() >= 21) done();
+    };
+    const SocketAddress to = (*receiver)->local_address();
+    const Bytes probe_and_more = patterned(4096 + 1200);
+    const Bytes payload = patterned(20 * 1200);
+    const std::array batches{batch_to(to, probe_and_more, 4096), batch_to(to, payload, 1200)};
+    EXPECT_EQ((*sender)->send_batch(batches).batches_taken, 2U);
+    run();
+  }).join();
+  if (!is_in_network) GTEST_SKIP() << "needs root to make a network namespace";
+  ASSERT_EQ(receiver_side.received.size(), 21U);
+  for (const Received& datagram : receiver_side.received) EXPECT_EQ(datagram.bytes.size(), 1200U);
+  EXPECT_GE(receiver_side.glued, 1U);  // one refusal is no reason to do without GSO
+}
 
 TEST_F(UdpOffloadTest, gro_brings_many_datagrams_in_one_receive) {
   UdpRecorder sender_side;
