@@ -9,6 +9,7 @@
 #include "quic/transport_setup.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace culvert::quic {
 namespace {
@@ -306,6 +307,7 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
   const std::size_t max_payload = max_datagram_payload();
   std::size_t spent = 0;
   std::size_t unpaced = 0;
+  std::uint64_t in_flight = bytes_in_flight();
   bool may_probe = true;
   for (;;) {
     const std::size_t path_size = ngtcp2_conn_get_path_max_tx_udp_payload_size(connection_);
@@ -324,13 +326,15 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
     }
     if (size > 0) {
       const auto bytes = static_cast<std::size_t>(size);
-      commit(out, *tx_path_.path(), info.ecn, bytes);
+      const bool is_probe = bytes > path_size;
+      if (is_probe) in_flight += bytes - path_size;  // paced as an ordinary packet
+      commit(out, *tx_path_.path(), info.ecn, bytes, is_probe ? Batching::alone : Batching::shared);
       spent += bytes;
-      unpaced += std::min(bytes, path_size);  // a probe of the path's MTU counts as a packet
+      unpaced += bytes;
     }
     const bool is_over = size <= 0 || spent >= budget_bytes;
     if (is_over || unpaced >= quantum) {
-      note_sent(timestamp, unpaced);
+      note_sent(timestamp, in_flight);
       unpaced = 0;
     }
     if (size < 0) {
@@ -341,21 +345,32 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
   }
 }
 
-void ConnectionImpl::note_sent(ngtcp2_tstamp timestamp, std::size_t bytes) {
+std::uint64_t ConnectionImpl::bytes_in_flight() const {
+  ngtcp2_conn_info info;
+  ngtcp2_conn_get_conn_info(connection_, &info);
+  return info.bytes_in_flight;
+}
+
+// Only what counts as in flight is paced: acknowledgements alone are not (RFC 9002 7.7), or who
+// receives much could send nothing of its own.
+void ConnectionImpl::note_sent(ngtcp2_tstamp timestamp, std::uint64_t& in_flight_before) {
   if (has_own_pacer_) {
-    pacer_.on_sent(bytes);
+    const std::uint64_t in_flight = bytes_in_flight();
+    // It shrinks where writing ends the handshake, whose packets are then forgotten.
+    if (in_flight > in_flight_before) pacer_.on_sent(in_flight - in_flight_before);
+    in_flight_before = in_flight;
   } else {
     ngtcp2_conn_update_pkt_tx_time(connection_, timestamp);
   }
 }
 
 void ConnectionImpl::commit(TxBuilder& out, const ngtcp2_path& path, std::uint32_t ecn,
-                            std::size_t size) {
+                            std::size_t size, Batching batching) {
   if (ngtcp2_path_eq(sent_path_.path(), &path) == 0) {
     sent_path_value_ = to_path_id(path);
     sent_path_.set(sent_path_value_);
   }
-  out.commit(sent_path_value_, static_cast<Ecn>(ecn & 3U), size);
+  out.commit(sent_path_value_, static_cast<Ecn>(ecn & 3U), size, batching);
   ++stats_.packets_sent;
   stats_.bytes_sent += size;
 }

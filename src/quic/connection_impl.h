@@ -137,7 +137,9 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   [[nodiscard]] bool has_data_to_send() const;
   // When data may leave that pacing holds back; kNever: it holds nothing back.
   [[nodiscard]] Instant paced_until() const;
-  void note_sent(ngtcp2_tstamp timestamp, std::size_t bytes);
+  [[nodiscard]] std::uint64_t bytes_in_flight() const;
+  // Since `in_flight_before`, whose new value it becomes.
+  void note_sent(ngtcp2_tstamp timestamp, std::uint64_t& in_flight_before);
   // Time must not go back (ngtcp2 asserts it): a batch may carry a `now` read before
   // this connection was made.
   ngtcp2_tstamp advance(Instant now);
@@ -184,7 +186,8 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   void report(Closed closed);
   [[nodiscard]] bool write_close_packet(TxBuilder& out);
   [[nodiscard]] bool resend_close_packet(TxBuilder& out);
-  void commit(TxBuilder& out, const ngtcp2_path& path, std::uint32_t ecn, std::size_t size);
+  void commit(TxBuilder& out, const ngtcp2_path& path, std::uint32_t ecn, std::size_t size,
+              Batching batching = Batching::shared);
 
   ConnectionHost& host_;
   const bool is_client_;

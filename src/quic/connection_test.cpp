@@ -621,6 +621,61 @@ TEST(Connection, stays_within_a_small_path) {
   }
 }
 
+// As a kernel does that knows the path's MTU: what has one segment above it is refused whole.
+TEST(Connection, a_probe_that_is_refused_takes_no_data_with_it) {
+  std::size_t refused = 0;
+  for (int delay = 1; delay <= 30; ++delay) {  // probes are due while much is being sent
+    LoopbackPair pair;
+    pair.delay = delay * 1ms;
+    pair.refuses = [&](const TxBatch& batch) {
+      if (batch.segment_size <= 1'472) return false;
+      refused += batch.bytes.size() / batch.segment_size;
+      EXPECT_EQ(batch.bytes.size(), batch.segment_size);
+      return true;
+    };
+    make_echo(pair.server);
+    Connection& connection = pair.connect();
+    ASSERT_TRUE(pair.establish());
+    Sender sender{.data = pattern(3'000'000)};
+    std::size_t received = 0;
+    pair.client.on_writable = [&](Connection& c, Stream& s) { sender.pump(c, s); };
+    pair.client.on_readable = [&](Connection& c, Stream& s) { received += take(c, s).size(); };
+    sender.pump(connection, *connection.open_stream());
+    ASSERT_TRUE(pair.run_until([&] { return received == sender.data.size(); }, 60s));
+    EXPECT_EQ(connection.stats().packets_lost, 0U);
+  }
+  EXPECT_GT(refused, 60U);
+}
+
+// Acknowledgements are not paced, and do not hold back what follows them (RFC 9002 7.7).
+TEST(Connection, who_has_received_much_may_speak_at_once) {
+  LoopbackPair pair;
+  pair.mtu = 1'472;
+  pair.delay = 50ms;
+  Connection& client = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  std::size_t received = 0;
+  std::optional<Instant> heard;
+  Sender sender{.data = pattern(30'000'000)};
+  pair.client.on_readable = [&](Connection& c, Stream& s) { received += take(c, s).size(); };
+  pair.server.on_event = [&](Connection& c, Event& event) {
+    if (auto* opened = std::get_if<StreamOpened>(&event)) sender.pump(c, *opened->stream);
+  };
+  pair.server.on_writable = [&](Connection& c, Stream& s) { sender.pump(c, s); };
+  pair.server.on_readable = [&](Connection& c, Stream& s) {
+    if (take(c, s).size() == 3) heard = pair.now;
+  };
+  Stream& stream = *client.open_stream();
+  stream.output.append(as_bytes("go"));
+  client.submit(stream);
+  ASSERT_TRUE(pair.run_until([&] { return received == sender.data.size(); }, 60s));
+  const Instant said = pair.now;
+  stream.output.append(as_bytes("key"));
+  client.submit(stream);
+  ASSERT_TRUE(pair.run_until([&] { return heard.has_value(); }, 60s));
+  EXPECT_LE(*heard - said, pair.delay + 5ms);
+}
+
 TEST(Connection, obeys_the_peers_largest_datagram) {
   LoopbackPair pair([](EndpointConfig& config) {
     if (config.accepts_connections) config.transport.max_udp_payload_size = limits::kUdpPayloadIroh;

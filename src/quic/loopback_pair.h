@@ -164,6 +164,8 @@ class LoopbackPair {
   std::size_t mtu = 65'535;  // larger datagrams vanish
   // Sees and may change every datagram that is sent; false loses it.
   std::function<bool(Packet&)> filter = [](Packet&) { return true; };
+  // The sender's kernel: true refuses a batch as a whole.
+  std::function<bool(const TxBatch&)> refuses = [](const TxBatch&) { return false; };
   std::multimap<Instant, Packet> wire;
   std::size_t datagrams_sent = 0;
   std::size_t bytes_to_client = 0;
@@ -221,6 +223,7 @@ class LoopbackPair {
   void collect(const Side& side) {
     const bool to_server = &side == &client;
     for (const TxBatch& batch : builder.batches()) {
+      if (refuses(batch)) continue;
       for (std::size_t at = 0; at < batch.bytes.size(); at += batch.segment_size) {
         const ByteView bytes = batch.bytes.subspan(
             at, std::min<std::size_t>(batch.segment_size, batch.bytes.size() - at));

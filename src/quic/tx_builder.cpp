@@ -11,12 +11,13 @@ ByteSpan TxBuilder::tail(std::size_t size) {
   return ByteSpan(arena_).subspan(used_, size);
 }
 
-void TxBuilder::commit(const PathId& path, Ecn ecn, std::size_t size) {
+void TxBuilder::commit(const PathId& path, Ecn ecn, std::size_t size, Batching batching) {
   CULVERT_ASSERT(size > 0 && size <= 0xFFFF && size <= arena_.size() - used_);
   const auto packet = ByteView(arena_).subspan(used_, size);
   used_ += size;
 
-  if (is_last_open_) {
+  const bool is_shared = batching == Batching::shared;
+  if (is_last_open_ && is_shared) {
     TxBatch& last = batches_.back();
     const std::size_t count = last.bytes.size() / last.segment_size;
     if (size <= last.segment_size && ecn == last.ecn && count < kMaxBatchSegments &&
@@ -28,7 +29,7 @@ void TxBuilder::commit(const PathId& path, Ecn ecn, std::size_t size) {
   }
   batches_.push_back(TxBatch{
       .path = path, .ecn = ecn, .segment_size = static_cast<std::uint16_t>(size), .bytes = packet});
-  is_last_open_ = true;
+  is_last_open_ = is_shared;
 }
 
 void TxBuilder::clear() {

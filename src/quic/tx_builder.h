@@ -9,6 +9,10 @@
 
 namespace culvert::quic {
 
+// Whether a packet may share a batch. The kernel refuses a batch as a whole, so one that may be
+// too large for the path (a path MTU probe, RFC 8899) takes no other with it.
+enum class Batching : std::uint8_t { shared, alone };
+
 // An arena of fixed size, filled packet by packet. Packets that follow each other with
 // the same path, size and ECN mark share a batch; a shorter packet ends its batch
 // (UDP_SEGMENT allows only the last segment to be short). Owned by a worker.
@@ -24,7 +28,7 @@ class TxBuilder {
   // send what is there, clear(), go on.
   [[nodiscard]] ByteSpan tail(std::size_t size);
   // The first `size` bytes of tail() are now a packet for `path`.
-  void commit(const PathId& path, Ecn ecn, std::size_t size);
+  void commit(const PathId& path, Ecn ecn, std::size_t size, Batching batching = Batching::shared);
 
   [[nodiscard]] std::span<const TxBatch> batches() const { return batches_; }
   [[nodiscard]] bool is_empty() const { return batches_.empty(); }

@@ -42,6 +42,20 @@ TEST(TxBuilder, path_or_ecn_change_begins_a_batch) {
   EXPECT_EQ(builder.batches()[2].ecn, Ecn::ect0);
 }
 
+TEST(TxBuilder, a_packet_on_its_own_takes_no_other_with_it) {
+  TxBuilder builder(100'000);
+  add(builder, 1200);
+  ASSERT_GE(builder.tail(4096).size(), 4096U);
+  builder.commit(kPath, Ecn::not_ect, 4096, Batching::alone);
+  add(builder, 1200);
+  ASSERT_GE(builder.tail(1200).size(), 1200U);
+  builder.commit(kPath, Ecn::not_ect, 1200, Batching::alone);
+  ASSERT_EQ(builder.batches().size(), 4U);
+  for (const TxBatch& batch : builder.batches()) {
+    EXPECT_EQ(batch.bytes.size(), batch.segment_size);
+  }
+}
+
 TEST(TxBuilder, batches_keep_within_what_the_kernel_takes) {
   TxBuilder builder(1 << 20);
   for (int i = 0; i < 200; ++i) add(builder, 100);
