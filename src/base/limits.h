@@ -26,18 +26,16 @@ inline constexpr std::uint32_t kDefaultMaxFlowsPerSession = 16'384;
 // train's tunnel and a router that restarts; what waits meanwhile is bounded below.
 inline constexpr Duration kResumeGrace = std::chrono::seconds(60);
 inline constexpr std::uint64_t kMaxResumeGraceSeconds = 86'400;
-// Bytes of flows that a session keeps while it has no connection, both directions; beyond it
-// the largest flows are reset.
-inline constexpr std::size_t kMaxRetainedBytes = std::size_t{64} << 20;
 // Connections of one session, of which one is its own and others add their paths.
 inline constexpr std::size_t kMaxLanes = 4;
 inline constexpr std::size_t kMaxStandbyLanes = 2;  // where no flow uses several at once
 // A striped flow (docs/multipath.md): bytes that its sender may have under way, which is also
 // the most that wait at its receiver for those before them. 8 MiB are 500 Mbit/s over paths
-// that differ by 100 ms. A session grants as much beyond the first windows to all its flows.
-inline constexpr std::size_t kStripeWindowInitial = 256 << 10;
+// that differ by 100 ms. What is beyond the first comes out of the session's budget, as windows
+// of streams do.
+inline constexpr std::size_t kStripeWindowFirst = 16 << 10;
+inline constexpr std::size_t kStripeWindowStart = 256 << 10;
 inline constexpr std::size_t kStripeWindowMax = 8 << 20;
-inline constexpr std::size_t kSessionStripeBytes = std::size_t{64} << 20;
 // A path that could not be reached is tried again after a pause that doubles.
 inline constexpr Duration kLaneRetryFirst = std::chrono::seconds(2);
 inline constexpr Duration kLaneRetryMost = std::chrono::seconds(60);
@@ -88,14 +86,37 @@ inline constexpr Duration kIdleTimeout = std::chrono::seconds(30);
 inline constexpr std::uint16_t kUdpPayloadOwnPeers = 65'527;  // largest UDP payload over IPv6
 inline constexpr std::uint16_t kUdpPayloadIroh = 1'472;       // what iroh 1.x advertises
 inline constexpr std::size_t kSocketBufferBytes = std::size_t{7} << 20;
-inline constexpr std::uint64_t kStreamWindowInitial = 256 << 10;
-inline constexpr std::uint64_t kStreamWindowMax = 16 << 20;
-inline constexpr std::uint64_t kConnectionWindowInitial = 1 << 20;
-inline constexpr std::uint64_t kConnectionWindowMax = 64 << 20;
+// What waits in the buffers of a session, both directions, and of all sessions of a process,
+// whatever their peers do (quic/session_budget.h). 64 MiB carry 1 Gbit/s over 100 ms.
+inline constexpr std::size_t kSessionBufferBytes = std::size_t{64} << 20;
+inline constexpr std::size_t kProcessBufferBytes = std::size_t{256} << 20;
+inline constexpr std::size_t kLeastBufferBytes = std::size_t{1} << 20;  // for either of these
+inline constexpr std::size_t kSessionBufferShare = 256 << 10;  // not counted in the process's
+// Of a stream, before it is known to be read: about what TCP lets a new connection send
+// (RFC 6928). A thousand streams that nobody reads hold a quarter of a session's budget.
+inline constexpr std::size_t kStreamWindowFirst = 16 << 10;
+// Once it is used; from there it doubles while its reader keeps up. 8 MiB are 640 Mbit/s over
+// 100 ms, and as much as one stream may have of a session's budget.
+inline constexpr std::size_t kStreamWindowStart = 256 << 10;
+inline constexpr std::size_t kStreamWindowMax = 8 << 20;
+// A stream that has carried nothing for so long, and has nothing waiting, does not count.
+inline constexpr Duration kStreamIdle = std::chrono::seconds(10);
+// Of a connection until its peer is authenticated, which takes some hundred bytes.
+inline constexpr std::size_t kConnectionWindowFirst = 64 << 10;
+// What the peer of a session may always send beyond what waits here, and the most it may.
+inline constexpr std::size_t kConnectionAheadMin = 1 << 20;
+inline constexpr std::size_t kConnectionAheadMax = 12 << 20;
+// Where the budget has nothing left, it is asked again after this.
+inline constexpr Duration kCreditRetry = std::chrono::milliseconds(20);
 // Sent and not yet acknowledged, per stream. Larger buffers than 1 MiB were slower where
 // 1 MiB fills the path (cache), so it grows only with the congestion window.
 inline constexpr std::size_t kSendBufferMin = 1 << 20;
 inline constexpr std::size_t kSendBufferMax = 16 << 20;
+// Of it, what a stream may hold beyond what its peer lets it send: there is something to send
+// at once when the peer lets it, and the next bytes are read from the socket then.
+inline constexpr std::size_t kBlockedOutput = 2 << 10;
+// Of streams that carry datagrams too large for a packet, each way.
+inline constexpr std::size_t kMessageRoom = 80 << 10;
 inline constexpr std::size_t kDatagramQueueBytes = 1 << 20;  // then the oldest is dropped
 
 // --- tunnels of a client --------------------------------------------------------------------

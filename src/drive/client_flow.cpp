@@ -166,6 +166,7 @@ ClientUdpFlow::ClientUdpFlow(Instant now, ClientSession& session, quic::Stream& 
       mode_(session.takes_multipath() ? options.multipath : Multipath::fastest),
       handler_(&handler) {
   stream.context = static_cast<StreamUser*>(this);
+  stream.owner->carry_messages(stream);
   session.begin_flow(now, stream, {.source = source_, .flow_id = id_, .multipath = mode_});
   session_.add_udp_flow(id_, *this);  // datagrams may overtake the server's reply
 }

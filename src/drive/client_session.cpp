@@ -172,6 +172,7 @@ std::size_t ClientSession::adopt(Instant now, Dialled dialled) {
     silence_.begin(now);
     watch_.set(now + silence_.next_look(patience()));
   }
+  lanes_.share_budget(*connection_);
   if (begun == nullptr) resume_flows(now);
   if (!lanes_.has(*connection_)) lanes_.add(now, *connection_);
   if (takes_multipath()) joined_.begin(now);
@@ -261,9 +262,10 @@ void ClientSession::park(Instant now) {
     user.on_quic_closed(now);
     retire(now, user);
   });
-  while (quic::Stream* stream = parked_.largest_beyond(limits::kMaxRetainedBytes)) {
+  // Beyond the budget only where a peer comes back again and again to let more wait.
+  while (quic::Stream* stream = parked_.largest_beyond(lanes_.budget().limit_bytes())) {
     context_.worker.log().warn("flow", "more than {} MiB wait for the connection: flow {} is reset",
-                               limits::kMaxRetainedBytes >> 20, stream->flow_id);
+                               lanes_.budget().limit_bytes() >> 20, stream->flow_id);
     carrier_.stop_sending(*stream, 0);
     carrier_.reset(*stream, 0);
     if (auto* user = user_of(*stream)) {

@@ -12,7 +12,18 @@ Lanes::~Lanes() {
   worker_.cancel_flush(*this);
 }
 
+quic::SessionBudget& Lanes::budget() {
+  if (!budget_) budget_ = worker_.endpoint().make_session_budget();
+  return *budget_;
+}
+
+void Lanes::share_budget(quic::Connection& connection) {
+  static_cast<void>(budget());
+  connection.share_budget(budget_);
+}
+
 void Lanes::add(Instant now, quic::Connection& connection) {
+  share_budget(connection);
   lanes_.push_back({.connection = &connection});
   open_missing_legs(now, connection);
 }
@@ -26,12 +37,6 @@ void Lanes::remove(Instant now, quic::Connection& connection) {
   stripes.reserve(stripes_.size());
   for (const auto& [id, stripe] : stripes_) stripes.push_back(stripe.get());
   for (Stripe* stripe : stripes) stripe->detach(now, connection);
-  if (!lanes_.empty()) return;
-  while (Stripe* stripe = largest_beyond(limits::kMaxRetainedBytes)) {
-    worker_.log().warn("flow", "more than {} MiB wait for a connection: flow {} is reset",
-                       limits::kMaxRetainedBytes >> 20, stripe->flow_id);
-    stripe->end_by_peer(now, kReset);
-  }
 }
 
 void Lanes::set_usable(quic::Connection& connection, bool is_usable) {
@@ -102,24 +107,6 @@ void Lanes::clear_stripes() {
   }
   stripes_.clear();
   if (!over_.empty()) worker_.request_flush(*this);
-}
-
-Stripe* Lanes::largest_beyond(std::size_t limit_bytes) {
-  std::size_t total = 0;
-  Stripe* largest = nullptr;
-  for (const auto& [id, stripe] : stripes_) {
-    total += stripe->retained_bytes();
-    if (largest == nullptr || stripe->retained_bytes() > largest->retained_bytes()) {
-      largest = stripe.get();
-    }
-  }
-  return total > limit_bytes ? largest : nullptr;
-}
-
-bool Lanes::grant_window(std::size_t bytes) {
-  if (granted_ + bytes > limits::kSessionStripeBytes) return false;
-  granted_ += bytes;
-  return true;
 }
 
 // --- datagrams -----------------------------------------------------------------------------------

@@ -29,9 +29,11 @@ class Lanes final : public StripeHost, private Flushable {
     bool is_usable = true;
   };
 
+  // The connection belongs to the session: what waits on it comes out of the session's budget.
+  void share_budget(quic::Connection& connection);
+  [[nodiscard]] quic::SessionBudget& budget() override;
   // Client: flows that have begun get a leg on it.
   void add(Instant now, quic::Connection& connection);
-  // After the last one, flows that hold more than limits::kMaxRetainedBytes are reset.
   void remove(Instant now, quic::Connection& connection);
   void set_usable(quic::Connection& connection, bool is_usable);
   // Client: the connection grants streams again.
@@ -53,18 +55,15 @@ class Lanes final : public StripeHost, private Flushable {
   [[nodiscard]] bool send_datagram(Multipath mode, ByteView header, ByteView payload);
 
  private:
-  bool grant_window(std::size_t bytes) override;
-  void release_window(std::size_t bytes) override { granted_ -= bytes; }
   void on_stripe_over(Instant now, Stripe& stripe, StreamUser* user) override;
   void flush(Instant) override { over_.clear(); }
-  // The largest one while all together hold more than `limit_bytes`; else nullptr.
-  [[nodiscard]] Stripe* largest_beyond(std::size_t limit_bytes);
   void open_leg(Instant now, Stripe& stripe, Lane& lane);
   [[nodiscard]] bool send_on(Lane& lane, ByteView header, ByteView payload);
 
   Worker& worker_;
   Retire retire_;
-  std::size_t granted_ = 0;  // of limits::kSessionStripeBytes
+  std::shared_ptr<quic::SessionBudget>
+      budget_;  // with the session's connections; from the first on
   std::vector<Lane> lanes_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Stripe>> stripes_;
   std::vector<std::unique_ptr<Stripe>> over_;  // until the end of the turn

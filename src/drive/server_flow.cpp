@@ -173,6 +173,7 @@ ServerUdpFlow::ServerUdpFlow(ServerSession& session, quic::Stream& stream, std::
                                              source_policy(session), source, *this)),
       idle_(session.context().worker.timers(), *this) {
   stream.context = static_cast<StreamUser*>(this);
+  stream.owner->carry_messages(stream);
 }
 
 ServerUdpFlow::~ServerUdpFlow() {

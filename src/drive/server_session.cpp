@@ -283,6 +283,7 @@ void ServerSession::on_authenticated(Instant now, const session::Authenticated& 
 // about a limit.
 void ServerSession::open_up(quic::Connection& connection) {
   context_.worker.endpoint().set_authenticated(connection);
+  lanes_.share_budget(connection);
   connection.allow_streams(context_.policy->max_flows_per_session + kSpareStreams);
 }
 
@@ -418,9 +419,10 @@ void ServerSession::park(Instant now) {
     user.on_quic_closed(now);
     retire(now, user);
   });
-  while (quic::Stream* stream = parked_.largest_beyond(limits::kMaxRetainedBytes)) {
+  // Beyond the budget only where a peer comes back again and again to let more wait.
+  while (quic::Stream* stream = parked_.largest_beyond(lanes_.budget().limit_bytes())) {
     context_.worker.log().warn("flow", "more than {} MiB wait for client {}: flow {} is reset",
-                               limits::kMaxRetainedBytes >> 20, peer_.short_text(),
+                               lanes_.budget().limit_bytes() >> 20, peer_.short_text(),
                                stream->flow_id);
     drop(now, *stream);
   }

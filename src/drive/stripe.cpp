@@ -19,6 +19,7 @@ namespace {
 constexpr std::uint64_t kLeastAhead = 16 * 1024;
 constexpr std::uint64_t kMostAhead = 512 * 1024;
 constexpr std::size_t kRedundantLegs = 2;
+constexpr std::size_t kLeastChunkRoom = 1024;
 constexpr Duration kLeastPatience = std::chrono::milliseconds(100);
 constexpr std::size_t kViews = 4;
 
@@ -37,12 +38,16 @@ struct Stripe::Leg final : StreamUser {
   void on_quic_closed(Instant now) override { stripe.lose(now, *this); }
   [[nodiscard]] bool is_flow() const override { return false; }
 
-  // Bytes it may be given now.
-  [[nodiscard]] bool has_room() const {
+  // How many bytes its next chunk may have.
+  [[nodiscard]] std::size_t chunk_room() const {
     const std::uint64_t unsent = stream->output.end_offset() - stream->output.sent_offset();
     const std::uint64_t part = stripe.mode() == Multipath::redundant ? 8 : 2;
-    return unsent < std::clamp(life.congestion_window_bytes / part, kLeastAhead, kMostAhead) &&
-           stream->output.space() >= session::kMaxChunkHeaderBytes + session::kMaxChunkBytes;
+    if (unsent >= std::clamp(life.congestion_window_bytes / part, kLeastAhead, kMostAhead))
+      return 0;
+    const std::size_t space = stream->output.space();
+    // Chunks of a few bytes are not worth their headers, unless there is nothing else to send.
+    if (space < kLeastChunkRoom && unsent > 0) return 0;
+    return std::clamp(space, kLeastChunkRoom, session::kMaxChunkBytes);
   }
   void write(ByteView bytes) { stream->output.append(bytes); }
   void consume(std::size_t count) {
@@ -58,28 +63,29 @@ struct Stripe::Leg final : StreamUser {
   session::LegId id;
   bool is_usable = true;
   quic::Liveness life{};  // of its connection, in this turn
-  std::uint64_t window_told = limits::kStripeWindowInitial;
+  std::uint64_t window_told = limits::kStripeWindowFirst;
   std::uint64_t chunk_offset = 0;  // of the chunk that is arriving
   std::size_t chunk_left = 0;
 };
 
 Stripe::Stripe(Worker& worker, StripeHost& host, StripeOptions options)
-    : quic::Stream(-1, worker.chunks(), limits::kStripeWindowInitial),
+    : quic::Stream(-1, worker.chunks(), limits::kStripeWindowFirst),
       worker_(worker),
       host_(host),
       options_(options),
       scheduler_(options.mode),
-      reassembly_(limits::kStripeWindowInitial),
-      window_(limits::kStripeWindowInitial),
+      reassembly_(limits::kStripeWindowFirst),
       late_(worker.timers(), *this),
       orphaned_(worker.timers(), *this) {
   is_striped = true;
-  scheduler_.set_window(limits::kStripeWindowInitial);
+  scheduler_.set_window(limits::kStripeWindowFirst);
 }
 
 Stripe::~Stripe() {
   let_go();
-  host_.release_window(window_ - limits::kStripeWindowInitial);
+  host_.budget().shrink(window_ - limits::kStripeWindowFirst);
+  host_.budget().let_go(held);
+  host_.budget().release(waiting_);
 }
 
 void Stripe::let_go() {
@@ -108,6 +114,7 @@ bool Stripe::attach(Instant now, quic::Stream& stream, bool is_usable) {
   if (is_output_over) stream.owner->reset(stream, kReset);
   if (is_input_dropped) stream.owner->stop_sending(stream, kReset);
   legs_.push_back(std::move(leg));
+  start_window();
   worker_.request_flush(*this);
   if (stream.input.size() > 0) read(now, *legs_.back());
   return true;
@@ -152,6 +159,7 @@ void Stripe::set_usable(const quic::Connection& connection, bool is_usable) {
 
 void Stripe::flush(Instant now) {
   if (is_ended_) return;
+  account();
   for (const auto& leg : legs_) {
     if (leg->stream->owner != nullptr) leg->life = leg->stream->owner->liveness();
   }
@@ -191,8 +199,8 @@ void Stripe::send_chunks(Instant now) {
     if (options_.mode == Multipath::redundant && used == kRedundantLegs) break;
     ++used;
     bool has_sent = false;
-    while (leg->has_room()) {
-      const auto range = scheduler_.next(now, leg->id, session::kMaxChunkBytes, late_after);
+    while (const std::size_t room = leg->chunk_room()) {
+      const auto range = scheduler_.next(now, leg->id, room, late_after);
       if (!range) break;
       send_chunk(*leg, *range);
       has_sent = true;
@@ -234,8 +242,10 @@ void Stripe::take_acknowledgements(Leg& leg) {
 // As much may be held as the peer's window lets be under way.
 void Stripe::free_delivered(Instant now) {
   output.acknowledge(static_cast<std::size_t>(scheduler_.delivered() - output.acked_offset()));
-  output.set_limit(std::max<std::uint64_t>(limits::kStripeWindowInitial,
-                                           scheduler_.window() - scheduler_.delivered()));
+  account();
+  output.set_limit(static_cast<std::size_t>(
+      std::min<std::uint64_t>(scheduler_.window() - scheduler_.delivered() + limits::kBlockedOutput,
+                              host_.budget().send_share())));
   if (wants_space && output.space() >= output.limit() / 4) {
     wants_space = false;
     if (auto* user = user_of(*this)) user->on_quic_writable(now);
@@ -344,9 +354,31 @@ void Stripe::update_window(Instant now) {
   Duration round_trip = std::chrono::milliseconds(10);
   for (const auto& leg : legs_) round_trip = std::max(round_trip, leg->life.smoothed_rtt);
   const bool is_busy = now - window_updated_ < 4 * round_trip;
-  if (is_busy && window_ < limits::kStripeWindowMax && host_.grant_window(window_)) window_ *= 2;
+  if (is_busy && window_ < limits::kStripeWindowMax && host_.budget().grow(window_, window_)) {
+    window_ *= 2;
+  }
   window_updated_ = now;
   reassembly_.set_limit(consumed + window_);
+}
+
+// The peer begins with little; both sides let it have more as soon as there is a leg to say so.
+void Stripe::start_window() {
+  if (window_ != limits::kStripeWindowFirst) return;
+  for (std::size_t window = limits::kStripeWindowStart; window > window_; window /= 2) {
+    if (!host_.budget().begin(window - window_)) continue;
+    window_ = window;
+    reassembly_.set_limit(reassembly_.next() - input.size() + window_);
+    return;
+  }
+}
+
+// Tells the budget what waits here now, for the peer and for our side.
+void Stripe::account() {
+  quic::SessionBudget& budget = host_.budget();
+  budget.let_go(std::exchange(held, output.unacked_bytes()));
+  budget.hold(held);
+  budget.release(std::exchange(waiting_, input.size() + reassembly_.held_bytes()));
+  budget.commit_anyway(waiting_);
 }
 
 // --- the end -----------------------------------------------------------------------------------

@@ -22,9 +22,7 @@ class Stripe;
 // The connections of the session (lanes.h).
 class StripeHost {
  public:
-  // Whether the session may let the peer have `bytes` more under way.
-  [[nodiscard]] virtual bool grant_window(std::size_t bytes) = 0;
-  virtual void release_window(std::size_t bytes) = 0;
+  [[nodiscard]] virtual quic::SessionBudget& budget() = 0;
   // Both directions are over, or nobody is left to ask; `user`, if any, has been let go of.
   virtual void on_stripe_over(Instant now, Stripe& stripe, StreamUser* user) = 0;
 
@@ -71,11 +69,6 @@ class Stripe final : public quic::Stream, public Flushable {
 
   // The peer says that it does not have this flow any more.
   void end_by_peer(Instant now, std::uint64_t code);
-  // Held for either direction of a flow that goes on.
-  [[nodiscard]] std::size_t retained_bytes() const {
-    if (is_reset_received || is_over_there_) return 0;
-    return output.unacked_bytes() + input.size() + reassembly_.held_bytes();
-  }
 
  private:
   struct Leg;
@@ -90,6 +83,8 @@ class Stripe final : public quic::Stream, public Flushable {
   void take_acknowledgements(Leg& leg);
   void free_delivered(Instant now);
   void update_window(Instant now);
+  void start_window();
+  void account();
   void on_peer_stopped(Instant now, std::uint64_t code);
   void lose(Instant now, Leg& leg);
   void end_if_over(Instant now);
@@ -104,7 +99,8 @@ class Stripe final : public quic::Stream, public Flushable {
   Bytes head_;
   session::StripeScheduler scheduler_;
   session::Reassembly reassembly_;
-  std::size_t window_;
+  std::size_t window_ = limits::kStripeWindowFirst;
+  std::size_t waiting_ = 0;  // received; as the budget knows it, like `held` of output
   Instant window_updated_{};
   std::vector<std::unique_ptr<Leg>> legs_;  // the fastest first
   bool is_over_there_ = false;  // the peer had everything, sent everything and forgot it

@@ -4,8 +4,10 @@
 #include "base/limits.h"
 #include "base/time.h"
 #include "crypto/keys.h"
+#include "quic/session_budget.h"
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,6 +31,9 @@ struct TransportConfig {
   std::uint16_t fixed_udp_payload_size = 0;
   Duration keep_alive = limits::kKeepAlive;      // 0 = off
   Duration idle_timeout = limits::kIdleTimeout;  // advertised max_idle_timeout
+  // Of one session, both directions, and of all sessions of the process.
+  std::size_t session_buffer_bytes = limits::kSessionBufferBytes;
+  std::shared_ptr<ProcessBudget> process_buffers{};  // null: without bound
   // Streams the peer may open before anybody raises it (Connection::allow_streams).
   std::uint64_t initial_streams_bidi = 1;
 };

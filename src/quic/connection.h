@@ -14,6 +14,8 @@
 #include "crypto/keys.h"
 #include "quic/config.h"
 #include "quic/intrusive_list.h"
+#include "quic/receive_credit.h"
+#include "quic/session_budget.h"
 #include "quic/stream_buffer.h"
 #include "quic/tx_builder.h"
 
@@ -46,7 +48,8 @@ struct Stream {
   bool is_fin_sent = false;
   bool is_fin_received = false;  // peer: no more data after input
   bool is_reset_received = false;
-  bool wants_space = false;  // set to be reported by poll_writable() once output has space
+  bool carries_messages = false;  // read and written whole: Connection::carry_messages()
+  bool wants_space = false;       // set to be reported by poll_writable() once output has space
 
   // --- resume: the driver's name for the flow, and what it needs to carry it on elsewhere
   std::uint64_t flow_id = 0;  // 0: the flow ends with its connection
@@ -70,6 +73,8 @@ struct Stream {
   bool is_close_reported = false;
   std::size_t input_skip = 0;       // bytes to come that are here already
   std::size_t input_inherited = 0;  // of input: came by another connection, give no credit
+  StreamCredit credit;
+  std::size_t held = 0;  // of output: what the budget knows of
 };
 
 struct HandshakeCompleted {
@@ -183,9 +188,15 @@ class Connection {
   virtual void reset(Stream& stream, std::uint64_t code) = 0;         // RESET_STREAM, drop output
   virtual void stop_sending(Stream& stream, std::uint64_t code) = 0;  // STOP_SENDING, drop input
   virtual void consume(Stream& stream, std::size_t count) = 0;  // input was read: grow windows
+  // The stream carries messages of up to 64 KiB, which are read and written whole: there is room
+  // for one in each direction.
+  virtual void carry_messages(Stream& stream) = 0;
   // Lets the peer have `count` streams open at a time (it starts at initial_streams_bidi);
   // closed streams give their place back by themselves.
   virtual void allow_streams(std::uint64_t count) = 0;
+  // It belongs to a session, whose budget bounds from now on what waits in its buffers. Until
+  // then very little does (limits::kConnectionWindowFirst), but for streams that are read.
+  virtual void share_budget(std::shared_ptr<SessionBudget> budget) = 0;
 
   // --- resume ------------------------------------------------------------------------
   // Only when is_closed(): all streams, marked as parked; events about them are dropped, so

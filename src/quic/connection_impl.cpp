@@ -48,6 +48,7 @@ ConnectionImpl::ConnectionImpl(ConnectionHost& host, bool is_client)
       is_client_(is_client),
       has_own_pacer_(host.config().transport.congestion_control == CongestionControl::cubic),
       streams_(host.chunks()),
+      credit_(std::make_shared<SessionBudget>(2 * limits::kConnectionWindowFirst)),
       incoming_datagrams_(limits::kDatagramQueueBytes, kMaxQueuedDatagrams),
       outgoing_datagrams_(limits::kDatagramQueueBytes, kMaxQueuedDatagrams),
       scheduler_(streams_, outgoing_datagrams_, *this),
@@ -58,6 +59,7 @@ ConnectionImpl::ConnectionImpl(ConnectionHost& host, bool is_client)
 ConnectionImpl::~ConnectionImpl() {
   // First ngtcp2, which points into streams and TLS.
   if (connection_ != nullptr) ngtcp2_conn_del(connection_);
+  for (const auto& stream : streams_.all()) credit_.budget().let_go(stream->held);
   for (const ConnectionId& id : ids_) host_.unregister_id(id);
   for (const ConnectionId& token : peer_tokens_) host_.unregister_peer_token(token);
 }
@@ -254,6 +256,7 @@ void ConnectionImpl::handle_timeout(Instant now) {
     return;
   }
   may_have_stopped_ = true;
+  if (credit_.next_timeout() <= library_now()) extend_connection();
   if (const int rv = ngtcp2_conn_handle_expiry(connection_, timestamp); rv != 0) fail_with(rv);
 }
 
@@ -263,7 +266,9 @@ Instant ConnectionImpl::next_timeout() const {
       // Also where ngtcp2 names a later time: what it lost or owes has no timer of its own,
       // it expects to be asked after every packet.
       if (is_holding_answer()) return answer_due_;
-      return std::min(from_library(ngtcp2_conn_get_expiry(connection_)), paced_until());
+      return std::min(
+          {from_library(ngtcp2_conn_get_expiry(connection_)), paced_until(),
+           credit_.next_timeout() == kNever ? kNever : credit_.next_timeout() + stopped_});
     case Life::drained:
       return kNever;
     default:

@@ -82,7 +82,9 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   void reset(Stream& stream, std::uint64_t code) override;
   void stop_sending(Stream& stream, std::uint64_t code) override;
   void consume(Stream& stream, std::size_t count) override;
+  void carry_messages(Stream& stream) override;
   void allow_streams(std::uint64_t count) override;
+  void share_budget(std::shared_ptr<SessionBudget> budget) override;
   [[nodiscard]] std::vector<std::unique_ptr<Stream>> take_streams() override;
   void inherit(Stream& fresh, Stream& parked, const Inheritance& what) override;
 
@@ -176,6 +178,15 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   void note_rtt_sample(bool is_there);
   void set_keep_alive();
   void offer_space(Stream& stream);
+  [[nodiscard]] Instant library_now() const;
+  void extend_connection();
+  void extend_stream(Stream& stream, std::uint64_t count);
+  void drop_input(Stream& stream);
+  // How much the stream may hold that is not acknowledged.
+  void limit_output(Stream& stream);
+  // Tells the budget what its output holds now.
+  void account_output(Stream& stream);
+  void discard_output(Stream& stream);
   void give_place_back();
   // Reports StreamClosed once nothing is left for the application to see.
   void report_if_over(Stream& stream);
@@ -206,6 +217,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   std::vector<ConnectionId> ids_;          // ours, registered with the host
 
   StreamTable streams_;
+  ReceiveCredit credit_;  // goes before the streams
   DatagramQueue incoming_datagrams_;
   DatagramQueue outgoing_datagrams_;
   SendScheduler scheduler_;

@@ -3,6 +3,7 @@
 #include "quic/connection_impl.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace culvert::quic {
 
@@ -14,6 +15,9 @@ std::vector<std::unique_ptr<Stream>> ConnectionImpl::take_streams() {
   std::vector<std::unique_ptr<Stream>> taken;
   while (Stream* stream = streams_.next_in_turn()) {
     ngtcp2_conn_set_stream_user_data(connection_, stream->id, nullptr);
+    credit_.on_inherited_consumed(std::exchange(stream->input_inherited, 0));
+    credit_.on_stream_over(stream->credit);
+    credit_.budget().let_go(std::exchange(stream->held, 0));
     stream->is_parked = true;
     stream->owner = nullptr;
     taken.push_back(streams_.remove(*stream));
@@ -26,12 +30,14 @@ void ConnectionImpl::inherit(Stream& fresh, Stream& parked, const Inheritance& w
   fresh.context = parked.context;
   fresh.flow_id = parked.flow_id;
   fresh.is_resumed = true;
+  if (parked.carries_messages) carry_messages(fresh);
   fresh.wants_space = parked.wants_space;
   fresh.is_fin_received = fresh.is_fin_received || parked.is_fin_received;
   const std::size_t known = std::min(what.input_skip, fresh.input.size());
   consume(fresh, known);
   fresh.input_skip = what.input_skip - known;
   fresh.input_inherited = parked.input.size();
+  credit_.on_inherited(fresh.input_inherited);
   fresh.input.inherit(parked.input);
   fresh.output.inherit(parked.output, what.output_from, what.head);
   if (parked.is_input_dropped) stop_sending(fresh, 0);
@@ -46,8 +52,8 @@ void ConnectionImpl::inherit(Stream& fresh, Stream& parked, const Inheritance& w
 ByteView ConnectionImpl::skip_known(Stream& stream, ByteView data) {
   const std::size_t known = std::min(stream.input_skip, data.size());
   stream.input_skip -= known;
-  ngtcp2_conn_extend_max_offset(connection_, known);
-  ngtcp2_conn_extend_max_stream_offset(connection_, stream.id, known);
+  extend_stream(stream, credit_.on_consumed(library_now(), stream.credit, known));
+  extend_connection();
   return data.subspan(known);
 }
 

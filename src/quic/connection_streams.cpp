@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace culvert::quic {
 namespace {
@@ -35,6 +36,8 @@ std::optional<Event> ConnectionImpl::poll_event() {
   Event event = std::move(events_.front());
   events_.pop_front();
   if (const auto* closed = std::get_if<StreamClosed>(&event)) {
+    credit_.on_stream_over(closed->stream->credit);
+    credit_.budget().let_go(std::exchange(closed->stream->held, 0));
     reported_closed_ = streams_.remove(*closed->stream);
     if (closed->stream->is_closed_by_transport) {
       if (!closed->stream->is_local) give_place_back();
@@ -76,7 +79,7 @@ void ConnectionImpl::look_for_stopped_streams() {
 void ConnectionImpl::on_stopped_by_peer(Stream& stream, std::uint64_t code) {
   if (stream.is_output_over || stream.is_close_reported) return;
   stream.is_output_over = true;
-  stream.output.discard();
+  discard_output(stream);
   streams_.sendable.remove(stream);
   streams_.writable.remove(stream);
   events_.emplace_back(StopSending{.stream = &stream, .code = code});
@@ -124,14 +127,17 @@ Stream* ConnectionImpl::open_stream() {
   Stream& stream = streams_.add(id, true, send_limit_);
   stream.owner = this;
   ngtcp2_conn_set_stream_user_data(connection_, id, &stream);
+  limit_output(stream);
+  extend_stream(stream, credit_.on_opened(library_now(), stream.credit));
   return &stream;
 }
 
 void ConnectionImpl::submit(Stream& stream) {
   if (stream.is_close_reported || stream.is_closed_by_transport || stream.is_output_over) {
-    stream.output.discard();
+    discard_output(stream);
     return;
   }
+  account_output(stream);
   if (life_ != Life::open) return;  // it may go on elsewhere, with what was just written
   const bool has_fin_to_send = stream.is_fin_queued && !stream.is_fin_sent;
   if (!stream.is_flow_blocked && (stream.output.has_unsent() || has_fin_to_send)) {
@@ -152,7 +158,7 @@ void ConnectionImpl::reset(Stream& stream, std::uint64_t code) {
     is_answer_urgent_ = true;
     ngtcp2_conn_shutdown_stream_write(connection_, 0, stream.id, code);
   }
-  stream.output.discard();
+  discard_output(stream);
   streams_.sendable.remove(stream);
   streams_.writable.remove(stream);
   report_if_over(stream);
@@ -166,10 +172,8 @@ void ConnectionImpl::stop_sending(Stream& stream, std::uint64_t code) {
     if (!stream.is_closed_by_transport) {
       ngtcp2_conn_shutdown_stream_read(connection_, 0, stream.id, code);
     }
-    ngtcp2_conn_extend_max_offset(connection_, stream.input.size() - stream.input_inherited);
   }
-  stream.input_inherited = 0;
-  stream.input.discard();
+  drop_input(stream);
   streams_.readable.remove(stream);
   report_if_over(stream);
 }
@@ -179,15 +183,20 @@ void ConnectionImpl::consume(Stream& stream, std::size_t count) {
   if (stream.input_inherited != 0) {
     const std::size_t inherited = std::min(count, stream.input_inherited);
     stream.input_inherited -= inherited;
+    credit_.on_inherited_consumed(inherited);
     count -= inherited;
   }
-  if (life_ == Life::open && count > 0) {
-    ngtcp2_conn_extend_max_offset(connection_, count);
-    if (!stream.is_closed_by_transport && !stream.is_fin_received) {
-      ngtcp2_conn_extend_max_stream_offset(connection_, stream.id, count);
-    }
+  if (count > 0) {
+    extend_stream(stream, credit_.on_consumed(library_now(), stream.credit, count));
+    extend_connection();
   }
   report_if_over(stream);
+}
+
+void ConnectionImpl::carry_messages(Stream& stream) {
+  stream.carries_messages = true;
+  limit_output(stream);
+  extend_stream(stream, credit_.ensure_window(library_now(), stream.credit, limits::kMessageRoom));
 }
 
 void ConnectionImpl::allow_streams(std::uint64_t count) {
@@ -199,20 +208,62 @@ void ConnectionImpl::allow_streams(std::uint64_t count) {
   streams_granted_ = count;
 }
 
+void ConnectionImpl::share_budget(std::shared_ptr<SessionBudget> budget) {
+  for (const auto& stream : streams_.all()) {
+    credit_.budget().let_go(stream->held);
+    budget->hold(stream->held);
+  }
+  credit_.share(std::move(budget));
+  is_answer_urgent_ = true;
+  extend_connection();
+}
+
+// --- credit ------------------------------------------------------------------------------
+
+Instant ConnectionImpl::library_now() const {
+  return to_instant(last_now_);
+}
+
+void ConnectionImpl::extend_connection() {
+  if (life_ != Life::open) return;
+  if (const std::uint64_t more = credit_.extend(library_now()); more > 0) {
+    ngtcp2_conn_extend_max_offset(connection_, more);
+  }
+}
+
+void ConnectionImpl::extend_stream(Stream& stream, std::uint64_t count) {
+  if (count == 0 || life_ != Life::open || stream.is_closed_by_transport ||
+      stream.is_fin_received) {
+    return;
+  }
+  ngtcp2_conn_extend_max_stream_offset(connection_, stream.id, count);
+}
+
+void ConnectionImpl::drop_input(Stream& stream) {
+  credit_.on_inherited_consumed(std::exchange(stream.input_inherited, 0));
+  credit_.on_stream_over(stream.credit);
+  stream.input.discard();
+  extend_connection();
+}
+
 // --- what the peer does ------------------------------------------------------------------
 
 void ConnectionImpl::on_stream_opened(StreamId id) {
   Stream& stream = streams_.add(id, false, send_limit_);
   stream.owner = this;
+  limit_output(stream);
   ngtcp2_conn_set_stream_user_data(connection_, id, &stream);
   events_.emplace_back(StreamOpened{&stream});
 }
 
 void ConnectionImpl::on_stream_data(StreamId, Stream* stream, bool is_fin, ByteView data) {
   if (stream->is_input_dropped) {
-    ngtcp2_conn_extend_max_offset(connection_, data.size());
+    credit_.on_dropped(data.size());
+    extend_connection();
     return;
   }
+  extend_stream(*stream, credit_.on_received(library_now(), stream->credit, data.size()));
+  extend_connection();
   if (stream->input_skip != 0) data = skip_known(*stream, data);
   stream->input.append(data);
   if (is_fin) stream->is_fin_received = true;
@@ -222,7 +273,7 @@ void ConnectionImpl::on_stream_data(StreamId, Stream* stream, bool is_fin, ByteV
 void ConnectionImpl::on_stream_acked(Stream& stream, std::uint64_t count) {
   if (stream.is_output_over) return;
   stream.output.acknowledge(static_cast<std::size_t>(count));
-  stream.output.set_limit(send_limit_);
+  account_output(stream);
   offer_space(stream);
   if (stream.is_input_dropped) report_if_over(stream);
 }
@@ -238,7 +289,7 @@ void ConnectionImpl::on_stream_closed(Stream& stream, std::optional<std::uint64_
   if (!stream.is_output_over && !stream.is_fin_sent) on_stopped_by_peer(stream, code.value_or(0));
   lost_with_closed_streams_ += ngtcp2_conn_get_stream_loss_count(connection_, stream.id);
   stream.is_closed_by_transport = true;
-  stream.output.discard();
+  discard_output(stream);
   streams_.sendable.remove(stream);
   streams_.writable.remove(stream);
   report_if_over(stream);
@@ -272,10 +323,37 @@ void ConnectionImpl::update_allowances(Instant now) {
   ngtcp2_conn_get_conn_info(connection_, &info);
   send_limit_ = static_cast<std::size_t>(
       std::clamp<std::uint64_t>(2 * info.cwnd, limits::kSendBufferMin, limits::kSendBufferMax));
+  credit_.set_round_trip(Duration(static_cast<Duration::rep>(info.smoothed_rtt)));
   note_rtt_sample(info.latest_rtt != 0);
   if (!has_own_pacer_) return;
   pacer_.update(now, Duration(static_cast<Duration::rep>(info.smoothed_rtt)),
                 Duration(static_cast<Duration::rep>(info.latest_rtt)), info.cwnd);
+}
+
+// What a stream holds beyond what its peer lets it send is of no use yet.
+void ConnectionImpl::limit_output(Stream& stream) {
+  const std::uint64_t useful =
+      stream.output.sent_offset() - stream.output.acked_offset() +
+      ngtcp2_conn_get_max_stream_data_left(connection_, stream.id) +
+      (stream.carries_messages ? limits::kMessageRoom : limits::kBlockedOutput);
+  stream.output.set_limit(static_cast<std::size_t>(
+      std::min<std::uint64_t>({send_limit_, credit_.budget().send_share(), useful})));
+}
+
+void ConnectionImpl::account_output(Stream& stream) {
+  const std::size_t held = stream.output.unacked_bytes();
+  if (held > stream.held) {
+    credit_.budget().hold(held - stream.held);
+  } else {
+    credit_.budget().let_go(stream.held - held);
+  }
+  stream.held = held;
+  limit_output(stream);
+}
+
+void ConnectionImpl::discard_output(Stream& stream) {
+  stream.output.discard();
+  account_output(stream);
 }
 
 // When a path changes, ngtcp2 1.11 drops its loss timer together with its congestion state and

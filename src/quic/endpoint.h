@@ -67,6 +67,9 @@ class Endpoint {
   // The driver says when one has.
   virtual void set_authenticated(Connection& connection) = 0;
 
+  // For Connection::share_budget, as the configuration has it.
+  [[nodiscard]] virtual std::shared_ptr<SessionBudget> make_session_budget() const = 0;
+
   [[nodiscard]] virtual std::size_t connection_count() const = 0;
   [[nodiscard]] virtual const EndpointStats& stats() const = 0;
   [[nodiscard]] virtual ProtectionBackend protection() const = 0;

@@ -24,6 +24,10 @@ class EndpointImpl final : public Endpoint, private ConnectionHost {
   void remove(Connection& connection) override;
   void set_authenticated(Connection& connection) override;
 
+  [[nodiscard]] std::shared_ptr<SessionBudget> make_session_budget() const override {
+    return std::make_shared<SessionBudget>(config_.transport.session_buffer_bytes,
+                                           config_.transport.process_buffers);
+  }
   [[nodiscard]] std::size_t connection_count() const override { return connections_.size(); }
   [[nodiscard]] const EndpointStats& stats() const override { return stats_; }
   [[nodiscard]] ProtectionBackend protection() const override { return protection_; }

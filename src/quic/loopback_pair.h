@@ -197,6 +197,9 @@ class LoopbackPair {
       is_again = false;
       while (auto event = connection.poll_event()) {
         is_again = true;
+        if (std::holds_alternative<HandshakeCompleted>(*event)) {
+          connection.share_budget(side.endpoint->make_session_budget());
+        }
         side.on_event(connection, *event);
         if (auto* closed = std::get_if<Closed>(&*event)) side.closed.push_back(*closed);
         if (auto* done = std::get_if<HandshakeCompleted>(&*event)) side.completed.push_back(*done);

@@ -9,18 +9,32 @@
 
 namespace culvert::quic {
 
-Chunk ChunkPool::take() {
+Chunk ChunkPool::take(bool is_small) {
   ++in_use_;
-  if (free_.empty()) return std::make_unique_for_overwrite<std::uint8_t[]>(kChunkBytes);
-  Chunk chunk = std::move(free_.back());
-  free_.pop_back();
+  auto& free = is_small ? free_small_ : free_;
+  if (free.empty()) {
+    return std::make_unique_for_overwrite<std::uint8_t[]>(is_small ? kSmallChunkBytes
+                                                                   : kChunkBytes);
+  }
+  Chunk chunk = std::move(free.back());
+  free.pop_back();
   return chunk;
 }
 
-void ChunkPool::give(Chunk chunk) {
+void ChunkPool::give(Chunk chunk, bool is_small) {
   CULVERT_ASSERT(chunk != nullptr && in_use_ > 0);
   --in_use_;
-  if (free_.size() < max_cached_) free_.push_back(std::move(chunk));
+  auto& free = is_small ? free_small_ : free_;
+  if (free.size() < max_cached_) free.push_back(std::move(chunk));
+}
+
+void ChunkRing::swap(ChunkRing& other) {
+  CULVERT_ASSERT(&pool_ == &other.pool_);
+  std::swap(is_first_small_, other.is_first_small_);
+  std::swap(slots_, other.slots_);
+  std::swap(head_, other.head_);
+  std::swap(size_, other.size_);
+  std::swap(capacity_, other.capacity_);
 }
 
 void ChunkRing::make_room() {
@@ -35,34 +49,51 @@ void ChunkRing::make_room() {
   capacity_ = grown;
 }
 
-void ChunkRing::push_back(Chunk chunk) {
+void ChunkRing::push_back() {
   make_room();
-  slots_[(head_ + size_) & (capacity_ - 1)] = std::move(chunk);
+  is_first_small_ = is_first_small_ || size_ == 0;
+  slots_[(head_ + size_) & (capacity_ - 1)] = pool_.take(size_ == 0);
   ++size_;
 }
 
-void ChunkRing::push_front(Chunk chunk) {
+// In front of a small chunk there is room for a small one only where bytes end; a whole chunk
+// takes its place instead, with what it holds.
+void ChunkRing::push_front() {
   make_room();
+  if (size_ > 0 && is_first_small_) {
+    Chunk whole = pool_.take(false);
+    std::memcpy(whole.get() + kSmallBegin, slots_[head_].get(), kSmallChunkBytes);
+    pool_.give(std::exchange(slots_[head_], std::move(whole)), true);
+  }
+  is_first_small_ = false;
   head_ = (head_ - 1) & (capacity_ - 1);
-  slots_[head_] = std::move(chunk);
+  slots_[head_] = pool_.take(false);
   ++size_;
 }
 
-Chunk ChunkRing::pop_front() {
+void ChunkRing::give(std::size_t index) {
+  pool_.give(std::move(slots_[(head_ + index) & (capacity_ - 1)]), index == 0 && is_first_small_);
+}
+
+void ChunkRing::pop_front() {
   CULVERT_ASSERT(size_ > 0);
-  Chunk chunk = std::move(slots_[head_]);
+  give(0);
+  is_first_small_ = false;
   head_ = (head_ + 1) & (capacity_ - 1);
   --size_;
   release_if_empty();
-  return chunk;
 }
 
-Chunk ChunkRing::pop_back() {
+void ChunkRing::pop_back() {
   CULVERT_ASSERT(size_ > 0);
+  give(size_ - 1);
   --size_;
-  Chunk chunk = std::move(slots_[(head_ + size_) & (capacity_ - 1)]);
+  if (size_ == 0) is_first_small_ = false;
   release_if_empty();
-  return chunk;
+}
+
+void ChunkRing::clear() {
+  while (size_ > 0) pop_front();
 }
 
 // A ring of the first size stays: request/response traffic would allocate it each time.
@@ -86,22 +117,12 @@ void for_each_piece(const ChunkRing& chunks, std::uint64_t base, std::uint64_t f
     const std::size_t within = static_cast<std::size_t>(position % kChunkBytes);
     const auto size =
         static_cast<std::size_t>(std::min<std::uint64_t>(kChunkBytes - within, to - from));
-    if (!use(chunks.at(static_cast<std::size_t>(position / kChunkBytes)) + within, size)) return;
+    if (!use(chunks.at(static_cast<std::size_t>(position / kChunkBytes), within), size)) return;
     from += size;
   }
 }
 
 }  // namespace
-
-SendBuffer::SendBuffer(ChunkPool& pool, std::size_t limit) : pool_(pool), limit_(limit) {}
-
-SendBuffer::~SendBuffer() {
-  release_chunks();
-}
-
-void SendBuffer::release_chunks() {
-  while (!chunks_.is_empty()) pool_.give(chunks_.pop_front());
-}
 
 std::size_t SendBuffer::space() const {
   const std::size_t used = unacked_bytes();
@@ -109,18 +130,22 @@ std::size_t SendBuffer::space() const {
 }
 
 std::size_t SendBuffer::reserve(std::size_t max_bytes, std::span<ByteSpan> out) {
-  if (chunks_.is_empty()) base_ = end_;
-  const std::uint64_t to = end_ + std::min(max_bytes, space());
+  return reserve_up_to(std::min(max_bytes, space()), out);
+}
+
+std::size_t SendBuffer::reserve_up_to(std::size_t bytes, std::span<ByteSpan> out) {
+  if (chunks_.is_empty()) base_ = end_ - ChunkRing::kSmallBegin;
+  const std::uint64_t to = end_ + bytes;
   std::size_t count = 0;
   std::uint64_t from = end_;
   while (from < to && count < out.size()) {
     const std::uint64_t position = from - base_;
     const auto index = static_cast<std::size_t>(position / kChunkBytes);
-    if (index == chunks_.size()) chunks_.push_back(pool_.take());
+    if (index == chunks_.size()) chunks_.push_back();
     const auto within = static_cast<std::size_t>(position % kChunkBytes);
     const auto size =
         static_cast<std::size_t>(std::min<std::uint64_t>(kChunkBytes - within, to - from));
-    out[count++] = ByteSpan(chunks_.at(index) + within, size);
+    out[count++] = ByteSpan(chunks_.at(index, within), size);
     from += size;
   }
   return count;
@@ -131,14 +156,13 @@ void SendBuffer::commit(std::size_t count) {
   end_ += count;
   const std::size_t needed =
       end_ == acked_ ? 0 : static_cast<std::size_t>((end_ - base_ + kChunkBytes - 1) / kChunkBytes);
-  while (chunks_.size() > needed) pool_.give(chunks_.pop_back());
+  while (chunks_.size() > needed) chunks_.pop_back();
 }
 
 void SendBuffer::append(ByteView bytes) {
-  CULVERT_ASSERT(bytes.size() <= space());
   while (!bytes.empty()) {
     std::array<ByteSpan, 8> spans;
-    const std::size_t count = reserve(bytes.size(), spans);
+    const std::size_t count = reserve_up_to(bytes.size(), spans);
     std::size_t written = 0;
     for (std::size_t i = 0; i < count; ++i) {
       std::memcpy(spans[i].data(), bytes.data() + written, spans[i].size());
@@ -180,17 +204,17 @@ void SendBuffer::mark_sent(std::size_t count) {
 void SendBuffer::acknowledge(std::size_t count) {
   acked_ += std::min<std::uint64_t>(count, sent_ - acked_);
   if (acked_ == end_) {
-    release_chunks();
+    chunks_.clear();
     return;
   }
   while (acked_ - base_ >= kChunkBytes) {
-    pool_.give(chunks_.pop_front());
+    chunks_.pop_front();
     base_ += kChunkBytes;
   }
 }
 
 void SendBuffer::discard() {
-  release_chunks();
+  chunks_.clear();
   acked_ = sent_ = end_;
 }
 
@@ -206,7 +230,7 @@ void SendBuffer::inherit(SendBuffer& old, std::uint64_t from, ByteView head) {
   CULVERT_ASSERT(unacked_bytes() == 0 && head.size() <= kChunkBytes);
   old.sent_ = old.end_;
   old.acknowledge(static_cast<std::size_t>(from - old.acked_));
-  std::swap(chunks_, old.chunks_);
+  chunks_.swap(old.chunks_);
   base_ = old.base_;
   acked_ = sent_ = old.acked_;
   end_ = old.end_;
@@ -218,8 +242,8 @@ void SendBuffer::inherit(SendBuffer& old, std::uint64_t from, ByteView head) {
 // The bytes before acked_ in its chunk are free; one more chunk makes room for any head.
 void SendBuffer::prepend(ByteView head) {
   if (chunks_.is_empty()) base_ = acked_;
-  if (acked_ - base_ < head.size()) {
-    chunks_.push_front(pool_.take());
+  if (acked_ - base_ < chunks_.first_begin() + head.size()) {
+    chunks_.push_front();
     base_ -= kChunkBytes;
   }
   acked_ -= head.size();
@@ -228,26 +252,22 @@ void SendBuffer::prepend(ByteView head) {
   while (!head.empty()) {
     const auto within = static_cast<std::size_t>(position % kChunkBytes);
     const std::size_t size = std::min(kChunkBytes - within, head.size());
-    std::memcpy(chunks_.at(static_cast<std::size_t>(position / kChunkBytes)) + within, head.data(),
+    std::memcpy(chunks_.at(static_cast<std::size_t>(position / kChunkBytes), within), head.data(),
                 size);
     head = head.subspan(size);
     position += size;
   }
 }
 
-RecvBuffer::~RecvBuffer() {
-  discard();
-}
-
 void RecvBuffer::append(ByteView bytes) {
-  if (chunks_.is_empty()) base_ = end_;
+  if (chunks_.is_empty()) base_ = end_ - ChunkRing::kSmallBegin;
   while (!bytes.empty()) {
     const std::uint64_t position = end_ - base_;
     const auto index = static_cast<std::size_t>(position / kChunkBytes);
-    if (index == chunks_.size()) chunks_.push_back(pool_.take());
+    if (index == chunks_.size()) chunks_.push_back();
     const auto within = static_cast<std::size_t>(position % kChunkBytes);
     const std::size_t size = std::min(kChunkBytes - within, bytes.size());
-    std::memcpy(chunks_.at(index) + within, bytes.data(), size);
+    std::memcpy(chunks_.at(index, within), bytes.data(), size);
     end_ += size;
     bytes = bytes.subspan(size);
   }
@@ -271,7 +291,7 @@ void RecvBuffer::consume(std::size_t count) {
     return;
   }
   while (start_ - base_ >= kChunkBytes) {
-    pool_.give(chunks_.pop_front());
+    chunks_.pop_front();
     base_ += kChunkBytes;
   }
 }
@@ -283,7 +303,7 @@ void RecvBuffer::set_origin() {
 }
 
 void RecvBuffer::inherit(RecvBuffer& old) {
-  std::swap(chunks_, old.chunks_);
+  chunks_.swap(old.chunks_);
   std::swap(base_, old.base_);
   std::swap(start_, old.start_);
   std::swap(end_, old.end_);
@@ -296,7 +316,7 @@ void RecvBuffer::inherit(RecvBuffer& old) {
 }
 
 void RecvBuffer::discard() {
-  while (!chunks_.is_empty()) pool_.give(chunks_.pop_front());
+  chunks_.clear();
   start_ = end_;
 }
 

@@ -13,40 +13,63 @@
 namespace culvert::quic {
 
 inline constexpr std::size_t kChunkBytes = 32 * 1024;
+// What a buffer begins with, so that a few bytes do not hold a whole chunk in each of thousands
+// of streams.
+inline constexpr std::size_t kSmallChunkBytes = 2 * 1024;
 using Chunk = std::unique_ptr<std::uint8_t[]>;
 
 // Recycles chunks last-in first-out (the warmest first). One per worker; outlives the
-// buffers that use it. Keeps at most `max_cached` free chunks.
+// buffers that use it. Keeps at most `max_cached` free chunks of each size.
 class ChunkPool {
  public:
   explicit ChunkPool(std::size_t max_cached = 256) : max_cached_(max_cached) {}
-  [[nodiscard]] Chunk take();
-  void give(Chunk chunk);
+  [[nodiscard]] Chunk take(bool is_small);
+  void give(Chunk chunk, bool is_small);
   [[nodiscard]] std::size_t chunks_in_use() const { return in_use_; }
 
  private:
   std::vector<Chunk> free_;
+  std::vector<Chunk> free_small_;
   std::size_t max_cached_;
   std::size_t in_use_ = 0;
 };
 
-// The chunks of one buffer, first in first out. Allocates nothing while empty
+// The chunks of one buffer, first in first out. The first may be a small one: it stands for the
+// last kSmallChunkBytes of a chunk whose other bytes are over. Allocates nothing while empty
 // (std::deque would hold half a kilobyte for each of 10,000 idle streams).
 class ChunkRing {
  public:
+  // Where the bytes of a buffer whose first chunk is small begin in it.
+  static constexpr std::size_t kSmallBegin = kChunkBytes - kSmallChunkBytes;
+
+  explicit ChunkRing(ChunkPool& pool) : pool_(pool) {}
+  ~ChunkRing() { clear(); }
+  ChunkRing(const ChunkRing&) = delete;
+  ChunkRing& operator=(const ChunkRing&) = delete;
+  void swap(ChunkRing& other);  // of the same pool
+
   [[nodiscard]] bool is_empty() const { return size_ == 0; }
   [[nodiscard]] std::size_t size() const { return size_; }
-  [[nodiscard]] std::uint8_t* at(std::size_t index) const {
-    return slots_[(head_ + index) & (capacity_ - 1)].get();
+  // The byte at `within` of a chunk.
+  [[nodiscard]] std::uint8_t* at(std::size_t index, std::size_t within) const {
+    const Chunk& chunk = slots_[(head_ + index) & (capacity_ - 1)];
+    return chunk.get() + (index == 0 ? within - first_begin() : within);
   }
-  void push_back(Chunk chunk);
-  void push_front(Chunk chunk);
-  [[nodiscard]] Chunk pop_front();
-  [[nodiscard]] Chunk pop_back();
+  // How many bytes of the first are not there.
+  [[nodiscard]] std::size_t first_begin() const { return is_first_small_ ? kSmallBegin : 0; }
+  void push_back();  // a small one where it is the first
+  void push_front();
+  void pop_front();
+  void pop_back();
+  void clear();
 
  private:
   void make_room();
+  void give(std::size_t index);
   void release_if_empty();
+
+  ChunkPool& pool_;
+  bool is_first_small_ = false;
 
   std::unique_ptr<Chunk[]> slots_;
   std::uint32_t head_ = 0;
@@ -58,10 +81,7 @@ class ChunkRing {
 // into it until then, so bytes never move.
 class SendBuffer {
  public:
-  explicit SendBuffer(ChunkPool& pool, std::size_t limit);
-  ~SendBuffer();
-  SendBuffer(const SendBuffer&) = delete;
-  SendBuffer& operator=(const SendBuffer&) = delete;
+  SendBuffer(ChunkPool& pool, std::size_t limit) : limit_(limit), chunks_(pool) {}
 
   // Bytes that may be appended before `limit` is reached.
   [[nodiscard]] std::size_t space() const;
@@ -73,7 +93,9 @@ class SendBuffer {
   // what was filled (also 0): unused chunks go back.
   [[nodiscard]] std::size_t reserve(std::size_t max_bytes, std::span<ByteSpan> out);
   void commit(std::size_t count);
-  void append(ByteView bytes);  // precondition: bytes.size() <= space()
+  // Also beyond the limit: for heads and messages, which are short. Who carries the bytes of
+  // others looks at space() first.
+  void append(ByteView bytes);
 
   // Views of the bytes from `sent_offset()` on, at most out.size() of them.
   [[nodiscard]] std::size_t unsent(std::span<ByteView> out) const;
@@ -109,10 +131,9 @@ class SendBuffer {
   }
 
  private:
-  void release_chunks();
+  [[nodiscard]] std::size_t reserve_up_to(std::size_t bytes, std::span<ByteSpan> out);
   void prepend(ByteView head);
 
-  ChunkPool& pool_;
   std::size_t limit_;
   ChunkRing chunks_;
   std::uint64_t base_ = 0;  // stream offset of the first byte of the first chunk
@@ -126,10 +147,7 @@ class SendBuffer {
 // flow-control window that the connection advertises.
 class RecvBuffer {
  public:
-  explicit RecvBuffer(ChunkPool& pool) : pool_(pool) {}
-  ~RecvBuffer();
-  RecvBuffer(const RecvBuffer&) = delete;
-  RecvBuffer& operator=(const RecvBuffer&) = delete;
+  explicit RecvBuffer(ChunkPool& pool) : chunks_(pool) {}
 
   void append(ByteView bytes);
   [[nodiscard]] std::size_t views(std::span<ByteView> out) const;
@@ -145,7 +163,6 @@ class RecvBuffer {
   [[nodiscard]] std::uint64_t end_offset() const { return end_; }
 
  private:
-  ChunkPool& pool_;
   ChunkRing chunks_;
   std::uint64_t base_ = 0;  // as in SendBuffer
   std::uint64_t start_ = 0;

@@ -19,16 +19,16 @@ Bytes random_bytes(Rng& rng, std::size_t size) {
 
 TEST(ChunkPool, hands_out_the_warmest_chunk_first_and_counts) {
   ChunkPool pool(2);
-  Chunk a = pool.take();
-  Chunk b = pool.take();
-  Chunk c = pool.take();
+  Chunk a = pool.take(false);
+  Chunk b = pool.take(false);
+  Chunk c = pool.take(false);
   EXPECT_EQ(pool.chunks_in_use(), 3U);
   const std::uint8_t* last = b.get();
-  pool.give(std::move(a));
-  pool.give(std::move(b));
-  pool.give(std::move(c));  // beyond what it keeps: freed
+  pool.give(std::move(a), false);
+  pool.give(std::move(b), false);
+  pool.give(std::move(c), false);  // beyond what it keeps: freed
   EXPECT_EQ(pool.chunks_in_use(), 0U);
-  EXPECT_EQ(pool.take().get(), last);
+  EXPECT_EQ(pool.take(false).get(), last);
 }
 
 TEST(SendBuffer, shows_what_it_holds_again) {
@@ -51,34 +51,51 @@ TEST(SendBuffer, shows_what_it_holds_again) {
 
 TEST(ChunkRing, keeps_order_while_growing_and_wrapping) {
   ChunkPool pool;
-  ChunkRing ring;
-  std::deque<const std::uint8_t*> model;
+  ChunkRing ring(pool);
+  constexpr std::size_t kThere = ChunkRing::kSmallBegin;  // there in small chunks as in whole ones
+  std::deque<std::uint8_t> model;
   SeededRng rng(1);
   for (int i = 0; i < 5000; ++i) {
-    switch (rng.below(i % 500 < 250 ? 3 : 5)) {
+    const auto mark = static_cast<std::uint8_t>(i);
+    switch (rng.below(i % 500 < 250 ? 4 : 6)) {
       case 0:
-      case 1: {
-        Chunk chunk = pool.take();
-        model.push_back(chunk.get());
-        ring.push_back(std::move(chunk));
+      case 1:
+        ring.push_back();
+        model.push_back(mark);
+        *ring.at(model.size() - 1, kThere) = mark;
         break;
-      }
       case 2:
+        ring.push_front();
+        model.push_front(mark);
+        *ring.at(0, kThere) = mark;
+        break;
+      case 3:
         if (model.empty()) break;
-        EXPECT_EQ(ring.at(model.size() - 1), model.back());
         model.pop_back();
-        pool.give(ring.pop_back());
+        ring.pop_back();
         break;
       default:
         if (model.empty()) break;
-        EXPECT_EQ(ring.at(0), model.front());
         model.pop_front();
-        pool.give(ring.pop_front());
+        ring.pop_front();
     }
     ASSERT_EQ(ring.size(), model.size());
+    for (std::size_t at = 0; at < model.size(); ++at) {
+      ASSERT_EQ(*ring.at(at, kThere), model[at]);
+    }
   }
-  while (!ring.is_empty()) pool.give(ring.pop_front());
+  ring.clear();
   EXPECT_EQ(pool.chunks_in_use(), 0U);
+}
+
+TEST(ChunkRing, begins_with_a_small_chunk) {
+  ChunkPool pool;
+  ChunkRing ring(pool);
+  ring.push_back();
+  EXPECT_EQ(ring.first_begin(), kChunkBytes - kSmallChunkBytes);
+  ring.push_back();
+  ring.pop_front();
+  EXPECT_EQ(ring.first_begin(), 0U);
 }
 
 // A SendBuffer beside the plainest thing that does the same.
@@ -209,12 +226,12 @@ TEST(SendBuffer, reserving_without_filling_keeps_nothing) {
   ChunkPool pool;
   SendBuffer buffer(pool, 1 << 20);
   std::array<ByteSpan, 8> spans;
-  EXPECT_EQ(buffer.reserve(3 * kChunkBytes, spans), 3U);
-  EXPECT_EQ(pool.chunks_in_use(), 3U);
+  EXPECT_EQ(buffer.reserve(3 * kChunkBytes, spans), 4U);  // the first is small
+  EXPECT_EQ(pool.chunks_in_use(), 4U);
   buffer.commit(0);
   EXPECT_EQ(pool.chunks_in_use(), 0U);
-  EXPECT_EQ(buffer.reserve(3 * kChunkBytes, spans), 3U);
-  buffer.commit(kChunkBytes + 1);
+  EXPECT_EQ(buffer.reserve(3 * kChunkBytes, spans), 4U);
+  buffer.commit(kSmallChunkBytes + 1);
   EXPECT_EQ(pool.chunks_in_use(), 2U);
 }
 

@@ -37,8 +37,7 @@ ngtcp2_settings make_settings(const TransportConfig& config, ngtcp2_tstamp now, 
   settings.initial_ts = now;
   settings.initial_rtt = kInitialRtt;
   settings.rand_ctx.native_handle = &rng;
-  settings.max_window = limits::kConnectionWindowMax;
-  settings.max_stream_window = limits::kStreamWindowMax;
+  settings.max_window = settings.max_stream_window = 0;  // ours to decide: ReceiveCredit
   settings.handshake_timeout = to_duration(limits::kHandshakeTimeout);
   const bool is_fixed = config.fixed_udp_payload_size != 0;
   settings.max_tx_udp_payload_size = std::clamp<std::size_t>(
@@ -58,9 +57,9 @@ ngtcp2_settings make_settings(const TransportConfig& config, ngtcp2_tstamp now, 
 ngtcp2_transport_params make_transport_params(const TransportConfig& config) {
   ngtcp2_transport_params params;
   ngtcp2_transport_params_default(&params);
-  params.initial_max_data = limits::kConnectionWindowInitial;
-  params.initial_max_stream_data_bidi_local = limits::kStreamWindowInitial;
-  params.initial_max_stream_data_bidi_remote = limits::kStreamWindowInitial;
+  params.initial_max_data = limits::kConnectionWindowFirst;
+  params.initial_max_stream_data_bidi_local = limits::kStreamWindowFirst;
+  params.initial_max_stream_data_bidi_remote = limits::kStreamWindowFirst;
   params.initial_max_streams_bidi = config.initial_streams_bidi;
   params.initial_max_streams_uni = 0;
   params.max_idle_timeout = to_duration(config.idle_timeout);

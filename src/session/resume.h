@@ -24,7 +24,8 @@ using ResumeKey = Secret<std::array<std::uint8_t, 32>>;
 
 // Features in Hello and Challenge, as bits.
 inline constexpr std::uint64_t kFeatureResume = 1;
-inline constexpr std::uint64_t kFeatureMultipath = 2;  // together with kFeatureResume
+// Together with kFeatureResume. (2 was the same with first windows of 256 KiB.)
+inline constexpr std::uint64_t kFeatureMultipath = 4;
 
 // What both ends agreed on; absent: the session ends with its connection.
 struct ResumeTerms {

@@ -1,0 +1,88 @@
+// What the peer of a connection may send (RFC 9000 4): its MAX_DATA and MAX_STREAM_DATA. Pure,
+// O(1). Internal to quic/.
+//
+// A connection's credit follows what has arrived, not what was read, within the budget of its
+// session: a stream that nobody reads takes nothing from the others. Each stream's own window
+// bounds what it may have waiting: small at first, larger while its reader keeps up, smaller
+// when the reader falls behind.
+#pragma once
+
+#include "base/limits.h"
+#include "base/time.h"
+#include "quic/intrusive_list.h"
+#include "quic/session_budget.h"
+
+#include <cstdint>
+#include <memory>
+
+namespace culvert::quic {
+
+// Of one stream; offsets from its beginning on this connection.
+struct StreamCredit {
+  std::uint64_t granted = limits::kStreamWindowFirst;
+  std::uint64_t received = 0;  // in order
+  std::uint64_t consumed = 0;
+  std::size_t window = limits::kStreamWindowFirst;
+  Instant granted_at{};
+  Instant resized_at{};
+  Instant received_at{};
+  std::size_t least_window = limits::kStreamWindowFirst;
+  bool is_counted = false;  // `window` beyond the first counts in the budget
+  ListHook<StreamCredit> awake_hook;
+
+  [[nodiscard]] std::size_t unread() const { return static_cast<std::size_t>(received - consumed); }
+};
+
+class ReceiveCredit {
+ public:
+  explicit ReceiveCredit(std::shared_ptr<SessionBudget> budget);
+  ~ReceiveCredit();
+  ReceiveCredit(const ReceiveCredit&) = delete;
+  ReceiveCredit& operator=(const ReceiveCredit&) = delete;
+
+  [[nodiscard]] SessionBudget& budget() { return *budget_; }
+  // From now on it counts there: it has become one of a session's connections.
+  void share(std::shared_ptr<SessionBudget> budget);
+  void set_round_trip(Duration round_trip) { round_trip_ = round_trip; }
+
+  // Each returns by how much the stream's MAX_STREAM_DATA is to be raised now.
+  [[nodiscard]] std::uint64_t on_opened(Instant now, StreamCredit& stream);  // by us
+  [[nodiscard]] std::uint64_t on_received(Instant now, StreamCredit& stream, std::size_t count);
+  [[nodiscard]] std::uint64_t on_consumed(Instant now, StreamCredit& stream, std::size_t count);
+  // The window is this large at least, whatever else waits.
+  [[nodiscard]] std::uint64_t ensure_window(Instant now, StreamCredit& stream, std::size_t window);
+  // Bytes that nobody will read.
+  void on_dropped(std::size_t count);
+  // What waits of it is dropped, or goes on without this connection.
+  void on_stream_over(StreamCredit& stream);
+  // Bytes that wait on this connection and came by another.
+  void on_inherited(std::size_t count);
+  void on_inherited_consumed(std::size_t count);
+
+  // By how much MAX_DATA is to be raised now.
+  [[nodiscard]] std::uint64_t extend(Instant now);
+  // When to ask again, because the budget had nothing left; kNever: no need.
+  [[nodiscard]] Instant next_timeout() const { return retry_at_; }
+
+ private:
+  [[nodiscard]] std::size_t ahead() const { return static_cast<std::size_t>(granted_ - received_); }
+  [[nodiscard]] std::uint64_t start_window(Instant now, StreamCredit& stream);
+  void resize(Instant now, StreamCredit& stream);
+  void wake(Instant now, StreamCredit& stream);
+  void put_idle_to_sleep(Instant now);
+  void count(StreamCredit& stream, bool is_counted);
+  void give_back(std::size_t count);
+
+  std::shared_ptr<SessionBudget> budget_;
+  std::uint64_t granted_ = limits::kConnectionWindowFirst;
+  std::uint64_t received_ = 0;
+  std::uint64_t consumed_ = 0;
+  std::size_t inherited_ = 0;
+  std::size_t target_ = limits::kConnectionWindowFirst;  // for ahead()
+  Instant extended_at_{};
+  Instant retry_at_ = kNever;
+  Duration round_trip_{};
+  IntrusiveList<StreamCredit, &StreamCredit::awake_hook> awake_;  // the longest silent first
+};
+
+}  // namespace culvert::quic

@@ -1,0 +1,109 @@
+#include "quic/session_budget.h"
+
+#include "base/assert.h"
+
+namespace culvert::quic {
+namespace {
+
+// Taken from and given back to the process in such steps: few atomic operations.
+constexpr std::size_t kStep = 256 * 1024;
+// Of a flow whose session has more waiting than it should: enough that something moves, and no
+// more than the first piece of a buffer (stream_buffer.h).
+constexpr std::size_t kLeastSendShare = 2 * 1024;
+// Windows of flows that may never be read are so many times smaller than others.
+constexpr std::size_t kUnprovenShare = 16;
+constexpr std::size_t kSmallSendShare = 16 * 1024;
+
+}  // namespace
+
+bool ProcessBudget::take(std::size_t bytes, std::size_t held_bytes) {
+  const auto wanted = static_cast<std::int64_t>(bytes);
+  const auto floor = static_cast<std::int64_t>(held_bytes + bytes);
+  std::int64_t free = free_bytes_.load(std::memory_order_relaxed);
+  do {
+    if (free - wanted < floor) return false;
+  } while (!free_bytes_.compare_exchange_weak(free, free - wanted, std::memory_order_relaxed));
+  return true;
+}
+
+SessionBudget::~SessionBudget() {
+  if (process_) process_->give(taken_);
+}
+
+bool SessionBudget::take_up_to(std::size_t wanted, bool is_forced) {
+  if (!process_) return true;
+  const std::size_t own = limits::kSessionBufferShare;
+  const std::size_t beyond = wanted > own ? wanted - own : 0;
+  const std::size_t rounded = (beyond + kStep - 1) / kStep * kStep;
+  if (rounded > taken_) {
+    const std::size_t more = rounded - taken_;
+    if (is_forced) {
+      process_->take_anyway(more);
+    } else if (!process_->take(more, taken_)) {
+      return false;
+    }
+    taken_ = rounded;
+  } else if (taken_ - rounded > kStep) {  // not at every step back and forth
+    process_->give(taken_ - rounded);
+    taken_ = rounded;
+  }
+  return true;
+}
+
+void SessionBudget::settle() {
+  static_cast<void>(take_up_to(committed_ + held_, true));
+}
+
+bool SessionBudget::commit(std::size_t bytes) {
+  if (committed_ + bytes > receive_limit()) return false;
+  if (!take_up_to(committed_ + held_ + bytes, false)) return false;
+  committed_ += bytes;
+  return true;
+}
+
+void SessionBudget::commit_anyway(std::size_t bytes) {
+  committed_ += bytes;
+  settle();
+}
+
+void SessionBudget::release(std::size_t bytes) {
+  CULVERT_ASSERT(bytes <= committed_);
+  committed_ -= bytes;
+  settle();
+}
+
+bool SessionBudget::begin(std::size_t bytes) {
+  return grow(kUnprovenShare * bytes, bytes);
+}
+
+bool SessionBudget::grow(std::size_t window, std::size_t bytes) {
+  const std::size_t grown = grown_ + bytes;
+  const std::size_t limit = grown_limit();
+  if (grown > limit || window + bytes > (limit - grown) / 2) return false;
+  grown_ = grown;
+  return true;
+}
+
+void SessionBudget::hold(std::size_t bytes) {
+  held_ += bytes;
+  settle();
+}
+
+void SessionBudget::let_go(std::size_t bytes) {
+  CULVERT_ASSERT(bytes <= held_);
+  held_ -= bytes;
+  settle();
+}
+
+// Shares that follow what is left: each flow may hold twice that, so all of them together never
+// take everything. The process has its say in the same way.
+std::size_t SessionBudget::send_share() const {
+  std::size_t left = held_ < send_limit() ? send_limit() - held_ : 0;
+  if (process_) {
+    const std::int64_t there = process_->free_bytes();
+    left = std::min(left, there > 0 ? static_cast<std::size_t>(there) : std::size_t{0});
+  }
+  return std::max(2 * left, left > 0 ? kSmallSendShare : kLeastSendShare);
+}
+
+}  // namespace culvert::quic
