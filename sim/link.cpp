@@ -34,7 +34,7 @@ void Link::schedule(Instant due, Packet packet) {
 
 void Link::handle_packet(Instant now, Rng& rng, Packet packet) {
   ++stats_.sent;
-  const std::size_t wire_bytes = packet.payload.size() + kHeaderBytes;
+  const std::size_t wire_bytes = packet.payload.size() + config_.header_bytes;
   if (wire_bytes > config_.mtu) {
     ++stats_.mtu_drops;
     return;

@@ -22,6 +22,11 @@ struct Packet {
 // IP and UDP headers, counted against `mtu` and rate (IPv4; IPv6 is close enough here).
 inline constexpr std::size_t kHeaderBytes = 28;
 
+// What a queue holds that takes `full` to leave at `bits_per_second`.
+[[nodiscard]] constexpr std::size_t queue_bytes_for(std::uint64_t bits_per_second, Duration full) {
+  return static_cast<std::size_t>(static_cast<double>(bits_per_second) / 8 * in_seconds(full));
+}
+
 struct LinkConfig {
   std::uint64_t bits_per_second = 0;  // 0 = unlimited
   Duration delay{};
@@ -33,9 +38,10 @@ struct LinkConfig {
   double duplicate = 0;
   double reorder = 0;        // chance that a packet overtakes or is overtaken: delayed by
   Duration reorder_delay{};  // up to this much, without holding back its successors
-  std::size_t queue_bytes = 256 * 1024;  // beyond: tail drop (only with a rate)
-  std::size_t mtu = 65'535;              // larger packets vanish (no ICMP: a black hole)
-  double mark_ce = 0;                    // chance to set CE on ECN-capable packets
+  std::size_t queue_bytes = 256 * 1024;     // beyond: tail drop (only with a rate)
+  std::size_t mtu = 65'535;                 // larger packets vanish (no ICMP: a black hole)
+  std::size_t header_bytes = kHeaderBytes;  // of each packet, beside its payload
+  double mark_ce = 0;                       // chance to set CE on ECN-capable packets
   bool is_down = false;
 };
 

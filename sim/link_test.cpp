@@ -41,6 +41,33 @@ TEST(Link, drops_the_tail_when_the_queue_is_full) {
   EXPECT_EQ(link.stats().queue_drops, 7U);
 }
 
+TEST(Link, holds_a_queue_that_is_given_in_time) {
+  EXPECT_EQ(queue_bytes_for(100'000'000, milliseconds(50)), 625'000U);
+  SeededRng rng(1);
+  Link link(
+      {.bits_per_second = 8'000'000, .queue_bytes = queue_bytes_for(8'000'000, milliseconds(5))});
+  for (int i = 0; i < 10; ++i) link.handle_packet(kStart, rng, packet_of(1000));
+  EXPECT_EQ(link.stats().queue_drops, 5U);
+  Instant last{};
+  while (link.next_delivery() != kNever) {
+    last = link.next_delivery();
+    EXPECT_TRUE(link.poll(last));
+  }
+  EXPECT_EQ(last, kStart + milliseconds(5));
+}
+
+TEST(Link, counts_a_payload_alone_where_it_is_the_whole_packet) {
+  SeededRng rng(1);
+  Link link({.bits_per_second = 8'000'000, .mtu = 1000, .header_bytes = 0});
+  Packet packet;
+  packet.payload.assign(1000, 7);
+  link.handle_packet(kStart, rng, packet);
+  EXPECT_EQ(link.next_delivery(), kStart + microseconds(1000));
+  packet.payload.push_back(7);
+  link.handle_packet(kStart, rng, packet);
+  EXPECT_EQ(link.stats().mtu_drops, 1U);
+}
+
 TEST(Link, loses_about_as_many_as_asked) {
   SeededRng rng(1);
   Link link({.loss = 0.2});

@@ -15,6 +15,8 @@ int udp_load(const Arguments& arguments);
 int udp_echo_check(const Arguments& arguments);
 int open_flows(const Arguments& arguments);
 int hold_flows(const Arguments& arguments);
+int link_flows(const Arguments& arguments);
+int link_probe(const Arguments& arguments);
 int checked_flows(const Arguments& arguments);
 
 }  // namespace culvert::bench

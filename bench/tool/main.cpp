@@ -28,6 +28,14 @@ constexpr Command kCommands[] = {
      culvert::bench::open_flows},
     {"hold-flows", "ADDRESS:PORT COUNT   connect COUNT, one byte each way, hold until stdin ends",
      culvert::bench::hold_flows},
+    {"link-flows",
+     "NEAR_NS FAR_NS TARGET_PORT VIA:PORT up|down FLOWS WARM_SECONDS SECONDS [OPTION ...]   bulk "
+     "flows between two network namespaces",
+     culvert::bench::link_flows},
+    {"link-probe",
+     "NEAR_NS FAR_NS FAR_ADDRESS:PORT COUNT SIZE PACKETS_PER_SECOND   delay, rate and loss of "
+     "datagrams between two network namespaces",
+     culvert::bench::link_probe},
     {"checked-flows",
      "ADDRESS:PORT COUNT SECONDS [STUCK_SECONDS]   flows that come and go, every byte checked",
      culvert::bench::checked_flows},
