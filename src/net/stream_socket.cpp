@@ -105,15 +105,21 @@ void StreamSocket::fail_later(int error) {
 
 void StreamSocket::on_fd_events(std::uint32_t events) {
   if (state_ == State::failed) return;
+  // Whatever the state: an edge comes once. A peer that greets and closes at once has its
+  // greeting and its end in the event that says we are connected.
   const bool has_failed = (events & EPOLLERR) != 0;
-  if (state_ == State::connecting) {
-    if (has_failed || (events & (EPOLLOUT | EPOLLHUP)) != 0) loop_.make_ready(*this);
-    return;
-  }
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP)) != 0 || has_failed) may_be_readable_ = true;
   if ((events & (EPOLLOUT | EPOLLHUP)) != 0 || has_failed) may_be_writable_ = true;
   if ((events & (EPOLLRDHUP | EPOLLHUP)) != 0 || has_failed) peer_has_ended_ = true;
   if (has_failed) has_error_ = true;
+  if (state_ == State::connecting) {
+    if (has_failed || (events & (EPOLLOUT | EPOLLHUP)) != 0) loop_.make_ready(*this);
+    return;
+  }
+  wake_if_due();
+}
+
+void StreamSocket::wake_if_due() {
   if (has_error_ || (wants_readable_ && may_be_readable_) ||
       (wants_writable_ && may_be_writable_)) {
     loop_.make_ready(*this);
@@ -124,14 +130,22 @@ void StreamSocket::finish_connect(Instant now) {
   int error = 0;
   socklen_t size = sizeof error;
   if (::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+  // Only an established connection is reset so (a refused one says ECONNREFUSED): what came
+  // before the reset is still there to be read.
+  if (error == ECONNRESET || error == EPIPE) {
+    error_ = std::exchange(error, 0);
+    has_error_ = true;
+  }
   if (error != 0) {
     state_ = State::failed;
+    has_error_ = false;
     const Error failure{ErrorKind::unreachable,
                         std::string("cannot connect: ") + std::strerror(error), remote_text()};
     handler_->on_stream_failed(now, failure);  // may destroy us
     return;
   }
   state_ = State::open;
+  wake_if_due();
   handler_->on_stream_connected(now);  // may destroy us
 }
 
@@ -143,19 +157,22 @@ void StreamSocket::run(Instant now) {
   if (handler_ == nullptr) return;
   const bool reads = wants_readable_ && may_be_readable_;
   const bool writes = wants_writable_ && may_be_writable_;
-  // One callback a run, since it may destroy us; the other follows next.
-  if (reads && writes) loop_.make_ready(*this);
+  // One callback a run, since it may destroy us; the next follows.
+  if ((reads && writes) || ((reads || writes) && has_error_)) loop_.make_ready(*this);
   if (reads) {
     wants_readable_ = false;
     handler_->on_stream_readable(now);
   } else if (writes) {
     wants_writable_ = false;
     handler_->on_stream_writable(now);
-  } else if (std::exchange(has_error_, false)) {
+  } else if (has_error_) {
     if (error_ == 0) {
       socklen_t size = sizeof error_;
       ::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error_, &size);
     }
+    // It ended in order before it was gone: all of that is read first, whenever that is.
+    if (error_ == EPIPE && !is_end_read_) return;
+    has_error_ = false;
     const bool was_connecting = state_ == State::failed;
     state_ = State::failed;
     const Error failure{was_connecting ? ErrorKind::unreachable : ErrorKind::lost,
@@ -181,9 +198,16 @@ drive::IoResult StreamSocket::try_read(std::span<const ByteSpan> into) {
       if (bytes < room && !peer_has_ended_) may_be_readable_ = false;
       return {bytes, drive::IoStatus::ok};
     }
-    if (got == 0) return {0, drive::IoStatus::end};
-    if (errno == EINTR) continue;
-    if (errno == EAGAIN) {
+    // The kernel tells of a reset once; when that was while connecting it says "end" now.
+    // (EPIPE: a reset that came after the peer's FIN.)
+    const bool is_reset = got == 0 && error_ != 0 && error_ != EPIPE;
+    if (got == 0 && !is_reset) {
+      is_end_read_ = true;
+      if (has_error_) loop_.make_ready(*this);
+      return {0, drive::IoStatus::end};
+    }
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) {
       may_be_readable_ = false;
       return {0, drive::IoStatus::would_block};
     }
@@ -224,6 +248,11 @@ void StreamSocket::want_readable() {
 void StreamSocket::want_writable() {
   wants_writable_ = true;
   if (may_be_writable_ && state_ == State::open) loop_.make_ready(*this);
+}
+
+void StreamSocket::set_handler(drive::StreamHandler& handler) {
+  handler_ = &handler;
+  if (has_error_ && state_ != State::connecting) loop_.make_ready(*this);  // it came before
 }
 
 void StreamSocket::shutdown_write() {
