@@ -34,7 +34,7 @@ class SocksConnection final : public StreamHandler, public UdpHandler, public Ud
 
   void handle_event(Instant now, const tunnel::SocksEvent& event);
   void connect(Instant now, const HostPort& destination);
-  void associate(Instant now);
+  void associate(Instant now, const HostPort& announced);
   void on_request_timeout(Instant now) { end(now); }
   void relay(Instant now, const SocketAddress& sender, ByteView datagram);
   void write(ByteView bytes);
@@ -43,7 +43,7 @@ class SocksConnection final : public StreamHandler, public UdpHandler, public Ud
   std::unique_ptr<StreamPort> port_;
   tunnel::Socks5Server socks_;
   std::unique_ptr<UdpPort> udp_;
-  std::optional<SocketAddress> udp_client_;   // the first sender; nobody else is served
+  std::optional<tunnel::SocksUdpOwner> udp_owner_;
   std::map<HostPort, ClientUdpFlow*> flows_;  // null: waits for a stream
   std::unordered_map<ClientUdpFlow*, HostPort> by_flow_;
   // Shared with flow starts that may come after this object's end.

@@ -105,6 +105,11 @@ class StreamHandler {
   virtual void on_stream_writable(Instant now) = 0;
 };
 
+struct StreamEnds {
+  SocketAddress local;
+  SocketAddress remote;
+};
+
 class StreamPort {
  public:
   virtual ~StreamPort() = default;  // closes; unread or unsent data makes TCP send RST by itself
@@ -117,6 +122,8 @@ class StreamPort {
   // An accepted stream starts without a handler.
   virtual void set_handler(StreamHandler& handler) = 0;
   [[nodiscard]] virtual std::string remote_text() const = 0;  // for logs
+  // Both ends of a connected TCP stream; none of any other.
+  [[nodiscard]] virtual std::optional<StreamEnds> ends() const { return std::nullopt; }
 };
 
 class ListenerHandler {

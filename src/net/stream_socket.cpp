@@ -269,6 +269,15 @@ void StreamSocket::reset() {
   fd_.close();
 }
 
+std::optional<drive::StreamEnds> StreamSocket::ends() const {
+  RawAddress raw;
+  raw.size = sizeof raw.storage;
+  if (!remote_ || ::getsockname(fd_.get(), raw.get(), &raw.size) != 0) return std::nullopt;
+  const auto local = from_raw(raw.get());
+  if (!local) return std::nullopt;
+  return drive::StreamEnds{.local = *local, .remote = *remote_};
+}
+
 std::string StreamSocket::remote_text() const {
   return remote_ ? remote_->text() : std::string("unix socket");
 }

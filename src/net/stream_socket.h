@@ -35,6 +35,7 @@ class StreamSocket final : public drive::StreamPort, private FdWatcher, private 
   void reset() override;
   void set_handler(drive::StreamHandler& handler) override;
   std::string remote_text() const override;
+  std::optional<drive::StreamEnds> ends() const override;
 
  private:
   enum class State : std::uint8_t { connecting, open, failed };

@@ -152,6 +152,24 @@ TEST_F(StreamTest, tcp_works_over_ipv6) {
   expect_echo_free_exchange();
 }
 
+TEST_F(StreamTest, tcp_stream_knows_its_two_ends) {
+  auto listener = host().listen_stream(SocketAddress{IpAddress::any(Family::v4), 0}, acceptor_);
+  ASSERT_TRUE(listener);
+  const auto bound = std::get<SocketAddress>((*listener)->local_address());
+  const SocketAddress reached{IpAddress::parse("127.0.0.7").value(), bound.port};
+  auto client = host().connect_stream(reached, client_);
+  ASSERT_TRUE(client);
+  client_.port = std::move(*client);
+  acceptor_.on_more = [this] { done(); };
+  run();
+  const auto ours = acceptor_.accepted.at(0)->ends();
+  const auto theirs = client_.port->ends();
+  ASSERT_TRUE(ours && theirs);
+  EXPECT_EQ(ours->local, reached);  // not the wildcard that the listener has
+  EXPECT_EQ(ours->remote, theirs->local);
+  EXPECT_EQ(theirs->remote, reached);
+}
+
 TEST_F(StreamTest, unix_socket_is_private_and_removed_at_the_end) {
   const std::string path = temporary_directory() + "/socket";
   connect_pair(drive::UnixPath{path});

@@ -143,7 +143,7 @@ Decoded<std::size_t> Socks5Server::read_request(ByteView input) {
     event_ = SocksConnect{std::move(*destination)};
   } else if (*command == kCommandUdpAssociate) {
     state_ = State::done;
-    event_ = SocksUdpAssociate{};
+    event_ = SocksUdpAssociate{std::move(*destination)};
   } else {
     refuse(SocksReply::command_not_supported);
   }
@@ -169,6 +169,19 @@ Bytes Socks5Server::reply(SocksReply code, const SocketAddress& bound) {
   Bytes out{kVersion, static_cast<std::uint8_t>(code), 0};
   write_host_port({bound.ip.text(), bound.port}, out);
   return out;
+}
+
+SocksUdpOwner::SocksUdpOwner(const IpAddress& client, const HostPort& announced) : client_(client) {
+  const auto literal = announced.literal();
+  if (!literal || literal->port == 0) return;
+  if (literal->ip.is_unspecified() || literal->ip == client) {
+    address_ = SocketAddress{client, literal->port};
+  }
+}
+
+bool SocksUdpOwner::admits(const SocketAddress& sender) {
+  if (!address_ && sender.ip == client_) address_ = sender;
+  return address_ == sender;
 }
 
 Decoded<SocksDatagram> decode_socks_datagram(ByteView datagram) {

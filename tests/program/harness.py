@@ -207,3 +207,35 @@ def is_echoed(port, patience=10):
             return connection.recv(5, socket.MSG_WAITALL) == b"hello", time.monotonic() - start
     except OSError:
         return False, time.monotonic() - start
+
+
+def socks_address(host, port):
+    """Type, address and port as SOCKS5 writes them (RFC 1928 5)."""
+    for family, kind in ((socket.AF_INET, b"\1"), (socket.AF_INET6, b"\4")):
+        try:
+            return kind + socket.inet_pton(family, host) + port.to_bytes(2, "big")
+        except OSError:
+            pass
+    return b"\3" + bytes([len(host)]) + host.encode() + port.to_bytes(2, "big")
+
+
+def receive_exactly(connection, count):
+    received = b""
+    while len(received) < count:
+        data = connection.recv(count - len(received))
+        if not data:
+            raise EOFError("the connection ended after %d of %d bytes" % (len(received), count))
+        received += data
+    return received
+
+
+def socks_request(proxy, command, host, port, patience=10):
+    """Asks the SOCKS5 proxy at `proxy`; the connection, the reply's code and its address."""
+    connection = socket.create_connection(proxy, patience)
+    connection.sendall(b"\5\1\0")
+    receive_exactly(connection, 2)
+    connection.sendall(bytes([5, command, 0]) + socks_address(host, port))
+    _, code, _, kind = receive_exactly(connection, 4)
+    family, size = (socket.AF_INET, 4) if kind == 1 else (socket.AF_INET6, 16)
+    bound = socket.inet_ntop(family, receive_exactly(connection, size))
+    return connection, code, (bound, int.from_bytes(receive_exactly(connection, 2), "big"))
