@@ -1,6 +1,7 @@
 #include "tunnel/allow_list.h"
 
 #include "base/limits.h"
+#include "tunnel/embedded_v4.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -84,12 +85,28 @@ Status AllowList::add(std::string_view entry) {
 }
 
 bool AllowList::allows(const SocketAddress& address) const {
-  return std::ranges::any_of(entries_, [&](const Entry& entry) {
-    if (!entry.network.contains(address.ip)) return false;
-    return entry.ports.empty() || std::ranges::any_of(entry.ports, [&](const PortRange& range) {
-             return address.port >= range.first && address.port <= range.last;
-           });
+  const auto embedded = embedded_v4(address.ip);
+  if (!embedded) return has_entry_for(address);
+  const bool is_named = std::ranges::any_of(entries_, [&](const Entry& entry) {
+    return embedded->form.contains(entry.network.network()) &&
+           entry.network.prefix_length() >= embedded->form.prefix_length() && entry.allows(address);
   });
+  if (is_named) return true;
+  return !embedded->addresses.empty() &&
+         std::ranges::all_of(embedded->addresses, [&](const IpAddress& ip) {
+           return has_entry_for({ip, address.port});
+         });
+}
+
+bool AllowList::has_entry_for(const SocketAddress& address) const {
+  return std::ranges::any_of(entries_, [&](const Entry& entry) { return entry.allows(address); });
+}
+
+bool AllowList::Entry::allows(const SocketAddress& address) const {
+  if (!network.contains(address.ip)) return false;
+  return ports.empty() || std::ranges::any_of(ports, [&](const PortRange& range) {
+           return address.port >= range.first && address.port <= range.last;
+         });
 }
 
 std::string AllowList::text() const {

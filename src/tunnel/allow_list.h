@@ -5,6 +5,8 @@
 //   10.0.0.0/8:5432,8000-8999    these ports
 //   2001:db8::/32
 //   [2001:db8::/32]:443
+// An IPv6 address that leads to an IPv4 one (NAT64, 6to4...; embedded_v4.h) is judged by that,
+// unless an entry names its form: 64:ff9b::/96, or a part of it.
 // Entries for Unix sockets:
 //   unix:/run/docker.sock        exactly this path
 //   unix:/run/app/*              every path below (no "..", no subtlety)
@@ -41,7 +43,9 @@ class AllowList {
     Cidr network;
     std::vector<PortRange> ports;  // empty = all
     std::string text;
+    [[nodiscard]] bool allows(const SocketAddress& address) const;
   };
+  [[nodiscard]] bool has_entry_for(const SocketAddress& address) const;
   static Result<std::vector<PortRange>> parse_ports(std::string_view text, std::string_view entry);
   std::vector<Entry> entries_;
 };
