@@ -79,7 +79,11 @@ struct UdpOptions {
 
 struct UnixPath {
   std::string path;
-  friend auto operator<=>(const UnixPath&, const UnixPath&) = default;
+  // Connecting: the directory that must hold the socket when all links have been followed.
+  // Empty: any.
+  std::string beneath{};
+  friend bool operator==(const UnixPath& a, const UnixPath& b) { return a.path == b.path; }
+  friend auto operator<=>(const UnixPath& a, const UnixPath& b) { return a.path <=> b.path; }
 };
 using StreamAddress = std::variant<SocketAddress, UnixPath>;
 [[nodiscard]] std::string to_text(const StreamAddress& address);

@@ -70,12 +70,16 @@ Result<std::unique_ptr<StreamSocket>> StreamSocket::connect(Loop& loop,
   RawAddress raw;
   std::optional<SocketAddress> remote;
   int family = AF_UNIX;
+  Fd held;
   if (const auto* tcp = std::get_if<SocketAddress>(&address)) {
     remote = *tcp;
     family = tcp->ip.is_v6() ? AF_INET6 : AF_INET;
     to_raw(*tcp, tcp->ip.is_v6(), raw);
-  } else if (Status fits = to_raw_unix(std::get<drive::UnixPath>(address).path, raw); !fits) {
-    return forward(fits);
+  } else {
+    const auto& path = std::get<drive::UnixPath>(address);
+    Status fits =
+        path.beneath.empty() ? to_raw_unix(path.path, raw) : to_raw_held(path, held, raw);
+    if (!fits) return forward(fits);
   }
   Fd fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.is_open()) {

@@ -139,6 +139,17 @@ bool UnixAllowList::allows(std::string_view path) const {
   });
 }
 
+std::string_view UnixAllowList::directory_for(std::string_view path) const {
+  std::string_view longest;
+  for (std::string_view entry : entries_) {
+    if (path == entry) return {};
+    if (!entry.ends_with('*')) continue;
+    entry.remove_suffix(1);
+    if (path.starts_with(entry) && entry.size() > longest.size()) longest = entry;
+  }
+  return longest;
+}
+
 std::string UnixAllowList::text() const {
   return fmt::format("[{}]", fmt::join(entries_, ", "));
 }

@@ -9,7 +9,7 @@
 // unless an entry names its form: 64:ff9b::/96, or a part of it.
 // Entries for Unix sockets:
 //   unix:/run/docker.sock        exactly this path
-//   unix:/run/app/*              every path below (no "..", no subtlety)
+//   unix:/run/app/*              every path below: no "..", and no link that leads out
 #pragma once
 
 #include "base/address.h"
@@ -54,6 +54,9 @@ class UnixAllowList {
  public:
   [[nodiscard]] Status add(std::string_view entry);
   [[nodiscard]] bool allows(std::string_view path) const;
+  // The directory that must hold `path`, which is allowed, when links have been followed;
+  // empty when an entry names the path itself: what that leads to is the operator's wish.
+  [[nodiscard]] std::string_view directory_for(std::string_view path) const;
   [[nodiscard]] bool is_empty() const { return entries_.empty(); }
   [[nodiscard]] std::string text() const;
 
