@@ -92,7 +92,9 @@ enum class IoStatus : std::uint8_t {
   ok,           // `bytes` moved (may be fewer than asked: more may follow at once)
   would_block,  // nothing moved; use want_*
   end,          // read: the peer sent FIN
-  failed,       // connection reset or broken; no more calls but destroy
+  // Connection reset or broken; no more calls but destroy. After a write that failed so, what
+  // came before may be read, up to the end or to a read that fails.
+  failed,
 };
 struct IoResult {
   std::size_t bytes = 0;

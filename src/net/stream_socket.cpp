@@ -77,8 +77,7 @@ Result<std::unique_ptr<StreamSocket>> StreamSocket::connect(Loop& loop,
     to_raw(*tcp, tcp->ip.is_v6(), raw);
   } else {
     const auto& path = std::get<drive::UnixPath>(address);
-    Status fits =
-        path.beneath.empty() ? to_raw_unix(path.path, raw) : to_raw_held(path, held, raw);
+    Status fits = path.beneath.empty() ? to_raw_unix(path.path, raw) : to_raw_held(path, held, raw);
     if (!fits) return forward(fits);
   }
   Fd fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -238,8 +237,10 @@ drive::IoResult StreamSocket::try_write(std::span<const ByteView> from) {
       may_be_writable_ = false;
       return {0, drive::IoStatus::would_block};
     }
-    state_ = State::failed;
+    // The peer is gone; what came from it before may still be read.
+    if (error_ == 0) error_ = errno;
     has_error_ = false;
+    may_be_readable_ = peer_has_ended_ = true;
     return {0, drive::IoStatus::failed};
   }
 }

@@ -177,7 +177,11 @@ def echo(connection):
 
 
 def connect(port, patience=10):
-    return socket.create_connection(("127.0.0.1", port), patience)
+    connection = socket.socket()
+    # Blocking: with a timeout it would ask for, and swallow, a reset that came meanwhile.
+    connection.connect(("127.0.0.1", port))
+    connection.settimeout(patience)
+    return connection
 
 
 def reset(connection):
