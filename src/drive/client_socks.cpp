@@ -94,6 +94,7 @@ void SocksConnection::handle_event(Instant now, const tunnel::SocksEvent& event)
   } else if (const auto* association = std::get_if<tunnel::SocksUdpAssociate>(&event)) {
     associate(now, association->sender);
   } else {
+    listener_.note_refusal(now, std::get<tunnel::SocksRefused>(event).why);
     if (port_) port_->shutdown_write();
     end(now);
   }
@@ -246,6 +247,12 @@ void SocksListener::on_accept(Instant now, std::unique_ptr<StreamPort> stream) {
   auto connection = std::make_unique<SocksConnection>(now, *this, std::move(stream));
   SocksConnection* key = connection.get();
   connections_.emplace(key, std::move(connection));
+}
+
+void SocksListener::note_refusal(Instant now, std::string_view why) {
+  if (!refusals_.admits(now)) return;
+  worker_.log().warn("socks", "a program at the SOCKS5 port {} was refused: {}", local_address(),
+                     why);
 }
 
 void SocksListener::close(Instant now) {

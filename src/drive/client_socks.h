@@ -2,6 +2,7 @@
 // Private to drive/.
 #pragma once
 
+#include "base/log_sampler.h"
 #include "drive/client_tunnel.h"
 #include "tunnel/socks5.h"
 
@@ -64,6 +65,7 @@ class SocksListener final : public ListenerHandler {
   [[nodiscard]] Worker& worker() { return worker_; }
   [[nodiscard]] ClientContext& context() { return context_; }
   void remove(SocksConnection& connection);
+  void note_refusal(Instant now, std::string_view why);
 
  private:
   void on_accept(Instant now, std::unique_ptr<StreamPort> stream) override;
@@ -74,6 +76,7 @@ class SocksListener final : public ListenerHandler {
   std::unique_ptr<ListenerPort> listener_;
   std::unordered_map<SocksConnection*, std::unique_ptr<SocksConnection>> connections_;
   std::vector<std::unique_ptr<SocksConnection>> dead_;
+  LogSampler refusals_;
 };
 
 }  // namespace culvert::drive

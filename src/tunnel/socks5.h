@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <variant>
 
 namespace culvert::tunnel {
@@ -29,7 +30,9 @@ struct SocksConnect {
 struct SocksUdpAssociate {
   HostPort sender;  // DST: from where the client will send; zero where it does not know
 };
-struct SocksRefused {};  // take_output() holds the answer; close behind it
+struct SocksRefused {    // take_output() holds the answer; close behind it
+  std::string_view why;  // for the log: what the program should do instead
+};
 using SocksEvent = std::variant<SocksConnect, SocksUdpAssociate, SocksRefused>;
 
 class Socks5Server {
@@ -46,7 +49,7 @@ class Socks5Server {
   enum class State : std::uint8_t { greeting, request, done };
   Decoded<std::size_t> read_greeting(ByteView input);
   Decoded<std::size_t> read_request(ByteView input);
-  void refuse(SocksReply code);
+  void refuse(SocksReply code, std::string_view why);
 
   // Longest: 4 + 1 + 255 + 2 bytes of request; a greeting has at most 2 + 255.
   Bytes input_;

@@ -84,6 +84,7 @@ TEST(Socks5Server, refuses_with_the_answer_that_tells_why) {
     const auto event = socks.poll_event();
     ASSERT_TRUE(event && std::holds_alternative<SocksRefused>(*event)) << input;
     EXPECT_EQ(hex_encode(socks.take_output()), answer) << input;
+    EXPECT_FALSE(std::get<SocksRefused>(*event).why.empty()) << input;
     EXPECT_EQ(socks.handle_data(kGreeting), 0U);  // takes no more
   }
 }
