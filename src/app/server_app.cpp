@@ -88,7 +88,7 @@ class ServerAppImpl final : public ServerApp {
 };
 
 Status ServerAppImpl::open() {
-  shared_.policy = std::make_shared<const drive::ServerPolicy>(options_.policy);
+  shared_.policy = std::make_shared<const drive::ServerPolicy>(std::move(options_.policy));
   shared_.drain_timeout = options_.drain_timeout;
   shared_.resume_grace = options_.resume_grace;
   shared_.events = &control_;
@@ -123,6 +123,8 @@ Status ServerAppImpl::open() {
     bind.port = server->local_address().port;  // the first one's choice is everybody's
     servers_.push_back(std::move(server));
   }
+  // Nothing keeps the first policy once a reload has replaced it: it has tokens.
+  policy_ = std::move(shared_.policy);
   return control_.open(options_.control, "server", net::process_id());
 }
 

@@ -67,6 +67,9 @@ inline constexpr Duration kTokenLockout = std::chrono::seconds(60);
 // own limit first; fewer than kGlobalAuthFailures, so that one address cannot cause the
 // global lockout.
 inline constexpr std::uint32_t kMaxAddressAuthFailures = 8;
+// A site's /48 of IPv6 holds 65,536 networks that it may use in turn: together they have as
+// many failures as this many addresses.
+inline constexpr std::uint32_t kSiteAddresses = 4;
 inline constexpr Duration kGlobalAuthFailureWindow = std::chrono::seconds(10);
 inline constexpr std::uint32_t kGlobalAuthFailures = 10;  // distinct credentials in the window
 inline constexpr std::uint32_t kGlobalAuthFailuresMax = 1'000;  // the list is searched linearly

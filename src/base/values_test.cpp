@@ -8,6 +8,10 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <memory_resource>
+#include <new>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace culvert {
@@ -59,6 +63,88 @@ TEST(Rng, draws_uniformly_below_a_bound) {
 
 TEST(Secret, prints_as_redacted) {
   EXPECT_EQ(fmt::format("token={}", Secret<std::string>("hunter2")), "token=<redacted>");
+}
+
+// What lies where an object was.
+template <typename T>
+class Grave {
+ public:
+  template <typename... Arguments>
+  T& build(Arguments&&... arguments) {
+    return *new (storage_) T(std::forward<Arguments>(arguments)...);
+  }
+  [[nodiscard]] std::string bytes() const {
+    return {reinterpret_cast<const char*>(storage_), sizeof storage_};
+  }
+
+ private:
+  alignas(T) unsigned char storage_[sizeof(T)] = {};
+};
+
+TEST(Secret, leaves_nothing_where_it_was_destroyed_moved_from_or_overwritten) {
+  using Text = Secret<std::string>;
+  const std::string words = "hunter-2 short";  // fits into the string object itself
+  Grave<Text> first;
+  Grave<Text> second;
+  Text& a = first.build(words);
+  Text& b = second.build(std::move(a));
+  EXPECT_EQ(first.bytes().find("hunter"), std::string::npos);
+  EXPECT_EQ(b.reveal(), words);
+  a = b;
+  EXPECT_EQ(a.reveal(), words);
+  b = Text("x");
+  EXPECT_EQ(second.bytes().find("hunter"), std::string::npos);
+  b = std::move(a);
+  EXPECT_EQ(first.bytes().find("hunter"), std::string::npos);
+  b.~Text();
+  EXPECT_EQ(second.bytes().find("hunter"), std::string::npos);
+  a.~Text();  // NOLINT(bugprone-use-after-move): a moved-from object is destroyed, too
+
+  using Key = Secret<std::array<char, 32>>;
+  Grave<Key> key;
+  std::array<char, 32> bytes{};
+  bytes.fill('k');
+  key.build(bytes).~Key();
+  EXPECT_EQ(key.bytes().find('k'), std::string::npos);
+}
+
+TEST(Secret, leaves_nothing_on_the_heap) {
+  // A heap of one buffer, to be looked at afterwards.
+  struct Heap final : std::pmr::memory_resource {
+    void* do_allocate(std::size_t size, std::size_t) override {
+      used += (size + 15) / 16 * 16;
+      return buffer + used - (size + 15) / 16 * 16;
+    }
+    void do_deallocate(void*, std::size_t, std::size_t) override {}
+    bool do_is_equal(const memory_resource& other) const noexcept override {
+      return this == &other;
+    }
+    std::size_t used = 0;
+    alignas(16) char buffer[4096] = {};
+  };
+  Heap heap;
+  {
+    using Text = Secret<std::pmr::string>;
+    Text text(std::pmr::string("a long secret of many bytes, longer than any object", &heap));
+    Text other(std::pmr::string("another long secret", &heap));
+    other = text;
+    const Text moved(std::move(text));
+    EXPECT_NE(std::string_view(heap.buffer, heap.used).find("secret"), std::string_view::npos);
+  }
+  EXPECT_EQ(std::string_view(heap.buffer, heap.used).find("secret"), std::string_view::npos);
+}
+
+TEST(Wipe, covers_what_a_shorter_text_has_left) {
+  std::string text = "a secret that is longer than the object";
+  const char* at = text.data();
+  text.resize(2);
+  {
+    const WipedAtEnd wiped(text);
+  }
+  EXPECT_TRUE(text.empty());
+  EXPECT_EQ(text.data(), at);
+  text.resize(30, ' ');  // without touching what is there: the buffer is the same
+  EXPECT_EQ(text.find("longer"), std::string::npos);
 }
 
 struct Lines final : LogSink {

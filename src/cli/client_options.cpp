@@ -2,6 +2,7 @@
 
 #include "app/system.h"
 #include "app/ticket.h"
+#include "base/secret.h"
 #include "cli/key_source.h"
 #include "cli/load_settings.h"
 #include "cli/role_options.h"
@@ -20,7 +21,8 @@ using settings::Value;
 
 // The first word of a token file; a file for a server may hold several.
 Result<session::Token> read_token(const Value& value) {
-  CULVERT_TRY(const std::string text, read_named_file(value, session::kMaxTokenFileBytes));
+  CULVERT_TRY(std::string text, read_named_file(value, session::kMaxTokenFileBytes));
+  const WipedAtEnd wiped(text);
   CULVERT_TRY(const session::TokenSet tokens, session::TokenSet::parse(text, value.text));
   if (tokens.is_empty()) return fail(ErrorKind::configuration, "holds no token", value.text);
   return tokens.tokens().front();

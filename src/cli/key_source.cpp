@@ -1,6 +1,7 @@
 #include "cli/key_source.h"
 
 #include "app/system.h"
+#include "base/secret.h"
 #include "cli/load_settings.h"
 #include "crypto/key_file.h"
 
@@ -23,6 +24,7 @@ Result<std::optional<crypto::SecretKey>> load_key(const settings::Settings& sett
     error.what += "; make one with: culvert key generate -o " + value.text;
     return std::unexpected(std::move(error));
   }
+  const WipedAtEnd wiped(*text);
   if (value.text != "-" && net::is_readable_by_others(path)) {
     log.warn("keys", "{}: other users can read this key; chmod 600 it", path);
   }

@@ -1,6 +1,7 @@
 #include "cli/server_options.h"
 
 #include "app/system.h"
+#include "base/secret.h"
 #include "cli/key_source.h"
 #include "cli/load_settings.h"
 #include "cli/role_options.h"
@@ -16,7 +17,8 @@ Result<session::ServerAuthPolicy> auth_policy(const Settings& settings) {
   session::ServerAuthPolicy policy;
   if (settings.has(Id::auth_tokens_file)) {
     const Value value = settings.value(Id::auth_tokens_file);
-    CULVERT_TRY(const std::string text, read_named_file(value, session::kMaxTokenFileBytes));
+    CULVERT_TRY(std::string text, read_named_file(value, session::kMaxTokenFileBytes));
+    const WipedAtEnd wiped(text);
     CULVERT_TRY(policy.tokens, session::TokenSet::parse(text, value.text));
     if (policy.tokens.is_empty()) {
       return fail(ErrorKind::configuration,

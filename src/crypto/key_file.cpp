@@ -1,6 +1,7 @@
 #include "crypto/key_file.h"
 
 #include "base/encoding.h"
+#include "base/secret.h"
 
 #include <fmt/format.h>
 
@@ -54,6 +55,7 @@ Result<SecretKey> key_from(ByteView bytes, std::string offender) {
   }
   std::array<std::uint8_t, SecretKey::kSize> seed{};
   std::ranges::copy(bytes, seed.begin());
+  const WipedAtEnd wiped(seed);
   return SecretKey::from_seed(seed);
 }
 
@@ -118,11 +120,14 @@ Result<SecretKey> parse_openssh(std::string_view text, std::string_view origin) 
                 offender);
   }
   std::string base64;
+  base64.reserve(end - begin);  // in one place, to be wiped
+  const WipedAtEnd wiped_text(base64);
   for (const char c : text.substr(begin, end - begin)) {
     if (c != '\n' && c != '\r' && c != ' ' && c != '\t') base64.push_back(c);
   }
-  const auto bytes = base64_decode(base64);
+  auto bytes = base64_decode(base64);
   if (!bytes) return fail(ErrorKind::configuration, "the OpenSSH key is not base64", offender);
+  const WipedAtEnd wiped(*bytes);
   const auto container = read_container(*bytes);
   if (!container) {
     return fail(ErrorKind::configuration,
@@ -226,6 +231,7 @@ Result<SecretKey> parse_secret_key(std::string_view text, std::string_view origi
                 "OpenSSH private key)",
                 at_line(origin, lines[0].number));
   }
+  const WipedAtEnd wiped(*bytes);
   return key_from(*bytes, at_line(origin, lines[0].number));
 }
 

@@ -110,6 +110,7 @@ void ClientStreamFlow::on_quic_writable(Instant now) {
 }
 
 void ClientStreamFlow::on_quic_reset(Instant now, std::uint64_t) {
+  pump_.deliver_rest();  // what the source said before
   pump_.abort(kReset);
   leave(now, !has_reply_);
 }
@@ -117,6 +118,10 @@ void ClientStreamFlow::on_quic_reset(Instant now, std::uint64_t) {
 void ClientStreamFlow::on_quic_stop_sending(Instant now, std::uint64_t) {
   if (!has_reply_) {
     pump_.stop_upstream();  // a refusal: its reason is on the way
+    return;
+  }
+  if (stream_->is_fin_received) {
+    pump_.end_upstream(now);  // the source ended in order, and reads no more
     return;
   }
   pump_.abort(kReset);

@@ -91,9 +91,10 @@ void SocksConnection::handle_event(Instant now, const tunnel::SocksEvent& event)
   timeout_.cancel();
   if (const auto* request = std::get_if<tunnel::SocksConnect>(&event)) {
     connect(now, request->destination);
-  } else if (std::holds_alternative<tunnel::SocksUdpAssociate>(event)) {
-    associate(now);
+  } else if (const auto* association = std::get_if<tunnel::SocksUdpAssociate>(&event)) {
+    associate(now, association->sender);
   } else {
+    listener_.note_refusal(now, std::get<tunnel::SocksRefused>(event).why);
     if (port_) port_->shutdown_write();
     end(now);
   }
@@ -114,18 +115,20 @@ void SocksConnection::connect(Instant now, const HostPort& destination) {
 
 // --- UDP ASSOCIATE -----------------------------------------------------------------------------
 
-void SocksConnection::associate(Instant now) {
-  // Beside the TCP listener, so that it is reachable by the same route.
-  const auto listening = SocketAddress::parse(listener_.local_address());
-  const UdpOptions options{
-      .bind = {listening ? listening->ip : IpAddress::loopback(Family::v4), 0}};
-  auto udp = listener_.worker().host().open_udp(options, *this);
+void SocksConnection::associate(Instant now, const HostPort& announced) {
+  // At the very address that the client reached us by: it has a route there, and the answer
+  // must name an address (a listener may be at 0.0.0.0).
+  const auto ends = port_->ends();
+  Result<std::unique_ptr<UdpPort>> udp = fail(ErrorKind::io, "not a TCP connection", "SOCKS5");
+  if (ends) udp = listener_.worker().host().open_udp({.bind = {ends->local.ip, 0}}, *this);
   if (!udp) {
+    listener_.worker().log().warn("socks", "UDP ASSOCIATE refused: {}", udp.error().text());
     write(tunnel::Socks5Server::reply(SocksReply::general_failure, {}));
     end(now);
     return;
   }
   udp_ = std::move(*udp);
+  udp_owner_.emplace(ends->remote.ip, announced);
   write(tunnel::Socks5Server::reply(SocksReply::succeeded, udp_->local_address()));
 }
 
@@ -146,9 +149,8 @@ void SocksConnection::on_udp_readable(Instant now) {
 
 void SocksConnection::relay(Instant now, const SocketAddress& sender, ByteView bytes) {
   auto& dropped = listener_.context().stats.udp_dropped;
-  if (!udp_client_) udp_client_ = sender;
   const auto datagram = tunnel::decode_socks_datagram(bytes);
-  if (!datagram || sender != *udp_client_) {
+  if (!datagram || !udp_owner_->admits(sender)) {
     ++dropped;
     return;
   }
@@ -196,11 +198,12 @@ void SocksConnection::relay(Instant now, const SocketAddress& sender, ByteView b
 
 void SocksConnection::on_udp_reply(Instant, ClientUdpFlow& flow, ByteView payload) {
   const auto destination = by_flow_.find(&flow);
-  if (destination == by_flow_.end() || !udp_ || !udp_client_) return;
+  if (destination == by_flow_.end() || !udp_ || !udp_owner_->address()) return;
   Bytes datagram;
   tunnel::encode_socks_datagram_header(destination->second, datagram);
   datagram.insert(datagram.end(), payload.begin(), payload.end());
-  listener_.worker().egress().send(*udp_, {.local = {}, .remote = *udp_client_}, datagram);
+  listener_.worker().egress().send(*udp_, {.local = {}, .remote = *udp_owner_->address()},
+                                   datagram);
 }
 
 void SocksConnection::on_udp_flow_ended(Instant, ClientUdpFlow& flow, const std::string&) {
@@ -244,6 +247,12 @@ void SocksListener::on_accept(Instant now, std::unique_ptr<StreamPort> stream) {
   auto connection = std::make_unique<SocksConnection>(now, *this, std::move(stream));
   SocksConnection* key = connection.get();
   connections_.emplace(key, std::move(connection));
+}
+
+void SocksListener::note_refusal(Instant now, std::string_view why) {
+  if (!refusals_.admits(now)) return;
+  worker_.log().warn("socks", "a program at the SOCKS5 port {} was refused: {}", local_address(),
+                     why);
 }
 
 void SocksListener::close(Instant now) {

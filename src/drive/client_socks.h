@@ -2,6 +2,7 @@
 // Private to drive/.
 #pragma once
 
+#include "base/log_sampler.h"
 #include "drive/client_tunnel.h"
 #include "tunnel/socks5.h"
 
@@ -34,7 +35,7 @@ class SocksConnection final : public StreamHandler, public UdpHandler, public Ud
 
   void handle_event(Instant now, const tunnel::SocksEvent& event);
   void connect(Instant now, const HostPort& destination);
-  void associate(Instant now);
+  void associate(Instant now, const HostPort& announced);
   void on_request_timeout(Instant now) { end(now); }
   void relay(Instant now, const SocketAddress& sender, ByteView datagram);
   void write(ByteView bytes);
@@ -43,7 +44,7 @@ class SocksConnection final : public StreamHandler, public UdpHandler, public Ud
   std::unique_ptr<StreamPort> port_;
   tunnel::Socks5Server socks_;
   std::unique_ptr<UdpPort> udp_;
-  std::optional<SocketAddress> udp_client_;   // the first sender; nobody else is served
+  std::optional<tunnel::SocksUdpOwner> udp_owner_;
   std::map<HostPort, ClientUdpFlow*> flows_;  // null: waits for a stream
   std::unordered_map<ClientUdpFlow*, HostPort> by_flow_;
   // Shared with flow starts that may come after this object's end.
@@ -64,6 +65,7 @@ class SocksListener final : public ListenerHandler {
   [[nodiscard]] Worker& worker() { return worker_; }
   [[nodiscard]] ClientContext& context() { return context_; }
   void remove(SocksConnection& connection);
+  void note_refusal(Instant now, std::string_view why);
 
  private:
   void on_accept(Instant now, std::unique_ptr<StreamPort> stream) override;
@@ -74,6 +76,7 @@ class SocksListener final : public ListenerHandler {
   std::unique_ptr<ListenerPort> listener_;
   std::unordered_map<SocksConnection*, std::unique_ptr<SocksConnection>> connections_;
   std::vector<std::unique_ptr<SocksConnection>> dead_;
+  LogSampler refusals_;
 };
 
 }  // namespace culvert::drive

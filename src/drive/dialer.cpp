@@ -63,7 +63,9 @@ void Dialer::start(Instant now) {
   }
   attempts_.push_back(std::make_unique<Attempt>());
   attempts_[0]->dialer = this;
-  auto port = worker_.host().connect_stream(UnixPath{source_.path}, *attempts_[0]);
+  const UnixPath address{source_.path,
+                         std::string(policy_->unix_sockets.directory_for(source_.path))};
+  auto port = worker_.host().connect_stream(address, *attempts_[0]);
   if (!port) {
     on_failed(now, 0, port.error());
     return;
@@ -116,8 +118,9 @@ void Dialer::on_connected(Instant now, std::size_t index) {
 
 void Dialer::on_failed(Instant now, std::size_t index, const Error& error) {
   if (!eyeballs_) {
-    handler_.on_dial_failed(now, RefusalCode::dial_refused,
-                            fmt::format("Source '{}': {}", source_.text(), error.what));
+    const RefusalCode code =
+        error.kind == ErrorKind::refused ? RefusalCode::not_allowed : RefusalCode::dial_refused;
+    handler_.on_dial_failed(now, code, fmt::format("Source '{}': {}", source_.text(), error.what));
     return;
   }
   eyeballs_->handle_failure(index, error);

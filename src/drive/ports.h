@@ -79,7 +79,11 @@ struct UdpOptions {
 
 struct UnixPath {
   std::string path;
-  friend auto operator<=>(const UnixPath&, const UnixPath&) = default;
+  // Connecting: the directory that must hold the socket when all links have been followed.
+  // Empty: any.
+  std::string beneath{};
+  friend bool operator==(const UnixPath& a, const UnixPath& b) { return a.path == b.path; }
+  friend auto operator<=>(const UnixPath& a, const UnixPath& b) { return a.path <=> b.path; }
 };
 using StreamAddress = std::variant<SocketAddress, UnixPath>;
 [[nodiscard]] std::string to_text(const StreamAddress& address);
@@ -88,7 +92,9 @@ enum class IoStatus : std::uint8_t {
   ok,           // `bytes` moved (may be fewer than asked: more may follow at once)
   would_block,  // nothing moved; use want_*
   end,          // read: the peer sent FIN
-  failed,       // connection reset or broken; no more calls but destroy
+  // Connection reset or broken; no more calls but destroy. After a write that failed so, what
+  // came before may be read, up to the end or to a read that fails.
+  failed,
 };
 struct IoResult {
   std::size_t bytes = 0;
@@ -105,6 +111,11 @@ class StreamHandler {
   virtual void on_stream_writable(Instant now) = 0;
 };
 
+struct StreamEnds {
+  SocketAddress local;
+  SocketAddress remote;
+};
+
 class StreamPort {
  public:
   virtual ~StreamPort() = default;  // closes; unread or unsent data makes TCP send RST by itself
@@ -117,6 +128,8 @@ class StreamPort {
   // An accepted stream starts without a handler.
   virtual void set_handler(StreamHandler& handler) = 0;
   [[nodiscard]] virtual std::string remote_text() const = 0;  // for logs
+  // Both ends of a connected TCP stream; none of any other.
+  [[nodiscard]] virtual std::optional<StreamEnds> ends() const { return std::nullopt; }
 };
 
 class ListenerHandler {

@@ -90,11 +90,16 @@ void ServerStreamFlow::on_quic_writable(Instant now) {
 }
 
 void ServerStreamFlow::on_quic_reset(Instant now, std::uint64_t) {
+  pump_.deliver_rest();  // what the client's application said before
   pump_.abort(kReset);
   leave(now);
 }
 
 void ServerStreamFlow::on_quic_stop_sending(Instant now, std::uint64_t) {
+  if (stream_->is_fin_received && pump_.has_port()) {
+    pump_.end_upstream(now);  // it ended in order, and reads no more
+    return;
+  }
   // The client's application closed its socket: TCP tells the source by a reset.
   pump_.abort(kReset);
   leave(now);

@@ -34,17 +34,19 @@ void StreamPump::open_downstream() {
 }
 
 void StreamPump::on_quic_readable() {
+  if (is_write_broken_ || is_breaking_) return drop_input();
   if (is_down_open_ && !is_port_blocked_) worker_.request_flush(*this);
 }
 
 void StreamPump::on_quic_writable(Instant now) {
+  if (is_breaking_) return break_when_delivered(now);
   pump_up(now);
 }
 
 void StreamPump::on_resumed(Instant now, quic::Stream& stream) {
   stream_ = &stream;
   on_quic_readable();
-  pump_up(now);
+  on_quic_writable(now);
 }
 
 void StreamPump::on_stream_failed(Instant now, const Error&) {
@@ -78,6 +80,8 @@ void StreamPump::pump_up(Instant now) {
     moved += result.bytes;
     if (result.status == IoStatus::ok) continue;
     if (result.status == IoStatus::failed) {
+      if (moved > 0) carrier_.submit(*stream_);
+      counters_.bytes_up += moved;
       break_off(now);
       return;
     }
@@ -109,8 +113,12 @@ void StreamPump::pump_down(Instant now) {
       break;
     }
     if (result.status != IoStatus::ok) {
-      break_off(now);
-      return;
+      counters_.bytes_down += moved;
+      if (is_up_done_) return break_off(now);
+      // A target that greets and is gone: the greeting is still to be read.
+      is_write_broken_ = is_down_done_ = true;
+      drop_input();
+      return pump_up(now);
     }
     carrier_.consume(*stream_, result.bytes);
     moved += result.bytes;
@@ -126,6 +134,7 @@ void StreamPump::pump_down(Instant now) {
 
 void StreamPump::finish_if_done(Instant now) {
   if (port_ == nullptr || !is_up_done_ || !is_down_done_) return;
+  if (is_write_broken_) return break_off(now);
   port_.reset();
   owner_.on_pump_finished(now);
 }
@@ -135,15 +144,58 @@ void StreamPump::stop_upstream() {
   stream_->wants_space = false;
 }
 
+void StreamPump::end_upstream(Instant now) {
+  stop_upstream();
+  finish_if_done(now);
+}
+
+void StreamPump::deliver_rest() {
+  if (port_ == nullptr || !is_down_open_ || is_down_done_) return;
+  while (stream_->input.size() > 0) {
+    std::array<ByteView, kSpans> views;
+    const std::size_t count = stream_->input.views(views);
+    const IoResult result = port_->try_write(std::span(views).first(count));
+    if (result.status != IoStatus::ok) return;
+    carrier_.consume(*stream_, result.bytes);
+    counters_.bytes_down += result.bytes;
+  }
+}
+
+// A reset of the stream overtakes what was written to it before, and takes it away: it waits
+// until the peer has that.
 void StreamPump::break_off(Instant now) {
-  abort(kReset);
+  if (port_ != nullptr) port_->reset();
+  port_.reset();
+  is_up_done_ = is_down_done_ = is_breaking_ = true;
+  drop_input();
+  break_when_delivered(now);
+}
+
+void StreamPump::break_when_delivered(Instant now) {
+  if (!stream_->is_output_over && stream_->output.unacked_bytes() > 0) {
+    stream_->wants_space = true;  // asks again with every acknowledgement
+    carrier_.touch();
+    return;
+  }
+  is_breaking_ = false;
+  if (!stream_->is_fin_queued) carrier_.reset(*stream_, kReset);
+  carrier_.stop_sending(*stream_, kReset);
+  carrier_.touch();
   owner_.on_pump_broken(now);
+}
+
+void StreamPump::drop_input() {
+  const std::size_t size = stream_->input.size();
+  if (size == 0) return;
+  carrier_.consume(*stream_, size);
+  carrier_.touch();
 }
 
 void StreamPump::abort(std::uint64_t flow_code) {
   if (port_ != nullptr) port_->reset();
   port_.reset();
   is_up_done_ = is_down_done_ = true;
+  is_breaking_ = false;
   carrier_.reset(*stream_, flow_code);
   carrier_.stop_sending(*stream_, flow_code);
   carrier_.touch();

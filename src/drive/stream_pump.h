@@ -29,7 +29,8 @@ class PumpOwner {
  public:
   // Both directions have ended in order; the port is closed.
   virtual void on_pump_finished(Instant now) = 0;
-  // The port was reset or failed; the stream has been reset both ways.
+  // The port was reset or failed, and the peer has what came from it before; the stream has been
+  // reset, but for a direction that had ended in order.
   virtual void on_pump_broken(Instant now) = 0;
 
  protected:
@@ -54,6 +55,10 @@ class StreamPump final : public StreamHandler, public Flushable {
   void on_resumed(Instant now, quic::Stream& stream);
   // The peer wants no more of our bytes, but may still send: stop reading the port.
   void stop_upstream();
+  // As stop_upstream(), of a peer that has sent all it will: ends with what is left of that.
+  void end_upstream(Instant now);
+  // Before abort(): gives the port what has arrived, as far as it takes it at once.
+  void deliver_rest();
   // Resets both sides; no callback.
   void abort(std::uint64_t flow_code);
   // Lets go of the stream as abort() does, but ends the port in order.
@@ -77,6 +82,8 @@ class StreamPump final : public StreamHandler, public Flushable {
   void pump_up(Instant now);
   void pump_down(Instant now);
   void break_off(Instant now);
+  void break_when_delivered(Instant now);
+  void drop_input();
   void finish_if_done(Instant now);
 
   Worker& worker_;
@@ -89,6 +96,8 @@ class StreamPump final : public StreamHandler, public Flushable {
   bool is_down_done_ = false;  // stream's FIN passed on to the port
   bool is_down_open_ = false;
   bool is_port_blocked_ = false;
+  bool is_write_broken_ = false;  // the port takes no more; what came from it is still read
+  bool is_breaking_ = false;      // the port is gone; what came from it is on its way
 };
 
 }  // namespace culvert::drive

@@ -1,5 +1,6 @@
 #include "net/files.h"
 
+#include "base/secret.h"
 #include "net/socket_address.h"
 #include "net/system_rng.h"
 
@@ -40,6 +41,7 @@ Status write_all(int fd, std::string_view contents, const std::string& path) {
 Result<std::string> read_descriptor(int fd, std::size_t max_bytes, const std::string& name) {
   std::string contents;
   std::array<char, 4096> block;
+  const WipedAtEnd wiped(block);  // it may have been a key
   for (;;) {
     const ssize_t count = ::read(fd, block.data(), block.size());
     if (count < 0 && errno == EINTR) continue;

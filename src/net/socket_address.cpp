@@ -1,10 +1,13 @@
 #include "net/socket_address.h"
 
+#include <climits>
+
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
+#include <fcntl.h>
 #include <unistd.h>
 
 namespace culvert::net {
@@ -82,6 +85,31 @@ Status to_raw_unix(const std::string& path, RawAddress& out) {
   std::memcpy(&out.storage, &raw, sizeof raw);
   out.size = sizeof raw;
   return {};
+}
+
+Status to_raw_held(const drive::UnixPath& path, Fd& held, RawAddress& out) {
+  const auto real_path = [](const Fd& fd) {
+    std::array<char, PATH_MAX> target{};
+    const std::string link = "/proc/self/fd/" + std::to_string(fd.get());
+    const ssize_t size = ::readlink(link.c_str(), target.data(), target.size());
+    return std::string(target.data(), size < 0 ? 0U : static_cast<std::size_t>(size));
+  };
+  const Fd directory(::open(path.beneath.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!directory.is_open()) {
+    return std::unexpected(system_error(errno, "cannot open the allowed directory", path.beneath));
+  }
+  held = Fd(::open(path.path.c_str(), O_PATH | O_CLOEXEC));
+  if (!held.is_open()) return std::unexpected(system_error(errno, "cannot connect", path.path));
+  std::string allowed = real_path(directory);
+  const std::string real = real_path(held);
+  if (allowed.empty() || real.empty()) {
+    return fail(ErrorKind::io, "cannot tell where the path leads: is /proc mounted?", path.path);
+  }
+  if (!allowed.ends_with('/')) allowed += '/';
+  if (!real.starts_with(allowed)) {
+    return fail(ErrorKind::refused, "leads out of the allowed directory by a link", path.path);
+  }
+  return to_raw_unix("/proc/self/fd/" + std::to_string(held.get()), out);
 }
 
 Error system_error(int error, std::string what, std::string offender) {

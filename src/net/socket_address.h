@@ -21,22 +21,6 @@ struct RawAddress {
   [[nodiscard]] const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
 };
 
-// `as_v6`: write IPv4 as ::ffff:a.b.c.d, for a dual-stack socket.
-void to_raw(const SocketAddress& address, bool as_v6, RawAddress& out);
-// IPv4-mapped addresses become IPv4. Empty for other families.
-[[nodiscard]] std::optional<SocketAddress> from_raw(const sockaddr* raw);
-
-[[nodiscard]] in6_addr to_in6(const IpAddress& ip);  // IPv4 becomes mapped
-[[nodiscard]] IpAddress from_in6(const in6_addr& raw, std::uint32_t scope_id);
-[[nodiscard]] in_addr to_in4(const IpAddress& ip);
-[[nodiscard]] IpAddress from_in4(const in_addr& raw);
-
-// Fails when the path does not fit into sun_path.
-[[nodiscard]] Status to_raw_unix(const std::string& path, RawAddress& out);
-
-// "what: strerror(error)" with a fitting kind: limit for exhaustion, io otherwise.
-[[nodiscard]] Error system_error(int error, std::string what, std::string offender);
-
 // Owns a file descriptor.
 class Fd {
  public:
@@ -58,6 +42,27 @@ class Fd {
  private:
   int fd_ = -1;
 };
+
+// `as_v6`: write IPv4 as ::ffff:a.b.c.d, for a dual-stack socket.
+void to_raw(const SocketAddress& address, bool as_v6, RawAddress& out);
+// IPv4-mapped addresses become IPv4. Empty for other families.
+[[nodiscard]] std::optional<SocketAddress> from_raw(const sockaddr* raw);
+
+[[nodiscard]] in6_addr to_in6(const IpAddress& ip);  // IPv4 becomes mapped
+[[nodiscard]] IpAddress from_in6(const in6_addr& raw, std::uint32_t scope_id);
+[[nodiscard]] in_addr to_in4(const IpAddress& ip);
+[[nodiscard]] IpAddress from_in4(const in_addr& raw);
+
+// Fails when the path does not fit into sun_path.
+[[nodiscard]] Status to_raw_unix(const std::string& path, RawAddress& out);
+
+// The socket at `path.path` itself, held by `held` until connect() is over: a path that leads
+// through the descriptor, so that no link is followed a second time. Fails when it is not
+// beneath the directory that must hold it.
+[[nodiscard]] Status to_raw_held(const drive::UnixPath& path, Fd& held, RawAddress& out);
+
+// "what: strerror(error)" with a fitting kind: limit for exhaustion, io otherwise.
+[[nodiscard]] Error system_error(int error, std::string what, std::string offender);
 
 // False when the kernel does not know or refuses it.
 bool set_option(int fd, int level, int name, int value);

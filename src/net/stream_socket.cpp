@@ -70,12 +70,15 @@ Result<std::unique_ptr<StreamSocket>> StreamSocket::connect(Loop& loop,
   RawAddress raw;
   std::optional<SocketAddress> remote;
   int family = AF_UNIX;
+  Fd held;
   if (const auto* tcp = std::get_if<SocketAddress>(&address)) {
     remote = *tcp;
     family = tcp->ip.is_v6() ? AF_INET6 : AF_INET;
     to_raw(*tcp, tcp->ip.is_v6(), raw);
-  } else if (Status fits = to_raw_unix(std::get<drive::UnixPath>(address).path, raw); !fits) {
-    return forward(fits);
+  } else {
+    const auto& path = std::get<drive::UnixPath>(address);
+    Status fits = path.beneath.empty() ? to_raw_unix(path.path, raw) : to_raw_held(path, held, raw);
+    if (!fits) return forward(fits);
   }
   Fd fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.is_open()) {
@@ -105,15 +108,21 @@ void StreamSocket::fail_later(int error) {
 
 void StreamSocket::on_fd_events(std::uint32_t events) {
   if (state_ == State::failed) return;
+  // Whatever the state: an edge comes once. A peer that greets and closes at once has its
+  // greeting and its end in the event that says we are connected.
   const bool has_failed = (events & EPOLLERR) != 0;
-  if (state_ == State::connecting) {
-    if (has_failed || (events & (EPOLLOUT | EPOLLHUP)) != 0) loop_.make_ready(*this);
-    return;
-  }
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP)) != 0 || has_failed) may_be_readable_ = true;
   if ((events & (EPOLLOUT | EPOLLHUP)) != 0 || has_failed) may_be_writable_ = true;
   if ((events & (EPOLLRDHUP | EPOLLHUP)) != 0 || has_failed) peer_has_ended_ = true;
   if (has_failed) has_error_ = true;
+  if (state_ == State::connecting) {
+    if (has_failed || (events & (EPOLLOUT | EPOLLHUP)) != 0) loop_.make_ready(*this);
+    return;
+  }
+  wake_if_due();
+}
+
+void StreamSocket::wake_if_due() {
   if (has_error_ || (wants_readable_ && may_be_readable_) ||
       (wants_writable_ && may_be_writable_)) {
     loop_.make_ready(*this);
@@ -124,14 +133,22 @@ void StreamSocket::finish_connect(Instant now) {
   int error = 0;
   socklen_t size = sizeof error;
   if (::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+  // Only an established connection is reset so (a refused one says ECONNREFUSED): what came
+  // before the reset is still there to be read.
+  if (error == ECONNRESET || error == EPIPE) {
+    error_ = std::exchange(error, 0);
+    has_error_ = true;
+  }
   if (error != 0) {
     state_ = State::failed;
+    has_error_ = false;
     const Error failure{ErrorKind::unreachable,
                         std::string("cannot connect: ") + std::strerror(error), remote_text()};
     handler_->on_stream_failed(now, failure);  // may destroy us
     return;
   }
   state_ = State::open;
+  wake_if_due();
   handler_->on_stream_connected(now);  // may destroy us
 }
 
@@ -143,19 +160,22 @@ void StreamSocket::run(Instant now) {
   if (handler_ == nullptr) return;
   const bool reads = wants_readable_ && may_be_readable_;
   const bool writes = wants_writable_ && may_be_writable_;
-  // One callback a run, since it may destroy us; the other follows next.
-  if (reads && writes) loop_.make_ready(*this);
+  // One callback a run, since it may destroy us; the next follows.
+  if ((reads && writes) || ((reads || writes) && has_error_)) loop_.make_ready(*this);
   if (reads) {
     wants_readable_ = false;
     handler_->on_stream_readable(now);
   } else if (writes) {
     wants_writable_ = false;
     handler_->on_stream_writable(now);
-  } else if (std::exchange(has_error_, false)) {
+  } else if (has_error_) {
     if (error_ == 0) {
       socklen_t size = sizeof error_;
       ::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error_, &size);
     }
+    // It ended in order before it was gone: all of that is read first, whenever that is.
+    if (error_ == EPIPE && !is_end_read_) return;
+    has_error_ = false;
     const bool was_connecting = state_ == State::failed;
     state_ = State::failed;
     const Error failure{was_connecting ? ErrorKind::unreachable : ErrorKind::lost,
@@ -181,9 +201,16 @@ drive::IoResult StreamSocket::try_read(std::span<const ByteSpan> into) {
       if (bytes < room && !peer_has_ended_) may_be_readable_ = false;
       return {bytes, drive::IoStatus::ok};
     }
-    if (got == 0) return {0, drive::IoStatus::end};
-    if (errno == EINTR) continue;
-    if (errno == EAGAIN) {
+    // The kernel tells of a reset once; when that was while connecting it says "end" now.
+    // (EPIPE: a reset that came after the peer's FIN.)
+    const bool is_reset = got == 0 && error_ != 0 && error_ != EPIPE;
+    if (got == 0 && !is_reset) {
+      is_end_read_ = true;
+      if (has_error_) loop_.make_ready(*this);
+      return {0, drive::IoStatus::end};
+    }
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) {
       may_be_readable_ = false;
       return {0, drive::IoStatus::would_block};
     }
@@ -210,8 +237,10 @@ drive::IoResult StreamSocket::try_write(std::span<const ByteView> from) {
       may_be_writable_ = false;
       return {0, drive::IoStatus::would_block};
     }
-    state_ = State::failed;
+    // The peer is gone; what came from it before may still be read.
+    if (error_ == 0) error_ = errno;
     has_error_ = false;
+    may_be_readable_ = peer_has_ended_ = true;
     return {0, drive::IoStatus::failed};
   }
 }
@@ -226,6 +255,11 @@ void StreamSocket::want_writable() {
   if (may_be_writable_ && state_ == State::open) loop_.make_ready(*this);
 }
 
+void StreamSocket::set_handler(drive::StreamHandler& handler) {
+  handler_ = &handler;
+  if (has_error_ && state_ != State::connecting) loop_.make_ready(*this);  // it came before
+}
+
 void StreamSocket::shutdown_write() {
   if (state_ == State::open) ::shutdown(fd_.get(), SHUT_WR);
 }
@@ -238,6 +272,15 @@ void StreamSocket::reset() {
   const linger abort{.l_onoff = 1, .l_linger = 0};  // close sends RST, unsent data is dropped
   ::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
   fd_.close();
+}
+
+std::optional<drive::StreamEnds> StreamSocket::ends() const {
+  RawAddress raw;
+  raw.size = sizeof raw.storage;
+  if (!remote_ || ::getsockname(fd_.get(), raw.get(), &raw.size) != 0) return std::nullopt;
+  const auto local = from_raw(raw.get());
+  if (!local) return std::nullopt;
+  return drive::StreamEnds{.local = *local, .remote = *remote_};
 }
 
 std::string StreamSocket::remote_text() const {

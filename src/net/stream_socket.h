@@ -1,10 +1,11 @@
 // A TCP or Unix-domain stream as drive::StreamPort. Belongs to one loop; owned by whoever
 // connected or accepted it. Private to net/.
 //
-// Readiness is edge-triggered and remembered: a system call is made only when the kernel
-// has reported news since the last one that ran dry. A reset reaches a waiting reader or
-// writer as IoStatus::failed after the bytes that arrived before it, and a port that waits
-// for nothing as on_stream_failed.
+// Readiness is edge-triggered and remembered in every state (connecting, without a handler):
+// a system call is made only when the kernel has reported news since the last one that ran
+// dry. A reset reaches a waiting reader or writer as IoStatus::failed after the bytes that
+// arrived before it, and a port that waits for nothing as on_stream_failed; one that follows
+// the peer's end in order does so when that end has been read.
 #pragma once
 
 #include "drive/ports.h"
@@ -32,8 +33,9 @@ class StreamSocket final : public drive::StreamPort, private FdWatcher, private 
   void want_writable() override;
   void shutdown_write() override;
   void reset() override;
-  void set_handler(drive::StreamHandler& handler) override { handler_ = &handler; }
+  void set_handler(drive::StreamHandler& handler) override;
   std::string remote_text() const override;
+  std::optional<drive::StreamEnds> ends() const override;
 
  private:
   enum class State : std::uint8_t { connecting, open, failed };
@@ -43,6 +45,7 @@ class StreamSocket final : public drive::StreamPort, private FdWatcher, private 
   void on_fd_events(std::uint32_t events) override;
   void run(Instant now) override;
   void finish_connect(Instant now);
+  void wake_if_due();
   void fail_later(int error);
 
   Loop& loop_;
@@ -50,11 +53,12 @@ class StreamSocket final : public drive::StreamPort, private FdWatcher, private 
   Fd fd_;
   WatchId watch_;
   State state_ = State::open;
-  int error_ = 0;  // errno to report by on_stream_failed
+  int error_ = 0;  // errno that the kernel has told and will not tell again
   bool may_be_readable_ = true;
   bool may_be_writable_ = true;
   bool peer_has_ended_ = false;  // FIN or reset seen: reads never run dry any more
   bool has_error_ = false;       // reset seen, and not yet told
+  bool is_end_read_ = false;     // try_read has said "end"
   bool wants_readable_ = false;
   bool wants_writable_ = false;
   std::optional<SocketAddress> remote_;

@@ -152,6 +152,24 @@ TEST_F(StreamTest, tcp_works_over_ipv6) {
   expect_echo_free_exchange();
 }
 
+TEST_F(StreamTest, tcp_stream_knows_its_two_ends) {
+  auto listener = host().listen_stream(SocketAddress{IpAddress::any(Family::v4), 0}, acceptor_);
+  ASSERT_TRUE(listener);
+  const auto bound = std::get<SocketAddress>((*listener)->local_address());
+  const SocketAddress reached{IpAddress::parse("127.0.0.7").value(), bound.port};
+  auto client = host().connect_stream(reached, client_);
+  ASSERT_TRUE(client);
+  client_.port = std::move(*client);
+  acceptor_.on_more = [this] { done(); };
+  run();
+  const auto ours = acceptor_.accepted.at(0)->ends();
+  const auto theirs = client_.port->ends();
+  ASSERT_TRUE(ours && theirs);
+  EXPECT_EQ(ours->local, reached);  // not the wildcard that the listener has
+  EXPECT_EQ(ours->remote, theirs->local);
+  EXPECT_EQ(theirs->remote, reached);
+}
+
 TEST_F(StreamTest, unix_socket_is_private_and_removed_at_the_end) {
   const std::string path = temporary_directory() + "/socket";
   connect_pair(drive::UnixPath{path});
@@ -176,6 +194,54 @@ TEST_F(StreamTest, unix_listener_replaces_a_stale_socket_but_not_a_live_one) {
   live->reset();
   EXPECT_TRUE(host().listen_stream(drive::UnixPath{stale}, acceptor_));
   std::filesystem::remove_all(std::filesystem::path(path).parent_path());
+}
+
+// A program that may write below an allowed directory must not reach a socket elsewhere.
+TEST_F(StreamTest, links_lead_to_unix_sockets_below_their_directory_only) {
+  namespace fs = std::filesystem;
+  const fs::path root = temporary_directory();
+  fs::create_directories(root / "real/deep");
+  fs::create_directory(root / "elsewhere");
+  fs::create_directory_symlink(root / "real", root / "allowed");  // as /var/run is one of /run
+  const auto listen = [&](const char* name) {
+    auto listener = host().listen_stream(drive::UnixPath{(root / name).string()}, acceptor_);
+    EXPECT_TRUE(listener) << listener.error().text();
+    return std::move(*listener);
+  };
+  const auto inside = listen("real/deep/inside");
+  const auto outside = listen("elsewhere/outside");
+  const auto neighbour = listen("real-neighbour");
+  fs::create_symlink("deep/inside", root / "real/link-inside");
+  fs::create_symlink("../elsewhere/outside", root / "real/link-outside");
+  fs::create_directory_symlink(root / "elsewhere", root / "real/way-out");
+  fs::create_symlink(root / "real-neighbour", root / "real/link-neighbour");
+  struct Case {
+    const char* path;
+    bool is_reached;
+  };
+  for (const Case& c :
+       {Case{"deep/inside", true}, Case{"link-inside", true}, Case{"link-outside", false},
+        Case{"way-out/outside", false}, Case{"link-neighbour", false}, Case{"missing", false}}) {
+    const std::string directory = (root / "allowed/").string();
+    const drive::UnixPath path{.path = directory + c.path, .beneath = directory};
+    Talker caller;
+    auto port = host().connect_stream(path, caller);
+    EXPECT_EQ(port.has_value(), c.is_reached) << c.path;
+    if (!port) continue;
+    caller.port = std::move(*port);
+    caller.on_written = caller.on_finished = [this] { done(); };
+    run();
+    EXPECT_EQ(caller.connected, 1) << c.path;
+  }
+  // Who names a link means what it leads to.
+  const drive::UnixPath named{(root / "real/link-outside").string()};
+  auto port = host().connect_stream(named, client_);
+  ASSERT_TRUE(port);
+  client_.port = std::move(*port);
+  client_.on_written = client_.on_finished = [this] { done(); };
+  run();
+  EXPECT_EQ(client_.connected, 1);
+  fs::remove_all(root);
 }
 
 TEST_F(StreamTest, half_closed_stream_still_receives) {

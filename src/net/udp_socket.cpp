@@ -19,6 +19,7 @@ namespace {
 constexpr std::size_t kSendMessages = 32;     // per sendmmsg
 constexpr std::size_t kMaxSegments = 64;      // UDP_MAX_SEGMENTS of kernels before 6.9
 constexpr std::size_t kMaxGsoBytes = 65'507;  // the largest UDP payload over IPv4
+constexpr std::size_t kMaxErrorsInTurn = 16;  // of one socket, so that they starve nobody
 
 // Errors by which a kernel or a driver says "no GSO here", among other things.
 bool may_mean_no_gso(int error) {
@@ -209,7 +210,7 @@ std::size_t UdpSocket::recv_batch(std::span<RxDatagram> out) {
 
   std::uint8_t* arena = loop_.receive_arena();
   const std::size_t wanted = std::min(out.size(), Loop::kReceiveSlots);
-  // Bounded: each pass either takes datagrams from the queue or consumes one pending error.
+  std::size_t errors = 0;
   while (may_be_readable_ && wanted > 0) {
     for (std::size_t i = 0; i < wanted; ++i) {
       slices[i] = {arena + i * Loop::kReceiveSlotBytes, Loop::kReceiveSlotBytes};
@@ -225,13 +226,15 @@ std::size_t UdpSocket::recv_batch(std::span<RxDatagram> out) {
     const int received =
         ::recvmmsg(fd_.get(), messages.data(), static_cast<unsigned>(wanted), 0, nullptr);
     if (received < 0) {
-      // An ICMP error of a connected socket comes instead of data, once: look again.
-      if (errno == EINTR || errno == ECONNREFUSED || errno == EHOSTUNREACH ||
-          errno == ENETUNREACH) {
-        continue;
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN) {
+        may_be_readable_ = false;
+        break;
       }
-      may_be_readable_ = false;
-      break;
+      // A connected socket reports ICMP errors (a dozen kinds) in place of data, each once.
+      // There may be data behind it, whose edge has come already.
+      if (++errors < kMaxErrorsInTurn) continue;
+      return 0;
     }
     // Fewer than asked means empty, or (connected sockets only) an error in between.
     if (static_cast<std::size_t>(received) < wanted && !is_connected_) may_be_readable_ = false;

@@ -2,13 +2,16 @@
 
 #include "net/test_support.h"
 
+#include <array>
 #include <cstring>
 #include <numeric>
 #include <thread>
 
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 namespace culvert::net {
 namespace {
@@ -145,6 +148,52 @@ TEST_P(UdpSocketTest, refused_datagrams_count_as_taken) {
   const Bytes huge(65'535);  // larger than an IPv4 datagram can be
   const std::array too_large{batch_to(nobody, huge, 65'535)};
   EXPECT_EQ(unconnected->send_batch(too_large).batches_taken, 1U);
+}
+
+// What a host says that has no UDP (RFC 1122 3.2.2.1), about a datagram from..to.
+void send_icmp_error(int raw_fd, const SocketAddress& from, const SocketAddress& to) {
+  std::array<std::uint8_t, 8 + 20 + 8> packet{3, 2};  // protocol unreachable
+  std::uint8_t* ip = packet.data() + 8;
+  ip[0] = 0x45;
+  ip[3] = 28;
+  ip[8] = 64;
+  ip[9] = IPPROTO_UDP;
+  for (const std::size_t at : {12U, 16U}) {  // 127.0.0.1 both
+    ip[at] = 127;
+    ip[at + 3] = 1;
+  }
+  ip[20] = static_cast<std::uint8_t>(from.port >> 8);
+  ip[21] = static_cast<std::uint8_t>(from.port);
+  ip[22] = static_cast<std::uint8_t>(to.port >> 8);
+  ip[23] = static_cast<std::uint8_t>(to.port);
+  ip[25] = 8;
+  std::uint32_t sum = 0;
+  for (std::size_t i = 0; i < packet.size(); i += 2) {
+    sum += static_cast<std::uint32_t>(packet[i] << 8 | packet[i + 1]);
+  }
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
+  packet[2] = static_cast<std::uint8_t>(~sum >> 8);
+  packet[3] = static_cast<std::uint8_t>(~sum);
+  RawAddress target;
+  to_raw(loopback_v4(), false, target);
+  ASSERT_EQ(::sendto(raw_fd, packet.data(), packet.size(), 0, target.get(), target.size),
+            static_cast<ssize_t>(packet.size()));
+}
+
+TEST_P(UdpSocketTest, data_behind_an_icmp_error_of_any_kind_is_read) {
+  const Fd raw(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP));
+  if (!raw.is_open()) GTEST_SKIP() << "needs CAP_NET_RAW";
+  UdpRecorder peer_side;
+  UdpRecorder ours;
+  const auto peer = open(loopback_v4(), peer_side);
+  const auto port = open(loopback_v4(), ours, peer->local_address());
+  send_icmp_error(raw.get(), port->local_address(), peer->local_address());
+  const Bytes text = patterned(10);
+  const std::array batches{batch_to(port->local_address(), text, text.size())};
+  EXPECT_EQ(peer->send_batch(batches).batches_taken, 1U);
+  ours.on_more = [&] { done(); };
+  run();
+  EXPECT_EQ(ours.received.size(), 1U);
 }
 
 TEST_P(UdpSocketTest, ports_may_be_destroyed_from_their_own_callback) {

@@ -5,6 +5,8 @@
 namespace culvert::session {
 namespace {
 
+constexpr std::size_t kSiteBytes = 6;  // of an IPv6 address: RFC 6177's largest usual site
+
 std::uint32_t seconds_until(Instant end, Instant now) {
   return static_cast<std::uint32_t>(std::chrono::ceil<std::chrono::seconds>(end - now).count());
 }
@@ -22,7 +24,12 @@ AuthLimiter::Keys AuthLimiter::keys_of(const AuthAttempt& attempt) const {
   key[0] ^= static_cast<std::uint8_t>(attempt.kind);
   Keys keys{.credential = crypto::siphash(key, attempt.credential)};
   if (attempt.address) {
-    keys.address = crypto::siphash(hash_key_, attempt.address->source_network().bytes());
+    const IpAddress network = attempt.address->source_network();
+    keys.address = crypto::siphash(hash_key_, network.bytes());
+    // Link-local addresses are of no site.
+    if (network.is_v6() && !network.is_link_local()) {
+      keys.site = crypto::siphash(hash_key_, network.bytes().first(kSiteBytes));
+    }
   }
   return keys;
 }
@@ -38,7 +45,8 @@ AuthVerdict AuthLimiter::judge(Instant now, const AuthAttempt& attempt) {
 
   const Instant credential_end =
       attempt.credential.empty() ? Instant{} : credentials_.locked_until(keys.credential);
-  const Instant address_end = attempt.address ? addresses_.locked_until(keys.address) : Instant{};
+  Instant address_end = attempt.address ? addresses_.locked_until(keys.address) : Instant{};
+  if (keys.site) address_end = std::max(address_end, sites_.locked_until(*keys.site));
   const Instant end = std::max({credential_end, address_end, globally_locked_until_});
   if (end <= now_) {
     ++counters_.rejected_invalid;
@@ -56,6 +64,11 @@ AuthVerdict AuthLimiter::judge(Instant now, const AuthAttempt& attempt) {
 void AuthLimiter::count_failure(const AuthAttempt& attempt, const Keys& keys) {
   if (attempt.address &&
       addresses_.add_failure(now_, keys.address, limits_.max_address_failures, limits_.lockout)) {
+    ++counters_.address_lockouts;
+  }
+  if (keys.site &&
+      sites_.add_failure(now_, *keys.site, limits_.max_address_failures * limits::kSiteAddresses,
+                         limits_.lockout)) {
     ++counters_.address_lockouts;
   }
   if (attempt.credential.empty()) return;
@@ -84,11 +97,11 @@ void AuthLimiter::set_limits(const AuthLimits& limits) {
 
 AuthMetrics AuthLimiter::metrics(Instant now) const {
   AuthMetrics metrics = counters_;
-  metrics.forgotten = credentials_.evicted() + addresses_.evicted();
+  metrics.forgotten = credentials_.evicted() + addresses_.evicted() + sites_.evicted();
   metrics.credentials_tracked = credentials_.size();
   metrics.addresses_tracked = addresses_.size();
   metrics.credentials_locked = credentials_.locked_count(now);
-  metrics.addresses_locked = addresses_.locked_count(now);
+  metrics.addresses_locked = addresses_.locked_count(now) + sites_.locked_count(now);
   metrics.global_lockout_remaining = std::max(globally_locked_until_ - now, Duration{});
   return metrics;
 }

@@ -2,7 +2,7 @@
 // A valid proof always passes, also in the middle of an attack. A wrong one is answered, in
 // this order:
 //   1. its credential failed too often:   "try again later"
-//   2. its address failed too often:      "try again later"
+//   2. its address, or the IPv6 site around it, failed too often: "try again later"
 //   3. too many credentials failed:       "try again later"
 //   4. otherwise it is "invalid", and counted for all three
 // What is rate limited is not counted, so no lock is prolonged by trying. Only keyed hashes
@@ -17,6 +17,7 @@
 #include "session/failure_table.h"
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace culvert::session {
@@ -63,6 +64,7 @@ class AuthLimiter final : public AuthGate {
   struct Keys {
     std::uint64_t credential = 0;
     std::uint64_t address = 0;
+    std::optional<std::uint64_t> site;  // the /48 of an IPv6 address
   };
   struct Failure {
     std::uint64_t credential;
@@ -78,6 +80,7 @@ class AuthLimiter final : public AuthGate {
   Instant now_{};
   FailureTable credentials_{limits::kAuthFailureEntries};
   FailureTable addresses_{limits::kAuthFailureEntries};
+  FailureTable sites_{limits::kAuthFailureEntries};
   // The last failure of each credential that failed within the window: fewer than
   // limits_.global_failures.
   std::vector<Failure> recent_;

@@ -110,6 +110,68 @@ TEST_F(LimiterTest, counts_a_64_of_ipv6_as_one_address) {
   EXPECT_EQ(fail("fresh", ip("2001:db8:0:1::1")).decision, AuthDecision::invalid);
 }
 
+// An attacker's own networks, one after the other, each try with a new credential.
+struct RotatingAttacker {
+  // `network_bits` are the attacker's; the bits behind them change with every try.
+  explicit RotatingAttacker(unsigned network_bits) : bits(network_bits) {}
+  IpAddress next() {
+    std::array<std::uint8_t, 16> bytes{0x20, 0x01, 0x0d, 0xb8};
+    ++tries;
+    for (unsigned bit = 0; bit < 32; ++bit) {
+      if ((tries >> bit & 1) == 0 || bits + bit > 127) continue;
+      bytes[(bits + bit) / 8] |= static_cast<std::uint8_t>(0x80 >> (bits + bit) % 8);
+    }
+    return IpAddress::v6(bytes);
+  }
+  unsigned bits;
+  std::uint64_t tries = 0;
+};
+
+TEST_F(LimiterTest, bounds_tries_from_rotating_networks_of_any_size) {
+  struct Case {
+    unsigned network_bits;
+    Duration between;              // tries: faster, and slower than the global limit
+    std::uint64_t max_per_minute;  // answered as invalid, and so counted
+  };
+  const Case cases[] = {
+      {64, std::chrono::milliseconds(10), 8},  {64, std::chrono::milliseconds(1500), 8},
+      {56, std::chrono::milliseconds(10), 10}, {56, std::chrono::milliseconds(1500), 32},
+      {48, std::chrono::milliseconds(10), 10}, {48, std::chrono::milliseconds(1500), 32},
+      {32, std::chrono::milliseconds(10), 10}, {32, std::chrono::milliseconds(1500), 40},
+  };
+  for (const Case& c : cases) {
+    configure({});
+    RotatingAttacker attacker(c.network_bits);
+    constexpr int kMinutes = 10;
+    const Instant end = now + std::chrono::minutes(kMinutes);
+    std::uint64_t index = 0;
+    for (; now < end; now += c.between) {
+      static_cast<void>(fail("wrong" + std::to_string(++index), attacker.next()));
+      // Whoever has a credential gets in meanwhile, from the same network too.
+      if (index % 100 != 0) continue;
+      EXPECT_EQ(succeed("right", attacker.next()).decision, AuthDecision::accepted);
+    }
+    const AuthMetrics m = metrics();
+    EXPECT_LE(m.rejected_invalid, c.max_per_minute * (kMinutes + 1)) << c.network_bits;
+    const bool is_too_fast = index > c.max_per_minute * kMinutes;
+    EXPECT_EQ(m.rejected_rate_limited > 0, is_too_fast) << c.network_bits;
+  }
+}
+
+TEST_F(LimiterTest, a_site_locks_no_other_site) {
+  AuthLimits alone;
+  alone.global_failures = 0;
+  configure(alone);
+  RotatingAttacker attacker(48);
+  int index = 0;
+  while (fail("wrong" + std::to_string(++index), attacker.next()).decision ==
+         AuthDecision::invalid) {
+  }
+  EXPECT_EQ(index, 33);
+  EXPECT_EQ(fail("wrong", ip("2001:db8:1::1")).decision, AuthDecision::invalid);
+  EXPECT_EQ(fail("wrong", ip("fe80::1%2")).decision, AuthDecision::invalid);
+}
+
 TEST_F(LimiterTest, one_address_alone_cannot_cause_the_global_lockout) {
   for (int i = 0; i < 1'000; ++i) (void)fail(std::to_string(i), ip("192.0.2.1"));
   EXPECT_EQ(metrics().global_lockouts, 0U);

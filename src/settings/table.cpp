@@ -488,8 +488,8 @@ std::vector<Setting> make_table() {
        .maximum = 1'000'000,
        .live = kServer,
        .group = group,
-       .help =
-           "failures from one IPv4 address or IPv6 /64 before it is locked out; 0: no such limit"});
+       .help = "failures from one IPv4 address or IPv6 /64 (four times that from a /48) before it "
+               "is locked out; 0: no such limit"});
   add({.id = Id::token_lockout_duration,
        .commands = kServer,
        .flag = "token-lockout-duration",

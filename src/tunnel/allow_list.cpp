@@ -1,6 +1,7 @@
 #include "tunnel/allow_list.h"
 
 #include "base/limits.h"
+#include "tunnel/embedded_v4.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -84,12 +85,28 @@ Status AllowList::add(std::string_view entry) {
 }
 
 bool AllowList::allows(const SocketAddress& address) const {
-  return std::ranges::any_of(entries_, [&](const Entry& entry) {
-    if (!entry.network.contains(address.ip)) return false;
-    return entry.ports.empty() || std::ranges::any_of(entry.ports, [&](const PortRange& range) {
-             return address.port >= range.first && address.port <= range.last;
-           });
+  const auto embedded = embedded_v4(address.ip);
+  if (!embedded) return has_entry_for(address);
+  const bool is_named = std::ranges::any_of(entries_, [&](const Entry& entry) {
+    return embedded->form.contains(entry.network.network()) &&
+           entry.network.prefix_length() >= embedded->form.prefix_length() && entry.allows(address);
   });
+  if (is_named) return true;
+  return !embedded->addresses.empty() &&
+         std::ranges::all_of(embedded->addresses, [&](const IpAddress& ip) {
+           return has_entry_for({ip, address.port});
+         });
+}
+
+bool AllowList::has_entry_for(const SocketAddress& address) const {
+  return std::ranges::any_of(entries_, [&](const Entry& entry) { return entry.allows(address); });
+}
+
+bool AllowList::Entry::allows(const SocketAddress& address) const {
+  if (!network.contains(address.ip)) return false;
+  return ports.empty() || std::ranges::any_of(ports, [&](const PortRange& range) {
+           return address.port >= range.first && address.port <= range.last;
+         });
 }
 
 std::string AllowList::text() const {
@@ -120,6 +137,17 @@ bool UnixAllowList::allows(std::string_view path) const {
     entry.remove_suffix(1);
     return path.starts_with(entry) && path.size() > entry.size();
   });
+}
+
+std::string_view UnixAllowList::directory_for(std::string_view path) const {
+  std::string_view longest;
+  for (std::string_view entry : entries_) {
+    if (path == entry) return {};
+    if (!entry.ends_with('*')) continue;
+    entry.remove_suffix(1);
+    if (path.starts_with(entry) && entry.size() > longest.size()) longest = entry;
+  }
+  return longest;
 }
 
 std::string UnixAllowList::text() const {

@@ -5,9 +5,11 @@
 //   10.0.0.0/8:5432,8000-8999    these ports
 //   2001:db8::/32
 //   [2001:db8::/32]:443
+// An IPv6 address that leads to an IPv4 one (NAT64, 6to4...; embedded_v4.h) is judged by that,
+// unless an entry names its form: 64:ff9b::/96, or a part of it.
 // Entries for Unix sockets:
 //   unix:/run/docker.sock        exactly this path
-//   unix:/run/app/*              every path below (no "..", no subtlety)
+//   unix:/run/app/*              every path below: no "..", and no link that leads out
 #pragma once
 
 #include "base/address.h"
@@ -41,7 +43,9 @@ class AllowList {
     Cidr network;
     std::vector<PortRange> ports;  // empty = all
     std::string text;
+    [[nodiscard]] bool allows(const SocketAddress& address) const;
   };
+  [[nodiscard]] bool has_entry_for(const SocketAddress& address) const;
   static Result<std::vector<PortRange>> parse_ports(std::string_view text, std::string_view entry);
   std::vector<Entry> entries_;
 };
@@ -50,6 +54,9 @@ class UnixAllowList {
  public:
   [[nodiscard]] Status add(std::string_view entry);
   [[nodiscard]] bool allows(std::string_view path) const;
+  // The directory that must hold `path`, which is allowed, when links have been followed;
+  // empty when an entry names the path itself: what that leads to is the operator's wish.
+  [[nodiscard]] std::string_view directory_for(std::string_view path) const;
   [[nodiscard]] bool is_empty() const { return entries_.empty(); }
   [[nodiscard]] std::string text() const;
 

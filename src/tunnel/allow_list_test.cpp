@@ -90,6 +90,10 @@ TEST(UnixAllowList, allows_paths_and_directories_and_no_tricks) {
   EXPECT_FALSE(list.allows("/run/apple"));
   EXPECT_FALSE(list.allows("/run/app/../docker2.sock"));
   EXPECT_FALSE(list.allows("/run/app/.."));
+  EXPECT_FALSE(list.allows("/run/app//../docker2.sock"));
+  EXPECT_FALSE(list.allows("/run/app/./../docker2.sock"));
+  EXPECT_EQ(list.directory_for("/run/docker.sock"), "");
+  EXPECT_EQ(list.directory_for("/run/app/deep/a.sock"), "/run/app/");
   for (const char* bad : {"", "/run/x", "unix:x", "unix:/a*", "unix:/a/*/b", "unix:*"}) {
     EXPECT_FALSE(list.add(bad)) << bad;
   }

@@ -7,6 +7,7 @@ namespace culvert::tunnel {
 namespace {
 
 constexpr std::uint8_t kVersion = 5;
+constexpr std::uint8_t kVersion4 = 4;
 constexpr std::uint8_t kNoAuthentication = 0x00;
 constexpr std::uint8_t kNoAcceptableMethod = 0xff;
 constexpr std::uint8_t kCommandConnect = 0x01;
@@ -91,8 +92,11 @@ std::size_t Socks5Server::handle_data(ByteView bytes) {
       continue;
     }
     if (took.error() == DecodeError::truncated) break;
-    refuse(took.error() == DecodeError::unsupported ? SocksReply::address_type_not_supported
-                                                    : SocksReply::general_failure);
+    if (took.error() == DecodeError::unsupported) {
+      refuse(SocksReply::address_type_not_supported, "an unknown type of address");
+    } else {
+      refuse(SocksReply::general_failure, "not a SOCKS5 request");
+    }
   }
   if (state_ != State::done) {
     input_.erase(input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(used));
@@ -110,7 +114,9 @@ Decoded<std::size_t> Socks5Server::read_greeting(ByteView input) {
   if (*version != kVersion) {
     // SOCKS4 or no SOCKS at all: no answer would be understood.
     state_ = State::done;
-    event_ = SocksRefused{};
+    event_ = SocksRefused{*version == kVersion4
+                              ? "it speaks SOCKS4; set it to SOCKS5"
+                              : "it does not speak SOCKS5 (HTTP, perhaps); set it to SOCKS5"};
     return input.size();
   }
   const auto count = reader.u8();
@@ -123,7 +129,7 @@ Decoded<std::size_t> Socks5Server::read_greeting(ByteView input) {
   state_ = State::request;
   if (!is_acceptable) {
     state_ = State::done;
-    event_ = SocksRefused{};
+    event_ = SocksRefused{"it wants a user name or other authentication; set it to none"};
   }
   return input.size() - reader.rest().size();
 }
@@ -143,18 +149,18 @@ Decoded<std::size_t> Socks5Server::read_request(ByteView input) {
     event_ = SocksConnect{std::move(*destination)};
   } else if (*command == kCommandUdpAssociate) {
     state_ = State::done;
-    event_ = SocksUdpAssociate{};
+    event_ = SocksUdpAssociate{std::move(*destination)};
   } else {
-    refuse(SocksReply::command_not_supported);
+    refuse(SocksReply::command_not_supported, "only CONNECT and UDP ASSOCIATE are there");
   }
   return size;
 }
 
-void Socks5Server::refuse(SocksReply code) {
+void Socks5Server::refuse(SocksReply code, std::string_view why) {
   const Bytes answer = reply(code, {});
   output_.insert(output_.end(), answer.begin(), answer.end());
   state_ = State::done;
-  event_ = SocksRefused{};
+  event_ = SocksRefused{why};
 }
 
 std::optional<SocksEvent> Socks5Server::poll_event() {
@@ -169,6 +175,19 @@ Bytes Socks5Server::reply(SocksReply code, const SocketAddress& bound) {
   Bytes out{kVersion, static_cast<std::uint8_t>(code), 0};
   write_host_port({bound.ip.text(), bound.port}, out);
   return out;
+}
+
+SocksUdpOwner::SocksUdpOwner(const IpAddress& client, const HostPort& announced) : client_(client) {
+  const auto literal = announced.literal();
+  if (!literal || literal->port == 0) return;
+  if (literal->ip.is_unspecified() || literal->ip == client) {
+    address_ = SocketAddress{client, literal->port};
+  }
+}
+
+bool SocksUdpOwner::admits(const SocketAddress& sender) {
+  if (!address_ && sender.ip == client_) address_ = sender;
+  return address_ == sender;
 }
 
 Decoded<SocksDatagram> decode_socks_datagram(ByteView datagram) {

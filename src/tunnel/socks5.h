@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <variant>
 
 namespace culvert::tunnel {
@@ -26,8 +27,12 @@ enum class SocksReply : std::uint8_t {  // RFC 1928 6
 struct SocksConnect {
   HostPort destination;  // names stay names: the tunnel's server resolves them
 };
-struct SocksUdpAssociate {};
-struct SocksRefused {};  // take_output() holds the answer; close behind it
+struct SocksUdpAssociate {
+  HostPort sender;  // DST: from where the client will send; zero where it does not know
+};
+struct SocksRefused {    // take_output() holds the answer; close behind it
+  std::string_view why;  // for the log: what the program should do instead
+};
 using SocksEvent = std::variant<SocksConnect, SocksUdpAssociate, SocksRefused>;
 
 class Socks5Server {
@@ -44,13 +49,30 @@ class Socks5Server {
   enum class State : std::uint8_t { greeting, request, done };
   Decoded<std::size_t> read_greeting(ByteView input);
   Decoded<std::size_t> read_request(ByteView input);
-  void refuse(SocksReply code);
+  void refuse(SocksReply code, std::string_view why);
 
   // Longest: 4 + 1 + 255 + 2 bytes of request; a greeting has at most 2 + 255.
   Bytes input_;
   Bytes output_;
   State state_ = State::greeting;
   std::optional<SocksEvent> event_;
+};
+
+// Who may use a UDP association (RFC 1928 7): one socket at the address that the TCP
+// connection comes from. Where the client said which port it will send from, that one, else
+// the first that sends something readable.
+class SocksUdpOwner {
+ public:
+  // `announced` is DST of UDP ASSOCIATE. Another address there than the one we see means
+  // that something between us translates: then its port says nothing either.
+  SocksUdpOwner(const IpAddress& client, const HostPort& announced);
+  // Whether the sender of a readable datagram is, or becomes, the owner.
+  [[nodiscard]] bool admits(const SocketAddress& sender);
+  [[nodiscard]] const std::optional<SocketAddress>& address() const { return address_; }
+
+ private:
+  IpAddress client_;
+  std::optional<SocketAddress> address_;
 };
 
 // Header of a datagram between a SOCKS5 client and the relay (RFC 1928 7): RSV, FRAG,

@@ -48,9 +48,10 @@ TEST(Socks5Server, reads_addresses_and_udp_associate) {
   }
   Socks5Server socks;
   socks.handle_data(kGreeting);
-  socks.handle_data(hex("05030001000000000000"));
+  socks.handle_data(hex("05030001c00002011f90"));
   const auto event = socks.poll_event();
-  EXPECT_TRUE(event && std::holds_alternative<SocksUdpAssociate>(*event));
+  ASSERT_TRUE(event && std::holds_alternative<SocksUdpAssociate>(*event));
+  EXPECT_EQ(std::get<SocksUdpAssociate>(*event).sender, (HostPort{"192.0.2.1", 8080}));
 }
 
 TEST(Socks5Server, refuses_with_the_answer_that_tells_why) {
@@ -83,6 +84,7 @@ TEST(Socks5Server, refuses_with_the_answer_that_tells_why) {
     const auto event = socks.poll_event();
     ASSERT_TRUE(event && std::holds_alternative<SocksRefused>(*event)) << input;
     EXPECT_EQ(hex_encode(socks.take_output()), answer) << input;
+    EXPECT_FALSE(std::get<SocksRefused>(*event).why.empty()) << input;
     EXPECT_EQ(socks.handle_data(kGreeting), 0U);  // takes no more
   }
 }
@@ -94,6 +96,38 @@ TEST(SocksReply, names_our_end) {
   EXPECT_EQ(hex_encode(Socks5Server::reply(SocksReply::connection_refused,
                                            SocketAddress::parse("[::1]:1").value())),
             "05050004000000000000000000000000000000010001");
+}
+
+TEST(SocksUdpOwner, is_the_first_sender_at_the_address_of_the_connection_or_who_was_announced) {
+  struct Case {
+    const char* client;
+    HostPort announced;
+    std::vector<std::pair<const char*, bool>> senders;
+  };
+  const Case cases[] = {
+      {"192.0.2.1",
+       {"0.0.0.0", 0},
+       {{"192.0.2.2:1000", false},
+        {"192.0.2.1:1000", true},
+        {"192.0.2.1:1001", false},
+        {"192.0.2.1:1000", true}}},
+      {"192.0.2.1", {"0.0.0.0", 7}, {{"192.0.2.1:8", false}, {"192.0.2.1:7", true}}},
+      {"192.0.2.1", {"192.0.2.1", 7}, {{"192.0.2.1:8", false}, {"192.0.2.1:7", true}}},
+      {"192.0.2.1", {"::", 7}, {{"192.0.2.1:8", false}, {"192.0.2.1:7", true}}},
+      // Behind a NAT: what it believes of itself is not what we see.
+      {"192.0.2.1", {"10.0.0.1", 7}, {{"10.0.0.1:7", false}, {"192.0.2.1:8", true}}},
+      {"192.0.2.1", {"client.example", 7}, {{"192.0.2.1:8", true}}},
+      {"192.0.2.1", {"192.0.2.1", 0}, {{"192.0.2.1:8", true}}},
+      {"::1", {"::", 0}, {{"127.0.0.1:8", false}, {"[::1]:8", true}, {"[::1]:9", false}}},
+      {"::1", {"::1", 9}, {{"[::1]:8", false}, {"[::1]:9", true}}},
+  };
+  for (const Case& one : cases) {
+    SocksUdpOwner owner(IpAddress::parse(one.client).value(), one.announced);
+    for (const auto& [sender, is_admitted] : one.senders) {
+      EXPECT_EQ(owner.admits(SocketAddress::parse(sender).value()), is_admitted)
+          << one.client << " " << one.announced.text() << " " << sender;
+    }
+  }
 }
 
 TEST(SocksDatagram, reads_and_writes_its_header) {
