@@ -11,6 +11,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
@@ -148,7 +149,7 @@ class UdpEcho {
       socklen_t size = sizeof from;
       const ssize_t got = ::recvfrom(socket_.fd(), block.data(), block.size(), 0,
                                      reinterpret_cast<sockaddr*>(&from), &size);
-      if (got <= 0) continue;
+      if (got < 0) continue;
       ::sendto(socket_.fd(), block.data(), static_cast<std::size_t>(got), 0,
                reinterpret_cast<const sockaddr*>(&from), size);
     }
@@ -399,6 +400,24 @@ TEST(App, udp_replies_reach_their_own_senders) {
       answer.resize(static_cast<std::size_t>(got));
       EXPECT_EQ(answer, std::to_string(i) + "/" + std::to_string(round));
     }
+  }
+}
+
+// The first of a flow waits for its stream, the others go in DATAGRAM frames.
+TEST(App, udp_carries_empty_datagrams_both_ways) {
+  const UdpEcho echo;
+  RunningServer server(server_options());
+  const std::string source = "udp://127.0.0.1:" + std::to_string(echo.port());
+  ClientOptions options = client_options(server);
+  add_tunnel(options, source);
+  RunningClient client(std::move(options));
+  Socket sender(SOCK_DGRAM);
+  ASSERT_TRUE(sender.connect(client.port_of(source)));
+  for (const std::size_t size : {0U, 3U, 0U, 0U}) {
+    const std::string question(size, 'x');
+    ASSERT_EQ(::send(sender.fd(), question.data(), size, 0), static_cast<ssize_t>(size));
+    std::array<char, 100> answer{};
+    EXPECT_EQ(::recv(sender.fd(), answer.data(), answer.size(), 0), static_cast<ssize_t>(size));
   }
 }
 

@@ -235,10 +235,7 @@ void ServerUdpFlow::on_udp_readable(Instant now) {
     if (count == 0) break;
     taken += count;
     for (const RxDatagram& datagram : std::span(batch).first(count)) {
-      for (std::size_t at = 0; at < datagram.bytes.size(); at += datagram.segment_size) {
-        reply(datagram.bytes.subspan(
-            at, std::min<std::size_t>(datagram.segment_size, datagram.bytes.size() - at)));
-      }
+      for_each_segment(datagram, [this](ByteView payload) { reply(payload); });
     }
   }
   idle_.set(now + session_.context().policy->udp_flow_idle);

@@ -238,7 +238,7 @@ std::size_t UdpSocket::recv_batch(std::span<RxDatagram> out) {
     std::size_t count = 0;
     for (std::size_t i = 0; i < static_cast<std::size_t>(received); ++i) {
       const bool is_cut = (messages[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
-      if (messages[i].msg_len == 0 || is_cut) continue;  // an empty datagram carries nothing
+      if (is_cut) continue;
       const ByteView bytes(arena + i * Loop::kReceiveSlotBytes, messages[i].msg_len);
       out[count++] = parse_received(messages[i].msg_hdr, local_, bytes);
     }
