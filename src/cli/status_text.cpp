@@ -1,5 +1,7 @@
 #include "cli/status_text.h"
 
+#include "base/printable.h"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -17,16 +19,6 @@ constexpr std::size_t kIdLength = 10;
 json parsed(const std::string& text) {
   json value = json::parse(text, nullptr, false);
   return value.is_object() ? value : json::object();
-}
-
-// Escape sequences in a comment or name must not reach the terminal.
-std::string printable(std::string_view text) {
-  std::string result;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    result += byte < 0x20 || byte == 0x7f ? '?' : c;
-  }
-  return result;
 }
 
 std::string text_of(const json& object, const char* name) {

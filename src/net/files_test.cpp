@@ -85,6 +85,16 @@ TEST(StderrSink, human_line_hides_control_characters_of_peers) {
   EXPECT_EQ(line.substr(line.find(".678")), ".678 warn  path: peer says  [2J !\n");
 }
 
+TEST(StderrSink, hides_c1_control_characters_and_bytes_that_are_no_utf8) {
+  const std::string words =
+      "\u009b31m \x9b"
+      "2J \u00e9";
+  const std::string line = format_human(0, LogLevel::info, "path", words, false);
+  EXPECT_TRUE(line.ends_with("path:  31m  2J \u00e9\n")) << line;
+  const std::string json = format_json(0, LogLevel::info, "path", words);
+  EXPECT_TRUE(json.ends_with("\"message\":\"\\ufffd31m \\ufffd2J \u00e9\"}\n")) << json;
+}
+
 TEST(StderrSink, json_line_is_utc_and_escaped) {
   EXPECT_EQ(format_json(1'767'323'045'008, LogLevel::info, "net", "a \"b\" \\ \n"),
             R"({"time":"2026-01-02T03:04:05.008Z","level":"info","area":"net",)"

@@ -1,5 +1,7 @@
 #include "net/stderr_sink.h"
 
+#include "base/printable.h"
+
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
@@ -27,15 +29,18 @@ std::string_view colour_of(LogLevel level) {
 
 void append_json_string(std::string& out, std::string_view text) {
   out += '"';
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(c));
+  while (!text.empty()) {
+    const std::size_t bytes = character_bytes(text);
+    if (unprintable_prefix(text) > 0) {
+      // Of one byte: a control character, or no UTF-8, which is no JSON either.
+      const auto byte = static_cast<unsigned char>(text.front());
+      fmt::format_to(std::back_inserter(out), "\\u{:04x}",
+                     bytes == 1 && byte < 0x80 ? unsigned{byte} : 0xfffdU);
     } else {
-      out += c;
+      if (text.front() == '"' || text.front() == '\\') out += '\\';
+      out += text.substr(0, bytes);
     }
+    text.remove_prefix(bytes);
   }
   out += '"';
 }
@@ -52,10 +57,7 @@ std::string format_human(std::int64_t milliseconds, LogLevel level, std::string_
                   local.tm_sec, milliseconds % 1000, has_colour ? colour_of(level) : "",
                   to_string(level), has_colour ? "\033[0m" : "", area);
   // Peers' words may be in a line: control characters must not reach a terminal.
-  for (const char c : line) {
-    const auto byte = static_cast<unsigned char>(c);
-    out += byte < 0x20 || byte == 0x7f ? ' ' : c;
-  }
+  out += printable(line, ' ');
   out += '\n';
   return out;
 }
