@@ -719,6 +719,46 @@ TEST_F(ControlledTest, a_client_of_several_servers_keeps_them_apart) {
   expect_echo(client.port_of(source), 10'000, 2);
 }
 
+// Of both roles: as from a disk that does not answer.
+TEST_F(ControlledTest, a_reload_that_waits_for_its_file_holds_up_nothing) {
+  std::promise<void> server_reads;
+  std::promise<void> client_reads;
+  std::promise<void> release;
+  const std::shared_future<void> released = release.get_future().share();
+  const std::string file = socket("file");
+  std::ofstream(file) << "before";
+  ServerOptions of_server = server_options();
+  of_server.control = at("server");
+  of_server.watched_files = {file};
+  of_server.reload = [&, released]() -> Result<ServerReload> {
+    server_reads.set_value();
+    released.wait();
+    return fail(ErrorKind::configuration, "broken", file);
+  };
+  RunningServer server(std::move(of_server));
+  TcpEcho echo;
+  const std::string source = fmt::format("tcp://127.0.0.1:{}", echo.port());
+  ClientOptions options = client_options(server);
+  add_tunnel(options, source);
+  options.control = at("client");
+  options.watched_files = {file};
+  options.reload = [&, released]() -> Result<ClientReload> {
+    client_reads.set_value();
+    released.wait();
+    return fail(ErrorKind::configuration, "broken", file);
+  };
+  RunningClient client(std::move(options));
+  const std::uint16_t port = client.port_of(source);
+  std::ofstream(file + ".new") << "after";
+  std::filesystem::rename(file + ".new", file);
+  ASSERT_EQ(server_reads.get_future().wait_for(kPatience), std::future_status::ready);
+  ASSERT_EQ(client_reads.get_future().wait_for(kPatience), std::future_status::ready);
+  expect_echo(port, 10'000, 1);
+  EXPECT_THAT(ask("server", "GET", "/v1/status"), ::testing::HasSubstr("serving"));
+  EXPECT_THAT(ask("client", "GET", "/v1/status"), ::testing::HasSubstr("connected"));
+  release.set_value();
+}
+
 // A mistake in the file costs the session, not the client.
 TEST_F(ControlledTest, a_client_outlives_a_reload_with_wrong_credentials) {
   RunningServer server(server_options());

@@ -3,6 +3,7 @@
 #include "app/audit_log.h"
 #include "app/config_watch.h"
 #include "app/debug_sinks.h"
+#include "app/reload_thread.h"
 #include "app/server_control.h"
 #include "app/shared_auth_limiter.h"
 #include "app/ticket.h"
@@ -50,7 +51,10 @@ class ServerAppImpl final : public ServerApp {
                options_.workers != 0 ? options_.workers : default_worker_count()),
         target_(group_, servers_, options_, auth_limiter_, log),
         control_(group_.host(0), target_),
-        auth_limiter_(options_.auth_limits, group_.host(0).rng()) {}
+        auth_limiter_(options_.auth_limits, group_.host(0).rng()),
+        reloading_(group_.host(0), options_.reload, [this](Instant, Result<ServerReload> loaded) {
+          on_reloaded(std::move(loaded));
+        }) {}
 
   Status open();
   Status run() override;
@@ -65,7 +69,10 @@ class ServerAppImpl final : public ServerApp {
  private:
   void stop();
   void watch_signals();
-  void reload();
+  void reload() {
+    if (!is_stopping_) reloading_.begin();
+  }
+  void on_reloaded(Result<ServerReload> loaded);
   void distribute_policy();
   void reopen_audit_log();
   void stop_at_once();
@@ -85,6 +92,7 @@ class ServerAppImpl final : public ServerApp {
   std::vector<bool> has_policy_;                       // by worker: it is in its mailbox
   std::unique_ptr<net::Timer> policy_retry_;
   bool is_stopping_ = false;
+  ReloadThread<ServerReload> reloading_;  // dies first
 };
 
 Status ServerAppImpl::open() {
@@ -185,9 +193,8 @@ void ServerAppImpl::feed_watchdog() {
   group_.host(0).set_alarm(*interval, [this](Instant) { feed_watchdog(); });
 }
 
-void ServerAppImpl::reload() {
+void ServerAppImpl::on_reloaded(Result<ServerReload> loaded) {
   if (is_stopping_) return;
-  auto loaded = options_.reload();
   if (!loaded) {
     log_unchanged(log_, loaded.error());
     return;

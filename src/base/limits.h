@@ -98,6 +98,11 @@ inline constexpr std::size_t kSendBufferMin = 1 << 20;
 inline constexpr std::size_t kSendBufferMax = 16 << 20;
 inline constexpr std::size_t kDatagramQueueBytes = 1 << 20;  // then the oldest is dropped
 
+// --- what a program is given -----------------------------------------------------------------
+// For a pipe or a terminal that stands for a file at the start: a person may have to type a
+// passphrase for the program at its other end.
+inline constexpr Duration kInputTimeout = std::chrono::seconds(60);
+
 // --- tunnels of a client --------------------------------------------------------------------
 inline constexpr std::size_t kMaxTunnels = 1'024;
 inline constexpr std::size_t kMaxTunnelNameBytes = 64;  // of servers as well

@@ -73,8 +73,10 @@ Status cmd_server(const Settings& settings, const settings::Arguments& arguments
   CULVERT_TRY(options.watched_files, watched_files(settings::Command::server, settings));
   if (can_reload(settings)) {
     options.reload = [&settings, &arguments]() -> Result<app::ServerReload> {
-      CULVERT_TRY(const Settings again, load_settings(settings::Command::server, arguments));
-      CULVERT_TRY(app::ServerOptions changed, server_options(again, null_logger()));
+      CULVERT_TRY(const Settings again,
+                  load_settings(settings::Command::server, arguments, Occasion::reload));
+      CULVERT_TRY(app::ServerOptions changed,
+                  server_options(again, null_logger(), Occasion::reload));
       return app::ServerReload{std::move(changed.policy), changed.auth_limits,
                                reload_notes(settings::Command::server, settings, again)};
     };

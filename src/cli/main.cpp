@@ -1,3 +1,4 @@
+#include "app/system.h"
 #include "cli/run.h"
 
 #include <csignal>
@@ -7,6 +8,7 @@
 int main(int argc, char** argv) {
   // A reader of our output that went away is an error of write(), not the end of us.
   std::signal(SIGPIPE, SIG_IGN);
+  culvert::net::open_standard_descriptors();
   const std::vector<std::string_view> args(argv + (argc > 0 ? 1 : 0), argv + argc);
   return static_cast<int>(culvert::cli::run(args));
 }

@@ -12,11 +12,12 @@ using settings::Id;
 using settings::Settings;
 using settings::Value;
 
-Result<session::ServerAuthPolicy> auth_policy(const Settings& settings) {
+Result<session::ServerAuthPolicy> auth_policy(const Settings& settings, Occasion occasion) {
   session::ServerAuthPolicy policy;
   if (settings.has(Id::auth_tokens_file)) {
     const Value value = settings.value(Id::auth_tokens_file);
-    CULVERT_TRY(const std::string text, read_named_file(value, session::kMaxTokenFileBytes));
+    CULVERT_TRY(const std::string text,
+                read_named_file(value, session::kMaxTokenFileBytes, occasion));
     CULVERT_TRY(policy.tokens, session::TokenSet::parse(text, value.text));
     if (policy.tokens.is_empty()) {
       return fail(ErrorKind::configuration,
@@ -29,7 +30,8 @@ Result<session::ServerAuthPolicy> auth_policy(const Settings& settings) {
   }
   if (settings.has(Id::authorized_keys_file)) {
     const Value value = settings.value(Id::authorized_keys_file);
-    CULVERT_TRY(const std::string text, read_named_file(value, crypto::kMaxAuthorizedKeysBytes));
+    CULVERT_TRY(const std::string text,
+                read_named_file(value, crypto::kMaxAuthorizedKeysBytes, occasion));
     CULVERT_TRY(policy.keys, crypto::AuthorizedKeys::parse(text, value.text));
     if (policy.keys.is_empty()) {
       return fail(ErrorKind::configuration, "holds no public key", value.text);
@@ -83,8 +85,9 @@ session::AuthLimits auth_limits(const Settings& settings) {
 
 }  // namespace
 
-Result<app::ServerOptions> server_options(const Settings& settings, Logger& log) {
-  CULVERT_TRY(auto identity, load_key(settings, Id::secret, Id::secret_file, log));
+Result<app::ServerOptions> server_options(const Settings& settings, Logger& log,
+                                          Occasion occasion) {
+  CULVERT_TRY(auto identity, load_key(settings, Id::secret, Id::secret_file, log, occasion));
   if (!identity) {
     log.warn("keys",
              "no --secret-file: this EndpointId is gone when the server stops; keep one "
@@ -93,7 +96,7 @@ Result<app::ServerOptions> server_options(const Settings& settings, Logger& log)
     identity = crypto::SecretKey::generate(rng);
   }
   app::ServerOptions options{.identity = *identity};
-  CULVERT_TRY(options.policy.auth, auth_policy(settings));
+  CULVERT_TRY(options.policy.auth, auth_policy(settings, occasion));
   options.auth_limits = auth_limits(settings);
   options.audit_log = expand_home(settings.text(Id::audit_log));
   CULVERT_TRY(options.policy.sources, source_policy(settings));

@@ -7,11 +7,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <thread>
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 namespace culvert::net {
 namespace {
@@ -60,6 +65,64 @@ TEST_F(FilesTest, reading_is_bounded_and_errors_name_the_path) {
     ASSERT_FALSE(result);
     EXPECT_EQ(result.error().kind, ErrorKind::configuration);
     EXPECT_EQ(result.error().offender, name);
+  }
+}
+
+TEST_F(FilesTest, a_pipe_that_nobody_writes_is_no_file_and_is_not_waited_for) {
+  ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
+  for (const std::string& name : {path("fifo"), std::string("/dev/zero"), directory_}) {
+    const auto result = read_file(name, 100);
+    ASSERT_FALSE(result) << name;
+    EXPECT_EQ(result.error().kind, ErrorKind::configuration);
+    EXPECT_EQ(result.error().offender, name);
+  }
+  const auto late = read_input(path("fifo"), 100, std::chrono::milliseconds(1));
+  ASSERT_FALSE(late);
+  EXPECT_NE(late.error().what.find("nothing complete came"), std::string::npos);
+  EXPECT_EQ(late.error().offender, path("fifo"));
+}
+
+TEST_F(FilesTest, input_may_be_a_pipe_with_a_writer) {
+  ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
+  std::jthread writer([&] { std::ofstream(path("fifo")) << "token\n"; });
+  const auto text = read_input(path("fifo"), 100, std::chrono::minutes(1));
+  ASSERT_TRUE(text) << text.error().text();
+  EXPECT_EQ(*text, "token\n");
+}
+
+TEST_F(FilesTest, input_from_a_descriptor_by_its_name) {  // as process substitution gives it
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  ASSERT_EQ(::write(ends[1], "token", 5), 5);
+  ::close(ends[1]);
+  const std::string name = "/dev/fd/" + std::to_string(ends[0]);
+  const auto text = read_input(name, 100, std::chrono::minutes(1));
+  ASSERT_TRUE(text) << text.error().text();
+  EXPECT_EQ(*text, "token");
+  EXPECT_FALSE(read_file(name, 100));
+  ::close(ends[0]);
+}
+
+TEST_F(FilesTest, input_is_bounded) {
+  EXPECT_FALSE(read_input("/dev/zero", 1000, std::chrono::minutes(1)));
+  EXPECT_EQ(*read_input("/dev/null", 1000, std::chrono::minutes(1)), "");
+}
+
+// In a process of its own, whose descriptors are not those of the test.
+TEST(StandardDescriptors, that_are_closed_lead_to_nothing) {
+  for (const int closed : {0, 1, 2}) {
+    EXPECT_EXIT(
+        {
+          ::close(closed);
+          if (closed == 0) ::close(1);
+          open_standard_descriptors();
+          struct stat null{};
+          struct stat info{};
+          const bool is_right = ::stat("/dev/null", &null) == 0 && ::fstat(closed, &info) == 0 &&
+                                info.st_rdev == null.st_rdev && ::fcntl(1, F_GETFD) == 0;
+          std::_Exit(is_right ? 7 : 1);
+        },
+        testing::ExitedWithCode(7), "");
   }
 }
 
