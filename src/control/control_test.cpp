@@ -9,6 +9,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <thread>
 
@@ -277,17 +278,84 @@ TEST_F(ControlTest, finds_instances_and_forgets_the_dead) {
     ASSERT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
     ::close(fd);
   }
+  std::ofstream(options_.directory + "/notes.sock") << "a file";
+  std::filesystem::create_symlink("/etc/passwd", options_.directory + "/link.sock");
   const auto found = find_instances(options_.directory);
-  ASSERT_THAT(found, SizeIs(1));
-  EXPECT_EQ(found[0].name, "server-42");
-  EXPECT_TRUE(is_called(found[0], "server-42"));
-  EXPECT_TRUE(is_called(found[0], "42"));
-  EXPECT_FALSE(is_called(found[0], "2"));
+  ASSERT_TRUE(found) << found.error().text();
+  ASSERT_THAT(*found, SizeIs(1));
+  EXPECT_EQ(found->front().name, "server-42");
+  EXPECT_TRUE(is_called(found->front(), "server-42"));
+  EXPECT_TRUE(is_called(found->front(), "42"));
+  EXPECT_FALSE(is_called(found->front(), "2"));
+  EXPECT_TRUE(std::filesystem::exists(options_.directory + "/notes.sock")) << "is no socket";
+  EXPECT_TRUE(std::filesystem::is_symlink(options_.directory + "/link.sock")) << "nor is this";
   EXPECT_FALSE(std::filesystem::exists(options_.directory + "/client-7.sock"));
-  EXPECT_THAT(find_instances(directory_ + "/nowhere"), IsEmpty());
+  EXPECT_THAT(*find_instances(directory_ + "/nowhere"), IsEmpty());
   const auto gone = ask(options_.directory + "/client-7.sock", "GET", "/healthz");
   ASSERT_FALSE(gone);
   EXPECT_EQ(gone.error().kind, ErrorKind::unreachable);
+}
+
+// A socket that nobody listens on, in a directory that others could have prepared.
+void leave_socket(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ::close(fd);
+}
+
+TEST_F(ControlTest, finds_nothing_and_removes_nothing_where_others_could_have_put_it) {
+  std::filesystem::create_directory(options_.directory);
+  const std::string left = options_.directory + "/server-7.sock";
+  leave_socket(left);
+  ASSERT_EQ(::chmod(options_.directory.c_str(), 0777), 0);
+  const auto writable = find_instances(options_.directory);
+  ASSERT_FALSE(writable);
+  EXPECT_EQ(writable.error().kind, ErrorKind::configuration);
+  EXPECT_THAT(writable.error().text(), HasSubstr(options_.directory));
+  ASSERT_EQ(::chmod(options_.directory.c_str(), 0700), 0);
+  std::filesystem::create_symlink(options_.directory, directory_ + "/link");
+  EXPECT_FALSE(find_instances(directory_ + "/link"));
+  EXPECT_TRUE(std::filesystem::exists(left));
+}
+
+// Another user, for who may become one.
+constexpr uid_t kNobody = 65'534;
+
+TEST_F(ControlTest, trusts_no_directory_of_another_user) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to make one";
+  std::filesystem::create_directory(options_.directory);
+  const std::string left = options_.directory + "/server-7.sock";
+  leave_socket(left);
+  ASSERT_EQ(::chmod(options_.directory.c_str(), 0700), 0);
+  ASSERT_EQ(::chown(options_.directory.c_str(), kNobody, kNobody), 0);
+  const auto found = find_instances(options_.directory);
+  ASSERT_FALSE(found);
+  EXPECT_THAT(found.error().text(), HasSubstr("not a directory of this user"));
+  EXPECT_TRUE(std::filesystem::exists(left));
+}
+
+TEST_F(ControlTest, trusts_no_process_of_another_user) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to have one";
+  std::filesystem::create_directory(options_.directory);
+  ASSERT_EQ(::chmod(options_.directory.c_str(), 0700), 0);
+  const std::string path = options_.directory + "/server-7.sock";
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  const auto listen_as_another = [fd] {  // the kernel notes who calls listen()
+    return ::seteuid(kNobody) == 0 && ::listen(fd, 4) == 0 && ::seteuid(0) == 0;
+  };
+  ASSERT_TRUE(listen_as_another());
+  const auto found = find_instances(options_.directory);
+  ASSERT_TRUE(found) << found.error().text();
+  EXPECT_THAT(*found, IsEmpty());
+  EXPECT_TRUE(std::filesystem::exists(path));
+  ::close(fd);
 }
 
 TEST_F(ControlTest, does_without_its_default_socket_but_not_without_a_named_one) {
