@@ -127,8 +127,14 @@ inline constexpr std::size_t kMaxResolvedAddresses = 16;
 // --- the control interface ---------------------------------------------------------------
 inline constexpr std::size_t kControlHeaderBytes = 16 << 10;
 inline constexpr std::size_t kControlBodyBytes = 64 << 10;
-inline constexpr std::size_t kMaxControlConnections = 16;  // of each socket; more wait to be taken
-inline constexpr Duration kControlIdle = std::chrono::seconds(30);       // without a byte moving
+// Of each socket. One more takes the place of the one that has waited longest, and of these so
+// many may be event streams, so that a question always finds a place.
+inline constexpr std::size_t kMaxControlConnections = 16;
+inline constexpr std::size_t kMaxControlSubscribers = 12;
+inline constexpr Duration kControlIdle = std::chrono::seconds(30);  // between two requests
+// From the first byte of a request to its last, however many come between; and of the answer.
+inline constexpr Duration kControlRequest = std::chrono::seconds(10);
+inline constexpr Duration kControlAnswer = std::chrono::seconds(30);
 inline constexpr Duration kControlHeartbeat = std::chrono::seconds(10);  // on silent event streams
 // What a subscriber has not taken yet; one that is slower is told, and dropped.
 inline constexpr std::size_t kControlEventBytes = 64 << 10;

@@ -239,6 +239,12 @@ constexpr std::array kMetrics{
     Metric{{"culvert_events_dropped_total", "counter",
             "Events left out because too many came at once."},
            [](Writer& o) { o.add(o.control.events_dropped); }},
+    Metric{{"culvert_control_connections_dropped_total", "counter",
+            "Connections to this interface closed because they were slow, or gave way to others."},
+           [](Writer& o) { o.add(o.control.connections_dropped); }},
+    Metric{{"culvert_control_hosts_refused_total", "counter",
+            "Requests to --metrics-listen refused because they named another host."},
+           [](Writer& o) { o.add(o.control.hosts_refused); }},
 };
 
 }  // namespace

@@ -93,6 +93,10 @@ int process_id() {
 unsigned user_id() {
   return ::geteuid();
 }
+std::string host_name() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
+}
 bool is_terminal(int fd) {
   return ::isatty(fd) == 1;
 }

@@ -37,6 +37,7 @@ class UnixClient {
                                                 std::string_view suffix);
 [[nodiscard]] int process_id();
 [[nodiscard]] unsigned user_id();
+[[nodiscard]] std::string host_name();
 [[nodiscard]] bool is_terminal(int fd);
 // Waits, for a display that is drawn again and again. False: interrupted by a signal.
 bool pause_for(Duration duration);

@@ -654,6 +654,16 @@ std::vector<Setting> make_table() {
        .key = "control.metrics_listen",
        .group = group,
        .help = "serve /metrics (Prometheus) and /healthz at this TCP address"});
+  add({.id = Id::metrics_hosts,
+       .commands = kRoles,
+       .flag = "metrics-host",
+       .placeholder = "NAME",
+       .environment = "CULVERT_METRICS_HOSTS",
+       .key = "control.metrics_hosts",
+       .is_repeatable = true,
+       .group = group,
+       .help = "a name by which --metrics-listen is asked, beside addresses, localhost and this "
+               "machine's own; others are refused, because a web page could be behind them"});
   add({.id = Id::instance,
        .commands = bit(Command::status) | kTunnels,
        .flag = "instance",

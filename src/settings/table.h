@@ -109,6 +109,7 @@ enum class Id : std::uint8_t {
   control_socket,
   no_control,
   metrics_listen,
+  metrics_hosts,
   instance,
   watch,
   tunnel_name,
