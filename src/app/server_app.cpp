@@ -131,6 +131,8 @@ Status ServerAppImpl::open() {
     bind.port = server->local_address().port;  // the first one's choice is everybody's
     servers_.push_back(std::move(server));
   }
+  // One client leaves as many to the others as it may have. Before the first flow: here.
+  shared_.descriptors_per_session = std::max(group_.descriptors().room() / 2, 1U);
   return control_.open(options_.control, "server", net::process_id());
 }
 

@@ -2,6 +2,7 @@
 // files of keys and tokens, log lines on standard error, randomness for new keys.
 #pragma once
 
+#include "net/descriptors.h"  // IWYU pragma: export
 #include "net/files.h"        // IWYU pragma: export
 #include "net/stderr_sink.h"  // IWYU pragma: export
 #include "net/system_rng.h"   // IWYU pragma: export

@@ -103,6 +103,14 @@ inline constexpr std::size_t kDatagramQueueBytes = 1 << 20;  // then the oldest 
 // passphrase for the program at its other end.
 inline constexpr Duration kInputTimeout = std::chrono::seconds(60);
 
+// --- file descriptors ----------------------------------------------------------------------
+// The soft limit is raised to the hard one, or to this: a flow takes one, and no server has a
+// million flows.
+inline constexpr std::uint64_t kMaxDescriptors = 1 << 20;
+// Of these, the last are not for flows: listeners, the control interface, files that a reload
+// reads. A quarter where the limit is small.
+inline constexpr std::uint64_t kReservedDescriptors = 64;
+
 // --- tunnels of a client --------------------------------------------------------------------
 inline constexpr std::size_t kMaxTunnels = 1'024;
 inline constexpr std::size_t kMaxTunnelNameBytes = 64;  // of servers as well

@@ -43,6 +43,7 @@ Status cmd_client(const Settings& settings, const settings::Arguments& arguments
   if (settings.flag(Id::json) && settings.has(Id::stdio)) {
     return fail(ErrorKind::configuration, "standard output carries the tunnel of -W", "--json");
   }
+  net::raise_descriptor_limit();
   net::StderrSink sink(log_format(settings));
   Logger log(sink, log_level(settings));
   CULVERT_TRY(app::ClientOptions options, client_options(settings, log));

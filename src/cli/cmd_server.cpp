@@ -67,6 +67,7 @@ class ServerOutput final : public app::ServerReporter {
 }  // namespace
 
 Status cmd_server(const Settings& settings, const settings::Arguments& arguments) {
+  net::raise_descriptor_limit();
   net::StderrSink sink(log_format(settings));
   Logger log(sink, log_level(settings));
   CULVERT_TRY(app::ServerOptions options, server_options(settings, log));

@@ -221,7 +221,7 @@ HttpServer::HttpServer(net::KernelHost& host, Handler handler, HttpTimes times)
 HttpServer::~HttpServer() = default;
 
 Status HttpServer::listen(const drive::StreamAddress& address) {
-  CULVERT_TRY(listener_, host_.listen_stream(address, *this));
+  CULVERT_TRY(listener_, host_.listen_reserved(address, *this));
   return {};
 }
 

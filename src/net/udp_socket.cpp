@@ -81,6 +81,10 @@ Status UdpSocket::bind(const drive::UdpOptions& options) {
     const std::string name = bind.text();
     fd_ = Fd(::socket(is_v6_ ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     int error = fd_.is_open() ? 0 : errno;
+    // All but those that tunnels listen on and QUIC uses belong to a flow.
+    if (error == 0 && !options.has_large_buffers && !group_.descriptors().is_for_flows(fd_.get())) {
+      return std::unexpected(no_descriptor(name));
+    }
     if (error == 0) {
       if (Status configured = configure(options); !configured) return configured;
       RawAddress raw;
