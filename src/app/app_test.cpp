@@ -21,8 +21,10 @@
 #include <thread>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace culvert::app {
@@ -717,6 +719,62 @@ TEST_F(ControlledTest, a_client_of_several_servers_keeps_them_apart) {
   EXPECT_NE(client.port_of("tcp://127.0.0.1:1"), 0);
   EXPECT_NE(client.port_of("tcp://127.0.0.1:2"), 0);
   expect_echo(client.port_of(source), 10'000, 2);
+}
+
+TEST_F(ControlledTest, an_audit_log_that_nobody_reads_stops_nothing) {
+  const std::string fifo = socket("fifo");
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  const int reader = ::open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  ASSERT_GE(reader, 0);
+  ServerOptions of_server = server_options();
+  of_server.audit_log = fifo;
+  of_server.control = at("server");
+  RunningServer server(std::move(of_server));
+  TcpEcho echo;
+  const std::string source = fmt::format("tcp://127.0.0.1:{}", echo.port());
+  ClientOptions options = client_options(server);
+  add_tunnel(options, source);
+  RunningClient client(std::move(options));
+  const std::uint16_t port = client.port_of(source);
+  for (std::uint64_t i = 0; i < 400; ++i) expect_echo(port, 10, i);  // more than the pipe holds
+  EXPECT_THAT(ask("server", "GET", "/v1/status"), ::testing::HasSubstr("\"audit\":{"));
+  EXPECT_THAT(ask("server", "GET", "/metrics"),
+              ::testing::HasSubstr("culvert_audit_lines_total{outcome=\"lost\"} 0\n"));
+  client.stop();
+  server.stop();  // politely
+  ::close(reader);
+}
+
+TEST_F(ControlledTest, flows_are_refused_while_a_required_audit_log_cannot_be_written) {
+  ServerOptions of_server = server_options();
+  of_server.audit_log = "/dev/full";
+  of_server.audit_required = true;
+  of_server.control = at("server");
+  RunningServer server(std::move(of_server));
+  TcpEcho echo;
+  const std::string source = fmt::format("tcp://127.0.0.1:{}", echo.port());
+  ClientOptions options = client_options(server);
+  add_tunnel(options, source);
+  options.control = at("client");
+  RunningClient client(std::move(options));
+  const std::uint16_t port = client.port_of(source);
+  const auto comes = [&](const std::string& name, const std::string& path,
+                         const std::string& what) {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (ask(name, "GET", path).find(what) == std::string::npos) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      std::this_thread::yield();
+    }
+    return true;
+  };
+  ASSERT_TRUE(comes("server", "/v1/status", "No space left"));  // of the login's record
+  Socket user(SOCK_STREAM);
+  ASSERT_TRUE(user.connect(port));
+  bool is_clean = true;
+  EXPECT_EQ(user.read_all(is_clean), "");
+  EXPECT_FALSE(is_clean) << "reset";
+  EXPECT_TRUE(comes("client", "/v1/tunnels", "audit log cannot be written"));
+  EXPECT_THAT(ask("server", "GET", "/metrics"), ::testing::HasSubstr("culvert_audit_failing 1\n"));
 }
 
 // Of both roles: as from a disk that does not answer.

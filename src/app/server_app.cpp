@@ -49,7 +49,7 @@ class ServerAppImpl final : public ServerApp {
         log_(log),
         group_(log, options_.udp,
                options_.workers != 0 ? options_.workers : default_worker_count()),
-        target_(group_, servers_, options_, auth_limiter_, log),
+        target_(group_, servers_, options_, auth_limiter_, audit_log_, log),
         control_(group_.host(0), target_),
         auth_limiter_(options_.auth_limits, group_.host(0).rng()),
         reloading_(group_.host(0), options_.reload, [this](Instant, Result<ServerReload> loaded) {
@@ -74,7 +74,6 @@ class ServerAppImpl final : public ServerApp {
   }
   void on_reloaded(Result<ServerReload> loaded);
   void distribute_policy();
-  void reopen_audit_log();
   void stop_at_once();
   void feed_watchdog();
 
@@ -103,7 +102,8 @@ Status ServerAppImpl::open() {
   shared_.log_sample_interval = options_.auth_limits.log_sample_interval;
   shared_.auth_gate = &auth_limiter_;
   if (!options_.audit_log.empty()) {
-    CULVERT_TRY(audit_log_, AuditLog::open(options_.audit_log));
+    CULVERT_TRY(audit_log_,
+                AuditLog::open(options_.audit_log, log_, {.is_required = options_.audit_required}));
     shared_.audit = audit_log_.get();
   }
 
@@ -172,20 +172,12 @@ void ServerAppImpl::watch_signals() {
   if (audit_log_ || options_.reload) signals.push_back(SIGHUP);
   group_.host(0).watch_signals(signals, [this](Instant, int signal) {
     if (signal == SIGHUP) {
-      if (audit_log_) reopen_audit_log();  // log rotation
+      if (audit_log_) audit_log_->reopen();  // log rotation
       if (options_.reload) reload();
     } else {
       stop();
     }
   });
-}
-
-void ServerAppImpl::reopen_audit_log() {
-  if (const Status reopened = audit_log_->reopen(); !reopened) {
-    log_.error("audit", "still writing to the old file: {}", reopened.error().text());
-  } else {
-    log_.info("audit", "reopened {}", options_.audit_log);
-  }
 }
 
 void ServerAppImpl::feed_watchdog() {

@@ -111,6 +111,20 @@ inline constexpr std::uint64_t kMaxDescriptors = 1 << 20;
 // reads. A quarter where the limit is small.
 inline constexpr std::uint64_t kReservedDescriptors = 64;
 
+// --- the audit log --------------------------------------------------------------------------
+// Lines that wait to be written: some 10,000. Records of refusals may take half of it, so that
+// what was allowed finds room while strangers knock.
+inline constexpr std::size_t kAuditQueueBytes = 4 << 20;
+// Refusals written at once, and a second after that, of logins and of flows each: 30 MB a day at
+// most. The rest is counted, and their number written once a minute.
+inline constexpr std::uint32_t kAuditRefusalBurst = 1'000;
+inline constexpr std::uint32_t kAuditRefusalsPerSecond = 1;
+inline constexpr Duration kAuditSummary = std::chrono::seconds(60);
+// After an error: until the next try. A pipe that takes nothing for as long counts as one.
+inline constexpr Duration kAuditRetry = std::chrono::seconds(1);
+// At the end, for what waits.
+inline constexpr Duration kAuditFlush = std::chrono::seconds(2);
+
 // --- tunnels of a client --------------------------------------------------------------------
 inline constexpr std::size_t kMaxTunnels = 1'024;
 inline constexpr std::size_t kMaxTunnelNameBytes = 64;  // of servers as well

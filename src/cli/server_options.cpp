@@ -99,6 +99,11 @@ Result<app::ServerOptions> server_options(const Settings& settings, Logger& log,
   CULVERT_TRY(options.policy.auth, auth_policy(settings, occasion));
   options.auth_limits = auth_limits(settings);
   options.audit_log = expand_home(settings.text(Id::audit_log));
+  options.audit_required = settings.flag(Id::audit_required);
+  if (options.audit_required && options.audit_log.empty()) {
+    return fail(ErrorKind::configuration, "needs --audit-log FILE",
+                settings.value(Id::audit_required).origin);
+  }
   CULVERT_TRY(options.policy.sources, source_policy(settings));
   if (options.policy.auth.allows_anyone) {
     log.warn("auth", "--insecure-allow-anyone: who knows the EndpointId gets in");

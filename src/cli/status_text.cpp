@@ -249,6 +249,14 @@ std::string status_text(const StatusBodies& bodies, StatusStyle style) {
                                           human_bytes(count_of(counters, "bytes_up")),
                                           human_bytes(count_of(counters, "bytes_down")),
                                           count_of(counters, "udp_dropped"))});
+  if (const json audit = member(status, "audit"); !audit.empty()) {
+    const std::string failure = text_of(audit, "failure");
+    facts.push_back(
+        {"Audit log", fmt::format("{} lines, {} lost, {} refusals left out{}{}",
+                                  count_of(audit, "lines_written"), count_of(audit, "lines_lost"),
+                                  count_of(audit, "refusals_suppressed"),
+                                  failure.empty() ? "" : "; now: ", failure)});
+  }
   text += aligned(facts, {}, "  ");
   if (has_servers) text += server_rows(servers, style);
   text += '\n';

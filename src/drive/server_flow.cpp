@@ -119,6 +119,10 @@ void ServerStreamFlow::on_dialled(Instant now, std::unique_ptr<StreamPort> port,
     on_dial_failed(now, session::RefusalCode::not_allowed, std::string(kNoLongerAllowed));
     return;
   }
+  if (!session_.is_audited()) {  // likewise
+    on_dial_failed(now, session::RefusalCode::limit, std::string(kNotAudited));
+    return;
+  }
   reached_ = address;
   descriptor_ = DescriptorUse(session_.descriptors());
   session_.context().worker.log().debug("flow", "Accepted source request, forwarding to {}",
@@ -187,6 +191,10 @@ void ServerUdpFlow::on_addresses(Instant now, std::vector<SocketAddress> address
   remote_ = addresses.front();
   if (!session_.context().policy->sources.udp.allows(remote_)) {  // changed meanwhile
     on_no_address(now, session::RefusalCode::not_allowed, std::string(kNoLongerAllowed));
+    return;
+  }
+  if (!session_.is_audited()) {  // likewise
+    on_no_address(now, session::RefusalCode::limit, std::string(kNotAudited));
     return;
   }
   if (session_.descriptors().is_full()) {  // others were quicker

@@ -595,6 +595,10 @@ void ServerSession::start_flow(Instant now, quic::Stream& stream, const session:
     refuse_flow(stream, open.source, session::RefusalCode::limit, descriptors_.refusal());
     return;
   }
+  if (!is_audited()) {
+    refuse_flow(stream, open.source, session::RefusalCode::limit, std::string(kNotAudited));
+    return;
+  }
   if (terms_ && open.flow_id != 0) {
     if (seen_.contains(open.flow_id)) {
       refuse_flow(stream, open.source, session::RefusalCode::malformed,

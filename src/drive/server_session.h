@@ -80,6 +80,10 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   [[nodiscard]] const crypto::EndpointId& peer() const { return peer_; }
   [[nodiscard]] session::Dialect dialect() const { return dialect_; }
   [[nodiscard]] DescriptorShare& descriptors() { return descriptors_; }
+  // Whether a flow may be opened as far as the audit log is concerned.
+  [[nodiscard]] bool is_audited() const {
+    return context_.shared.audit == nullptr || context_.shared.audit->takes_flows();
+  }
   // What a stream of one of its connections begins with.
   void on_flow_open(Instant now, quic::Stream& stream, const session::FlowOpen& open);
   // Answers the flow's head with a refusal and lets the stream end.

@@ -199,7 +199,11 @@ void remove_stale_socket(const std::string& path) {
 }
 
 Result<AppendFile> AppendFile::open(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, kPrivate);
+  const int fd = ::open(
+      path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, kPrivate);
+  if (fd < 0 && errno == ENXIO) {
+    return fail(ErrorKind::configuration, "is a pipe without a reader: start that first", path);
+  }
   if (fd < 0) return std::unexpected(file_error(errno, "cannot open", path));
   return AppendFile(fd);
 }
@@ -215,6 +219,22 @@ AppendFile::~AppendFile() {
 
 void AppendFile::write(std::string_view chunk) const {
   [[maybe_unused]] const ssize_t written = ::write(fd_, chunk.data(), chunk.size());
+}
+
+Result<std::size_t> AppendFile::try_write(std::string_view chunk) const {
+  for (;;) {
+    const ssize_t written = ::write(fd_, chunk.data(), chunk.size());
+    if (written >= 0) return static_cast<std::size_t>(written);
+    if (errno == EINTR) continue;
+    if (errno == EAGAIN) return std::size_t{0};
+    return fail(ErrorKind::io, std::string("cannot write: ") + std::strerror(errno));
+  }
+}
+
+bool AppendFile::wait_writable(Duration timeout) const {
+  pollfd poll_fd{.fd = fd_, .events = POLLOUT, .revents = 0};
+  const auto ms = std::chrono::ceil<std::chrono::milliseconds>(timeout).count();
+  return ::poll(&poll_fd, 1, static_cast<int>(ms)) == 1;
 }
 
 }  // namespace culvert::net

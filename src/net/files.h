@@ -50,8 +50,9 @@ enum class Overwrite : bool { no, yes };
 // Removes a Unix socket of this user that nobody listens on any more; nothing else.
 void remove_stale_socket(const std::string& path);
 
-// An append-only file for logs of whole lines or chunks (qlog, key log). Mode 0600.
-// Writes from several threads do not mix within one call (O_APPEND).
+// An append-only file for logs of whole lines or chunks (qlog, key log, audit log). Mode 0600.
+// Writes from several threads do not mix within one call (O_APPEND). A pipe is written without
+// waiting for its reader, which must be there when it is opened.
 class AppendFile {
  public:
   [[nodiscard]] static Result<AppendFile> open(const std::string& path);
@@ -60,6 +61,10 @@ class AppendFile {
   ~AppendFile();
   // What the disk refuses is dropped: logs must not stop traffic.
   void write(std::string_view chunk) const;
+  // How much of it was taken; 0: a pipe has no room now.
+  [[nodiscard]] Result<std::size_t> try_write(std::string_view chunk) const;
+  // Waits for room. False: there was none in time.
+  [[nodiscard]] bool wait_writable(Duration timeout) const;
 
  private:
   explicit AppendFile(int fd) : fd_(fd) {}

@@ -732,6 +732,15 @@ std::vector<Setting> make_table() {
        .group = group,
        .help = "append a JSON line for every decision about clients and what they reach; SIGHUP "
                "opens the file anew"});
+  add({.id = Id::audit_required,
+       .commands = kServer,
+       .flag = "audit-required",
+       .type = Type::flag,
+       .environment = "CULVERT_AUDIT_REQUIRED",
+       .key = "iroh.audit_required",
+       .group = group,
+       .help = "refuse flows while the audit log cannot be written; without it they go on, and "
+               "lines wait or, when there are too many, are lost and counted"});
   add({.id = Id::qlog_directory,
        .commands = kRoles,
        .flag = "qlog-dir",

@@ -120,6 +120,7 @@ enum class Id : std::uint8_t {
   verbose,
   quiet,
   audit_log,
+  audit_required,
   qlog_directory,
   key_log_file,
   // tools
