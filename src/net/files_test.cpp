@@ -158,6 +158,51 @@ TEST(StderrSink, hides_c1_control_characters_and_bytes_that_are_no_utf8) {
   EXPECT_TRUE(json.ends_with("\"message\":\"\\ufffd31m \\ufffd2J \u00e9\"}\n")) << json;
 }
 
+TEST(StderrSink, cuts_a_line_to_what_a_pipe_takes_at_once) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  for (const LogFormat format : {LogFormat::human, LogFormat::json}) {
+    StderrSink(format, ends[1]).write(LogLevel::info, "net", std::string(20'000, '\x01'));
+    std::array<char, 8192> block{};
+    const ssize_t got = ::read(ends[0], block.data(), block.size());
+    EXPECT_GT(got, 1'000);
+    EXPECT_LE(got, 4'096);
+    EXPECT_EQ(block.at(static_cast<std::size_t>(got) - 1), '\n');
+  }
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
+TEST(StderrSink, waits_for_no_reader_and_says_what_it_left_out) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  StderrSink sink(LogFormat::human, ends[1]);
+  const std::string line(900, 'x');
+  constexpr int kLines = 500;  // several times what the pipe holds
+  for (int i = 0; i < kLines; ++i) sink.write(LogLevel::info, "net", line);
+  ASSERT_EQ(::fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+  const auto read_all = [&] {
+    std::string all;
+    std::array<char, 4096> block{};
+    for (ssize_t got = 0; (got = ::read(ends[0], block.data(), block.size())) > 0;) {
+      all.append(block.data(), static_cast<std::size_t>(got));
+    }
+    return all;
+  };
+  const std::string before = read_all();
+  const auto written = std::ranges::count(before, '\n');
+  EXPECT_LT(written, kLines);
+  EXPECT_TRUE(before.ends_with("x\n")) << "whole lines only";
+  sink.write(LogLevel::info, "net", "again");
+  const std::string after = read_all();
+  EXPECT_NE(after.find(std::to_string(kLines - written) + " lines were left out"),
+            std::string::npos)
+      << after;
+  EXPECT_TRUE(after.ends_with("net: again\n"));
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
 TEST(StderrSink, json_line_is_utc_and_escaped) {
   EXPECT_EQ(format_json(1'767'323'045'008, LogLevel::info, "net", "a \"b\" \\ \n"),
             R"({"time":"2026-01-02T03:04:05.008Z","level":"info","area":"net",)"
