@@ -63,11 +63,10 @@ std::size_t SimUdpPort::recv_batch(std::span<RxDatagram> out) {
     Packet first = std::move(queue_.front());
     queue_.pop_front();
     queued_bytes_ -= first.payload.size();
-    if (first.payload.empty()) continue;
     const std::size_t segment = first.payload.size();
     Bytes glued = std::move(first.payload);
     std::size_t segments = 1;
-    while (host_.knobs().coalesces_datagrams && !queue_.empty() &&
+    while (host_.knobs().coalesces_datagrams && segment > 0 && !queue_.empty() &&
            segments < kMaxCoalescedSegments) {
       Packet& next = queue_.front();
       const std::size_t size = next.payload.size();
@@ -99,16 +98,14 @@ drive::UdpSendResult SimUdpPort::send_batch(std::span<const TxBatch> batches) {
       schedule_writable();
       return result;
     }
-    for (std::size_t offset = 0; offset < batch.bytes.size(); offset += batch.segment_size) {
-      const ByteView segment = batch.bytes.subspan(
-          offset, std::min<std::size_t>(batch.segment_size, batch.bytes.size() - offset));
+    for_each_segment(batch, [&](ByteView segment) {
       const IpAddress from =
           batch.path.local.ip.is_unspecified() ? options_.bind.ip : batch.path.local.ip;
       machine_.send({.from = {from, port_},
                      .to = options_.remote.value_or(batch.path.remote),
                      .ecn = batch.ecn,
                      .payload = Bytes(segment.begin(), segment.end())});
-    }
+    });
     ++result.batches_taken;
   }
   return result;

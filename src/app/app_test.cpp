@@ -11,6 +11,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
@@ -20,8 +21,10 @@
 #include <thread>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace culvert::app {
@@ -148,7 +151,7 @@ class UdpEcho {
       socklen_t size = sizeof from;
       const ssize_t got = ::recvfrom(socket_.fd(), block.data(), block.size(), 0,
                                      reinterpret_cast<sockaddr*>(&from), &size);
-      if (got <= 0) continue;
+      if (got < 0) continue;
       ::sendto(socket_.fd(), block.data(), static_cast<std::size_t>(got), 0,
                reinterpret_cast<const sockaddr*>(&from), size);
     }
@@ -399,6 +402,24 @@ TEST(App, udp_replies_reach_their_own_senders) {
       answer.resize(static_cast<std::size_t>(got));
       EXPECT_EQ(answer, std::to_string(i) + "/" + std::to_string(round));
     }
+  }
+}
+
+// The first of a flow waits for its stream, the others go in DATAGRAM frames.
+TEST(App, udp_carries_empty_datagrams_both_ways) {
+  const UdpEcho echo;
+  RunningServer server(server_options());
+  const std::string source = "udp://127.0.0.1:" + std::to_string(echo.port());
+  ClientOptions options = client_options(server);
+  add_tunnel(options, source);
+  RunningClient client(std::move(options));
+  Socket sender(SOCK_DGRAM);
+  ASSERT_TRUE(sender.connect(client.port_of(source)));
+  for (const std::size_t size : {0U, 3U, 0U, 0U}) {
+    const std::string question(size, 'x');
+    ASSERT_EQ(::send(sender.fd(), question.data(), size, 0), static_cast<ssize_t>(size));
+    std::array<char, 100> answer{};
+    EXPECT_EQ(::recv(sender.fd(), answer.data(), answer.size(), 0), static_cast<ssize_t>(size));
   }
 }
 
@@ -698,6 +719,102 @@ TEST_F(ControlledTest, a_client_of_several_servers_keeps_them_apart) {
   EXPECT_NE(client.port_of("tcp://127.0.0.1:1"), 0);
   EXPECT_NE(client.port_of("tcp://127.0.0.1:2"), 0);
   expect_echo(client.port_of(source), 10'000, 2);
+}
+
+TEST_F(ControlledTest, an_audit_log_that_nobody_reads_stops_nothing) {
+  const std::string fifo = socket("fifo");
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  const int reader = ::open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  ASSERT_GE(reader, 0);
+  ServerOptions of_server = server_options();
+  of_server.audit_log = fifo;
+  of_server.control = at("server");
+  RunningServer server(std::move(of_server));
+  TcpEcho echo;
+  const std::string source = fmt::format("tcp://127.0.0.1:{}", echo.port());
+  ClientOptions options = client_options(server);
+  add_tunnel(options, source);
+  RunningClient client(std::move(options));
+  const std::uint16_t port = client.port_of(source);
+  for (std::uint64_t i = 0; i < 400; ++i) expect_echo(port, 10, i);  // more than the pipe holds
+  EXPECT_THAT(ask("server", "GET", "/v1/status"), ::testing::HasSubstr("\"audit\":{"));
+  EXPECT_THAT(ask("server", "GET", "/metrics"),
+              ::testing::HasSubstr("culvert_audit_lines_total{outcome=\"lost\"} 0\n"));
+  client.stop();
+  server.stop();  // politely
+  ::close(reader);
+}
+
+TEST_F(ControlledTest, flows_are_refused_while_a_required_audit_log_cannot_be_written) {
+  ServerOptions of_server = server_options();
+  of_server.audit_log = "/dev/full";
+  of_server.audit_required = true;
+  of_server.control = at("server");
+  RunningServer server(std::move(of_server));
+  TcpEcho echo;
+  const std::string source = fmt::format("tcp://127.0.0.1:{}", echo.port());
+  ClientOptions options = client_options(server);
+  add_tunnel(options, source);
+  options.control = at("client");
+  RunningClient client(std::move(options));
+  const std::uint16_t port = client.port_of(source);
+  const auto comes = [&](const std::string& name, const std::string& path,
+                         const std::string& what) {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (ask(name, "GET", path).find(what) == std::string::npos) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      std::this_thread::yield();
+    }
+    return true;
+  };
+  ASSERT_TRUE(comes("server", "/v1/status", "No space left"));  // of the login's record
+  Socket user(SOCK_STREAM);
+  ASSERT_TRUE(user.connect(port));
+  bool is_clean = true;
+  EXPECT_EQ(user.read_all(is_clean), "");
+  EXPECT_FALSE(is_clean) << "reset";
+  EXPECT_TRUE(comes("client", "/v1/tunnels", "audit log cannot be written"));
+  EXPECT_THAT(ask("server", "GET", "/metrics"), ::testing::HasSubstr("culvert_audit_failing 1\n"));
+}
+
+// Of both roles: as from a disk that does not answer.
+TEST_F(ControlledTest, a_reload_that_waits_for_its_file_holds_up_nothing) {
+  std::promise<void> server_reads;
+  std::promise<void> client_reads;
+  std::promise<void> release;
+  const std::shared_future<void> released = release.get_future().share();
+  const std::string file = socket("file");
+  std::ofstream(file) << "before";
+  ServerOptions of_server = server_options();
+  of_server.control = at("server");
+  of_server.watched_files = {file};
+  of_server.reload = [&, released]() -> Result<ServerReload> {
+    server_reads.set_value();
+    released.wait();
+    return fail(ErrorKind::configuration, "broken", file);
+  };
+  RunningServer server(std::move(of_server));
+  TcpEcho echo;
+  const std::string source = fmt::format("tcp://127.0.0.1:{}", echo.port());
+  ClientOptions options = client_options(server);
+  add_tunnel(options, source);
+  options.control = at("client");
+  options.watched_files = {file};
+  options.reload = [&, released]() -> Result<ClientReload> {
+    client_reads.set_value();
+    released.wait();
+    return fail(ErrorKind::configuration, "broken", file);
+  };
+  RunningClient client(std::move(options));
+  const std::uint16_t port = client.port_of(source);
+  std::ofstream(file + ".new") << "after";
+  std::filesystem::rename(file + ".new", file);
+  ASSERT_EQ(server_reads.get_future().wait_for(kPatience), std::future_status::ready);
+  ASSERT_EQ(client_reads.get_future().wait_for(kPatience), std::future_status::ready);
+  expect_echo(port, 10'000, 1);
+  EXPECT_THAT(ask("server", "GET", "/v1/status"), ::testing::HasSubstr("serving"));
+  EXPECT_THAT(ask("client", "GET", "/v1/status"), ::testing::HasSubstr("connected"));
+  release.set_value();
 }
 
 // A mistake in the file costs the session, not the client.

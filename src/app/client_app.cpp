@@ -3,6 +3,7 @@
 #include "app/client_control.h"
 #include "app/client_servers.h"
 #include "app/config_watch.h"
+#include "app/reload_thread.h"
 #include "net/kernel_host.h"
 #include "net/service_manager.h"
 #include "net/unix_client.h"
@@ -25,7 +26,10 @@ class ClientAppImpl final : public ClientApp, private ClientServersOwner {
         group_(log, options_.udp, 1),
         target_(host().now(), servers_, options_, log),
         control_(host(), target_),
-        servers_(host(), options_, control_, *this, log) {}
+        servers_(host(), options_, control_, *this, log),
+        reloading_(host(), options_.reload, [this](Instant now, Result<ClientReload> loaded) {
+          on_reloaded(now, std::move(loaded));
+        }) {}
 
   Status open() { return control_.open(options_.control, "client", net::process_id()); }
   Status run() override;
@@ -37,7 +41,10 @@ class ClientAppImpl final : public ClientApp, private ClientServersOwner {
   net::KernelHost& host() { return group_.host(0); }
   void watch_signals();
   void stop();
-  void reload(Instant now);
+  void reload() {
+    if (!is_stopping_) reloading_.begin();
+  }
+  void on_reloaded(Instant now, Result<ClientReload> loaded);
 
   void on_server_connected(const std::string& name, const SocketAddress& address) override;
   void on_server_listening(const tunnel::TunnelSpec& tunnel, const std::string& local) override {
@@ -54,14 +61,15 @@ class ClientAppImpl final : public ClientApp, private ClientServersOwner {
   net::HostGroup group_;
   ClientControl target_;
   control::ControlServer control_;  // the servers tell it what happens
-  ClientServers servers_;           // dies first
+  ClientServers servers_;           // dies before it
   bool is_stopping_ = false;
   Status status_;
+  ReloadThread<ClientReload> reloading_;  // dies first
 };
 
 Status ClientAppImpl::run() {
   if (options_.handles_signals) watch_signals();
-  watch_config(host(), log_, options_.watched_files, [this](Instant now) { reload(now); });
+  watch_config(host(), log_, options_.watched_files, [this](Instant) { reload(); });
   servers_.start();
   host().run();
   reporter_.on_stopped(servers_.stats());
@@ -71,9 +79,9 @@ Status ClientAppImpl::run() {
 void ClientAppImpl::watch_signals() {
   std::vector<int> signals{SIGINT, SIGTERM};
   if (options_.reload) signals.push_back(SIGHUP);
-  host().watch_signals(signals, [this](Instant now, int signal) {
+  host().watch_signals(signals, [this](Instant, int signal) {
     if (signal == SIGHUP) {
-      reload(now);
+      reload();
     } else {
       stop();
     }
@@ -85,9 +93,8 @@ void ClientAppImpl::on_server_connected(const std::string& name, const SocketAdd
   net::notify_service_manager("READY=1");
 }
 
-void ClientAppImpl::reload(Instant now) {
+void ClientAppImpl::on_reloaded(Instant now, Result<ClientReload> loaded) {
   if (is_stopping_) return;
-  auto loaded = options_.reload();
   if (!loaded) {
     log_unchanged(log_, loaded.error());
     return;
@@ -99,7 +106,7 @@ void ClientAppImpl::reload(Instant now) {
   }
   log_.info("config", "configuration read again: {}", *done);
   warn_of_restart(log_, loaded->notes);
-  watch_config(host(), log_, loaded->notes.files, [this](Instant at) { reload(at); });
+  watch_config(host(), log_, loaded->notes.files, [this](Instant) { reload(); });
 }
 
 void ClientAppImpl::stop() {

@@ -70,7 +70,8 @@ struct ServerOptions {
   quic::TransportConfig transport{};
   std::optional<quic::ProtectionBackend> protection{};  // empty: the fastest this machine has
   session::AuthLimits auth_limits{};
-  std::string audit_log{};  // a file of JSON lines (audit_log.h); empty: none
+  std::string audit_log{};      // a file of JSON lines (audit_log.h); empty: none
+  bool audit_required = false;  // no flows while it cannot be written
   Duration drain_timeout = limits::kDrainTimeout;
   Duration resume_grace = limits::kResumeGrace;  // 0: sessions end with their connection
   unsigned workers = 0;                          // 0: default_worker_count()

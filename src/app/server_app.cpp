@@ -3,6 +3,7 @@
 #include "app/audit_log.h"
 #include "app/config_watch.h"
 #include "app/debug_sinks.h"
+#include "app/reload_thread.h"
 #include "app/server_control.h"
 #include "app/shared_auth_limiter.h"
 #include "app/ticket.h"
@@ -48,9 +49,12 @@ class ServerAppImpl final : public ServerApp {
         log_(log),
         group_(log, options_.udp,
                options_.workers != 0 ? options_.workers : default_worker_count()),
-        target_(group_, servers_, options_, auth_limiter_, log),
+        target_(group_, servers_, options_, auth_limiter_, audit_log_, log),
         control_(group_.host(0), target_),
-        auth_limiter_(options_.auth_limits, group_.host(0).rng()) {}
+        auth_limiter_(options_.auth_limits, group_.host(0).rng()),
+        reloading_(group_.host(0), options_.reload, [this](Instant, Result<ServerReload> loaded) {
+          on_reloaded(std::move(loaded));
+        }) {}
 
   Status open();
   Status run() override;
@@ -65,9 +69,11 @@ class ServerAppImpl final : public ServerApp {
  private:
   void stop();
   void watch_signals();
-  void reload();
+  void reload() {
+    if (!is_stopping_) reloading_.begin();
+  }
+  void on_reloaded(Result<ServerReload> loaded);
   void distribute_policy();
-  void reopen_audit_log();
   void stop_at_once();
   void feed_watchdog();
 
@@ -85,6 +91,7 @@ class ServerAppImpl final : public ServerApp {
   std::vector<bool> has_policy_;                       // by worker: it is in its mailbox
   std::unique_ptr<net::Timer> policy_retry_;
   bool is_stopping_ = false;
+  ReloadThread<ServerReload> reloading_;  // dies first
 };
 
 Status ServerAppImpl::open() {
@@ -95,7 +102,8 @@ Status ServerAppImpl::open() {
   shared_.log_sample_interval = options_.auth_limits.log_sample_interval;
   shared_.auth_gate = &auth_limiter_;
   if (!options_.audit_log.empty()) {
-    CULVERT_TRY(audit_log_, AuditLog::open(options_.audit_log));
+    CULVERT_TRY(audit_log_,
+                AuditLog::open(options_.audit_log, log_, {.is_required = options_.audit_required}));
     shared_.audit = audit_log_.get();
   }
 
@@ -125,6 +133,8 @@ Status ServerAppImpl::open() {
   }
   // Nothing keeps the first policy once a reload has replaced it: it has tokens.
   policy_ = std::move(shared_.policy);
+  // One client leaves as many to the others as it may have. Before the first flow: here.
+  shared_.descriptors_per_session = std::max(group_.descriptors().room() / 2, 1U);
   return control_.open(options_.control, "server", net::process_id());
 }
 
@@ -164,20 +174,12 @@ void ServerAppImpl::watch_signals() {
   if (audit_log_ || options_.reload) signals.push_back(SIGHUP);
   group_.host(0).watch_signals(signals, [this](Instant, int signal) {
     if (signal == SIGHUP) {
-      if (audit_log_) reopen_audit_log();  // log rotation
+      if (audit_log_) audit_log_->reopen();  // log rotation
       if (options_.reload) reload();
     } else {
       stop();
     }
   });
-}
-
-void ServerAppImpl::reopen_audit_log() {
-  if (const Status reopened = audit_log_->reopen(); !reopened) {
-    log_.error("audit", "still writing to the old file: {}", reopened.error().text());
-  } else {
-    log_.info("audit", "reopened {}", options_.audit_log);
-  }
 }
 
 void ServerAppImpl::feed_watchdog() {
@@ -187,9 +189,8 @@ void ServerAppImpl::feed_watchdog() {
   group_.host(0).set_alarm(*interval, [this](Instant) { feed_watchdog(); });
 }
 
-void ServerAppImpl::reload() {
+void ServerAppImpl::on_reloaded(Result<ServerReload> loaded) {
   if (is_stopping_) return;
-  auto loaded = options_.reload();
   if (!loaded) {
     log_unchanged(log_, loaded.error());
     return;

@@ -72,11 +72,12 @@ struct ServerControl::Kick {
 
 ServerControl::ServerControl(net::HostGroup& group, const Servers& servers,
                              const ServerOptions& options, const SharedAuthLimiter& auth_limiter,
-                             Logger& log)
+                             const std::unique_ptr<AuditLog>& audit_log, Logger& log)
     : group_(group),
       servers_(servers),
       options_(options),
       auth_limiter_(auth_limiter),
+      audit_log_(audit_log),
       log_(log),
       started_at_s_(unix_time_s()),
       started_at_(group.host(0).now()) {}
@@ -137,6 +138,14 @@ void ServerControl::add(Instant now, Gather& gather, Part part) {
                        .handed_over = stats.handed_over,
                        .path_changes = stats.path_changes};
   snapshot.auth = auth_limiter_.metrics(now);
+  if (audit_log_) {
+    AuditStats audit = audit_log_->stats();
+    snapshot.audit = {.lines_written = audit.lines_written,
+                      .lines_lost = audit.lines_lost,
+                      .refusals_suppressed = audit.refusals_suppressed,
+                      .bytes_waiting = audit.bytes_waiting,
+                      .failure = std::move(audit.failure)};
+  }
   std::ranges::sort(gather.sessions, {}, &drive::SessionSnapshot::id);
   if (gather.sessions.size() > limits::kMaxListedSessions) {
     gather.sessions.erase(gather.sessions.begin() + limits::kMaxListedSessions,

@@ -2,6 +2,7 @@
 // puts the parts together on worker 0's, which serves the interface.
 #pragma once
 
+#include "app/audit_log.h"
 #include "app/options.h"
 #include "app/shared_auth_limiter.h"
 #include "control/target.h"
@@ -18,7 +19,8 @@ class ServerControl final : public control::ControlTarget {
  public:
   using Servers = std::vector<std::unique_ptr<drive::Server>>;
   ServerControl(net::HostGroup& group, const Servers& servers, const ServerOptions& options,
-                const SharedAuthLimiter& auth_limiter, Logger& log);
+                const SharedAuthLimiter& auth_limiter, const std::unique_ptr<AuditLog>& audit_log,
+                Logger& log);
 
   void set_stopping() { is_stopping_ = true; }
 
@@ -42,6 +44,7 @@ class ServerControl final : public control::ControlTarget {
   const Servers& servers_;
   const ServerOptions& options_;
   const SharedAuthLimiter& auth_limiter_;
+  const std::unique_ptr<AuditLog>& audit_log_;  // null: none
   Logger& log_;
   std::int64_t started_at_s_;
   Instant started_at_;

@@ -122,6 +122,33 @@ inline constexpr std::size_t kBlockedOutput = 2 << 10;
 inline constexpr std::size_t kMessageRoom = 80 << 10;
 inline constexpr std::size_t kDatagramQueueBytes = 1 << 20;  // then the oldest is dropped
 
+// --- what a program is given -----------------------------------------------------------------
+// For a pipe or a terminal that stands for a file at the start: a person may have to type a
+// passphrase for the program at its other end.
+inline constexpr Duration kInputTimeout = std::chrono::seconds(60);
+
+// --- file descriptors ----------------------------------------------------------------------
+// The soft limit is raised to the hard one, or to this: a flow takes one, and no server has a
+// million flows.
+inline constexpr std::uint64_t kMaxDescriptors = 1 << 20;
+// Of these, the last are not for flows: listeners, the control interface, files that a reload
+// reads. A quarter where the limit is small.
+inline constexpr std::uint64_t kReservedDescriptors = 64;
+
+// --- the audit log --------------------------------------------------------------------------
+// Lines that wait to be written: some 10,000. Records of refusals may take half of it, so that
+// what was allowed finds room while strangers knock.
+inline constexpr std::size_t kAuditQueueBytes = 4 << 20;
+// Refusals written at once, and a second after that, of logins and of flows each: 30 MB a day at
+// most. The rest is counted, and their number written once a minute.
+inline constexpr std::uint32_t kAuditRefusalBurst = 1'000;
+inline constexpr std::uint32_t kAuditRefusalsPerSecond = 1;
+inline constexpr Duration kAuditSummary = std::chrono::seconds(60);
+// After an error: until the next try. A pipe that takes nothing for as long counts as one.
+inline constexpr Duration kAuditRetry = std::chrono::seconds(1);
+// At the end, for what waits.
+inline constexpr Duration kAuditFlush = std::chrono::seconds(2);
+
 // --- tunnels of a client --------------------------------------------------------------------
 inline constexpr std::size_t kMaxTunnels = 1'024;
 inline constexpr std::size_t kMaxTunnelNameBytes = 64;  // of servers as well
@@ -146,8 +173,14 @@ inline constexpr std::size_t kMaxResolvedAddresses = 16;
 // --- the control interface ---------------------------------------------------------------
 inline constexpr std::size_t kControlHeaderBytes = 16 << 10;
 inline constexpr std::size_t kControlBodyBytes = 64 << 10;
-inline constexpr std::size_t kMaxControlConnections = 16;  // of each socket; more wait to be taken
-inline constexpr Duration kControlIdle = std::chrono::seconds(30);       // without a byte moving
+// Of each socket. One more takes the place of the one that has waited longest, and of these so
+// many may be event streams, so that a question always finds a place.
+inline constexpr std::size_t kMaxControlConnections = 16;
+inline constexpr std::size_t kMaxControlSubscribers = 12;
+inline constexpr Duration kControlIdle = std::chrono::seconds(30);  // between two requests
+// From the first byte of a request to its last, however many come between; and of the answer.
+inline constexpr Duration kControlRequest = std::chrono::seconds(10);
+inline constexpr Duration kControlAnswer = std::chrono::seconds(30);
 inline constexpr Duration kControlHeartbeat = std::chrono::seconds(10);  // on silent event streams
 // What a subscriber has not taken yet; one that is slower is told, and dropped.
 inline constexpr std::size_t kControlEventBytes = 64 << 10;

@@ -20,23 +20,25 @@ using settings::Settings;
 using settings::Value;
 
 // The first word of a token file; a file for a server may hold several.
-Result<session::Token> read_token(const Value& value) {
-  CULVERT_TRY(std::string text, read_named_file(value, session::kMaxTokenFileBytes));
+Result<session::Token> read_token(const Value& value, Occasion occasion) {
+  CULVERT_TRY(std::string text,
+              read_named_file(value, session::kMaxTokenFileBytes, occasion));
   const WipedAtEnd wiped(text);
   CULVERT_TRY(const session::TokenSet tokens, session::TokenSet::parse(text, value.text));
   if (tokens.is_empty()) return fail(ErrorKind::configuration, "holds no token", value.text);
   return tokens.tokens().front();
 }
 
-Result<session::ClientCredentials> credentials(const Settings& settings, Logger& log) {
+Result<session::ClientCredentials> credentials(const Settings& settings, Logger& log,
+                                               Occasion occasion) {
   session::ClientCredentials result;
   if (settings.has(Id::auth_token)) {
     const Value value = settings.value(Id::auth_token);
     CULVERT_TRY(result.token, session::parse_token(value.text, value.origin));
   } else if (settings.has(Id::auth_token_file)) {
-    CULVERT_TRY(result.token, read_token(settings.value(Id::auth_token_file)));
+    CULVERT_TRY(result.token, read_token(settings.value(Id::auth_token_file), occasion));
   }
-  CULVERT_TRY(result.key, load_key(settings, std::nullopt, Id::private_key_file, log));
+  CULVERT_TRY(result.key, load_key(settings, std::nullopt, Id::private_key_file, log, occasion));
   return result;
 }
 
@@ -93,10 +95,11 @@ Result<tunnel::TunnelSpec> tunnel_spec(const settings::TunnelEntry& entry) {
   return spec;
 }
 
-Result<app::ClientServer> client_server(const Settings& settings, std::string name, Logger& log) {
+Result<app::ClientServer> client_server(const Settings& settings, std::string name, Logger& log,
+                                        Occasion occasion) {
   app::ClientServer server{.name = std::move(name)};
   if (Status set = set_address(settings, server); !set) return forward(set);
-  CULVERT_TRY(server.credentials, credentials(settings, log));
+  CULVERT_TRY(server.credentials, credentials(settings, log, occasion));
   server.dialect =
       settings.text(Id::dialect) == "mf4" ? session::Dialect::mf_4 : session::Dialect::culvert_1;
   if (server.dialect == session::Dialect::mf_4 && !server.credentials.token &&
@@ -123,10 +126,11 @@ Status add_tunnels(const Settings& settings, const std::string& server,
 }
 
 // One server, or the [[servers]], and the tunnels of all.
-Status set_servers(const Settings& settings, app::ClientOptions& options, Logger& log) {
+Status set_servers(const Settings& settings, app::ClientOptions& options, Logger& log,
+                   Occasion occasion) {
   std::vector<tunnel::TunnelSpec> tunnels;
   const auto add = [&](const Settings& own, const std::string& name) -> Status {
-    CULVERT_TRY(app::ClientServer server, client_server(own, name, log));
+    CULVERT_TRY(app::ClientServer server, client_server(own, name, log, occasion));
     options.servers.push_back(std::move(server));
     return add_tunnels(own, name, tunnels);
   };
@@ -163,15 +167,16 @@ Status set_stdio(const Settings& settings, app::ClientOptions& options) {
 
 }  // namespace
 
-Result<app::ClientOptions> client_options(const Settings& settings, Logger& log) {
-  CULVERT_TRY(auto identity, load_key(settings, Id::secret, Id::secret_file, log));
+Result<app::ClientOptions> client_options(const Settings& settings, Logger& log,
+                                          Occasion occasion) {
+  CULVERT_TRY(auto identity, load_key(settings, Id::secret, Id::secret_file, log, occasion));
   if (!identity) {
     // As good as any: servers know clients by token or login key, so many may share one.
     net::SystemRng rng;
     identity = crypto::SecretKey::generate(rng);
   }
   app::ClientOptions options{.identity = *identity};
-  if (Status set = set_servers(settings, options, log); !set) return forward(set);
+  if (Status set = set_servers(settings, options, log, occasion); !set) return forward(set);
   if (Status set = set_stdio(settings, options); !set) return forward(set);
   CULVERT_TRY(options.transport, transport_config(settings));
   CULVERT_TRY(options.protection, protection(settings));

@@ -43,6 +43,7 @@ Status cmd_client(const Settings& settings, const settings::Arguments& arguments
   if (settings.flag(Id::json) && settings.has(Id::stdio)) {
     return fail(ErrorKind::configuration, "standard output carries the tunnel of -W", "--json");
   }
+  net::raise_descriptor_limit();
   net::StderrSink sink(log_format(settings));
   Logger log(sink, log_level(settings));
   CULVERT_TRY(app::ClientOptions options, client_options(settings, log));
@@ -50,8 +51,9 @@ Status cmd_client(const Settings& settings, const settings::Arguments& arguments
   CULVERT_TRY(options.watched_files, watched_files(command, settings));
   if (config_path(command, settings) && can_reload(settings) && !options.stdio) {
     options.reload = [&settings, &arguments]() -> Result<app::ClientReload> {
-      CULVERT_TRY(const Settings again, load_settings(command, arguments));
-      CULVERT_TRY(app::ClientOptions changed, client_options(again, null_logger()));
+      CULVERT_TRY(const Settings again, load_settings(command, arguments, Occasion::reload));
+      CULVERT_TRY(app::ClientOptions changed,
+                  client_options(again, null_logger(), Occasion::reload));
       return app::ClientReload{std::move(changed.servers), std::move(changed.tunnels),
                                reload_notes(command, settings, again)};
     };

@@ -67,14 +67,17 @@ class ServerOutput final : public app::ServerReporter {
 }  // namespace
 
 Status cmd_server(const Settings& settings, const settings::Arguments& arguments) {
+  net::raise_descriptor_limit();
   net::StderrSink sink(log_format(settings));
   Logger log(sink, log_level(settings));
   CULVERT_TRY(app::ServerOptions options, server_options(settings, log));
   CULVERT_TRY(options.watched_files, watched_files(settings::Command::server, settings));
   if (can_reload(settings)) {
     options.reload = [&settings, &arguments]() -> Result<app::ServerReload> {
-      CULVERT_TRY(const Settings again, load_settings(settings::Command::server, arguments));
-      CULVERT_TRY(app::ServerOptions changed, server_options(again, null_logger()));
+      CULVERT_TRY(const Settings again,
+                  load_settings(settings::Command::server, arguments, Occasion::reload));
+      CULVERT_TRY(app::ServerOptions changed,
+                  server_options(again, null_logger(), Occasion::reload));
       return app::ServerReload{std::move(changed.policy), changed.auth_limits,
                                reload_notes(settings::Command::server, settings, again)};
     };

@@ -22,7 +22,7 @@ Result<std::vector<Instance>> instances(const settings::Settings& settings) {
     return std::vector{Instance{.name = path.substr(path.rfind('/') + 1), .socket = path}};
   }
   const std::string directory = control_directory();
-  std::vector<Instance> found = control::find_instances(directory);
+  CULVERT_TRY(std::vector<Instance> found, control::find_instances(directory));
   if (settings.has(Id::instance)) {
     const std::string wanted = settings.text(Id::instance);
     std::erase_if(found, [&wanted](const Instance& instance) {

@@ -9,7 +9,8 @@ namespace culvert::cli {
 
 Result<std::optional<crypto::SecretKey>> load_key(const settings::Settings& settings,
                                                   std::optional<settings::Id> inline_id,
-                                                  settings::Id file_id, Logger& log) {
+                                                  settings::Id file_id, Logger& log,
+                                                  Occasion occasion) {
   if (inline_id && settings.has(*inline_id)) {
     const settings::Value value = settings.value(*inline_id);
     CULVERT_TRY(crypto::SecretKey key, crypto::parse_secret_key(value.text, value.origin));
@@ -18,7 +19,7 @@ Result<std::optional<crypto::SecretKey>> load_key(const settings::Settings& sett
   if (!settings.has(file_id)) return std::nullopt;
   const settings::Value value = settings.value(file_id);
   const std::string path = expand_home(value.text);
-  auto text = read_named_file(value, crypto::kMaxKeyFileBytes);
+  auto text = read_named_file(value, crypto::kMaxKeyFileBytes, occasion);
   if (!text) {
     Error error = std::move(text).error();
     error.what += "; make one with: culvert key generate -o " + value.text;

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/result.h"
+#include "cli/load_settings.h"
 #include "crypto/keys.h"
 #include "settings/resolver.h"
 
@@ -14,6 +15,6 @@ namespace culvert::cli {
 // neither is set. Warns when others may read the file.
 [[nodiscard]] Result<std::optional<crypto::SecretKey>> load_key(
     const settings::Settings& settings, std::optional<settings::Id> inline_id, settings::Id file_id,
-    Logger& log);
+    Logger& log, Occasion occasion = Occasion::start);
 
 }  // namespace culvert::cli

@@ -1,6 +1,7 @@
 #include "cli/load_settings.h"
 
 #include "app/system.h"
+#include "base/limits.h"
 #include "cli/config_file.h"
 
 #include <fmt/format.h>
@@ -15,7 +16,6 @@ using settings::Command;
 using settings::Id;
 
 constexpr int kStandardInput = 0;
-constexpr Duration kStdinTimeout = std::chrono::seconds(30);
 
 std::string default_config_path(Command command) {
   const std::string file = command == Command::server ? "server.toml" : "client.toml";
@@ -37,8 +37,14 @@ struct ConfigFile {
   bool may_hold_secrets = false;
 };
 
+Result<std::string> read_whole(const std::string& path, std::size_t max_bytes, Occasion occasion) {
+  if (occasion == Occasion::reload) return net::read_file(path, max_bytes);
+  return net::read_input(path, max_bytes, limits::kInputTimeout);
+}
+
 // At most one of the three ways to name it.
-Result<std::optional<ConfigFile>> read_config(Command command, const settings::Settings& early) {
+Result<std::optional<ConfigFile>> read_config(Command command, const settings::Settings& early,
+                                              Occasion occasion) {
   const bool has_default = early.flag(Id::default_config);
   const bool has_stdin = early.flag(Id::config_stdin);
   const bool has_file = names_file(early);
@@ -51,14 +57,14 @@ Result<std::optional<ConfigFile>> read_config(Command command, const settings::S
     file.name = "standard input";
     file.may_hold_secrets = true;
     CULVERT_TRY(const std::string text, net::read_until(kStandardInput, kMaxConfigBytes, file.name,
-                                                        kStdinTimeout, is_complete_object));
+                                                        limits::kInputTimeout, is_complete_object));
     CULVERT_TRY(file.node, parse_json(text, file.name));
     return file;
   }
   const auto path = config_path(command, early);
   if (!path) return std::nullopt;
   file.name = *path;
-  CULVERT_TRY(const std::string text, net::read_file(file.name, kMaxConfigBytes));
+  CULVERT_TRY(const std::string text, read_whole(file.name, kMaxConfigBytes, occasion));
   CULVERT_TRY(file.node, parse_toml(text, file.name));
   return file;
 }
@@ -84,14 +90,18 @@ std::string expand_home(const std::string& path) {
   return *home + path.substr(1);
 }
 
-Result<std::string> read_named_file(const settings::Value& value, std::size_t max_bytes) {
-  auto text = value.text == "-" ? net::read_descriptor(kStandardInput, max_bytes, "standard input")
-                                : net::read_file(expand_home(value.text), max_bytes);
+Result<std::string> read_named_file(const settings::Value& value, std::size_t max_bytes,
+                                    Occasion occasion) {
+  auto text = value.text == "-"
+                  ? net::read_until(kStandardInput, max_bytes, "standard input",
+                                    limits::kInputTimeout, [](std::string_view) { return false; })
+                  : read_whole(expand_home(value.text), max_bytes, occasion);
   if (!text) return std::unexpected(std::move(text).error().in(value.origin));
   return text;
 }
 
-Result<settings::Settings> load_settings(Command command, const settings::Arguments& arguments) {
+Result<settings::Settings> load_settings(Command command, const settings::Arguments& arguments,
+                                         Occasion occasion) {
   settings::Inputs inputs{.arguments = &arguments, .environment = environment};
   if ((settings::bit(command) & settings::kRoles) == 0) return settings::resolve(command, inputs);
   // Without the pairing of tunnels: a file may complete it. Only the three ways to name a
@@ -108,7 +118,7 @@ Result<settings::Settings> load_settings(Command command, const settings::Argume
   };
   CULVERT_TRY(const settings::Settings early,
               settings::resolve(command, {.arguments = &naming, .environment = config_variable}));
-  CULVERT_TRY(const std::optional<ConfigFile> file, read_config(command, early));
+  CULVERT_TRY(const std::optional<ConfigFile> file, read_config(command, early, occasion));
   if (file) {
     inputs.file = &file->node;
     inputs.file_name = file->name;

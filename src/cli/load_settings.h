@@ -4,14 +4,20 @@
 #include "base/result.h"
 #include "settings/resolver.h"
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 
 namespace culvert::cli {
 
+// What files are read for. At the start a pipe may stand for one; a reload reads regular files
+// only, because a pipe is empty by then, or never ends.
+enum class Occasion : std::uint8_t { start, reload };
+
 [[nodiscard]] Result<settings::Settings> load_settings(settings::Command command,
-                                                       const settings::Arguments& arguments);
+                                                       const settings::Arguments& arguments,
+                                                       Occasion occasion = Occasion::start);
 
 // The file that holds the configuration; nothing when none was named, or standard input.
 [[nodiscard]] std::optional<std::string> config_path(settings::Command command,
@@ -25,6 +31,7 @@ namespace culvert::cli {
 
 // Of a setting that names a file of at most `max_bytes`; "-" is standard input.
 [[nodiscard]] Result<std::string> read_named_file(const settings::Value& value,
-                                                  std::size_t max_bytes);
+                                                  std::size_t max_bytes,
+                                                  Occasion occasion = Occasion::start);
 
 }  // namespace culvert::cli

@@ -1,8 +1,11 @@
 #include "cli/output.h"
 
+#include "base/printable.h"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cstdio>
 
 namespace culvert::cli {
@@ -32,7 +35,15 @@ void print_note(std::string_view line) {
   write_line(stderr, line);
 }
 void print_error(const Error& error) {
-  print_note(fmt::format("Error: {}", error.text()));
+  // It may repeat a peer's words; its own lines stay.
+  const std::string text = error.text();
+  std::string shown;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    shown += (at == 0 ? "Error: " : "\n") + printable(std::string_view(text).substr(at, end - at));
+    at = end + 1;
+  }
+  print_note(shown);
 }
 
 }  // namespace culvert::cli

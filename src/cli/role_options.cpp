@@ -62,6 +62,9 @@ Result<control::ControlOptions> control_options(const Settings& settings) {
   if (settings.has(Id::metrics_listen)) {
     CULVERT_TRY(options.metrics,
                 parse_value(settings.value(Id::metrics_listen), SocketAddress::parse));
+    for (const settings::Value& value : settings.values(Id::metrics_hosts)) {
+      options.metrics_hosts.push_back(value.text);
+    }
   }
   return options;
 }

@@ -13,11 +13,12 @@ using settings::Id;
 using settings::Settings;
 using settings::Value;
 
-Result<session::ServerAuthPolicy> auth_policy(const Settings& settings) {
+Result<session::ServerAuthPolicy> auth_policy(const Settings& settings, Occasion occasion) {
   session::ServerAuthPolicy policy;
   if (settings.has(Id::auth_tokens_file)) {
     const Value value = settings.value(Id::auth_tokens_file);
-    CULVERT_TRY(std::string text, read_named_file(value, session::kMaxTokenFileBytes));
+    CULVERT_TRY(std::string text,
+                read_named_file(value, session::kMaxTokenFileBytes, occasion));
     const WipedAtEnd wiped(text);
     CULVERT_TRY(policy.tokens, session::TokenSet::parse(text, value.text));
     if (policy.tokens.is_empty()) {
@@ -31,7 +32,8 @@ Result<session::ServerAuthPolicy> auth_policy(const Settings& settings) {
   }
   if (settings.has(Id::authorized_keys_file)) {
     const Value value = settings.value(Id::authorized_keys_file);
-    CULVERT_TRY(const std::string text, read_named_file(value, crypto::kMaxAuthorizedKeysBytes));
+    CULVERT_TRY(const std::string text,
+                read_named_file(value, crypto::kMaxAuthorizedKeysBytes, occasion));
     CULVERT_TRY(policy.keys, crypto::AuthorizedKeys::parse(text, value.text));
     if (policy.keys.is_empty()) {
       return fail(ErrorKind::configuration, "holds no public key", value.text);
@@ -85,8 +87,9 @@ session::AuthLimits auth_limits(const Settings& settings) {
 
 }  // namespace
 
-Result<app::ServerOptions> server_options(const Settings& settings, Logger& log) {
-  CULVERT_TRY(auto identity, load_key(settings, Id::secret, Id::secret_file, log));
+Result<app::ServerOptions> server_options(const Settings& settings, Logger& log,
+                                          Occasion occasion) {
+  CULVERT_TRY(auto identity, load_key(settings, Id::secret, Id::secret_file, log, occasion));
   if (!identity) {
     log.warn("keys",
              "no --secret-file: this EndpointId is gone when the server stops; keep one "
@@ -95,9 +98,14 @@ Result<app::ServerOptions> server_options(const Settings& settings, Logger& log)
     identity = crypto::SecretKey::generate(rng);
   }
   app::ServerOptions options{.identity = *identity};
-  CULVERT_TRY(options.policy.auth, auth_policy(settings));
+  CULVERT_TRY(options.policy.auth, auth_policy(settings, occasion));
   options.auth_limits = auth_limits(settings);
   options.audit_log = expand_home(settings.text(Id::audit_log));
+  options.audit_required = settings.flag(Id::audit_required);
+  if (options.audit_required && options.audit_log.empty()) {
+    return fail(ErrorKind::configuration, "needs --audit-log FILE",
+                settings.value(Id::audit_required).origin);
+  }
   CULVERT_TRY(options.policy.sources, source_policy(settings));
   if (options.policy.auth.allows_anyone) {
     log.warn("auth", "--insecure-allow-anyone: who knows the EndpointId gets in");

@@ -90,6 +90,15 @@ TEST(StatusText, shows_a_servers_clients) {
   EXPECT_THAT(text, HasSubstr("12  0123456789  laptop   5.6.7.8:9  3 s"));
 }
 
+TEST(StatusText, shows_how_the_audit_log_is) {
+  StatusBodies bodies{.name = "server-8",
+                      .status = R"({"role":"server","state":"serving","audit":{"lines_written":7,
+        "lines_lost":2,"refusals_suppressed":5,"bytes_waiting":0,"failure":""}})"};
+  EXPECT_THAT(status_text(bodies, {}), HasSubstr("7 lines, 2 lost, 5 refusals left out\n"));
+  bodies.status = R"({"role":"server","audit":{"failure":"cannot write: full"}})";
+  EXPECT_THAT(status_text(bodies, {}), HasSubstr("left out; now: cannot write: full\n"));
+}
+
 TEST(StatusText, lets_no_escape_sequence_through) {
   StatusBodies bodies = client();
   bodies.tunnels = "{\"tunnels\":[{\"name\":\"\\u001b[2Jevil\\n\",\"state\":\"listening\"}]}";

@@ -1,5 +1,7 @@
 #include "cli/status_text.h"
 
+#include "base/printable.h"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -17,16 +19,6 @@ constexpr std::size_t kIdLength = 10;
 json parsed(const std::string& text) {
   json value = json::parse(text, nullptr, false);
   return value.is_object() ? value : json::object();
-}
-
-// Escape sequences in a comment or name must not reach the terminal.
-std::string printable(std::string_view text) {
-  std::string result;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    result += byte < 0x20 || byte == 0x7f ? '?' : c;
-  }
-  return result;
 }
 
 std::string text_of(const json& object, const char* name) {
@@ -257,6 +249,14 @@ std::string status_text(const StatusBodies& bodies, StatusStyle style) {
                                           human_bytes(count_of(counters, "bytes_up")),
                                           human_bytes(count_of(counters, "bytes_down")),
                                           count_of(counters, "udp_dropped"))});
+  if (const json audit = member(status, "audit"); !audit.empty()) {
+    const std::string failure = text_of(audit, "failure");
+    facts.push_back(
+        {"Audit log", fmt::format("{} lines, {} lost, {} refusals left out{}{}",
+                                  count_of(audit, "lines_written"), count_of(audit, "lines_lost"),
+                                  count_of(audit, "refusals_suppressed"),
+                                  failure.empty() ? "" : "; now: ", failure)});
+  }
   text += aligned(facts, {}, "  ");
   if (has_servers) text += server_rows(servers, style);
   text += '\n';

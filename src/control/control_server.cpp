@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "control/json.h"
 #include "net/files.h"
+#include "net/unix_client.h"
 
 #include <fmt/format.h>
 
@@ -25,8 +26,10 @@ Status ControlServer::open(const ControlOptions& options, std::string_view role,
   if (options.metrics) {
     metrics_ = std::make_unique<HttpServer>(
         host_, [this](Instant now, const HttpRequest& request, HttpServer::Answer answer) {
-          api_.handle_metrics_only(now, request, std::move(answer));
+          on_metrics_request(now, request, std::move(answer));
         });
+    hosts_ = options.metrics_hosts;
+    hosts_.push_back(net::host_name());
     if (Status listening = metrics_->listen(*options.metrics); !listening) {
       return std::unexpected(std::move(listening).error().in("metrics"));
     }
@@ -60,12 +63,27 @@ std::optional<SocketAddress> ControlServer::metrics_address() const {
 }
 
 ControlCounters ControlServer::counters() const {
-  ControlCounters counters{.events_dropped = events_dropped_.load(std::memory_order_relaxed)};
+  ControlCounters counters{.events_dropped = events_dropped_.load(std::memory_order_relaxed),
+                           .hosts_refused = hosts_refused_};
   if (socket_) {
     counters.subscribers = socket_->subscriber_count();
     counters.subscribers_dropped = socket_->dropped_subscribers();
   }
+  for (const HttpServer* server : {socket_.get(), metrics_.get()}) {
+    if (server != nullptr) counters.connections_dropped += server->dropped_connections();
+  }
   return counters;
+}
+
+void ControlServer::on_metrics_request(Instant now, const HttpRequest& request,
+                                       HttpServer::Answer answer) {
+  if (request.host && !is_own_host(*request.host, hosts_)) {
+    ++hosts_refused_;
+    answer(now, error_response(421, "is no name of this process", *request.host,
+                               "ask by address, or give the name with --metrics-host"));
+    return;
+  }
+  api_.handle_metrics_only(now, request, std::move(answer));
 }
 
 void ControlServer::on_request(Instant now, const HttpRequest& request, HttpServer::Answer answer) {

@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace culvert::control {
 
@@ -23,6 +24,7 @@ struct ControlOptions {
   std::string socket{};     // empty: DIRECTORY/ROLE-PID.sock
   std::string directory{};  // made with mode 0700; not used when `socket` is given
   std::optional<SocketAddress> metrics{};
+  std::vector<std::string> metrics_hosts{};  // by which it is asked, beside addresses and our own
 };
 
 class ControlServer final : public drive::RoleEventSink {
@@ -49,6 +51,7 @@ class ControlServer final : public drive::RoleEventSink {
 
  private:
   void on_request(Instant now, const HttpRequest& request, HttpServer::Answer answer);
+  void on_metrics_request(Instant now, const HttpRequest& request, HttpServer::Answer answer);
   void update_subscribers();
 
   net::KernelHost& host_;
@@ -57,6 +60,8 @@ class ControlServer final : public drive::RoleEventSink {
   std::string socket_path_;
   std::unique_ptr<HttpServer> socket_;
   std::unique_ptr<HttpServer> metrics_;
+  std::vector<std::string> hosts_;
+  std::uint64_t hosts_refused_ = 0;
   std::atomic<bool> has_subscribers_{false};
   std::atomic<std::uint32_t> events_under_way_{0};  // posted and not yet published
   std::atomic<std::uint64_t> events_dropped_{0};

@@ -7,11 +7,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <thread>
 
+#include <arpa/inet.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -139,24 +143,6 @@ TEST_F(ControlTest, refuses_a_body_beyond_the_limit) {
   EXPECT_THAT(answer.error().text(), HasSubstr("body limit"));
 }
 
-TEST_F(ControlTest, takes_a_bounded_number_of_connections_and_the_rest_in_turn) {
-  start();
-  std::vector<net::UnixClient> held;
-  for (std::size_t i = 0; i < limits::kMaxControlConnections; ++i) held.push_back(connect());
-  std::promise<void> answered;
-  std::jthread waiting([&] {
-    EXPECT_TRUE(ask(server_->socket_path(), "GET", "/healthz"));
-    answered.set_value();
-  });
-  for (const net::UnixClient& client : held) {  // each is served while the other waits
-    ASSERT_TRUE(client.write("GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n"));
-    const auto answer = client.read_all(1 << 20);
-    ASSERT_TRUE(answer) << answer.error().text();
-    EXPECT_THAT(*answer, HasSubstr("ok\n"));
-  }
-  EXPECT_EQ(answered.get_future().wait_for(kPatience), std::future_status::ready);
-}
-
 // Reads until `pattern` has come.
 std::string read_until(int fd, std::string_view pattern) {
   std::string all;
@@ -189,6 +175,38 @@ class RawSocket {
 };
 
 constexpr std::string_view kSubscribe = "GET /v1/events HTTP/1.1\r\nHost: a\r\n\r\n";
+
+TEST_F(ControlTest, answers_others_while_as_many_as_may_be_never_finish_their_request) {
+  start();
+  std::vector<std::unique_ptr<RawSocket>> held;
+  for (std::size_t i = 0; i < 3 * limits::kMaxControlConnections; ++i) {
+    held.push_back(std::make_unique<RawSocket>(server_->socket_path()));
+    held.back()->send("GET /healthz HT");
+    const auto answer = ask(server_->socket_path(), "GET", "/healthz");
+    ASSERT_TRUE(answer) << i << ": " << answer.error().text();
+  }
+  char c = 0;
+  EXPECT_LE(::recv(held.front()->fd(), &c, 1, 0), 0) << "who waited longest had to go";
+  on_loop([&](Instant) { EXPECT_GE(server_->counters().connections_dropped, held.size() / 2); });
+  held.back()->send("TP/1.1\r\n\r\n");  // the last one is still there
+  EXPECT_THAT(read_until(held.back()->fd(), "ok\n"), HasSubstr("200 OK"));
+}
+
+TEST_F(ControlTest, keeps_places_for_questions_when_many_subscribe) {
+  start();
+  std::vector<std::unique_ptr<RawSocket>> subscribers;
+  for (std::size_t i = 0; i <= limits::kMaxControlSubscribers; ++i) {
+    subscribers.push_back(std::make_unique<RawSocket>(server_->socket_path()));
+    subscribers.back()->send(kSubscribe);
+    EXPECT_THAT(read_until(subscribers.back()->fd(), "\r\n\r\n"),
+                HasSubstr(i < limits::kMaxControlSubscribers ? "200 OK" : "503 "));
+  }
+  for (std::size_t i = 0; i < 2 * limits::kMaxControlConnections; ++i) {
+    ASSERT_TRUE(ask(server_->socket_path(), "GET", "/v1/status"));
+  }
+  server_->on_role_event({.kind = drive::RoleEventKind::session_opened, .session = 8});
+  EXPECT_THAT(read_until(subscribers.front()->fd(), "\n\n"), HasSubstr("session_opened"));
+}
 
 TEST_F(ControlTest, streams_events_to_subscribers) {
   start();
@@ -250,10 +268,29 @@ TEST_F(ImpatientTest, closes_a_connection_that_says_nothing) {
   start({.idle = std::chrono::milliseconds(20), .tick = std::chrono::milliseconds(5)});
   const auto client = net::UnixClient::connect(path_, kPatience);
   ASSERT_TRUE(client);
-  ASSERT_TRUE(client->write("GET / HTT"));
   const auto answer = client->read_all(100);
   ASSERT_TRUE(answer) << answer.error().text();
   EXPECT_EQ(*answer, "");
+}
+
+// A byte now and then does not lengthen the time that a request has.
+TEST_F(ImpatientTest, closes_a_connection_that_drips) {
+  start({.request = std::chrono::milliseconds(10), .tick = std::chrono::milliseconds(1)});
+  const RawSocket client(path_);
+  client.send("GET / HTTP/1.1\r\nX: ");
+  std::string answer;
+  std::array<char, 256> block{};
+  // Ends when the server does; as many bytes at most as its headers may have.
+  for (std::size_t i = 0; i < limits::kControlHeaderBytes / 2 && answer.empty(); ++i) {
+    if (::send(client.fd(), "x", 1, MSG_NOSIGNAL) != 1) break;
+    on_loop([](Instant) {});
+    pollfd readable{.fd = client.fd(), .events = POLLIN, .revents = 0};
+    if (::poll(&readable, 1, 1) != 1) continue;
+    const ssize_t got = ::recv(client.fd(), block.data(), block.size(), 0);
+    if (got > 0) answer.assign(block.data(), static_cast<std::size_t>(got));
+  }
+  EXPECT_THAT(answer, HasSubstr("HTTP/1.1 408"));
+  EXPECT_EQ(http_->dropped_connections(), 1U);
 }
 
 TEST_F(ImpatientTest, shows_subscribers_that_the_stream_lives) {
@@ -277,17 +314,84 @@ TEST_F(ControlTest, finds_instances_and_forgets_the_dead) {
     ASSERT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
     ::close(fd);
   }
+  std::ofstream(options_.directory + "/notes.sock") << "a file";
+  std::filesystem::create_symlink("/etc/passwd", options_.directory + "/link.sock");
   const auto found = find_instances(options_.directory);
-  ASSERT_THAT(found, SizeIs(1));
-  EXPECT_EQ(found[0].name, "server-42");
-  EXPECT_TRUE(is_called(found[0], "server-42"));
-  EXPECT_TRUE(is_called(found[0], "42"));
-  EXPECT_FALSE(is_called(found[0], "2"));
+  ASSERT_TRUE(found) << found.error().text();
+  ASSERT_THAT(*found, SizeIs(1));
+  EXPECT_EQ(found->front().name, "server-42");
+  EXPECT_TRUE(is_called(found->front(), "server-42"));
+  EXPECT_TRUE(is_called(found->front(), "42"));
+  EXPECT_FALSE(is_called(found->front(), "2"));
+  EXPECT_TRUE(std::filesystem::exists(options_.directory + "/notes.sock")) << "is no socket";
+  EXPECT_TRUE(std::filesystem::is_symlink(options_.directory + "/link.sock")) << "nor is this";
   EXPECT_FALSE(std::filesystem::exists(options_.directory + "/client-7.sock"));
-  EXPECT_THAT(find_instances(directory_ + "/nowhere"), IsEmpty());
+  EXPECT_THAT(*find_instances(directory_ + "/nowhere"), IsEmpty());
   const auto gone = ask(options_.directory + "/client-7.sock", "GET", "/healthz");
   ASSERT_FALSE(gone);
   EXPECT_EQ(gone.error().kind, ErrorKind::unreachable);
+}
+
+// A socket that nobody listens on, in a directory that others could have prepared.
+void leave_socket(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ::close(fd);
+}
+
+TEST_F(ControlTest, finds_nothing_and_removes_nothing_where_others_could_have_put_it) {
+  std::filesystem::create_directory(options_.directory);
+  const std::string left = options_.directory + "/server-7.sock";
+  leave_socket(left);
+  ASSERT_EQ(::chmod(options_.directory.c_str(), 0777), 0);
+  const auto writable = find_instances(options_.directory);
+  ASSERT_FALSE(writable);
+  EXPECT_EQ(writable.error().kind, ErrorKind::configuration);
+  EXPECT_THAT(writable.error().text(), HasSubstr(options_.directory));
+  ASSERT_EQ(::chmod(options_.directory.c_str(), 0700), 0);
+  std::filesystem::create_symlink(options_.directory, directory_ + "/link");
+  EXPECT_FALSE(find_instances(directory_ + "/link"));
+  EXPECT_TRUE(std::filesystem::exists(left));
+}
+
+// Another user, for who may become one.
+constexpr uid_t kNobody = 65'534;
+
+TEST_F(ControlTest, trusts_no_directory_of_another_user) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to make one";
+  std::filesystem::create_directory(options_.directory);
+  const std::string left = options_.directory + "/server-7.sock";
+  leave_socket(left);
+  ASSERT_EQ(::chmod(options_.directory.c_str(), 0700), 0);
+  ASSERT_EQ(::chown(options_.directory.c_str(), kNobody, kNobody), 0);
+  const auto found = find_instances(options_.directory);
+  ASSERT_FALSE(found);
+  EXPECT_THAT(found.error().text(), HasSubstr("not a directory of this user"));
+  EXPECT_TRUE(std::filesystem::exists(left));
+}
+
+TEST_F(ControlTest, trusts_no_process_of_another_user) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to have one";
+  std::filesystem::create_directory(options_.directory);
+  ASSERT_EQ(::chmod(options_.directory.c_str(), 0700), 0);
+  const std::string path = options_.directory + "/server-7.sock";
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  const auto listen_as_another = [fd] {  // the kernel notes who calls listen()
+    return ::seteuid(kNobody) == 0 && ::listen(fd, 4) == 0 && ::seteuid(0) == 0;
+  };
+  ASSERT_TRUE(listen_as_another());
+  const auto found = find_instances(options_.directory);
+  ASSERT_TRUE(found) << found.error().text();
+  EXPECT_THAT(*found, IsEmpty());
+  EXPECT_TRUE(std::filesystem::exists(path));
+  ::close(fd);
 }
 
 TEST_F(ControlTest, does_without_its_default_socket_but_not_without_a_named_one) {
@@ -310,11 +414,51 @@ TEST_F(ControlTest, trusts_no_directory_that_is_a_link) {
   EXPECT_EQ(server.socket_path(), "");
 }
 
-TEST_F(ControlTest, serves_metrics_over_tcp_only_where_asked) {
+// What comes back for a request over TCP.
+std::string answer_over_tcp(const SocketAddress& server, const std::string& request) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  const timeval patience{.tv_sec = 20, .tv_usec = 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(server.port);
+  EXPECT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  EXPECT_EQ(::send(fd, request.data(), request.size(), MSG_NOSIGNAL),
+            static_cast<ssize_t>(request.size()));
+  std::string all;
+  std::array<char, 4096> block{};
+  for (ssize_t got = 0; (got = ::recv(fd, block.data(), block.size(), 0)) > 0;) {
+    all.append(block.data(), static_cast<std::size_t>(got));
+  }
+  ::close(fd);
+  return all;
+}
+
+TEST_F(ControlTest, serves_metrics_over_tcp_only_where_asked_and_by_its_own_names) {
   options_.metrics = SocketAddress{IpAddress::loopback(Family::v4), 0};
+  options_.metrics_hosts = {"culvert.example"};
   start();
   ASSERT_TRUE(server_->metrics_address());
-  EXPECT_NE(server_->metrics_address()->port, 0);
+  const SocketAddress address = *server_->metrics_address();
+  EXPECT_NE(address.port, 0);
+  const auto status = [&](const std::string& headers) {
+    const std::string answer = answer_over_tcp(
+        address, "GET /healthz HTTP/1.1\r\nConnection: close\r\n" + headers + "\r\n");
+    return answer.substr(0, answer.find("\r\n"));
+  };
+  const std::vector<std::string> own{"127.0.0.1", "127.0.0.1:9090",     "localhost:9090",
+                                     "[::1]:1",   "Culvert.Example:80", net::host_name()};
+  for (const std::string& host : own) {
+    EXPECT_EQ(status("Host: " + host + "\r\n"), "HTTP/1.1 200 OK") << host;
+  }
+  EXPECT_EQ(status(""), "HTTP/1.1 200 OK") << "a browser always names a host";
+  for (const std::string& host :
+       std::vector<std::string>{"evil.example", "127.0.0.1.evil.example:9090", "[::1].evil", ""}) {
+    EXPECT_EQ(status("Host: " + host + "\r\n"), "HTTP/1.1 421 Misdirected Request") << host;
+  }
+  EXPECT_EQ(status("Host: 127.0.0.1\r\nHost: evil.example\r\n"), "HTTP/1.1 400 Bad Request");
+  on_loop([&](Instant) { EXPECT_EQ(server_->counters().hosts_refused, 4U); });
 }
 
 TEST(SocketDirectory, is_the_users_own) {

@@ -1,5 +1,6 @@
 #include "control/http.h"
 
+#include "base/address.h"
 #include "base/limits.h"
 
 #include <boost/asio/buffer.hpp>
@@ -9,6 +10,8 @@
 #include <boost/beast/http/string_body.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace culvert::control {
@@ -48,6 +51,11 @@ std::optional<HttpRequest> HttpParser::next() {
     return std::nullopt;
   }
   if (!parser.is_done()) return std::nullopt;
+  const auto hosts = parser.get().equal_range(http::field::host);
+  if (std::distance(hosts.first, hosts.second) > 1) {  // RFC 9112 3.2
+    error_ = Failure{400, "more than one Host"};
+    return std::nullopt;
+  }
   auto message = parser.release();
   const std::string_view target(message.target().data(), message.target().size());
   const std::string_view method(message.method_string().data(), message.method_string().size());
@@ -55,8 +63,15 @@ std::optional<HttpRequest> HttpParser::next() {
                       .path = std::string(target.substr(0, target.find('?'))),
                       .body = std::move(message.body()),
                       .keeps_alive = message.keep_alive()};
+  if (const auto found = message.find(http::field::host); found != message.end()) {
+    request.host.emplace(found->value().data(), found->value().size());
+  }
   beast_ = std::make_unique<Beast>();
   return request;
+}
+
+bool HttpParser::is_within_request() const {
+  return !error_ && (!buffer_.empty() || beast_->parser.got_some());
 }
 
 std::string to_wire(const HttpResponse& response, bool keeps_alive) {
@@ -75,6 +90,10 @@ std::string to_wire(const HttpResponse& response, bool keeps_alive) {
 }
 
 namespace {
+
+char to_lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 int hex_value(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -102,6 +121,23 @@ std::optional<std::string> percent_decoded(std::string_view text) {
 }
 
 }  // namespace
+
+bool is_own_host(std::string_view host, std::span<const std::string> names) {
+  if (host.starts_with('[')) {
+    const std::size_t end = host.find(']');
+    if (end == std::string_view::npos) return false;
+    const std::string_view rest = host.substr(end + 1);
+    return (rest.empty() || rest.starts_with(':')) &&
+           IpAddress::parse(host.substr(1, end - 1)).has_value();
+  }
+  std::string name(host.substr(0, host.find(':')));
+  if (name.ends_with('.')) name.pop_back();
+  const auto is_called = [&name](std::string_view other) {
+    return std::ranges::equal(name, other, {}, to_lower, to_lower);
+  };
+  return IpAddress::parse(name).has_value() || is_called("localhost") ||
+         std::ranges::any_of(names, is_called);
+}
 
 std::optional<std::vector<std::string>> path_segments(std::string_view path) {
   if (!path.starts_with('/')) return std::nullopt;

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,7 @@ struct HttpRequest {
   std::string path{};  // still percent-encoded, without the query
   std::string body{};
   bool keeps_alive = true;
+  std::optional<std::string> host{};  // as sent: NAME, NAME:PORT
 };
 
 struct HttpResponse {
@@ -45,6 +47,8 @@ class HttpParser {
     std::string what;
   };
   [[nodiscard]] const std::optional<Failure>& error() const { return error_; }
+  // A part of a request has come, and not yet the rest.
+  [[nodiscard]] bool is_within_request() const;
 
  private:
   struct Beast;
@@ -55,6 +59,10 @@ class HttpParser {
 
 // The head, and the body if it is no event stream. `keeps_alive`: whether more may follow.
 [[nodiscard]] std::string to_wire(const HttpResponse& response, bool keeps_alive);
+
+// Whether a Host field means us: an address, localhost, or one of `names`. A page that a browser
+// got from elsewhere can have its name lead to our address (DNS rebinding), but must send it.
+[[nodiscard]] bool is_own_host(std::string_view host, std::span<const std::string> names);
 
 // "/v1/tunnels/a%2Fb" as {"v1", "tunnels", "a/b"}. Nothing when an escape is malformed, a
 // segment is empty or holds a zero byte.

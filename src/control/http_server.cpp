@@ -21,7 +21,13 @@ class HttpServer::Connection final : public drive::StreamHandler {
  public:
   Connection(HttpServer& server, std::uint64_t its_id, std::unique_ptr<drive::StreamPort> port,
              Instant now)
-      : id(its_id), server_(server), port_(std::move(port)), moved_at_(now), spoke_at_(now) {
+      : id(its_id),
+        server_(server),
+        port_(std::move(port)),
+        waits_since_(now),
+        deadline_(now + server.times_.idle),
+        moved_at_(now),
+        spoke_at_(now) {
     port_->set_handler(*this);
     port_->want_readable();
   }
@@ -36,6 +42,12 @@ class HttpServer::Connection final : public drive::StreamHandler {
   bool publish(Instant now, std::string_view text);
   void on_tick(Instant now);
   [[nodiscard]] bool is_subscriber() const { return state_ == State::streaming; }
+  // It is its client's turn: to ask, or to take an answer.
+  [[nodiscard]] bool is_waiting() const {
+    return state_ != State::answering && state_ != State::streaming;
+  }
+  [[nodiscard]] Instant waits_since() const { return waits_since_; }
+  void close();
 
   const std::uint64_t id;
 
@@ -51,7 +63,7 @@ class HttpServer::Connection final : public drive::StreamHandler {
   void take_requests(Instant now);
   void send(Instant now, std::string_view text);
   void flush(Instant now);
-  void close();
+  void fail(Instant now, int status, std::string_view what, std::string_view fix);
 
   HttpServer& server_;
   std::unique_ptr<drive::StreamPort> port_;  // null: closed, waits to be deleted
@@ -60,8 +72,11 @@ class HttpServer::Connection final : public drive::StreamHandler {
   State state_ = State::reading;
   bool keeps_alive_ = true;
   bool is_taking_ = false;
-  Instant moved_at_;  // a byte came or went, or a request was handed on
-  Instant spoke_at_;  // an event stream: something was queued
+  bool is_within_request_ = false;
+  Instant waits_since_;  // it was accepted, or its last answer began
+  Instant deadline_;     // of the request or the answer; kNever while it waits for us
+  Instant moved_at_;     // an event stream: a byte left
+  Instant spoke_at_;     // an event stream: something was queued
 };
 
 void HttpServer::Connection::on_stream_readable(Instant now) {
@@ -72,7 +87,6 @@ void HttpServer::Connection::on_stream_readable(Instant now) {
     if (result.bytes > 0) {
       // Nothing is expected of these but that they leave.
       if (state_ != State::reading) continue;
-      moved_at_ = now;
       parser_.add(ByteView(block).first(result.bytes));
       take_requests(now);
       continue;
@@ -93,15 +107,17 @@ void HttpServer::Connection::take_requests(Instant now) {
     if (auto request = parser_.next()) {
       state_ = State::answering;
       keeps_alive_ = request->keeps_alive;
-      moved_at_ = now;
+      is_within_request_ = false;
+      deadline_ = kNever;
       server_.on_request(now, *this, std::move(*request));
     } else if (parser_.error()) {
-      state_ = State::answering;
-      keeps_alive_ = false;
-      answer(now, error_response(parser_.error()->status, parser_.error()->what, "request",
-                                 "send an HTTP/1.1 request within the limits of "
-                                 "docs/control-api.md"));
+      fail(now, parser_.error()->status, parser_.error()->what,
+           "send an HTTP/1.1 request within the limits of docs/control-api.md");
     } else {
+      // Its time begins with its first byte, and no later one lengthens it.
+      if (parser_.is_within_request() && !std::exchange(is_within_request_, true)) {
+        deadline_ = now + server_.times_.request;
+      }
       break;
     }
   }
@@ -110,7 +126,13 @@ void HttpServer::Connection::take_requests(Instant now) {
 
 void HttpServer::Connection::answer(Instant now, const HttpResponse& response) {
   if (!port_ || state_ != State::answering) return;
-  spoke_at_ = now;
+  if (response.is_event_stream && server_.subscriber_count() >= limits::kMaxControlSubscribers) {
+    answer(now, error_response(503, "there are as many event streams as may be", "/v1/events",
+                               "close one of them"));
+    return;
+  }
+  spoke_at_ = moved_at_ = waits_since_ = now;
+  deadline_ = now + server_.times_.answer;
   if (response.is_event_stream) {
     state_ = State::streaming;
   } else {
@@ -128,6 +150,13 @@ bool HttpServer::Connection::publish(Instant now, std::string_view text) {
   state_ = State::ending;
   send(now, kTooSlow);
   return false;
+}
+
+void HttpServer::Connection::fail(Instant now, int status, std::string_view what,
+                                  std::string_view fix) {
+  state_ = State::answering;
+  keeps_alive_ = false;
+  answer(now, error_response(status, what, "request", fix));
 }
 
 void HttpServer::Connection::send(Instant now, std::string_view text) {
@@ -153,17 +182,30 @@ void HttpServer::Connection::flush(Instant now) {
     state_ = State::draining;
     port_->shutdown_write();
   }
+  if (port_ && state_ == State::reading && !is_within_request_) {
+    deadline_ = now + server_.times_.idle;
+  }
   take_requests(now);
   if (port_ && may_read()) port_->want_readable();
 }
 
 void HttpServer::Connection::on_tick(Instant now) {
-  if (state_ == State::streaming && output_.empty()) {
-    // A comment, so that both ends notice when the other is gone.
-    if (now - spoke_at_ >= server_.times_.heartbeat) publish(now, ":\n\n");
+  if (state_ == State::streaming) {
+    if (!output_.empty()) {
+      if (now - moved_at_ >= server_.times_.idle) close();
+    } else if (now - spoke_at_ >= server_.times_.heartbeat) {
+      publish(now, ":\n\n");  // a comment, so that both ends notice when the other is gone
+    }
     return;
   }
-  if (state_ != State::answering && now - moved_at_ >= server_.times_.idle) close();
+  if (now < deadline_) return;
+  ++server_.dropped_connections_;
+  if (is_within_request_ && output_.empty() && state_ == State::reading) {
+    is_within_request_ = false;
+    fail(now, 408, "the request took too long", "send all of it at once");
+  } else {
+    close();
+  }
 }
 
 void HttpServer::Connection::close() {
@@ -179,15 +221,30 @@ HttpServer::HttpServer(net::KernelHost& host, Handler handler, HttpTimes times)
 HttpServer::~HttpServer() = default;
 
 Status HttpServer::listen(const drive::StreamAddress& address) {
-  CULVERT_TRY(listener_, host_.listen_stream(address, *this));
+  CULVERT_TRY(listener_, host_.listen_reserved(address, *this));
   return {};
 }
 
 void HttpServer::on_accept(Instant now, std::unique_ptr<drive::StreamPort> stream) {
+  ended_.clear();  // none of them is calling us: a flood does not pile them up
   const std::uint64_t id = next_id_++;
   connections_.emplace(id, std::make_unique<Connection>(*this, id, std::move(stream), now));
-  if (connections_.size() >= limits::kMaxControlConnections) listener_->pause();
+  make_room(id);
   arm();
+}
+
+void HttpServer::make_room(std::uint64_t newest) {
+  if (connections_.size() <= limits::kMaxControlConnections) return;
+  Connection* idlest = nullptr;
+  for (const auto& [id, connection] : connections_) {
+    if (id == newest || !connection->is_waiting()) continue;
+    if (idlest == nullptr || connection->waits_since() < idlest->waits_since()) {
+      idlest = connection.get();
+    }
+  }
+  if (idlest == nullptr) return listener_->pause();  // all are being answered: until one is
+  ++dropped_connections_;
+  idlest->close();
 }
 
 void HttpServer::on_request(Instant now, Connection& connection, HttpRequest request) {
@@ -231,6 +288,7 @@ void HttpServer::on_tick(Instant now) {
     ++next;
     connection.on_tick(now);
   }
+  if (!connections_.empty()) make_room(connections_.rbegin()->first);
   tick_.reset();
   if (!connections_.empty() || !ended_.empty()) arm();
 }

@@ -1,6 +1,8 @@
 // Serves HTTP/1.1 on a listening socket of a host: keep-alive, one request of a connection at
 // a time, event streams. Everything is bounded (limits::kControl*): headers, bodies,
-// connections, silence, and what a slow subscriber has not taken.
+// connections, how long a request and its answer take, and what a slow subscriber has not
+// taken. Who dawdles never keeps others out: at the limit the one that has waited longest for
+// a request, or for its answer to be taken, gives its place to the next.
 //
 // Lives on the host's loop; owned by ControlServer. The host outlives it.
 #pragma once
@@ -21,9 +23,11 @@
 namespace culvert::control {
 
 struct HttpTimes {
-  Duration idle = limits::kControlIdle;            // a connection without a byte moving
+  Duration idle = limits::kControlIdle;            // between requests; a stream that takes nothing
+  Duration request = limits::kControlRequest;      // from its first byte to its last
+  Duration answer = limits::kControlAnswer;        // likewise
   Duration heartbeat = limits::kControlHeartbeat;  // a comment on a silent event stream
-  Duration tick = std::chrono::seconds(1);         // how often both are looked at
+  Duration tick = std::chrono::seconds(1);         // how often these are looked at
 };
 
 class HttpServer final : private drive::ListenerHandler {
@@ -46,6 +50,8 @@ class HttpServer final : private drive::ListenerHandler {
   [[nodiscard]] std::size_t subscriber_count() const;
   // Subscribers that were too slow so far.
   [[nodiscard]] std::uint64_t dropped_subscribers() const { return dropped_subscribers_; }
+  // Connections that were too slow, or gave way to others, so far.
+  [[nodiscard]] std::uint64_t dropped_connections() const { return dropped_connections_; }
 
  private:
   class Connection;
@@ -53,6 +59,8 @@ class HttpServer final : private drive::ListenerHandler {
   void on_accept(Instant now, std::unique_ptr<drive::StreamPort> stream) override;
   void on_request(Instant now, Connection& connection, HttpRequest request);
   void retire(Connection& connection);
+  // Makes room when there are too many; `newest` stays.
+  void make_room(std::uint64_t newest);
   void arm();
   void on_tick(Instant now);
 
@@ -64,6 +72,7 @@ class HttpServer final : private drive::ListenerHandler {
   std::vector<std::unique_ptr<Connection>> ended_;  // until the next tick: may be calling us
   std::uint64_t next_id_ = 1;
   std::uint64_t dropped_subscribers_ = 0;
+  std::uint64_t dropped_connections_ = 0;
   std::unique_ptr<net::Timer> tick_;  // while there are connections
 };
 

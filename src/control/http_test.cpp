@@ -73,6 +73,42 @@ TEST(ToWire, says_how_long_the_body_is_and_whether_more_may_follow) {
   EXPECT_THAT(to_wire({.is_event_stream = true}, true), Not(HasSubstr("Content-Length")));
 }
 
+TEST(HttpParser, tells_the_host_and_refuses_two) {
+  HttpParser parser;
+  parser.add(
+      as_bytes(std::string_view("GET / HTTP/1.1\r\nhost: a:1\r\n\r\nGET / HTTP/1.0\r\n\r\n")));
+  EXPECT_EQ(parser.next()->host, "a:1");
+  EXPECT_EQ(parser.next()->host, std::nullopt);
+  EXPECT_EQ(status_after("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"), 400);
+}
+
+TEST(HttpParser, knows_whether_it_is_within_a_request) {
+  HttpParser parser;
+  EXPECT_FALSE(parser.is_within_request());
+  parser.add(as_bytes(std::string_view("GET / HTTP/1.1\r\nHo")));
+  EXPECT_FALSE(parser.next());
+  EXPECT_TRUE(parser.is_within_request());
+  parser.add(as_bytes(std::string_view("st: a\r\n\r\n")));
+  EXPECT_TRUE(parser.next());
+  EXPECT_FALSE(parser.is_within_request());
+  parser.add(as_bytes(std::string_view("G")));
+  EXPECT_FALSE(parser.next());
+  EXPECT_TRUE(parser.is_within_request());
+}
+
+TEST(IsOwnHost, takes_addresses_and_names_that_are_ours) {
+  const std::vector<std::string> names{"box", "metrics.example"};
+  for (const char* host :
+       {"127.0.0.1", "192.0.2.7:9090", "[::1]", "[2001:db8::1]:9090", "localhost", "LOCALHOST:1",
+        "localhost.", "box", "BOX:1", "metrics.example.:9"}) {
+    EXPECT_TRUE(is_own_host(host, names)) << host;
+  }
+  for (const char* host : {"", ":", "evil.example", "box.evil.example", "evil.example:127.0.0.1",
+                           "127.0.0.1.nip.io", "[::1", "[]", "[box]", "[::1]x", "localhost.evil"}) {
+    EXPECT_FALSE(is_own_host(host, names)) << host;
+  }
+}
+
 TEST(PathSegments, decodes_each_and_refuses_what_is_malformed) {
   EXPECT_THAT(path_segments("/v1/tunnels/a%2fb%20c"),
               Optional(ElementsAre("v1", "tunnels", "a/b c")));

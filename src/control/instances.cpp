@@ -1,6 +1,7 @@
 #include "control/instances.h"
 
 #include "base/limits.h"
+#include "net/files.h"
 #include "net/unix_client.h"
 
 #include <fmt/format.h>
@@ -15,6 +16,7 @@ namespace {
 
 constexpr Duration kPatience = std::chrono::seconds(5);
 constexpr std::string_view kSuffix = ".sock";
+constexpr unsigned kRoot = 0;
 
 Error to_error(const Reply& reply, const std::string& socket) {
   const auto json = nlohmann::json::parse(reply.body, nullptr, false);
@@ -40,16 +42,19 @@ std::string socket_directory(const Environment& environment, unsigned user_id) {
   return user_id == 0 ? std::string("/run/culvert") : fmt::format("/tmp/culvert-{}", user_id);
 }
 
-std::vector<Instance> find_instances(const std::string& directory) {
+Result<std::vector<Instance>> find_instances(const std::string& directory) {
   std::vector<Instance> found;
-  for (const std::string& name : net::files_in(directory, kSuffix)) {
+  const std::vector<std::string> names = net::files_in(directory, kSuffix);
+  if (names.empty()) return found;
+  if (Status trusted = net::check_private_directory(directory); !trusted) return forward(trusted);
+  for (const std::string& name : names) {
     Instance instance{.name = name.substr(0, name.size() - kSuffix.size()),
                       .socket = fmt::format("{}/{}", directory, name)};
     const auto client = net::UnixClient::connect(instance.socket, kPatience);
-    if (client) {
+    if (client && client->peer_user_id() == net::user_id()) {
       found.push_back(std::move(instance));
-    } else if (client.error().kind == ErrorKind::unreachable) {
-      net::remove_file(instance.socket);
+    } else if (!client && client.error().kind == ErrorKind::unreachable) {
+      net::remove_stale_socket(instance.socket);
     }
   }
   return found;
@@ -81,6 +86,14 @@ Result<Reply> parse_reply(std::string_view wire) {
 Result<std::string> ask(const std::string& socket, std::string_view method, std::string_view path,
                         std::string_view body) {
   CULVERT_TRY(const net::UnixClient client, net::UnixClient::connect(socket, kPatience));
+  const unsigned own = net::user_id();
+  const unsigned peer = client.peer_user_id();
+  if (peer != own && peer != kRoot && own != kRoot) {
+    return fail(
+        ErrorKind::configuration,
+        fmt::format("another user's process (uid {}) listens there: ask as that user", peer),
+        socket);
+  }
   const std::string request = fmt::format(
       "{} {} HTTP/1.1\r\nHost: culvert\r\nConnection: close\r\nContent-Type: application/json\r\n"
       "Content-Length: {}\r\n\r\n{}",

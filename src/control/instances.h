@@ -21,8 +21,10 @@ struct Instance {
   std::string name;  // "server-1234": role and process id
   std::string socket;
 };
-// Those that answer. Sockets of processes that are gone are removed.
-[[nodiscard]] std::vector<Instance> find_instances(const std::string& directory);
+// Those of this user that answer; none where there is no directory. Sockets of processes that
+// are gone are removed. An error when the directory is not this user's alone: whoever can write
+// there could have us take his process for ours.
+[[nodiscard]] Result<std::vector<Instance>> find_instances(const std::string& directory);
 // By the whole name, or by process id alone.
 [[nodiscard]] bool is_called(const Instance& instance, std::string_view name_or_pid);
 
@@ -30,8 +32,9 @@ struct Reply {
   int status = 0;
   std::string body{};
 };
-// One request. An error of kind unreachable: no instance listens there. Answers of 400 and
-// above are errors with the words of the answer.
+// One request, of a process of this user or of root (root asks anybody's). An error of kind
+// unreachable: no instance listens there. Answers of 400 and above are errors with the words of
+// the answer.
 [[nodiscard]] Result<std::string> ask(const std::string& socket, std::string_view method,
                                       std::string_view path, std::string_view body = {});
 // Splits what came back over the wire.

@@ -59,6 +59,14 @@ Json authentication(const session::AuthMetrics& auth) {
           {"global_lockout_seconds", in_seconds(auth.global_lockout_remaining)}};
 }
 
+Json audit_of(const AuditInfo& audit) {
+  return {{"lines_written", audit.lines_written},
+          {"lines_lost", audit.lines_lost},
+          {"refusals_suppressed", audit.refusals_suppressed},
+          {"bytes_waiting", audit.bytes_waiting},
+          {"failure", audit.failure}};
+}
+
 // One JSON object whose members are among `known`.
 Result<nlohmann::json> parse_object(std::string_view body,
                                     std::initializer_list<std::string_view> known) {
@@ -162,6 +170,7 @@ std::string status_json(const Snapshot& snapshot) {
   }
   json["counters"] = counters(snapshot);
   if (snapshot.auth) json["authentication"] = authentication(*snapshot.auth);
+  if (snapshot.audit) json["audit"] = audit_of(*snapshot.audit);
   return dumped(json);
 }
 

@@ -103,6 +103,11 @@ void add_auth(Writer& out, Write write) {
   if (out.snapshot.auth) write(*out.snapshot.auth);
 }
 
+template <typename Write>
+void add_audit(Writer& out, Write write) {
+  if (out.snapshot.audit) write(*out.snapshot.audit);
+}
+
 struct Metric {
   MetricInfo info;
   void (*write)(Writer& out);
@@ -180,6 +185,24 @@ constexpr std::array kMetrics{
                o.add(in_seconds(auth.global_lockout_remaining));
              });
            }},
+    Metric{{"culvert_audit_lines_total", "counter",
+            "Server: lines of the audit log, by what became of them; suppressed are refusals "
+            "beyond what is written of them."},
+           [](Writer& o) {
+             add_audit(o, [&o](const AuditInfo& audit) {
+               o.add(audit.lines_written, "outcome=\"written\"");
+               o.add(audit.lines_lost, "outcome=\"lost\"");
+               o.add(audit.refusals_suppressed, "outcome=\"suppressed\"");
+             });
+           }},
+    Metric{{"culvert_audit_waiting_bytes", "gauge", "Server: of the audit log, not yet written."},
+           [](Writer& o) {
+             add_audit(o, [&o](const AuditInfo& audit) { o.add(audit.bytes_waiting); });
+           }},
+    Metric{{"culvert_audit_failing", "gauge", "Server: 1 while the audit log cannot be written."},
+           [](Writer& o) {
+             add_audit(o, [&o](const AuditInfo& audit) { o.add(audit.failure.empty() ? 0 : 1); });
+           }},
     Metric{{"culvert_connections_accepted_total", "counter", "QUIC connections that began."},
            [](Writer& o) { o.add(o.snapshot.counters.connections_accepted); }},
     Metric{{"culvert_connections_refused_total", "counter",
@@ -239,6 +262,12 @@ constexpr std::array kMetrics{
     Metric{{"culvert_events_dropped_total", "counter",
             "Events left out because too many came at once."},
            [](Writer& o) { o.add(o.control.events_dropped); }},
+    Metric{{"culvert_control_connections_dropped_total", "counter",
+            "Connections to this interface closed because they were slow, or gave way to others."},
+           [](Writer& o) { o.add(o.control.connections_dropped); }},
+    Metric{{"culvert_control_hosts_refused_total", "counter",
+            "Requests to --metrics-listen refused because they named another host."},
+           [](Writer& o) { o.add(o.control.hosts_refused); }},
 };
 
 }  // namespace

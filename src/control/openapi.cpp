@@ -64,7 +64,7 @@ Json schemas() {
       {"Status",
        object("role:s version:s pid:i state:s started_at:i uptime_seconds:n "
               "endpoint_id:s listening:l server:Server servers:ClientServer[] counters:Counters "
-              "authentication:Authentication",
+              "authentication:Authentication audit:Audit",
               "role version pid state uptime_seconds endpoint_id listening counters")},
       {"Server", object("endpoint_id:s address:s")},
       {"ClientServer",
@@ -78,6 +78,8 @@ Json schemas() {
        object("accepted:i invalid:i rate_limited:i credential_lockouts:i address_lockouts:i "
               "global_lockouts:i credentials_locked:i addresses_locked:i "
               "global_lockout_seconds:n")},
+      {"Audit", object("lines_written:i lines_lost:i refusals_suppressed:i bytes_waiting:i "
+                       "failure:s")},
       {"Paths", object("paths:Path[]", "paths")},
       {"Path", object("local:s remote:s state:s session:i server:s rtt_seconds:n min_rtt_seconds:n "
                       "congestion_window_bytes:i bytes_in_flight:i bytes_sent:i bytes_received:i "

@@ -64,6 +64,15 @@ struct TunnelInfo {
   std::uint64_t bytes_down = 0;
 };
 
+// Server: the audit log; since the start.
+struct AuditInfo {
+  std::uint64_t lines_written = 0;
+  std::uint64_t lines_lost = 0;           // found no room while nothing could be written
+  std::uint64_t refusals_suppressed = 0;  // beyond what is written of them
+  std::uint64_t bytes_waiting = 0;        // now
+  std::string failure{};                  // why nothing can be written now; empty: it can
+};
+
 // Since the start, but for *_active.
 struct Counters {
   std::uint64_t sessions_accepted = 0;
@@ -108,6 +117,7 @@ struct Snapshot {
   std::vector<ServerInfo> servers{};  // client
   Counters counters{};
   std::optional<session::AuthMetrics> auth{};  // server
+  std::optional<AuditInfo> audit{};            // server that keeps one
   std::vector<SessionInfo> sessions{};         // server; at most limits::kMaxListedSessions
   std::vector<PathInfo> paths{};
   std::vector<TunnelInfo> tunnels{};  // client

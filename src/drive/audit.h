@@ -38,12 +38,17 @@ struct FlowRecord {
   std::string_view reason;   // when refused
 };
 
+// Why a flow is refused that could not be recorded.
+inline constexpr std::string_view kNotAudited = "the server's audit log cannot be written";
+
 class AuditSink {
  public:
   virtual ~AuditSink() = default;
   // Called from any worker's thread. Never given a secret.
   virtual void on_auth(const AuthRecord& record) = 0;
   virtual void on_flow(const FlowRecord& record) = 0;
+  // Whether flows may be opened: their records will be kept, or need not be.
+  [[nodiscard]] virtual bool takes_flows() const = 0;
 };
 
 }  // namespace culvert::drive

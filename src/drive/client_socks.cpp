@@ -138,11 +138,7 @@ void SocksConnection::on_udp_readable(Instant now) {
     const std::size_t count = udp_->recv_batch(batch);
     if (count == 0) return;
     for (const RxDatagram& datagram : std::span(batch).first(count)) {
-      for (std::size_t at = 0; at < datagram.bytes.size(); at += datagram.segment_size) {
-        relay(now, datagram.path.remote,
-              datagram.bytes.subspan(
-                  at, std::min<std::size_t>(datagram.segment_size, datagram.bytes.size() - at)));
-      }
+      for_each_segment(datagram, [&](ByteView bytes) { relay(now, datagram.path.remote, bytes); });
     }
   }
 }

@@ -169,11 +169,9 @@ void UdpTunnel::on_readable(Instant now, Socket& socket) {
     if (count == 0) return;
     taken += count;
     for (const RxDatagram& datagram : std::span(batch).first(count)) {
-      for (std::size_t at = 0; at < datagram.bytes.size(); at += datagram.segment_size) {
-        on_datagram(now, socket, datagram.path.remote,
-                    datagram.bytes.subspan(at, std::min<std::size_t>(datagram.segment_size,
-                                                                     datagram.bytes.size() - at)));
-      }
+      for_each_segment(datagram, [&](ByteView payload) {
+        on_datagram(now, socket, datagram.path.remote, payload);
+      });
     }
   }
 }

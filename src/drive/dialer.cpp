@@ -41,10 +41,11 @@ void SourceLookup::on_resolved(Instant now, Result<std::vector<IpAddress>> addre
 }
 
 Dialer::Dialer(Worker& worker, SharedSourcePolicy policy, const tunnel::Source& source,
-               DialHandler& handler)
+               DescriptorShare& descriptors, DialHandler& handler)
     : worker_(worker),
       policy_(std::move(policy)),
       source_(source),
+      descriptors_(descriptors),
       handler_(handler),
       timer_(worker.timers(), *this) {}
 
@@ -65,7 +66,7 @@ void Dialer::start(Instant now) {
   attempts_[0]->dialer = this;
   const UnixPath address{source_.path,
                          std::string(policy_->unix_sockets.directory_for(source_.path))};
-  auto port = worker_.host().connect_stream(address, *attempts_[0]);
+  auto port = connect(address, *attempts_[0]);
   if (!port) {
     on_failed(now, 0, port.error());
     return;
@@ -83,12 +84,27 @@ void Dialer::on_no_address(Instant now, RefusalCode code, const std::string& rea
   handler_.on_dial_failed(now, code, reason);
 }
 
+Result<std::unique_ptr<StreamPort>> Dialer::connect(const StreamAddress& address,
+                                                    Attempt& attempt) {
+  if (descriptors_.is_full()) {
+    has_met_limit_ = true;
+    return fail(ErrorKind::limit, descriptors_.refusal());
+  }
+  auto port = worker_.host().connect_stream(address, attempt);
+  if (port) {
+    attempt.descriptor = DescriptorUse(descriptors_);
+  } else if (port.error().kind == ErrorKind::limit) {
+    has_met_limit_ = true;
+  }
+  return port;
+}
+
 void Dialer::advance(Instant now) {
   while (const auto index = eyeballs_->poll_attempt(now)) {
     auto attempt = std::make_unique<Attempt>();
     attempt->dialer = this;
     attempt->index = *index;
-    auto port = worker_.host().connect_stream(eyeballs_->address(*index), *attempt);
+    auto port = connect(eyeballs_->address(*index), *attempt);
     if (!port) {
       eyeballs_->handle_failure(*index, port.error());
       continue;
@@ -97,7 +113,8 @@ void Dialer::advance(Instant now) {
     attempts_[*index] = std::move(attempt);
   }
   if (eyeballs_->is_exhausted(now)) {
-    const RefusalCode code = eyeballs_->is_refused()            ? RefusalCode::dial_refused
+    const RefusalCode code = has_met_limit_                     ? RefusalCode::limit
+                             : eyeballs_->is_refused()          ? RefusalCode::dial_refused
                              : now >= eyeballs_->next_timeout() ? RefusalCode::dial_timeout
                                                                 : RefusalCode::unreachable;
     handler_.on_dial_failed(
@@ -118,8 +135,9 @@ void Dialer::on_connected(Instant now, std::size_t index) {
 
 void Dialer::on_failed(Instant now, std::size_t index, const Error& error) {
   if (!eyeballs_) {
-    const RefusalCode code =
+    RefusalCode code =
         error.kind == ErrorKind::refused ? RefusalCode::not_allowed : RefusalCode::dial_refused;
+    if (has_met_limit_) code = RefusalCode::limit;
     handler_.on_dial_failed(now, code, fmt::format("Source '{}': {}", source_.text(), error.what));
     return;
   }

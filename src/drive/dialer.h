@@ -2,6 +2,7 @@
 // Happy Eyeballs. One object per flow that is being opened; destroy it to cancel.
 #pragma once
 
+#include "drive/descriptor_share.h"
 #include "drive/ports.h"
 #include "drive/timer_heap.h"
 #include "session/flow_open.h"
@@ -63,8 +64,9 @@ class DialHandler {
 // Both callbacks end the dialer's work; the handler may destroy it from inside them.
 class Dialer final : public AddressHandler {
  public:
+  // `descriptors` outlives it; its attempts are counted there.
   Dialer(Worker& worker, SharedSourcePolicy policy, const tunnel::Source& source,
-         DialHandler& handler);
+         DescriptorShare& descriptors, DialHandler& handler);
   ~Dialer();
   void start(Instant now);
 
@@ -78,6 +80,7 @@ class Dialer final : public AddressHandler {
     void on_stream_writable(Instant) override {}
     Dialer* dialer = nullptr;
     std::size_t index = 0;
+    DescriptorUse descriptor;  // of the port
     std::unique_ptr<StreamPort> port;
   };
 
@@ -87,11 +90,15 @@ class Dialer final : public AddressHandler {
   void on_failed(Instant now, std::size_t index, const Error& error);
   void on_timer(Instant now) { advance(now); }
   void advance(Instant now);
+  [[nodiscard]] Result<std::unique_ptr<StreamPort>> connect(const StreamAddress& address,
+                                                            Attempt& attempt);
 
   Worker& worker_;
   SharedSourcePolicy policy_;
   tunnel::Source source_;
+  DescriptorShare& descriptors_;
   DialHandler& handler_;
+  bool has_met_limit_ = false;  // an attempt could not even begin
   std::unique_ptr<SourceLookup> lookup_;
   std::unique_ptr<tunnel::HappyEyeballs> eyeballs_;  // null for a Unix socket
   std::vector<std::unique_ptr<Attempt>> attempts_;

@@ -16,6 +16,7 @@
 
 #include <atomic>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -47,6 +48,8 @@ struct ServerShared {
   RoleEventSink* events = nullptr;
   session::AuthGate* auth_gate = nullptr;
   AuditSink* audit = nullptr;
+  // Sockets towards sources that one session may have; set before the first one begins.
+  std::uint32_t descriptors_per_session = std::numeric_limits<std::uint32_t>::max();
   std::atomic<std::uint32_t> sessions{0};  // authenticated now, over all workers
   std::atomic<std::uint64_t> next_session_id{1};
 };

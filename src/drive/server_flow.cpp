@@ -77,7 +77,7 @@ ServerStreamFlow::ServerStreamFlow(ServerSession& session, quic::Stream& stream,
       stream_(&stream),
       source_(source.text()),
       dialer_(std::make_unique<Dialer>(session.context().worker, source_policy(session), source,
-                                       *this)),
+                                       session.descriptors(), *this)),
       pump_(session.context().worker, session.carrier(), stream, session.context().traffic, *this) {
   stream.context = static_cast<StreamUser*>(this);
 }
@@ -113,6 +113,7 @@ void ServerStreamFlow::on_resumed(Instant now, quic::Stream& stream) {
 void ServerStreamFlow::on_quic_closed(Instant) {
   pump_.on_quic_closed();
   dialer_.reset();
+  descriptor_ = {};  // the session may go before this object
   stream_ = nullptr;
 }
 
@@ -123,7 +124,12 @@ void ServerStreamFlow::on_dialled(Instant now, std::unique_ptr<StreamPort> port,
     on_dial_failed(now, session::RefusalCode::not_allowed, std::string(kNoLongerAllowed));
     return;
   }
+  if (!session_.is_audited()) {  // likewise
+    on_dial_failed(now, session::RefusalCode::limit, std::string(kNotAudited));
+    return;
+  }
   reached_ = address;
+  descriptor_ = DescriptorUse(session_.descriptors());
   session_.context().worker.log().debug("flow", "Accepted source request, forwarding to {}",
                                         to_text(address));
   session_.accept_flow(*stream_, source_, to_text(address));
@@ -162,6 +168,7 @@ void ServerStreamFlow::leave(Instant now) {
   stream_->context = nullptr;
   stream_ = nullptr;
   dialer_.reset();
+  descriptor_ = {};
   session_.retire(now, *this);
 }
 
@@ -192,13 +199,24 @@ void ServerUdpFlow::on_addresses(Instant now, std::vector<SocketAddress> address
     on_no_address(now, session::RefusalCode::not_allowed, std::string(kNoLongerAllowed));
     return;
   }
+  if (!session_.is_audited()) {  // likewise
+    on_no_address(now, session::RefusalCode::limit, std::string(kNotAudited));
+    return;
+  }
+  if (session_.descriptors().is_full()) {  // others were quicker
+    on_no_address(now, session::RefusalCode::limit, session_.descriptors().refusal());
+    return;
+  }
   const UdpOptions options{.bind = {IpAddress::any(remote_.ip.family()), 0}, .remote = remote_};
   Worker& worker = session_.context().worker;
   auto port = worker.host().open_udp(options, *this);
   if (!port) {
-    on_no_address(now, session::RefusalCode::unreachable, port.error().text());
+    const bool is_limit = port.error().kind == ErrorKind::limit;
+    on_no_address(now, is_limit ? session::RefusalCode::limit : session::RefusalCode::unreachable,
+                  port.error().text());
     return;
   }
+  descriptor_ = DescriptorUse(session_.descriptors());
   port_ = std::move(*port);
   worker.log().debug("flow", "Accepted source request, forwarding to {}", remote_.text());
   session_.accept_flow(*stream_, source_.text(), remote_.text());
@@ -241,10 +259,7 @@ void ServerUdpFlow::on_udp_readable(Instant now) {
     if (count == 0) break;
     taken += count;
     for (const RxDatagram& datagram : std::span(batch).first(count)) {
-      for (std::size_t at = 0; at < datagram.bytes.size(); at += datagram.segment_size) {
-        reply(datagram.bytes.subspan(
-            at, std::min<std::size_t>(datagram.segment_size, datagram.bytes.size() - at)));
-      }
+      for_each_segment(datagram, [this](ByteView payload) { reply(payload); });
     }
   }
   idle_.set(now + session_.context().policy->udp_flow_idle);
@@ -278,6 +293,7 @@ void ServerUdpFlow::on_quic_closed(Instant) {
   stream_ = nullptr;
   lookup_.reset();
   idle_.cancel();
+  descriptor_ = {};
 }
 
 void ServerUdpFlow::on_idle(Instant now) {
@@ -306,6 +322,7 @@ void ServerUdpFlow::leave(Instant now) {
   lookup_.reset();
   if (port_) session_.context().worker.egress().forget(*port_);
   port_.reset();
+  descriptor_ = {};
   session_.retire(now, *this);
 }
 

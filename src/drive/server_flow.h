@@ -59,6 +59,7 @@ class ServerStreamFlow final : public StreamUser, public DialHandler, public Pum
   std::string source_;              // for the audit trail
   std::unique_ptr<Dialer> dialer_;  // until connected
   StreamAddress reached_;           // afterwards
+  DescriptorUse descriptor_;        // of the pump's port
   StreamPump pump_;
 };
 
@@ -97,6 +98,7 @@ class ServerUdpFlow final : public StreamUser, public AddressHandler, public Udp
   DatagramCopies copies_;
   tunnel::Source source_;
   std::unique_ptr<SourceLookup> lookup_;
+  DescriptorUse descriptor_;  // of the port
   std::unique_ptr<UdpPort> port_;
   SocketAddress remote_;
   MemberTimer<ServerUdpFlow, &ServerUdpFlow::on_idle> idle_;

@@ -33,6 +33,7 @@ ServerSession::ServerSession(ServerContext& context, quic::Connection& connectio
       carrier_(context.worker, lanes_),
       remote_(connection.path().remote),
       owner_(owner),
+      descriptors_(context.shared.descriptors_per_session),
       flows_(context.graveyard),
       linger_(context.worker.timers(), *this),
       grace_(context.worker.timers(), *this) {
@@ -590,6 +591,14 @@ void ServerSession::start_flow(Instant now, quic::Stream& stream, const session:
     refuse_flow(
         stream, open.source, session::RefusalCode::limit,
         fmt::format("Session limit reached ({} flows)", context_.policy->max_flows_per_session));
+    return;
+  }
+  if (descriptors_.is_full()) {
+    refuse_flow(stream, open.source, session::RefusalCode::limit, descriptors_.refusal());
+    return;
+  }
+  if (!is_audited()) {
+    refuse_flow(stream, open.source, session::RefusalCode::limit, std::string(kNotAudited));
     return;
   }
   if (terms_ && open.flow_id != 0) {

@@ -5,6 +5,7 @@
 #include "base/log_sampler.h"
 #include "drive/carrier.h"
 #include "drive/control_stream.h"
+#include "drive/descriptor_share.h"
 #include "drive/flow_set.h"
 #include "drive/lanes.h"
 #include "drive/parked_streams.h"
@@ -78,6 +79,11 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   [[nodiscard]] quic::Connection* connection() { return carrier_.connection(); }
   [[nodiscard]] const crypto::EndpointId& peer() const { return peer_; }
   [[nodiscard]] session::Dialect dialect() const { return dialect_; }
+  [[nodiscard]] DescriptorShare& descriptors() { return descriptors_; }
+  // Whether a flow may be opened as far as the audit log is concerned.
+  [[nodiscard]] bool is_audited() const {
+    return context_.shared.audit == nullptr || context_.shared.audit->takes_flows();
+  }
   // What a stream of one of its connections begins with.
   void on_flow_open(Instant now, quic::Stream& stream, const session::FlowOpen& open);
   // Answers the flow's head with a refusal and lets the stream end.
@@ -144,6 +150,7 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   std::shared_ptr<const ServerPolicy> handshake_policy_;  // what the handshake reads from
   std::unique_ptr<ControlStream> control_;
   session::AuthIdentity identity_;  // once authenticated
+  DescriptorShare descriptors_;
   FlowSet flows_;
   std::unordered_map<std::uint64_t, ServerUdpFlow*> udp_flows_;  // ids are the client's choice
   // --- resume; without terms the session ends with its connection

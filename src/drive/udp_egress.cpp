@@ -6,21 +6,21 @@ namespace culvert::drive {
 namespace {
 
 constexpr std::size_t kEgressArenaBytes = 256 * 1024;
+constexpr std::size_t kMaxEgressBatches = 4'096;  // empty datagrams take no room in the arena
 
 }  // namespace
 
 UdpEgress::UdpEgress() : builder_(kEgressArenaBytes) {}
 
 void UdpEgress::send(UdpPort& port, const PathId& path, ByteView payload) {
-  if (payload.empty()) return;  // a segment of no bytes cannot be batched; nobody misses it
   if (&port != port_) flush();
   port_ = &port;
   ByteSpan room = builder_.tail(payload.size());
-  if (room.empty()) {
+  if (room.size() < payload.size() || builder_.batches().size() >= kMaxEgressBatches) {
     flush();
     port_ = &port;
     room = builder_.tail(payload.size());
-    if (room.empty()) {
+    if (room.size() < payload.size()) {
       ++dropped_;
       return;
     }
@@ -34,7 +34,7 @@ void UdpEgress::flush() {
     const auto batches = builder_.batches();
     const UdpSendResult result = port_->send_batch(batches);
     for (const TxBatch& lost : batches.subspan(result.batches_taken)) {
-      dropped_ += (lost.bytes.size() + lost.segment_size - 1) / lost.segment_size;
+      dropped_ += segment_count(lost);
     }
   }
   builder_.clear();

@@ -110,10 +110,8 @@ void Worker::on_udp_readable(Instant now) {
 }
 
 void Worker::handle_batch(Instant now, const RxDatagram& batch) {
-  for (std::size_t offset = 0; offset < batch.bytes.size(); offset += batch.segment_size) {
-    const std::size_t size = std::min<std::size_t>(batch.segment_size, batch.bytes.size() - offset);
-    handle_datagram(now, batch.path, batch.ecn, batch.bytes.subspan(offset, size), true);
-  }
+  for_each_segment(
+      batch, [&](ByteView bytes) { handle_datagram(now, batch.path, batch.ecn, bytes, true); });
 }
 
 void Worker::handle_datagram(Instant now, const PathId& path, Ecn ecn, ByteView bytes,

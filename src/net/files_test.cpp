@@ -7,11 +7,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <thread>
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 namespace culvert::net {
 namespace {
@@ -63,6 +68,64 @@ TEST_F(FilesTest, reading_is_bounded_and_errors_name_the_path) {
   }
 }
 
+TEST_F(FilesTest, a_pipe_that_nobody_writes_is_no_file_and_is_not_waited_for) {
+  ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
+  for (const std::string& name : {path("fifo"), std::string("/dev/zero"), directory_}) {
+    const auto result = read_file(name, 100);
+    ASSERT_FALSE(result) << name;
+    EXPECT_EQ(result.error().kind, ErrorKind::configuration);
+    EXPECT_EQ(result.error().offender, name);
+  }
+  const auto late = read_input(path("fifo"), 100, std::chrono::milliseconds(1));
+  ASSERT_FALSE(late);
+  EXPECT_NE(late.error().what.find("nothing complete came"), std::string::npos);
+  EXPECT_EQ(late.error().offender, path("fifo"));
+}
+
+TEST_F(FilesTest, input_may_be_a_pipe_with_a_writer) {
+  ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
+  std::jthread writer([&] { std::ofstream(path("fifo")) << "token\n"; });
+  const auto text = read_input(path("fifo"), 100, std::chrono::minutes(1));
+  ASSERT_TRUE(text) << text.error().text();
+  EXPECT_EQ(*text, "token\n");
+}
+
+TEST_F(FilesTest, input_from_a_descriptor_by_its_name) {  // as process substitution gives it
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  ASSERT_EQ(::write(ends[1], "token", 5), 5);
+  ::close(ends[1]);
+  const std::string name = "/dev/fd/" + std::to_string(ends[0]);
+  const auto text = read_input(name, 100, std::chrono::minutes(1));
+  ASSERT_TRUE(text) << text.error().text();
+  EXPECT_EQ(*text, "token");
+  EXPECT_FALSE(read_file(name, 100));
+  ::close(ends[0]);
+}
+
+TEST_F(FilesTest, input_is_bounded) {
+  EXPECT_FALSE(read_input("/dev/zero", 1000, std::chrono::minutes(1)));
+  EXPECT_EQ(*read_input("/dev/null", 1000, std::chrono::minutes(1)), "");
+}
+
+// In a process of its own, whose descriptors are not those of the test.
+TEST(StandardDescriptors, that_are_closed_lead_to_nothing) {
+  for (const int closed : {0, 1, 2}) {
+    EXPECT_EXIT(
+        {
+          ::close(closed);
+          if (closed == 0) ::close(1);
+          open_standard_descriptors();
+          struct stat null{};
+          struct stat info{};
+          const bool is_right = ::stat("/dev/null", &null) == 0 && ::fstat(closed, &info) == 0 &&
+                                info.st_rdev == null.st_rdev && ::fcntl(1, F_GETFD) == 0;
+          std::_Exit(is_right ? 7 : 1);
+        },
+        testing::ExitedWithCode(7), "");
+  }
+}
+
 TEST_F(FilesTest, directories_are_made_and_a_file_in_the_way_is_told) {
   ASSERT_TRUE(create_directories(path("a/b/c")));
   ASSERT_TRUE(create_directories(path("a/b/c")));
@@ -83,6 +146,61 @@ TEST(StderrSink, human_line_hides_control_characters_of_peers) {
   const std::string line =
       format_human(1'767'323'045'678, LogLevel::warn, "path", "peer says \033[2J\n!", false);
   EXPECT_EQ(line.substr(line.find(".678")), ".678 warn  path: peer says  [2J !\n");
+}
+
+TEST(StderrSink, hides_c1_control_characters_and_bytes_that_are_no_utf8) {
+  const std::string words =
+      "\u009b31m \x9b"
+      "2J \u00e9";
+  const std::string line = format_human(0, LogLevel::info, "path", words, false);
+  EXPECT_TRUE(line.ends_with("path:  31m  2J \u00e9\n")) << line;
+  const std::string json = format_json(0, LogLevel::info, "path", words);
+  EXPECT_TRUE(json.ends_with("\"message\":\"\\ufffd31m \\ufffd2J \u00e9\"}\n")) << json;
+}
+
+TEST(StderrSink, cuts_a_line_to_what_a_pipe_takes_at_once) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  for (const LogFormat format : {LogFormat::human, LogFormat::json}) {
+    StderrSink(format, ends[1]).write(LogLevel::info, "net", std::string(20'000, '\x01'));
+    std::array<char, 8192> block{};
+    const ssize_t got = ::read(ends[0], block.data(), block.size());
+    EXPECT_GT(got, 1'000);
+    EXPECT_LE(got, 4'096);
+    EXPECT_EQ(block.at(static_cast<std::size_t>(got) - 1), '\n');
+  }
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
+TEST(StderrSink, waits_for_no_reader_and_says_what_it_left_out) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  StderrSink sink(LogFormat::human, ends[1]);
+  const std::string line(900, 'x');
+  constexpr int kLines = 500;  // several times what the pipe holds
+  for (int i = 0; i < kLines; ++i) sink.write(LogLevel::info, "net", line);
+  ASSERT_EQ(::fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+  const auto read_all = [&] {
+    std::string all;
+    std::array<char, 4096> block{};
+    for (ssize_t got = 0; (got = ::read(ends[0], block.data(), block.size())) > 0;) {
+      all.append(block.data(), static_cast<std::size_t>(got));
+    }
+    return all;
+  };
+  const std::string before = read_all();
+  const auto written = std::ranges::count(before, '\n');
+  EXPECT_LT(written, kLines);
+  EXPECT_TRUE(before.ends_with("x\n")) << "whole lines only";
+  sink.write(LogLevel::info, "net", "again");
+  const std::string after = read_all();
+  EXPECT_NE(after.find(std::to_string(kLines - written) + " lines were left out"),
+            std::string::npos)
+      << after;
+  EXPECT_TRUE(after.ends_with("net: again\n"));
+  ::close(ends[0]);
+  ::close(ends[1]);
 }
 
 TEST(StderrSink, json_line_is_utc_and_escaped) {

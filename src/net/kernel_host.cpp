@@ -181,12 +181,17 @@ Result<std::unique_ptr<drive::UdpPort>> KernelHost::open_udp(const drive::UdpOpt
 
 Result<std::unique_ptr<drive::StreamPort>> KernelHost::connect_stream(
     const drive::StreamAddress& address, drive::StreamHandler& handler) {
-  return StreamSocket::connect(state_->loop, address, handler);
+  return StreamSocket::connect(state_->loop, group_.descriptors(), address, handler);
 }
 
 Result<std::unique_ptr<drive::ListenerPort>> KernelHost::listen_stream(
     const drive::StreamAddress& address, drive::ListenerHandler& handler) {
-  return StreamListener::listen(group_, state_->loop, address, handler);
+  return StreamListener::listen(group_, state_->loop, address, handler, Purpose::flow);
+}
+
+Result<std::unique_ptr<drive::ListenerPort>> KernelHost::listen_reserved(
+    const drive::StreamAddress& address, drive::ListenerHandler& handler) {
+  return StreamListener::listen(group_, state_->loop, address, handler, Purpose::process);
 }
 
 Result<std::unique_ptr<drive::StreamPort>> KernelHost::open_stdio(drive::StreamHandler& handler) {

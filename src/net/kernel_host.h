@@ -8,6 +8,7 @@
 #pragma once
 
 #include "drive/ports.h"
+#include "net/descriptors.h"
 #include "net/features.h"
 #include "net/system_rng.h"
 #include "net/timer.h"
@@ -40,6 +41,7 @@ class HostGroup {
   [[nodiscard]] Resolver& resolver() { return *resolver_; }
   [[nodiscard]] Logger& log() { return log_; }
   [[nodiscard]] UdpFeatures features() const { return features_; }
+  [[nodiscard]] const DescriptorBudget& descriptors() const { return descriptors_; }
 
   // Conditions worth one log line per process, not one per socket.
   struct Notes {
@@ -54,6 +56,7 @@ class HostGroup {
  private:
   Logger& log_;
   UdpFeatures features_;
+  DescriptorBudget descriptors_;
   Notes notes_;
   std::unique_ptr<Resolver> resolver_;
   std::vector<std::unique_ptr<KernelHost>> hosts_;
@@ -84,6 +87,10 @@ class KernelHost final : public drive::Host {
   // Any number of these at a time; destroying the timer cancels it, and so does the host's end.
   [[nodiscard]] std::unique_ptr<Timer> after(Duration delay, std::function<void(Instant)> task);
   [[nodiscard]] Instant now();  // reads the clock
+  // As listen_stream(), of connections that are no flows: they may have the descriptors that
+  // flows must leave.
+  [[nodiscard]] Result<std::unique_ptr<drive::ListenerPort>> listen_reserved(
+      const drive::StreamAddress& address, drive::ListenerHandler& handler);
 
   void set_handler(drive::HostHandler& handler) override;
   void set_deadline(Instant deadline) override;

@@ -1,5 +1,7 @@
 #include "net/stderr_sink.h"
 
+#include "base/printable.h"
+
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
@@ -7,10 +9,17 @@
 #include <cstdlib>
 #include <ctime>
 
+#include <limits.h>
+#include <poll.h>
 #include <unistd.h>
 
 namespace culvert::net {
 namespace {
+
+// What a pipe that has room takes at once; longer lines are cut.
+constexpr std::size_t kMaxLineBytes = PIPE_BUF;
+// For a reader that is slow, not gone: until the first line is left out.
+constexpr int kPatienceMs = 20;
 
 std::string_view colour_of(LogLevel level) {
   switch (level) {
@@ -27,15 +36,18 @@ std::string_view colour_of(LogLevel level) {
 
 void append_json_string(std::string& out, std::string_view text) {
   out += '"';
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(c));
+  while (!text.empty()) {
+    const std::size_t bytes = character_bytes(text);
+    if (unprintable_prefix(text) > 0) {
+      // Of one byte: a control character, or no UTF-8, which is no JSON either.
+      const auto byte = static_cast<unsigned char>(text.front());
+      fmt::format_to(std::back_inserter(out), "\\u{:04x}",
+                     bytes == 1 && byte < 0x80 ? unsigned{byte} : 0xfffdU);
     } else {
-      out += c;
+      if (text.front() == '"' || text.front() == '\\') out += '\\';
+      out += text.substr(0, bytes);
     }
+    text.remove_prefix(bytes);
   }
   out += '"';
 }
@@ -52,10 +64,7 @@ std::string format_human(std::int64_t milliseconds, LogLevel level, std::string_
                   local.tm_sec, milliseconds % 1000, has_colour ? colour_of(level) : "",
                   to_string(level), has_colour ? "\033[0m" : "", area);
   // Peers' words may be in a line: control characters must not reach a terminal.
-  for (const char c : line) {
-    const auto byte = static_cast<unsigned char>(c);
-    out += byte < 0x20 || byte == 0x7f ? ' ' : c;
-  }
+  out += printable(line, ' ');
   out += '\n';
   return out;
 }
@@ -72,18 +81,48 @@ std::string format_json(std::int64_t milliseconds, LogLevel level, std::string_v
   return out;
 }
 
-StderrSink::StderrSink(LogFormat format)
+StderrSink::StderrSink(LogFormat format, int fd)
     : format_(format),
-      has_colour_(::isatty(STDERR_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr) {}
+      fd_(fd),
+      has_colour_(::isatty(fd) == 1 && std::getenv("NO_COLOR") == nullptr) {}
 
-void StderrSink::write(LogLevel level, std::string_view area, std::string_view line) {
+std::string StderrSink::formatted(LogLevel level, std::string_view area,
+                                  std::string_view line) const {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   const std::int64_t milliseconds =
       std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
-  const std::string text = format_ == LogFormat::json
-                               ? format_json(milliseconds, level, area, line)
-                               : format_human(milliseconds, level, area, line, has_colour_);
-  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+  for (;; line = line.substr(0, line.size() / 2)) {
+    std::string text = format_ == LogFormat::json
+                           ? format_json(milliseconds, level, area, line)
+                           : format_human(milliseconds, level, area, line, has_colour_);
+    if (text.size() <= kMaxLineBytes || line.empty()) return text;
+  }
+}
+
+// A pipe has room for PIPE_BUF bytes when it says so, a file always.
+bool StderrSink::has_room() {
+  pollfd poll_fd{.fd = fd_, .events = POLLOUT, .revents = 0};
+  const int patience_ms = lost_ == 0 ? kPatienceMs : 0;  // once, not for every line
+  return ::poll(&poll_fd, 1, patience_ms) != 0;
+}
+
+void StderrSink::write(LogLevel level, std::string_view area, std::string_view line) {
+  const std::string text = formatted(level, area, line);
+  const std::scoped_lock lock(mutex_);
+  if (lost_ > 0 && has_room()) {
+    put(formatted(LogLevel::warn, "log",
+                  fmt::format("{} lines were left out: nobody read them", lost_)));
+    lost_ = 0;
+  }
+  if (lost_ == 0 && has_room()) {
+    put(text);
+  } else {
+    ++lost_;
+  }
+}
+
+void StderrSink::put(std::string_view text) const {
+  [[maybe_unused]] const ssize_t written = ::write(fd_, text.data(), text.size());
 }
 
 }  // namespace culvert::net

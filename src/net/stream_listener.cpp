@@ -23,8 +23,9 @@ constexpr Duration kRestAfterExhaustion = std::chrono::milliseconds(100);
 
 Result<std::unique_ptr<StreamListener>> StreamListener::listen(HostGroup& group, Loop& loop,
                                                                const drive::StreamAddress& address,
-                                                               drive::ListenerHandler& handler) {
-  std::unique_ptr<StreamListener> port(new StreamListener(group, loop, handler));
+                                                               drive::ListenerHandler& handler,
+                                                               Purpose purpose) {
+  std::unique_ptr<StreamListener> port(new StreamListener(group, loop, handler, purpose));
   port->local_ = address;
   const auto* tcp = std::get_if<SocketAddress>(&address);
   const Status opened = tcp != nullptr ? port->open_tcp(*tcp)
@@ -97,8 +98,8 @@ void StreamListener::resume() {
 void StreamListener::rest_a_while() {
   if (!group_.notes().descriptors_exhausted.exchange(true)) {
     group_.log().warn("net",
-                      "out of file descriptors: connections wait until others end; raise the "
-                      "limit (ulimit -n, LimitNOFILE=)");
+                      "all file descriptors for flows are in use: connections wait until others "
+                      "end; raise the limit (ulimit -n, LimitNOFILE=)");
   }
   rest_ = loop_.after(kRestAfterExhaustion, [this](Instant) {
     rest_.reset();
@@ -110,6 +111,10 @@ void StreamListener::run(Instant now) {
   bool is_gone = false;
   is_gone_ = &is_gone;
   for (int i = 0; i < kMaxAccepts && !is_paused_; ++i) {
+    if (purpose_ == Purpose::flow && !group_.descriptors().has_room(fd_.get())) {
+      rest_a_while();
+      break;
+    }
     RawAddress raw;
     raw.size = sizeof raw.storage;
     Fd fd(::accept4(fd_.get(), raw.get(), &raw.size, SOCK_NONBLOCK | SOCK_CLOEXEC));

@@ -16,7 +16,7 @@ class StreamListener final : public drive::ListenerPort, private FdWatcher, priv
  public:
   [[nodiscard]] static Result<std::unique_ptr<StreamListener>> listen(
       HostGroup& group, Loop& loop, const drive::StreamAddress& address,
-      drive::ListenerHandler& handler);
+      drive::ListenerHandler& handler, Purpose purpose);
   ~StreamListener() override;  // removes a Unix socket's file
 
   drive::StreamAddress local_address() const override { return local_; }
@@ -24,8 +24,8 @@ class StreamListener final : public drive::ListenerPort, private FdWatcher, priv
   void resume() override;
 
  private:
-  StreamListener(HostGroup& group, Loop& loop, drive::ListenerHandler& handler)
-      : group_(group), loop_(loop), handler_(handler) {}
+  StreamListener(HostGroup& group, Loop& loop, drive::ListenerHandler& handler, Purpose purpose)
+      : group_(group), loop_(loop), handler_(handler), purpose_(purpose) {}
   Status open_tcp(const SocketAddress& address);
   Status open_unix(const std::string& path);
 
@@ -36,6 +36,7 @@ class StreamListener final : public drive::ListenerPort, private FdWatcher, priv
   HostGroup& group_;
   Loop& loop_;
   drive::ListenerHandler& handler_;
+  Purpose purpose_;  // of what it accepts
   Fd fd_;
   WatchId watch_;
   bool is_paused_ = false;

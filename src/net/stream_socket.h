@@ -9,6 +9,7 @@
 #pragma once
 
 #include "drive/ports.h"
+#include "net/descriptors.h"
 #include "net/loop.h"
 #include "net/socket_address.h"
 
@@ -21,7 +22,8 @@ namespace culvert::net {
 class StreamSocket final : public drive::StreamPort, private FdWatcher, private Runnable {
  public:
   [[nodiscard]] static Result<std::unique_ptr<StreamSocket>> connect(
-      Loop& loop, const drive::StreamAddress& address, drive::StreamHandler& handler);
+      Loop& loop, const DescriptorBudget& descriptors, const drive::StreamAddress& address,
+      drive::StreamHandler& handler);
   // Takes an accepted, non-blocking descriptor. `remote` is empty for Unix sockets.
   [[nodiscard]] static Result<std::unique_ptr<StreamSocket>> adopt(
       Loop& loop, Fd fd, std::optional<SocketAddress> remote);

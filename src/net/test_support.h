@@ -57,10 +57,9 @@ class UdpRecorder : public drive::UdpHandler {
       for (std::size_t i = 0; i < count; ++i) {
         const RxDatagram& rx = batch[i];
         glued += rx.bytes.size() > rx.segment_size ? 1 : 0;
-        for (std::size_t at = 0; at < rx.bytes.size(); at += rx.segment_size) {
-          const std::size_t size = std::min<std::size_t>(rx.segment_size, rx.bytes.size() - at);
-          received.push_back({rx.path, rx.ecn, std::string(as_text(rx.bytes.subspan(at, size)))});
-        }
+        for_each_segment(rx, [&](ByteView bytes) {
+          received.push_back({rx.path, rx.ecn, std::string(as_text(bytes))});
+        });
       }
     }
     if (on_more) on_more();

@@ -95,7 +95,7 @@ RxDatagram parse_received(const msghdr& message, const SocketAddress& local, Byt
     }
   }
   datagram.segment_size =
-      static_cast<std::uint16_t>(std::clamp<std::size_t>(segment, 1, bytes.size()));
+      static_cast<std::uint16_t>(std::min(std::max<std::size_t>(segment, 1), bytes.size()));
   return datagram;
 }
 

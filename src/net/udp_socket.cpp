@@ -82,6 +82,10 @@ Status UdpSocket::bind(const drive::UdpOptions& options) {
     const std::string name = bind.text();
     fd_ = Fd(::socket(is_v6_ ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     int error = fd_.is_open() ? 0 : errno;
+    // All but those that tunnels listen on and QUIC uses belong to a flow.
+    if (error == 0 && !options.has_large_buffers && !group_.descriptors().is_for_flows(fd_.get())) {
+      return std::unexpected(no_descriptor(name));
+    }
     if (error == 0) {
       if (Status configured = configure(options); !configured) return configured;
       RawAddress raw;
@@ -241,7 +245,7 @@ std::size_t UdpSocket::recv_batch(std::span<RxDatagram> out) {
     std::size_t count = 0;
     for (std::size_t i = 0; i < static_cast<std::size_t>(received); ++i) {
       const bool is_cut = (messages[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
-      if (messages[i].msg_len == 0 || is_cut) continue;  // an empty datagram carries nothing
+      if (is_cut) continue;
       const ByteView bytes(arena + i * Loop::kReceiveSlotBytes, messages[i].msg_len);
       out[count++] = parse_received(messages[i].msg_hdr, local_, bytes);
     }

@@ -73,6 +73,27 @@ TEST_P(UdpSocketTest, delivers_every_datagram_of_a_batch_in_order_and_size) {
   EXPECT_EQ(receiver_side.received[11].bytes.size(), 1000U);
 }
 
+TEST_P(UdpSocketTest, carries_empty_datagrams_in_their_place) {
+  UdpRecorder sender_side;
+  UdpRecorder receiver_side;
+  const auto sender = open(loopback_v4(), sender_side);
+  const auto receiver = open(loopback_v4(), receiver_side);
+  const Bytes payload = patterned(10);
+  const SocketAddress to = receiver->local_address();
+  const std::array batches{batch_to(to, {}, 0), batch_to(to, payload, 10), batch_to(to, {}, 0),
+                           batch_to(to, {}, 0), batch_to(to, payload, 10)};
+  receiver_side.on_more = [&] {
+    if (receiver_side.received.size() >= batches.size()) done();
+  };
+  EXPECT_EQ(sender->send_batch(batches).batches_taken, batches.size());
+  run();
+  ASSERT_EQ(receiver_side.received.size(), batches.size());
+  for (std::size_t i = 0; i < batches.size(); ++i) {
+    EXPECT_EQ(receiver_side.received[i].bytes, as_text(batches[i].bytes)) << i;
+    EXPECT_EQ(receiver_side.received[i].path.remote, sender->local_address());
+  }
+}
+
 TEST_P(UdpSocketTest, carries_ecn_over_both_families) {
   for (const SocketAddress& bind : {loopback_v4(), loopback_v6()}) {
     UdpRecorder sender_side;

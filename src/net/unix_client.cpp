@@ -31,11 +31,19 @@ Result<UnixClient> UnixClient::connect(const std::string& path, Duration patienc
     if (errno == ECONNREFUSED || errno == ENOENT) error.kind = ErrorKind::unreachable;
     return std::unexpected(std::move(error));
   }
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(client.fd_, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
+    return std::unexpected(system_error(errno, "cannot tell who listens", path));
+  }
+  client.peer_user_id_ = peer.uid;
   return client;
 }
 
 UnixClient::UnixClient(UnixClient&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)) {}
+    : fd_(std::exchange(other.fd_, -1)),
+      path_(std::move(other.path_)),
+      peer_user_id_(other.peer_user_id_) {}
 
 UnixClient::~UnixClient() {
   if (fd_ >= 0) ::close(fd_);
@@ -79,14 +87,15 @@ std::vector<std::string> files_in(const std::string& directory, std::string_view
   return names;
 }
 
-void remove_file(const std::string& path) {
-  ::unlink(path.c_str());
-}
 int process_id() {
   return ::getpid();
 }
 unsigned user_id() {
   return ::geteuid();
+}
+std::string host_name() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
 }
 bool is_terminal(int fd) {
   return ::isatty(fd) == 1;

@@ -22,19 +22,22 @@ class UnixClient {
   [[nodiscard]] Status write(std::string_view bytes) const;
   // Up to the peer's end; more than `max_bytes` is an error.
   [[nodiscard]] Result<std::string> read_all(std::size_t max_bytes) const;
+  // Whose process listens there.
+  [[nodiscard]] unsigned peer_user_id() const { return peer_user_id_; }
 
  private:
   UnixClient(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
   int fd_ = -1;
   std::string path_;
+  unsigned peer_user_id_ = 0;
 };
 
 // Names in a directory that end with `suffix`, sorted; none when there is no directory.
 [[nodiscard]] std::vector<std::string> files_in(const std::string& directory,
                                                 std::string_view suffix);
-void remove_file(const std::string& path);
 [[nodiscard]] int process_id();
 [[nodiscard]] unsigned user_id();
+[[nodiscard]] std::string host_name();
 [[nodiscard]] bool is_terminal(int fd);
 // Waits, for a display that is drawn again and again. False: interrupted by a signal.
 bool pause_for(Duration duration);

@@ -227,9 +227,7 @@ class LoopbackPair {
     const bool to_server = &side == &client;
     for (const TxBatch& batch : builder.batches()) {
       if (refuses(batch)) continue;
-      for (std::size_t at = 0; at < batch.bytes.size(); at += batch.segment_size) {
-        const ByteView bytes = batch.bytes.subspan(
-            at, std::min<std::size_t>(batch.segment_size, batch.bytes.size() - at));
+      for_each_segment(batch, [&](ByteView bytes) {
         ++datagrams_sent;
         (to_server ? bytes_to_server : bytes_to_client) += bytes.size();
         Packet packet{.path = {.local = batch.path.remote, .remote = batch.path.local},
@@ -237,7 +235,7 @@ class LoopbackPair {
                       .bytes = Bytes(bytes.begin(), bytes.end()),
                       .to_server = to_server};
         if (bytes.size() <= mtu && filter(packet)) wire.emplace(now + delay, std::move(packet));
-      }
+      });
     }
     builder.clear();
   }

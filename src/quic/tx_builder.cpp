@@ -12,7 +12,7 @@ ByteSpan TxBuilder::tail(std::size_t size) {
 }
 
 void TxBuilder::commit(const PathId& path, Ecn ecn, std::size_t size, Batching batching) {
-  CULVERT_ASSERT(size > 0 && size <= 0xFFFF && size <= arena_.size() - used_);
+  CULVERT_ASSERT(size <= 0xFFFF && size <= arena_.size() - used_);
   const auto packet = ByteView(arena_).subspan(used_, size);
   used_ += size;
 
@@ -20,7 +20,7 @@ void TxBuilder::commit(const PathId& path, Ecn ecn, std::size_t size, Batching b
   if (is_last_open_ && is_shared) {
     TxBatch& last = batches_.back();
     const std::size_t count = last.bytes.size() / last.segment_size;
-    if (size <= last.segment_size && ecn == last.ecn && count < kMaxBatchSegments &&
+    if (size > 0 && size <= last.segment_size && ecn == last.ecn && count < kMaxBatchSegments &&
         last.bytes.size() + size <= kMaxBatchBytes && path == last.path) {
       last.bytes = ByteView(last.bytes.data(), last.bytes.size() + size);
       is_last_open_ = size == last.segment_size;
@@ -29,7 +29,7 @@ void TxBuilder::commit(const PathId& path, Ecn ecn, std::size_t size, Batching b
   }
   batches_.push_back(TxBatch{
       .path = path, .ecn = ecn, .segment_size = static_cast<std::uint16_t>(size), .bytes = packet});
-  is_last_open_ = is_shared;
+  is_last_open_ = is_shared && size > 0;
 }
 
 void TxBuilder::clear() {

@@ -15,7 +15,8 @@ enum class Batching : std::uint8_t { shared, alone };
 
 // An arena of fixed size, filled packet by packet. Packets that follow each other with
 // the same path, size and ECN mark share a batch; a shorter packet ends its batch
-// (UDP_SEGMENT allows only the last segment to be short). Owned by a worker.
+// (UDP_SEGMENT allows only the last segment to be short), an empty one has its own. Owned by
+// a worker.
 class TxBuilder {
  public:
   // The kernel's bounds for one UDP_SEGMENT call.

@@ -32,6 +32,19 @@ TEST(TxBuilder, packets_of_one_size_share_a_batch_and_a_shorter_one_ends_it) {
   EXPECT_EQ(builder.batches()[2].bytes.size(), 1000U);
 }
 
+TEST(TxBuilder, an_empty_packet_is_a_batch_of_its_own) {
+  TxBuilder builder(3000);
+  add(builder, 1000);
+  add(builder, 0);
+  add(builder, 0);
+  add(builder, 1000);
+  ASSERT_EQ(builder.batches().size(), 4U);
+  EXPECT_EQ(builder.batches()[0].bytes.size(), 1000U);
+  EXPECT_EQ(builder.batches()[1].bytes.size(), 0U);
+  EXPECT_EQ(builder.batches()[2].bytes.size(), 0U);
+  EXPECT_EQ(builder.batches()[3].bytes.size(), 1000U);
+}
+
 TEST(TxBuilder, path_or_ecn_change_begins_a_batch) {
   TxBuilder builder(100'000);
   add(builder, 1000);

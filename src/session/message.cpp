@@ -1,6 +1,7 @@
 #include "session/message.h"
 
 #include "base/limits.h"
+#include "base/printable.h"
 #include "session/flow_open.h"
 
 #include <algorithm>
@@ -76,10 +77,7 @@ void MessageBuilder::append_to(Bytes& out) const {
 }
 
 std::string printable(std::string_view text) {
-  std::string out = bounded_reason(text);
-  std::ranges::replace_if(
-      out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
-  return out;
+  return culvert::printable(bounded_reason(text));
 }
 
 }  // namespace culvert::session

@@ -112,6 +112,9 @@ std::string markdown() {
       "(`--config-stdin`);\nkeys with dots are tables: `iroh.listen` is `listen` under `[iroh]`. "
       "`role` "
       "(server, client) and `mode`\n(iroh) may be stated and must then fit.\n\n"
+      "Where a setting names a file to read, `-` is standard input. At the start a pipe or a "
+      "terminal may\nstand for a file (`--auth-token-file <(pass show culvert)`, `/dev/stdin`); it "
+      "has 60 s to come to its\nend. A reload reads regular files only.\n\n"
       "A reload (SIGHUP, `--watch-config`) applies what is marked *live*, and the tunnels; the "
       "rest needs a\nrestart, and the log says so.\n";
   for (const CommandInfo& command : commands()) {

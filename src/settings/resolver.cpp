@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "base/printable.h"
 #include "settings/suggest.h"
 #include "settings/value.h"
 
@@ -290,11 +291,8 @@ class Resolver {
   }
 
   Status read_server_name(const Node& node, const std::string& key, std::string& name) const {
-    const auto is_control = [](char c) {
-      return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-    };
     if (node.kind != Node::Kind::text || node.text.size() > limits::kMaxTunnelNameBytes ||
-        std::ranges::any_of(node.text, is_control)) {
+        !is_printable(node.text)) {
       return fail(
           ErrorKind::configuration,
           fmt::format("needs text of at most {} bytes in quotes", limits::kMaxTunnelNameBytes),

@@ -654,6 +654,16 @@ std::vector<Setting> make_table() {
        .key = "control.metrics_listen",
        .group = group,
        .help = "serve /metrics (Prometheus) and /healthz at this TCP address"});
+  add({.id = Id::metrics_hosts,
+       .commands = kRoles,
+       .flag = "metrics-host",
+       .placeholder = "NAME",
+       .environment = "CULVERT_METRICS_HOSTS",
+       .key = "control.metrics_hosts",
+       .is_repeatable = true,
+       .group = group,
+       .help = "a name by which --metrics-listen is asked, beside addresses, localhost and this "
+               "machine's own; others are refused, because a web page could be behind them"});
   add({.id = Id::instance,
        .commands = bit(Command::status) | kTunnels,
        .flag = "instance",
@@ -722,6 +732,15 @@ std::vector<Setting> make_table() {
        .group = group,
        .help = "append a JSON line for every decision about clients and what they reach; SIGHUP "
                "opens the file anew"});
+  add({.id = Id::audit_required,
+       .commands = kServer,
+       .flag = "audit-required",
+       .type = Type::flag,
+       .environment = "CULVERT_AUDIT_REQUIRED",
+       .key = "iroh.audit_required",
+       .group = group,
+       .help = "refuse flows while the audit log cannot be written; without it they go on, and "
+               "lines wait or, when there are too many, are lost and counted"});
   add({.id = Id::qlog_directory,
        .commands = kRoles,
        .flag = "qlog-dir",

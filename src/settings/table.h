@@ -109,6 +109,7 @@ enum class Id : std::uint8_t {
   control_socket,
   no_control,
   metrics_listen,
+  metrics_hosts,
   instance,
   watch,
   tunnel_name,
@@ -119,6 +120,7 @@ enum class Id : std::uint8_t {
   verbose,
   quiet,
   audit_log,
+  audit_required,
   qlog_directory,
   key_log_file,
   // tools

@@ -1,5 +1,7 @@
 #include "tunnel/source.h"
 
+#include "base/printable.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,10 +14,7 @@ constexpr std::size_t kMaxLabelBytes = 63;
 constexpr std::size_t kMaxUnixPathBytes = 107;  // sockaddr_un less its NUL
 
 std::string shown(std::string_view text) {
-  std::string out(text.substr(0, 300));
-  std::ranges::replace_if(
-      out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
-  return out;
+  return printable(text.substr(0, 300));
 }
 
 bool is_host_character(char c) {

@@ -1,6 +1,7 @@
 #include "tunnel/tunnel_set.h"
 
 #include "base/limits.h"
+#include "base/printable.h"
 
 #include <fmt/format.h>
 
@@ -19,8 +20,7 @@ Status check_name(const TunnelSpec& tunnel) {
                 fmt::format("a tunnel's name has at most {} bytes", limits::kMaxTunnelNameBytes),
                 tunnel.name.substr(0, limits::kMaxTunnelNameBytes) + "...");
   }
-  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
-  if (std::ranges::any_of(tunnel.name, is_control)) {
+  if (!is_printable(tunnel.name)) {
     return fail(ErrorKind::configuration, "a tunnel's name holds a control character",
                 tunnel.source.text());
   }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <utility>
 #include <vector>
@@ -160,6 +161,110 @@ TEST(SimTunnels, of_udp_end_with_their_tunnel) {
   EXPECT_EQ(world.servers[0]->stats().flows_active, 0U);
   EXPECT_EQ(status_of(world, "dns").state, drive::TunnelState::disabled);
   EXPECT_EQ(status_of(world, "dns").flows_opened, 1U) << "counters outlive a pause";
+}
+
+// Sends back what comes, and keeps the sizes.
+struct UdpEcho final : drive::UdpHandler {
+  UdpEcho(SimHost& host, std::uint16_t at_port)
+      : port(*host.open_udp({.bind = {kLoopback, at_port}}, *this)) {}
+  void on_udp_readable(Instant) override {
+    std::array<RxDatagram, 8> batch;
+    for (std::size_t count = 0; (count = port->recv_batch(batch)) != 0;) {
+      for (const RxDatagram& datagram : std::span(batch).first(count)) {
+        for_each_segment(datagram, [&](ByteView bytes) {
+          sizes.push_back(bytes.size());
+          if (echoes) send(datagram.path.remote, bytes);
+        });
+      }
+    }
+  }
+  void on_udp_writable(Instant) override {}
+  void send(const SocketAddress& to, ByteView bytes) {
+    const TxBatch batch{.path = {.local = {}, .remote = to},
+                        .segment_size = static_cast<std::uint16_t>(bytes.size()),
+                        .bytes = bytes};
+    ASSERT_EQ(port->send_batch({&batch, 1}).batches_taken, 1U);
+  }
+  bool echoes = true;
+  std::vector<std::size_t> sizes;
+  std::unique_ptr<drive::UdpPort> port;
+};
+
+// As the first datagram of a flow, which waits for its stream and goes there; in DATAGRAM
+// frames; numbered, where each goes twice; and at tunnel-rs, which has its stream only.
+TEST(SimTunnels, of_udp_carry_empty_datagrams_as_any_other) {
+  for (const auto dialect : {session::Dialect::culvert_1, session::Dialect::mf_4}) {
+    for (const Multipath mode : {Multipath::fastest, Multipath::redundant}) {
+      TunnelWorldConfig config = one_tunnel();
+      config.dialect = dialect;
+      config.tunnels.push_back("udp://127.0.0.1:9053>127.0.0.1:5353");
+      config.multipath = mode;
+      TunnelWorld world(1, config);
+      ASSERT_TRUE(world.connect());
+      const UdpEcho target(*world.server_hosts[0], 9053);
+      UdpEcho sender(*world.client_host, 5400);
+      sender.echoes = false;
+      const Bytes query(40, 1);
+      const std::vector<std::size_t> sizes{0, 40, 0, 0, 40};
+      for (const std::size_t size : sizes) {
+        sender.send({kLoopback, 5353}, ByteView(query).first(size));
+        world.world.run_for(seconds(1));
+      }
+      EXPECT_EQ(target.sizes, sizes) << world.report();
+      EXPECT_EQ(sender.sizes, sizes) << world.report();
+    }
+  }
+}
+
+// One client leaves sockets to the others: what it opens beyond its share is refused, with the
+// reason, and what ends gives its place back. A target that does not answer counts as well.
+TEST(SimTunnels, get_their_clients_share_of_the_servers_sockets) {
+  TunnelWorldConfig config = one_tunnel();
+  config.tunnels.push_back("udp://127.0.0.1:9053>127.0.0.1:5353");
+  TunnelWorld world(1, config);
+  world.shared.descriptors_per_session = 3;
+  ASSERT_TRUE(world.connect());
+  const FlowPlan endless{.seed = 1, .upload_bytes = 400'000'000};
+  std::vector<Talker*> held;
+  for (int i = 0; i < 3; ++i) held.push_back(&world.call(endless));
+  world.world.run_for(seconds(1));
+  EXPECT_EQ(world.servers[0]->stats().flows_refused, 0U);
+  for (const Talker* talker : held) EXPECT_EQ(talker->state(), Talker::State::running);
+  Talker& refused = world.call({.seed = 2, .download_bytes = 1'000});
+  UdpEcho sender(*world.client_host, 5400);
+  const Bytes query(40, 1);
+  sender.send({kLoopback, 5353}, query);
+  world.world.run_for(seconds(1));
+  EXPECT_EQ(refused.state(), Talker::State::reset);
+  EXPECT_EQ(world.servers[0]->stats().flows_refused, 2U);
+  EXPECT_NE(status_of(world, "tcp://127.0.0.1:9000 -> 127.0.0.1:7000").reason.find("share"),
+            std::string::npos);
+  world.callers.erase(world.callers.begin());
+  ASSERT_TRUE(world.world.run_until([&] { return world.servers[0]->stats().flows_active == 2; },
+                                    world.world.now() + seconds(10)));
+  Talker& next = world.call({.seed = 3, .download_bytes = 1'000});
+  world.world.run_until([&] { return is_over(next); }, world.world.now() + seconds(10));
+  EXPECT_EQ(next.state(), Talker::State::finished) << world.report();
+}
+
+// None has its socket yet when the next one begins.
+TEST(SimTunnels, that_open_all_at_once_get_no_more_than_that_share) {
+  TunnelWorldConfig config = one_tunnel();
+  config.tunnels.push_back("udp://127.0.0.1:9053>127.0.0.1:5353");
+  TunnelWorld world(1, config);
+  world.shared.descriptors_per_session = 3;
+  ASSERT_TRUE(world.connect());
+  std::vector<std::unique_ptr<UdpEcho>> senders;
+  const Bytes query(40, 1);
+  for (std::uint16_t i = 0; i < 10; ++i) {
+    world.call({.seed = i, .upload_bytes = 400'000'000});
+    senders.push_back(
+        std::make_unique<UdpEcho>(*world.client_host, static_cast<std::uint16_t>(5400 + i)));
+    senders.back()->send({kLoopback, 5353}, query);
+  }
+  world.world.run_for(seconds(1));
+  EXPECT_EQ(world.servers[0]->stats().flows_active, 3U) << world.report();
+  EXPECT_EQ(world.servers[0]->stats().flows_refused, 17U) << world.report();
 }
 
 TEST(SimTunnels, wait_for_a_port_that_is_taken) {
