@@ -1,6 +1,5 @@
 #include "drive/server_session.h"
 
-#include "base/assert.h"
 #include "drive/flow_codes.h"
 #include "drive/server_flow.h"
 #include "session/dialect.h"
@@ -44,7 +43,10 @@ ServerSession::~ServerSession() = default;
 void ServerSession::on_event(Instant now, quic::Event& event) {
   if (const auto* completed = std::get_if<quic::HandshakeCompleted>(&event)) {
     const auto dialect = session::dialect_of(completed->alpn);
-    CULVERT_ASSERT(dialect.has_value());  // TLS agreed on one of ours
+    if (!dialect) {  // the endpoint was told to accept a protocol that nobody here speaks
+      close(now, session::CloseCode::protocol_error, "unknown application protocol");
+      return;
+    }
     dialect_ = *dialect;
     peer_ = completed->peer;
     context_.worker.log().debug("session", "client {} connected from {} alpn={}",

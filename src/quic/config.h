@@ -54,7 +54,7 @@ struct EndpointConfig {
 
 struct ConnectOptions {
   crypto::EndpointId peer;  // verified in the handshake
-  std::string alpn;
+  std::string alpn;         // empty: none is named, which servers refuse
   // The server's worker that shall take the connection, for servers that are culvert: their
   // ids begin with it, so the first packet is handed over like any other.
   std::optional<std::uint8_t> worker{};

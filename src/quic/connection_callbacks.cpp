@@ -12,8 +12,7 @@ struct Callbacks {
   static ConnectionImpl& of(void* user_data) { return *static_cast<ConnectionImpl*>(user_data); }
 
   static int handshake_completed(ngtcp2_conn*, void* user_data) {
-    of(user_data).on_handshake_completed();
-    return 0;
+    return of(user_data).on_handshake_completed() ? 0 : NGTCP2_ERR_CALLBACK_FAILURE;
   }
   static int stream_open(ngtcp2_conn*, std::int64_t id, void* user_data) {
     of(user_data).on_stream_opened(id);

@@ -74,7 +74,7 @@ Result<std::unique_ptr<ConnectionImpl>> ConnectionImpl::connect(ConnectionHost& 
     first_destination = first_destination.first(kConnectionIdBytes);
   }
   TlsOptions tls;
-  tls.alpns = {options.alpn};
+  if (!options.alpn.empty()) tls.alpns = {options.alpn};
   tls.peer = options.peer;
   if (Status status = connection->set_up(now, path, ConnectionId(first_destination), nullptr, tls);
       !status) {
@@ -591,7 +591,11 @@ void ConnectionImpl::set_keep_alive() {
   ngtcp2_conn_set_keep_alive_timeout(connection_, may_lack_loss_timer_ ? kPingUntilKnown : usual);
 }
 
-void ConnectionImpl::on_handshake_completed() {
+bool ConnectionImpl::on_handshake_completed() {
+  if (!tls_->is_agreed()) {
+    host_.log().warn("quic", "handshake completed without a proven key or application protocol");
+    return false;
+  }
   is_established_ = true;
   is_answer_urgent_ = true;  // the peer waits for the end of the handshake
   alpn_ = tls_->alpn();
@@ -600,6 +604,7 @@ void ConnectionImpl::on_handshake_completed() {
   host_.log().debug("quic", "handshake completed peer={} alpn={}", tls_->peer().short_text(),
                     alpn_);
   events_.emplace_back(HandshakeCompleted{.peer = tls_->peer(), .alpn = alpn_});
+  return true;
 }
 
 }  // namespace culvert::quic

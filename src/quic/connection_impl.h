@@ -149,7 +149,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   [[nodiscard]] PathId arrival_path(const PathId& path) const;
 
   // ngtcp2 callbacks; 0 or NGTCP2_ERR_CALLBACK_FAILURE.
-  void on_handshake_completed();
+  bool on_handshake_completed();
   void on_stream_opened(StreamId id);
   void on_stream_data(StreamId id, Stream* stream, bool is_fin, ByteView data);
   void on_stream_acked(Stream& stream, std::uint64_t count);
