@@ -122,8 +122,13 @@ session::ServerHandshakeConfig ServerSession::handshake_config() {
 }
 
 void ServerSession::on_stream_opened(Instant now, quic::Stream& stream) {
-  if (control_) {
+  if (is_authenticated_) {
     on_flow_stream(stream);
+    return;
+  }
+  // The place of the control stream comes back to a refused client that ends it.
+  if (control_) {
+    close(now, session::CloseCode::protocol_error, "a flow without authentication");
     return;
   }
   quic::Connection& connection = *carrier_.connection();

@@ -49,6 +49,10 @@ bool LineSink::contains(std::string_view text) const {
       lines_, [&](const std::string& line) { return line.find(text) != std::string::npos; });
 }
 
+SocketAddress TunnelWorld::server_address() {
+  return {kServerIp, kServerPort};
+}
+
 TunnelWorld::TunnelWorld(std::uint64_t seed, TunnelWorldConfig config)
     : world(seed),
       network(world),

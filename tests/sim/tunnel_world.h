@@ -71,6 +71,8 @@ class TunnelWorld final : public drive::ClientObserver {
   static constexpr std::uint16_t kTargetPort = 9000;  // where the talkers listen
   static constexpr std::uint16_t kLocalPort = 7000;   // of the first tunnel
 
+  [[nodiscard]] static SocketAddress server_address();
+
   TunnelWorld(std::uint64_t seed, TunnelWorldConfig config);
   ~TunnelWorld() override;
 
