@@ -65,8 +65,8 @@ class ServerRole final : public Server, public WorkerHandler, public SessionOwne
   MemberTimer<ServerRole, &ServerRole::on_drain_timeout> drain_;
 };
 
-ConnectionHandler* ServerRole::on_connection(Instant, quic::Connection& connection) {
-  auto session = std::make_unique<ServerSession>(context_, connection, *this);
+ConnectionHandler* ServerRole::on_connection(Instant now, quic::Connection& connection) {
+  auto session = std::make_unique<ServerSession>(context_, now, connection, *this);
   ServerSession* handler = session.get();
   sessions_.emplace(handler, std::move(session));
   return handler;

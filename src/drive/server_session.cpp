@@ -24,7 +24,7 @@ std::uint64_t number(session::CloseCode code) {
 
 }  // namespace
 
-ServerSession::ServerSession(ServerContext& context, quic::Connection& connection,
+ServerSession::ServerSession(ServerContext& context, Instant now, quic::Connection& connection,
                              SessionOwner& owner)
     : context_(context),
       lanes_(context.worker, [this](Instant now, StreamUser& user) { retire(now, user); }),
@@ -34,8 +34,10 @@ ServerSession::ServerSession(ServerContext& context, quic::Connection& connectio
       owner_(owner),
       flows_(context.graveyard),
       linger_(context.worker.timers(), *this),
+      deadline_(context.worker.timers(), *this),
       grace_(context.worker.timers(), *this) {
   carrier_.bind(&connection);
+  deadline_.set(now + limits::kHandshakeTimeout);
 }
 
 ServerSession::~ServerSession() = default;
@@ -98,7 +100,9 @@ void ServerSession::on_closed(Instant now, const quic::Closed& closed) {
     grace_.set(now + terms_->grace);
     return;
   }
-  context_.worker.log().info("session", "client {} disconnected: {}", peer_.short_text(), why);
+  // Strangers come and go as they like; they do not fill the log.
+  context_.worker.log().log(is_authenticated_ ? LogLevel::info : LogLevel::debug, "session",
+                            "client {} disconnected: {}", peer_.short_text(), why);
   end_reason_ = why;
   end(now);
 }
@@ -215,18 +219,27 @@ void ServerSession::on_handshake_event(Instant now, session::HandshakeEvent& eve
     linger_reason_ = std::move(refused->reason);
     linger_.set(now + kRefusalLinger);
   } else if (const auto* failed = std::get_if<session::Failed>(&event)) {
-    ++context_.stats.sessions_refused;
-    if (context_.broken_handshakes.admits(now)) {
-      context_.worker.log().warn("session", "client {} ({}): {}", peer_.short_text(),
-                                 remote_.text(), failed->error.text());
-    }
-    tell(RoleEventKind::session_refused, failed->error.what);
-    if (!is_authenticated_) audit_auth({.code = failed->code, .reason = failed->error.what});
-    close(now, failed->code, failed->error.what);
+    refuse(now, failed->code, failed->error);
   } else if (const auto* leaving = std::get_if<session::PeerLeaving>(&event)) {
     context_.worker.log().debug("session", "client {} says goodbye: {}", peer_.short_text(),
                                 leaving->reason);
   }
+}
+
+void ServerSession::refuse(Instant now, session::CloseCode code, const Error& error) {
+  ++context_.stats.sessions_refused;
+  if (context_.broken_handshakes.admits(now)) {
+    context_.worker.log().warn("session", "client {} ({}): {}", peer_.short_text(), remote_.text(),
+                               error.text());
+  }
+  tell(RoleEventKind::session_refused, error.what);
+  if (!is_authenticated_) audit_auth({.code = code, .reason = error.what});
+  close(now, code, error.what);
+}
+
+// Whatever the client has opened or said meanwhile.
+void ServerSession::on_deadline(Instant now) {
+  refuse(now, session::CloseCode::auth_timeout, session::no_authentication_in_time());
 }
 
 void ServerSession::tell(RoleEventKind kind, std::string_view detail) const {
@@ -259,6 +272,7 @@ SessionSnapshot ServerSession::snapshot() const {
 
 void ServerSession::on_authenticated(Instant now, const session::Authenticated& authenticated) {
   is_authenticated_ = true;
+  deadline_.cancel();
   id_ = context_.shared.next_session_id.fetch_add(1, std::memory_order_relaxed);
   authenticated_at_ = now;
   comment_ = authenticated.identity.comment;
@@ -677,6 +691,7 @@ void ServerSession::end(Instant now) {
   if (has_ended_) return;
   has_ended_ = true;
   linger_.cancel();
+  deadline_.cancel();
   if (grace_.is_set()) {
     grace_.cancel();
     --context_.stats.sessions_suspended;

@@ -53,7 +53,9 @@ class SessionOwner {
 
 class ServerSession final : public ConnectionHandler, public ControlHandler {
  public:
-  ServerSession(ServerContext& context, quic::Connection& connection, SessionOwner& owner);
+  // A connection that has just begun.
+  ServerSession(ServerContext& context, Instant now, quic::Connection& connection,
+                SessionOwner& owner);
   ~ServerSession() override;
 
   void on_event(Instant now, quic::Event& event) override;
@@ -131,6 +133,8 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   void audit_auth(AuthRecord record) const;
   void audit_flow(FlowRecord record) const;
   void on_linger(Instant now);
+  void on_deadline(Instant now);
+  void refuse(Instant now, session::CloseCode code, const Error& error);
   void end(Instant now);
 
   ServerContext& context_;
@@ -167,6 +171,7 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   session::CloseCode linger_code_ = session::CloseCode::auth_failed;
   std::string linger_reason_;
   MemberTimer<ServerSession, &ServerSession::on_linger> linger_;
+  MemberTimer<ServerSession, &ServerSession::on_deadline> deadline_;  // to authenticate
   MemberTimer<ServerSession, &ServerSession::on_grace_over> grace_;
 };
 

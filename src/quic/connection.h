@@ -106,6 +106,7 @@ struct Closed {
   std::optional<std::uint64_t> application_code;  // CONNECTION_CLOSE of type 0x1d
   std::string reason;                             // peer's reason phrase, made printable
   bool is_by_peer = false;
+  bool is_refusal_for_now = false;  // CONNECTION_REFUSED: try again soon
 };
 using Event = std::variant<HandshakeCompleted, StreamOpened, StreamReset, StopSending, StreamClosed,
                            StreamsAvailable, PathChanged, Closed>;

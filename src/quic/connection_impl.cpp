@@ -121,6 +121,12 @@ Status ConnectionImpl::set_up(Instant now, const PathId& path, const ConnectionI
       settings.token_type = NGTCP2_TOKEN_TYPE_RETRY;
     }
   }
+  if (is_client_ && tls_options.peer) {
+    const ByteView ticket = host_.ticket_for(*tls_options.peer);
+    settings.token = ticket.data();  // copied
+    settings.tokenlen = ticket.size();
+    settings.token_type = NGTCP2_TOKEN_TYPE_NEW_TOKEN;
+  }
   if (config.qlog) {
     qlog_id_ = hex_encode(original.view());
     settings.qlog_write = &write_qlog;
@@ -416,14 +422,37 @@ void ConnectionImpl::close(Instant now, std::uint64_t code, std::string_view rea
   begin_close(error);
 }
 
+void ConnectionImpl::displace(Instant now) {
+  advance(now);
+  is_displaced_ = true;
+  if (life_ == Life::open) {
+    report(closed_by_displacement());
+    ngtcp2_ccerr error;
+    ngtcp2_ccerr_default(&error);
+    ngtcp2_ccerr_set_transport_error(&error, NGTCP2_CONNECTION_REFUSED, nullptr, 0);
+    begin_close(error);
+  } else if (life_ != Life::must_close) {
+    life_ = Life::drained;
+  }
+}
+
+void ConnectionImpl::give_ticket(ByteView ticket) {
+  if (life_ != Life::open || is_client_) return;
+  is_answer_urgent_ = true;
+  // Fails only for want of memory; then the client has none.
+  static_cast<void>(ngtcp2_conn_submit_new_token(connection_, ticket.data(), ticket.size()));
+}
+
 void ConnectionImpl::begin_close(const ngtcp2_ccerr& error) {
   close_error_ = error;
   life_ = Life::must_close;
+  host_.on_over(*this);
   drained_at_ = from_library(last_now_ + kClosingPtos * ngtcp2_conn_get_pto(connection_));
 }
 
 void ConnectionImpl::begin_drain() {
   life_ = Life::draining;
+  host_.on_over(*this);
   drained_at_ = from_library(last_now_ + kClosingPtos * ngtcp2_conn_get_pto(connection_));
 }
 
@@ -437,7 +466,7 @@ bool ConnectionImpl::write_close_packet(TxBuilder& out) {
     life_ = Life::drained;
     return false;
   }
-  life_ = Life::closing;
+  life_ = is_displaced_ ? Life::drained : Life::closing;
   const ByteView packet = tail.first(static_cast<std::size_t>(size));
   close_packet_.assign(packet.begin(), packet.end());
   commit(out, *tx_path_.path(), info.ecn, packet.size());

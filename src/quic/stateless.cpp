@@ -16,6 +16,10 @@ constexpr ngtcp2_duration kRetryTokenLifetime = 10 * NGTCP2_SECONDS;
 // From 43 bytes on a reset looks like any short packet (RFC 9000 10.3).
 constexpr std::size_t kUsualResetBytes = 43;
 
+constexpr std::size_t kTicketNonceBytes = 8;
+constexpr std::size_t kTicketNumberBytes = std::tuple_size_v<Admission::TicketId>;
+constexpr std::size_t kTicketMacBytes = 16;
+
 ngtcp2_cid to_cid(ByteView id) {
   ngtcp2_cid cid;
   ngtcp2_cid_init(&cid, id.data(), id.size());
@@ -61,7 +65,9 @@ ResetToken StatelessReplies::reset_token(const ConnectionId& id) const {
 
 CheckedToken StatelessReplies::check_token(Instant now, const PathId& path,
                                            const ngtcp2_pkt_hd& initial) const {
-  if (initial.tokenlen == 0 || initial.token[0] != NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY2) return {};
+  if (initial.tokenlen == 0 || initial.token[0] != NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY2) {
+    return {.ticket = check_ticket({initial.token, initial.tokenlen})};
+  }
   ngtcp2_sockaddr_union remote;
   const ngtcp2_socklen remote_size = to_sockaddr(path.remote, remote);
   ngtcp2_cid original;
@@ -69,9 +75,51 @@ CheckedToken StatelessReplies::check_token(Instant now, const PathId& path,
   const int rv = ngtcp2_crypto_verify_retry_token2(
       &original, initial.token, initial.tokenlen, secret.data(), secret.size(), initial.version,
       &remote.sa, remote_size, &initial.dcid, kRetryTokenLifetime, to_timestamp(now));
-  if (rv != 0) return {.verdict = TokenVerdict::invalid, .original_destination = {}};
+  if (rv != 0) return {.verdict = TokenVerdict::invalid};
   return {.verdict = TokenVerdict::valid,
           .original_destination = ConnectionId({original.data, original.datalen})};
+}
+
+crypto::Digest StatelessReplies::keyed(std::string_view label, ByteView bytes) const {
+  Bytes message;
+  ByteWriter writer(message);
+  writer.raw(as_bytes(label));
+  writer.raw(bytes);
+  return crypto::hmac_sha256(secret_.reveal(), message);
+}
+
+// Magic, nonce, the client's number hidden by the nonce, MAC of all before it.
+Bytes StatelessReplies::make_ticket(const crypto::EndpointId& client) {
+  std::array<std::uint8_t, kTicketNonceBytes> nonce;
+  rng_.fill(nonce);
+  const crypto::Digest number = keyed("ticket client", client.bytes());
+  const crypto::Digest mask = keyed("ticket mask", nonce);
+  Bytes ticket;
+  ByteWriter writer(ticket);
+  writer.u8(kTicketMagic);
+  writer.raw(nonce);
+  for (std::size_t i = 0; i < kTicketNumberBytes; ++i) {
+    writer.u8(static_cast<std::uint8_t>(number[i] ^ mask[i]));
+  }
+  const crypto::Digest mac = keyed("ticket mac", ticket);
+  writer.raw(ByteView(mac).first(kTicketMacBytes));
+  return ticket;
+}
+
+std::optional<Admission::TicketId> StatelessReplies::check_ticket(ByteView token) const {
+  constexpr std::size_t kHead = 1 + kTicketNonceBytes;
+  constexpr std::size_t kSealed = kHead + kTicketNumberBytes;
+  if (token.size() != kSealed + kTicketMacBytes || token[0] != kTicketMagic) return std::nullopt;
+  const crypto::Digest mac = keyed("ticket mac", token.first(kSealed));
+  if (!crypto::constant_time_equal(ByteView(mac).first(kTicketMacBytes), token.subspan(kSealed))) {
+    return std::nullopt;
+  }
+  const crypto::Digest mask = keyed("ticket mask", token.subspan(1, kTicketNonceBytes));
+  Admission::TicketId number{};
+  for (std::size_t i = 0; i < number.size(); ++i) {
+    number[i] = static_cast<std::uint8_t>(token[kHead + i] ^ mask[i]);
+  }
+  return number;
 }
 
 bool StatelessReplies::write_version_negotiation(Instant now, const PathId& path,

@@ -514,11 +514,7 @@ Error Culvert1Server::ended_early() const {
   return {ErrorKind::protocol, "the client ended the control stream before authenticating", {}};
 }
 Error Culvert1Server::timed_out() const {
-  return {ErrorKind::authentication,
-          fmt::format(
-              "no authentication within {} s",
-              std::chrono::duration_cast<std::chrono::seconds>(limits::kHandshakeTimeout).count()),
-          {}};
+  return no_authentication_in_time();
 }
 
 }  // namespace culvert::session

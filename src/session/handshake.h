@@ -126,6 +126,9 @@ struct ClientHandshakeConfig {
   bool joins = false;                    // ... or rather to add this connection to
 };
 
+// Server: limits::kHandshakeTimeout is over.
+[[nodiscard]] Error no_authentication_in_time();
+
 [[nodiscard]] std::unique_ptr<Handshake> make_client_handshake(Dialect dialect,
                                                                const ClientHandshakeConfig& config,
                                                                const ExporterValue& exporter,

@@ -140,7 +140,7 @@ Error Mf4Server::ended_early() const {
   return {ErrorKind::protocol, "the client ended the auth stream before authenticating", {}};
 }
 Error Mf4Server::timed_out() const {
-  return {ErrorKind::authentication, "no authentication in time", {}};
+  return no_authentication_in_time();
 }
 
 }  // namespace culvert::session

@@ -2,6 +2,7 @@
 #include "tests/sim/stranger.h"
 
 #include "session/flow_open.h"
+#include "session/message.h"
 #include "session/mf4_json.h"
 #include "tests/sim/tunnel_world.h"
 
@@ -37,6 +38,13 @@ struct Siege {
   std::vector<std::unique_ptr<Stranger>> strangers;
 };
 
+Bytes hello_message() {
+  Bytes hello;
+  const std::array<std::uint8_t, 1> versions{1};
+  session::MessageBuilder(session::MessageType::hello).bytes(1, versions).append_to(hello);
+  return hello;
+}
+
 const IpAddress kStrangerIp = IpAddress::v4(0xCB007101);  // 203.0.113.1
 
 // The place of the stream on which the proof was refused comes back to the client when both
@@ -61,6 +69,100 @@ TEST(SimStranger, who_was_refused_opens_no_flow) {
   EXPECT_EQ(siege.tunnel.servers[0]->stats().flows_opened, 0U);
   EXPECT_TRUE(siege.tunnel.talkers->talkers().empty());
   EXPECT_TRUE(visit.is_closed());
+}
+
+// The time belongs to the connection, whatever its client does with it.
+TEST(SimStranger, has_ten_seconds_from_its_first_packet_on) {
+  enum class Doing : std::uint8_t { nothing, dripping, half_a_proof };
+  for (const Doing doing : {Doing::nothing, Doing::dripping, Doing::half_a_proof}) {
+    Siege siege;
+    Stranger& stranger = siege.stranger({kStrangerIp});
+    Visit& visit = siege.visit(stranger);
+    const Instant begun = siege.tunnel.world.now();
+    ASSERT_TRUE(siege.run_until([&] { return visit.is_established; }, seconds(2)));
+    const Bytes hello = hello_message();
+    quic::Stream* stream = nullptr;
+    if (doing == Doing::half_a_proof) {
+      siege.tunnel.world.run_for(seconds(8));
+      ASSERT_NE(stream = visit.open(hello), nullptr);
+    }
+    std::size_t sent = 0;
+    while (!visit.is_closed() && siege.tunnel.world.now() < begun + seconds(30)) {
+      siege.tunnel.world.run_for(milliseconds(900));
+      if (doing != Doing::dripping || visit.is_closed() || sent == hello.size()) continue;
+      const ByteView next = ByteView(hello).subspan(sent++, 1);
+      if (stream == nullptr) {
+        stream = visit.open(next);
+      } else {
+        visit.send(*stream, next);
+      }
+    }
+    EXPECT_LE(siege.tunnel.world.now(), begun + limits::kHandshakeTimeout + seconds(1));
+    ASSERT_TRUE(visit.end);
+    EXPECT_EQ(visit.end->application_code,
+              static_cast<std::uint64_t>(session::CloseCode::auth_timeout));
+    EXPECT_EQ(visit.end->reason, "no authentication within 10 s");
+    EXPECT_TRUE(siege.run_until([&] { return siege.connections() == 0; }, seconds(5)));
+    EXPECT_EQ(siege.tunnel.servers[0]->stats().sessions_refused, 1U);
+  }
+}
+
+// Strangers at a thousand addresses, each with a connection that it begins anew as soon as it
+// has lost it. Half of them open a stream and send a byte now and then.
+class Besiegers {
+ public:
+  Besiegers(Siege& siege, const std::vector<IpAddress>& addresses)
+      : siege_(siege), rng_(siege.tunnel.world.rng_for("besiegers")) {
+    Stranger& all = siege.stranger(addresses);
+    all.on_established = [](Instant, Visit& visit) {
+      if (visit.number % 2 == 0) static_cast<void>(visit.open(Bytes{1}));
+    };
+    all.on_ended = [this, &all](Instant, Visit& visit) {
+      begin_later(all, where_.at(visit.number), kPause);
+    };
+    for (std::size_t i = 0; i < addresses.size(); ++i) begin_later(all, i, kFirst);
+  }
+
+ private:
+  static constexpr Duration kFirst = seconds(1);
+  static constexpr Duration kPause = milliseconds(800);
+
+  void begin_later(Stranger& all, std::size_t address, Duration within) {
+    const auto pause =
+        Duration(static_cast<Duration::rep>(rng_.unit() * static_cast<double>(within.count())));
+    siege_.tunnel.world.at(siege_.tunnel.world.now() + pause, [this, &all, address](Instant) {
+      where_.push_back(address);
+      static_cast<void>(siege_.visit(all, "culvert/1", address));
+    });
+  }
+
+  Siege& siege_;
+  SeededRng rng_;
+  std::vector<std::size_t> where_;  // by number of the visit
+};
+
+std::vector<IpAddress> thousand(std::uint32_t step) {
+  std::vector<IpAddress> addresses;
+  for (std::uint32_t i = 0; i < 1'000; ++i) {
+    addresses.push_back(IpAddress::v4(0xCB000000U + i * step + i / 200));
+  }
+  return addresses;
+}
+
+TEST(SimStranger, thousand_besiegers_keep_nobody_out_for_two_seconds) {
+  for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+    TunnelWorldConfig config;
+    config.client_up.delay = config.client_down.delay = milliseconds(5 * seed * seed);
+    config.server_workers = seed % 2 == 0 ? 2 : 1;
+    Siege siege(config, seed);
+    // In five networks of 200, or each in one of its own.
+    const Besiegers besiegers(siege, thousand(seed < 3 ? 1 : 256));
+    siege.tunnel.world.run_for(milliseconds(1'500 * (seed - 1)));
+    EXPECT_TRUE(siege.tunnel.connect(seconds(2))) << "seed " << seed << siege.tunnel.report();
+    std::uint64_t displaced = 0;
+    for (const auto& server : siege.tunnel.servers) displaced += server->stats().endpoint.displaced;
+    if (seed > 1) EXPECT_GT(displaced, 0U) << "nobody was in the way";
+  }
 }
 
 }  // namespace
