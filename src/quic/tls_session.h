@@ -68,8 +68,8 @@ class TlsSession {
   [[nodiscard]] static TlsSession& of(gnutls_session_t session);
   static int verify(gnutls_session_t session);
   [[nodiscard]] bool has_known_alpn() const;
-  static int check_alpn(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
-                        const gnutls_datum_t* message);
+  static int check_extensions(gnutls_session_t session, unsigned type, unsigned when,
+                              unsigned incoming, const gnutls_datum_t* message);
   static int log_key(gnutls_session_t session, const char* label, const gnutls_datum_t* secret);
 
   gnutls_session_t handle_ = nullptr;
