@@ -5,6 +5,7 @@
 #include "app/debug_sinks.h"
 #include "app/server_control.h"
 #include "app/shared_auth_limiter.h"
+#include "app/shared_session_places.h"
 #include "app/ticket.h"
 #include "base/assert.h"
 #include "net/kernel_host.h"
@@ -85,6 +86,7 @@ class ServerAppImpl final : public ServerApp {
   std::vector<bool> has_policy_;                       // by worker: it is in its mailbox
   std::unique_ptr<net::Timer> policy_retry_;
   bool is_stopping_ = false;
+  SharedSessionPlaces places_;
 };
 
 Status ServerAppImpl::open() {
@@ -100,6 +102,13 @@ Status ServerAppImpl::open() {
   }
 
   std::array<std::uint8_t, 32> secret{};
+  shared_.places = &places_;
+  // A full mailbox loses the wish: that session then ends with its grace.
+  shared_.give_up_elsewhere = [this](std::uint8_t worker, std::uint64_t session) {
+    group_.host(worker).post([server = servers_[worker].get(), session](Instant now) {
+      server->give_up_session(now, session);
+    });
+  };
   group_.host(0).rng().fill(secret);
   SocketAddress bind = options_.bind;
   for (unsigned i = 0; i < group_.size(); ++i) {

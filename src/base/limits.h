@@ -39,6 +39,9 @@ inline constexpr std::size_t kMaxTicketBytes = 512;
 inline constexpr std::size_t kRetryThreshold =
     16;  // unauthenticated ones above which we demand Retry
 inline constexpr std::uint32_t kDefaultMaxSessions = 100;
+// Where all sessions are taken, a client that was not heard for so long has lost its own: three
+// keep-alives.
+inline constexpr Duration kSilentSession = std::chrono::seconds(15);
 inline constexpr std::uint32_t kDefaultMaxFlowsPerSession = 16'384;
 // A connection that is lost is back within this, or its flows are reset. A minute covers a
 // train's tunnel and a router that restarts; what waits meanwhile is bounded below.

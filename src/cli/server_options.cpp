@@ -121,3 +121,5 @@ Result<app::ServerOptions> server_options(const Settings& settings, Logger& log)
 }
 
 }  // namespace culvert::cli
+  options.policy.max_sessions_per_credential =
+      static_cast<std::uint32_t>(settings.number(Id::max_sessions_per_credential));

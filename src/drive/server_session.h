@@ -46,6 +46,11 @@ class SessionOwner {
   // The session is over, and may be deleted at the end of the turn.
   virtual void on_session_ended(Instant now, ServerSession& session) = 0;
   virtual void on_flow_ended(Instant now) = 0;
+  // A session of this server has to give its place up.
+  virtual void on_place_lost(Instant now, std::uint64_t session) = 0;
+  // Ends the session, of this credential only if one is given, whose client has been silent for
+  // longest, and for longer than a living one is. False: there is none.
+  virtual bool end_silent(Instant now, const session::CredentialId* credential) = 0;
 
  protected:
   ~SessionOwner() = default;
@@ -70,6 +75,9 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   [[nodiscard]] bool is_authenticated() const { return is_authenticated_; }
   [[nodiscard]] std::uint64_t id() const { return id_; }  // once authenticated
   [[nodiscard]] SessionSnapshot snapshot() const;
+  [[nodiscard]] const session::AuthIdentity& identity() const { return identity_; }
+  // When its client was last heard; empty: suspended, or on several connections.
+  [[nodiscard]] std::optional<Instant> heard_at() const;
   // The context has another policy; `credentials` are its.
   void on_policy_changed(Instant now, const session::CredentialCheck& credentials);
 
@@ -127,7 +135,7 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   void let_go_of_connection();
   void drop(Instant now, quic::Stream& parked);
   void on_grace_over(Instant now);
-  bool admit();
+  [[nodiscard]] session::Admittance admit(Instant now, const session::AuthIdentity& identity);
   void open_up(quic::Connection& connection);
   [[nodiscard]] AuditedClient audited_client() const;
   void audit_auth(AuthRecord record) const;
@@ -161,7 +169,7 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   std::unordered_set<std::uint64_t> claimed_;  // on this connection
   std::optional<std::uint64_t> claims_;        // that the client said it makes
   bool is_resuming_ = false;
-  bool is_admitted_ = false;  // counted in ServerShared::sessions
+  bool is_admitted_ = false;  // has a place of ServerShared::places
   bool is_authenticated_ = false;
   bool has_ended_ = false;
   std::uint64_t id_ = 0;

@@ -129,6 +129,7 @@ struct ConnectionStats {
 // sample shows to be outdated is not believed.
 struct Liveness {
   std::uint64_t packets_received = 0;
+  Instant heard_at{};                 // the last datagram
   std::uint64_t bytes_in_flight = 0;  // of packets that the peer must acknowledge
   std::uint64_t congestion_window_bytes = 0;
   Duration smoothed_rtt{};

@@ -209,6 +209,7 @@ void ConnectionImpl::handle_datagram(Instant now, const PathId& path, Ecn ecn, B
   account_for_stop(now);
   const ngtcp2_tstamp timestamp = advance(now);
   ++stats_.packets_received;
+  heard_at_ = now;
   stats_.bytes_received += bytes.size();
   if (life_ != Life::open) {
     // RFC 9000 10.2.1: ever fewer answers: to the 1st, 2nd, 4th, 8th ... packet.
@@ -520,6 +521,7 @@ Liveness ConnectionImpl::liveness() const {
     probe_timeout = std::min(probe_timeout, 3 * rtt + kMaxAckDelay);
   }
   return {.packets_received = stats_.packets_received,
+          .heard_at = heard_at_,
           .bytes_in_flight = info.bytes_in_flight,
           .congestion_window_bytes = info.cwnd,
           .smoothed_rtt = rtt,

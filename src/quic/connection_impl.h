@@ -234,6 +234,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   std::unique_ptr<TlsSession> tls_;
   ngtcp2_conn* connection_ = nullptr;
   ngtcp2_tstamp last_now_ = 0;
+  Instant heard_at_{};
   Duration stopped_{};          // how far ngtcp2's clock is behind ours
   std::size_t unanswered_ = 0;  // datagrams received since packets were last written
   Instant answer_due_ = kNever;

@@ -376,9 +376,9 @@ Decoded<void> Culvert1Server::handle_proof(const Message& message) {
     refused.retry_after_s = verdict.retry_after_s;
   } else if (!identity) {
     refused.reason = kBadProof;
-  } else if (config_.admits && !config_.admits()) {
+  } else if (const Admittance place = admit(config_, *identity); place != Admittance::admitted) {
     refused.code = CloseCode::session_limit;
-    refused.reason = "Session limit reached";
+    refused.reason = to_string(place);
   }
   if (!refused.reason.empty()) {
     answer_refused(std::move(refused));

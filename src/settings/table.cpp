@@ -374,7 +374,21 @@ std::vector<Setting> make_table() {
        .maximum = 1'000'000,
        .live = kServer,
        .group = group,
-       .help = "clients at a time"});
+       .help = "clients at a time; when all are there, who was lost for longest gives way"});
+  add({.id = Id::max_sessions_per_credential,
+       .commands = kServer,
+       .flag = "max-sessions-per-credential",
+       .type = Type::number,
+       .placeholder = "N",
+       .fallback = "0",
+       .environment = "CULVERT_MAX_SESSIONS_PER_CREDENTIAL",
+       .key = "iroh.max_sessions_per_credential",
+       .minimum = 0,
+       .maximum = 1'000'000,
+       .live = kServer,
+       .group = group,
+       .help = "clients at a time with one token, key or EndpointId; 0: three quarters of "
+               "--max-sessions where there are several of them"});
   add({.id = Id::max_flows,
        .commands = kServer,
        .flag = "max-flows",

@@ -85,6 +85,7 @@ enum class Id : std::uint8_t {
   // limits and times
   max_sessions,
   max_flows,
+  max_sessions_per_credential,
   max_token_auth_failures,
   token_lockout_duration,
   max_address_auth_failures,

@@ -104,6 +104,11 @@ TunnelWorld::TunnelWorld(std::uint64_t seed, TunnelWorldConfig config)
   policy.udp_flow_idle = config_.udp_flow_idle;
   shared.policy = std::make_shared<const drive::ServerPolicy>(std::move(policy));
   shared.resume_grace = config_.resume_grace;
+  shared.give_up_elsewhere = [this](std::uint8_t worker, std::uint64_t session) {
+    server_hosts.at(worker)->after(Duration::zero(), [this, worker, session](Instant now) {
+      servers.at(worker)->give_up_session(now, session);
+    });
+  };
 
   std::array<std::uint8_t, 32> static_secret{};
   rng.fill(static_secret);
