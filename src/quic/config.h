@@ -46,7 +46,7 @@ struct EndpointConfig {
   bool accepts_connections = false;             // server role
   std::uint8_t worker_index = 0;                // goes into our connection ids
   std::uint8_t worker_count = 1;
-  // Shared by all workers of a process: seals Retry tokens, derives stateless reset tokens.
+  // Shared by all workers of a process, drawn at its start: seals Retry tokens.
   Secret<std::array<std::uint8_t, 32>> static_secret;
   KeyLogSink key_log;
   QlogSink qlog;

@@ -42,7 +42,7 @@ EndpointImpl::EndpointImpl(EndpointConfig config, std::unique_ptr<TlsCredentials
       rng_(rng),
       log_(log),
       chunks_(chunks),
-      replies_(config_.static_secret, rng),
+      replies_(config_.static_secret, config_.identity, rng),
       by_id_(rng),
       by_peer_token_(rng),
       admission_(rng) {}

@@ -157,7 +157,10 @@ TEST(Endpoint, client_that_was_let_in_before_comes_in_where_all_places_are_taken
     known.close(pair.now, 0, "");
     pair.run_for(5s);
     SeededRng rng(99);
-    if (is_server_new) pair.server.endpoint = pair.make_endpoint(true, [](EndpointConfig&) {}, rng);
+    const auto new_process = [](EndpointConfig& config) {
+      config.static_secret = StaticSecret(std::array<std::uint8_t, 32>{99});
+    };
+    if (is_server_new) pair.server.endpoint = pair.make_endpoint(true, new_process, rng);
 
     LoopbackPair strangers([](EndpointConfig&) {}, 999);
     std::swap(pair.client, strangers.client);
@@ -182,8 +185,7 @@ TEST(Endpoint, client_that_was_let_in_before_comes_in_where_all_places_are_taken
 TEST(Endpoint, tickets_are_its_own_unlike_and_of_one_client) {
   SeededRng rng(1);
   const StaticSecret secret(std::array<std::uint8_t, 32>{7});
-  const StaticSecret other(std::array<std::uint8_t, 32>{8});
-  StatelessReplies replies(secret, rng);
+  StatelessReplies replies(secret, LoopbackPair::server_key(), rng);
   const crypto::EndpointId client = LoopbackPair::client_key().public_key();
   const Bytes ticket = replies.make_ticket(client);
   const Bytes second = replies.make_ticket(client);
@@ -192,7 +194,7 @@ TEST(Endpoint, tickets_are_its_own_unlike_and_of_one_client) {
   EXPECT_EQ(replies.check_ticket(ticket), replies.check_ticket(second));
   EXPECT_NE(replies.check_ticket(ticket),
             replies.check_ticket(replies.make_ticket(LoopbackPair::server_key().public_key())));
-  EXPECT_FALSE(StatelessReplies(other, rng).check_ticket(ticket));
+  EXPECT_FALSE(StatelessReplies(secret, LoopbackPair::key(9), rng).check_ticket(ticket));
   for (std::size_t i = 0; i < ticket.size(); ++i) {
     Bytes bent = ticket;
     bent[i] ^= 1;
@@ -204,7 +206,7 @@ TEST(Endpoint, tickets_are_its_own_unlike_and_of_one_client) {
 TEST(Endpoint, retry_token_of_another_address_or_of_long_ago_is_refused) {
   SeededRng rng(1);
   const StaticSecret secret(std::array<std::uint8_t, 32>{3});
-  StatelessReplies replies(secret, rng);
+  StatelessReplies replies(secret, LoopbackPair::server_key(), rng);
   const Instant now{1s};
   const Bytes destination(16, 1);
   const Bytes source(8, 2);
@@ -235,7 +237,7 @@ TEST(Endpoint, retry_token_of_another_address_or_of_long_ago_is_refused) {
   elsewhere.remote.port = 1;
   EXPECT_EQ(replies.check_token(now + 1s, elsewhere, returned).verdict, TokenVerdict::invalid);
   const StaticSecret other_secret(std::array<std::uint8_t, 32>{4});
-  const StatelessReplies other(other_secret, rng);
+  const StatelessReplies other(other_secret, LoopbackPair::server_key(), rng);
   EXPECT_EQ(other.check_token(now + 1s, server_path(), returned).verdict, TokenVerdict::invalid);
 }
 
@@ -279,7 +281,11 @@ TEST(Endpoint, restarted_server_resets_its_old_connections) {
   pair.run_for(1s);
   pair.server.connections.clear();
   SeededRng rng(77);
-  pair.server.endpoint = pair.make_endpoint(true, [](EndpointConfig&) {}, rng);
+  // What it draws at its start is another; its identity is the same.
+  const auto new_process = [](EndpointConfig& config) {
+    config.static_secret = StaticSecret(std::array<std::uint8_t, 32>{99});
+  };
+  pair.server.endpoint = pair.make_endpoint(true, new_process, rng);
   Stream* stream = connection.open_stream();
   stream->output.append(as_bytes("anyone there, after all this time?"));
   connection.submit(*stream);

@@ -51,13 +51,15 @@ bool RateLimit::take(Instant now) {
   return true;
 }
 
+StatelessReplies::StatelessReplies(const StaticSecret& retry_secret,
+                                   const crypto::SecretKey& identity, Rng& rng)
+    : retry_secret_(retry_secret),
+      reset_secret_(identity.derive("culvert stateless reset")),
+      ticket_secret_(identity.derive("culvert ticket")),
+      rng_(rng) {}
+
 ResetToken StatelessReplies::reset_token(const ConnectionId& id) const {
-  // The label keeps these apart from the Retry keys made of the same secret.
-  Bytes message;
-  ByteWriter writer(message);
-  writer.raw(as_bytes("stateless reset"));
-  writer.raw(id.view());
-  const crypto::Digest digest = crypto::hmac_sha256(secret_.reveal(), message);
+  const crypto::Digest digest = crypto::hmac_sha256(reset_secret_.reveal(), id.view());
   ResetToken token;
   std::copy_n(digest.begin(), token.size(), token.begin());
   return token;
@@ -71,7 +73,7 @@ CheckedToken StatelessReplies::check_token(Instant now, const PathId& path,
   ngtcp2_sockaddr_union remote;
   const ngtcp2_socklen remote_size = to_sockaddr(path.remote, remote);
   ngtcp2_cid original;
-  const auto& secret = secret_.reveal();
+  const auto& secret = retry_secret_.reveal();
   const int rv = ngtcp2_crypto_verify_retry_token2(
       &original, initial.token, initial.tokenlen, secret.data(), secret.size(), initial.version,
       &remote.sa, remote_size, &initial.dcid, kRetryTokenLifetime, to_timestamp(now));
@@ -85,15 +87,15 @@ crypto::Digest StatelessReplies::keyed(std::string_view label, ByteView bytes) c
   ByteWriter writer(message);
   writer.raw(as_bytes(label));
   writer.raw(bytes);
-  return crypto::hmac_sha256(secret_.reveal(), message);
+  return crypto::hmac_sha256(ticket_secret_.reveal(), message);
 }
 
 // Magic, nonce, the client's number hidden by the nonce, MAC of all before it.
 Bytes StatelessReplies::make_ticket(const crypto::EndpointId& client) {
   std::array<std::uint8_t, kTicketNonceBytes> nonce;
   rng_.fill(nonce);
-  const crypto::Digest number = keyed("ticket client", client.bytes());
-  const crypto::Digest mask = keyed("ticket mask", nonce);
+  const crypto::Digest number = keyed("client", client.bytes());
+  const crypto::Digest mask = keyed("mask", nonce);
   Bytes ticket;
   ByteWriter writer(ticket);
   writer.u8(kTicketMagic);
@@ -101,7 +103,7 @@ Bytes StatelessReplies::make_ticket(const crypto::EndpointId& client) {
   for (std::size_t i = 0; i < kTicketNumberBytes; ++i) {
     writer.u8(static_cast<std::uint8_t>(number[i] ^ mask[i]));
   }
-  const crypto::Digest mac = keyed("ticket mac", ticket);
+  const crypto::Digest mac = keyed("mac", ticket);
   writer.raw(ByteView(mac).first(kTicketMacBytes));
   return ticket;
 }
@@ -110,11 +112,11 @@ std::optional<Admission::TicketId> StatelessReplies::check_ticket(ByteView token
   constexpr std::size_t kHead = 1 + kTicketNonceBytes;
   constexpr std::size_t kSealed = kHead + kTicketNumberBytes;
   if (token.size() != kSealed + kTicketMacBytes || token[0] != kTicketMagic) return std::nullopt;
-  const crypto::Digest mac = keyed("ticket mac", token.first(kSealed));
+  const crypto::Digest mac = keyed("mac", token.first(kSealed));
   if (!crypto::constant_time_equal(ByteView(mac).first(kTicketMacBytes), token.subspan(kSealed))) {
     return std::nullopt;
   }
-  const crypto::Digest mask = keyed("ticket mask", token.subspan(1, kTicketNonceBytes));
+  const crypto::Digest mask = keyed("mask", token.subspan(1, kTicketNonceBytes));
   Admission::TicketId number{};
   for (std::size_t i = 0; i < number.size(); ++i) {
     number[i] = static_cast<std::uint8_t>(token[kHead + i] ^ mask[i]);
@@ -147,7 +149,7 @@ bool StatelessReplies::write_retry(Instant now, const PathId& path, const ngtcp2
   const ngtcp2_socklen remote_size = to_sockaddr(path.remote, remote);
   const ngtcp2_cid source = to_cid(retry_source.view());
   std::array<std::uint8_t, NGTCP2_CRYPTO_MAX_RETRY_TOKENLEN2> token;
-  const auto& secret = secret_.reveal();
+  const auto& secret = retry_secret_.reveal();
   const ngtcp2_ssize token_size = ngtcp2_crypto_generate_retry_token2(
       token.data(), secret.data(), secret.size(), initial.version, &remote.sa, remote_size, &source,
       &initial.dcid, to_timestamp(now));

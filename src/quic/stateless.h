@@ -50,9 +50,10 @@ inline constexpr std::uint8_t kTicketMagic = 0xC7;
 
 class StatelessReplies {
  public:
-  // `secret` is the same in all workers of a process: one worker's Retry token is valid at
-  // another, and so is its reset token.
-  StatelessReplies(const StaticSecret& secret, Rng& rng) : secret_(secret), rng_(rng) {}
+  // `retry_secret` is the same in all workers of a process: one worker's Retry token is valid at
+  // another. Reset tokens and tickets are the identity's: they are good after a restart, so
+  // that clients learn of it from the answer to their next packet.
+  StatelessReplies(const StaticSecret& retry_secret, const crypto::SecretKey& identity, Rng& rng);
 
   // RFC 9000 10.3.2.
   [[nodiscard]] ResetToken reset_token(const ConnectionId& id) const;
@@ -82,7 +83,9 @@ class StatelessReplies {
  private:
   [[nodiscard]] crypto::Digest keyed(std::string_view label, ByteView bytes) const;
 
-  const StaticSecret& secret_;
+  const StaticSecret& retry_secret_;
+  StaticSecret reset_secret_;
+  StaticSecret ticket_secret_;
   Rng& rng_;
   RateLimit limit_{1000, 200};  // everything but Retry, which honest clients need in a flood
 };

@@ -1,4 +1,4 @@
-// Several clients of one server: who gets one of its sessions.
+// Several clients of one server: who gets one of its sessions, and what they hear of a restart.
 #include "tests/sim/tunnel_world.h"
 
 #include <gtest/gtest.h>
@@ -112,6 +112,28 @@ TEST(SimSessions, of_one_credential_leave_room_for_another) {
   EXPECT_FALSE(house.lets_in(sixth));
   ASSERT_TRUE(sixth.end);
   EXPECT_EQ(sixth.end->what.find("of this credential"), std::string::npos) << sixth.end->text();
+}
+
+// From the answer to its next packet.
+TEST(SimSessions, client_hears_of_a_restart_at_once) {
+  for (const unsigned workers : {1U, 3U}) {
+    House house({.client_up = kGuestLink, .client_down = kGuestLink, .server_workers = workers});
+    TunnelWorld& tunnel = house.tunnel;
+    ASSERT_TRUE(tunnel.connect());
+    tunnel.world.run_for(seconds(1));
+    tunnel.restart_server();
+    EXPECT_EQ(house.sessions(), 0U);
+    static_cast<void>(tunnel.call({.seed = 1, .upload_bytes = 1'000, .download_bytes = 1'000}));
+    EXPECT_TRUE(tunnel.world.run_until([&] { return house.sessions() == 1; },
+                                       tunnel.world.now() + milliseconds(250)))
+        << tunnel.report();
+    // ... also when it has nothing to say, at its next sign of life.
+    tunnel.world.run_for(seconds(30));
+    tunnel.restart_server();
+    EXPECT_TRUE(tunnel.world.run_until([&] { return house.sessions() == 1; },
+                                       tunnel.world.now() + limits::kKeepAlive + milliseconds(250)))
+        << tunnel.report();
+  }
 }
 
 }  // namespace

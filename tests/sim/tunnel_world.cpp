@@ -110,6 +110,20 @@ TunnelWorld::TunnelWorld(std::uint64_t seed, TunnelWorldConfig config)
     });
   };
 
+  start_server();
+}
+
+void TunnelWorld::restart_server() {
+  talkers.reset();
+  servers.clear();
+  server_hosts.clear();
+  server_process.workers.clear();
+  shared.own_places = {};
+  start_server();
+}
+
+void TunnelWorld::start_server() {
+  SeededRng rng = world.rng_for(fmt::format("server start {}", server_starts_++));
   std::array<std::uint8_t, 32> static_secret{};
   rng.fill(static_secret);
   for (unsigned i = 0; i < config_.server_workers; ++i) {
