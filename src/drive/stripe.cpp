@@ -231,11 +231,13 @@ void Stripe::take_acknowledgements(Leg& leg) {
   worker_.request_flush(*this);
 }
 
-// As much may be held as the peer's window lets be under way.
+// As much may be held as the peer's window lets be under way, but no peer can have us hold more
+// than ours does.
 void Stripe::free_delivered(Instant now) {
   output.acknowledge(static_cast<std::size_t>(scheduler_.delivered() - output.acked_offset()));
-  output.set_limit(std::max<std::uint64_t>(limits::kStripeWindowInitial,
-                                           scheduler_.window() - scheduler_.delivered()));
+  output.set_limit(std::clamp<std::uint64_t>(scheduler_.window() - scheduler_.delivered(),
+                                             limits::kStripeWindowInitial,
+                                             limits::kStripeWindowMax));
   if (wants_space && output.space() >= output.limit() / 4) {
     wants_space = false;
     if (auto* user = user_of(*this)) user->on_quic_writable(now);
