@@ -38,6 +38,12 @@ std::vector<SocketAddress> reachable_addresses(const SocketAddress& local) {
   return addresses;
 }
 
+std::vector<std::string> alpns_of(const std::vector<session::Dialect>& dialects) {
+  std::vector<std::string> alpns;
+  for (const session::Dialect dialect : dialects) alpns.emplace_back(session::alpn(dialect));
+  return alpns;
+}
+
 // Owned by the caller of create(). Everything but request_stop() happens on the thread of
 // run(), which is worker 0's; workers 1.. have a thread each, and meet this object only in
 // tasks posted to their hosts.
@@ -80,13 +86,13 @@ class ServerAppImpl final : public ServerApp {
   ServerControl target_;
   control::ControlServer control_;  // the servers tell it what happens
   SharedAuthLimiter auth_limiter_;
+  SharedSessionPlaces places_;
   std::unique_ptr<AuditLog> audit_log_;                // null: none
   ServerControl::Servers servers_;                     // by worker; die before their hosts
   std::shared_ptr<const drive::ServerPolicy> policy_;  // the newest; shared with the workers
   std::vector<bool> has_policy_;                       // by worker: it is in its mailbox
   std::unique_ptr<net::Timer> policy_retry_;
   bool is_stopping_ = false;
-  SharedSessionPlaces places_;
 };
 
 Status ServerAppImpl::open() {
@@ -96,12 +102,6 @@ Status ServerAppImpl::open() {
   shared_.events = &control_;
   shared_.log_sample_interval = options_.auth_limits.log_sample_interval;
   shared_.auth_gate = &auth_limiter_;
-  if (!options_.audit_log.empty()) {
-    CULVERT_TRY(audit_log_, AuditLog::open(options_.audit_log));
-    shared_.audit = audit_log_.get();
-  }
-
-  std::array<std::uint8_t, 32> secret{};
   shared_.places = &places_;
   // A full mailbox loses the wish: that session then ends with its grace.
   shared_.give_up_elsewhere = [this](std::uint8_t worker, std::uint64_t session) {
@@ -109,14 +109,19 @@ Status ServerAppImpl::open() {
       server->give_up_session(now, session);
     });
   };
+  if (!options_.audit_log.empty()) {
+    CULVERT_TRY(audit_log_, AuditLog::open(options_.audit_log));
+    shared_.audit = audit_log_.get();
+  }
+
+  std::array<std::uint8_t, 32> secret{};
   group_.host(0).rng().fill(secret);
   SocketAddress bind = options_.bind;
   for (unsigned i = 0; i < group_.size(); ++i) {
     CULVERT_TRY(DebugSinks sinks, DebugSinks::open(options_.debug, log_));
     drive::ServerConfig config{
         .endpoint = {.identity = options_.identity,
-                     .alpns = {std::string(session::alpn(session::Dialect::culvert_1)),
-                               std::string(session::alpn(session::Dialect::mf_4))},
+                     .alpns = alpns_of(options_.dialects),
                      .transport = options_.transport,
                      .protection = options_.protection,
                      .accepts_connections = true,

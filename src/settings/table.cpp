@@ -269,6 +269,17 @@ std::vector<Setting> make_table() {
        .is_repeatable = true,
        .group = group,
        .help = "address that reaches this server from outside (port forwarding), for the ticket"});
+  add({.id = Id::dialects,
+       .commands = kServer,
+       .flag = "dialects",
+       .placeholder = "culvert|mf4",
+       .fallback = "culvert,mf4",
+       .environment = "CULVERT_DIALECTS",
+       .key = "iroh.dialects",
+       .group = group,
+       .help = "protocols to speak, with commas: culvert/1, and mf/4 with tunnel-rs clients, whose "
+               "tokens and key proofs whoever they dial could pass on; culvert alone where there "
+               "are none"});
   add({.id = Id::server_node_id,
        .commands = kClient | kTicket,
        .flag = "server-node-id",
