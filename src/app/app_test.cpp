@@ -535,6 +535,21 @@ TEST(App, mf4_dialect_carries_tcp) {
   expect_echo(client.port_of(source), 500'000, 4);
 }
 
+TEST(App, dialect_that_is_switched_off_is_not_spoken) {
+  ServerOptions only_culvert = server_options();
+  only_culvert.dialects = {session::Dialect::culvert_1};
+  RunningServer server(std::move(only_culvert));
+  ClientOptions options = client_options(server);
+  options.servers[0].dialect = session::Dialect::mf_4;
+  add_tunnel(options, "tcp://127.0.0.1:9");
+  RunningClient client(std::move(options));
+  const Status status = client.wait_for_end();
+  ASSERT_FALSE(status);
+  EXPECT_THAT(status.error().text(), testing::HasSubstr("no application protocol in common"));
+  server.stop();
+  EXPECT_EQ(server.stats.sessions_accepted, 0U);
+}
+
 TEST(App, several_workers_share_the_port) {
   const TcpEcho echo;
   ServerOptions wide = server_options();

@@ -67,6 +67,8 @@ struct ServerOptions {
   SocketAddress bind{IpAddress::any(Family::v6), 0};
   // Where a router or load balancer forwards to us from: first in the ticket.
   std::vector<SocketAddress> external_addresses{};
+  // What clients may speak, best first.
+  std::vector<session::Dialect> dialects{session::Dialect::culvert_1, session::Dialect::mf_4};
   quic::TransportConfig transport{};
   std::optional<quic::ProtectionBackend> protection{};  // empty: the fastest this machine has
   session::AuthLimits auth_limits{};

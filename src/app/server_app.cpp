@@ -6,6 +6,7 @@
 #include "app/reload_thread.h"
 #include "app/server_control.h"
 #include "app/shared_auth_limiter.h"
+#include "app/shared_session_places.h"
 #include "app/ticket.h"
 #include "base/assert.h"
 #include "net/kernel_host.h"
@@ -36,6 +37,12 @@ std::vector<SocketAddress> reachable_addresses(const SocketAddress& local) {
     addresses.push_back({ip, local.port});
   }
   return addresses;
+}
+
+std::vector<std::string> alpns_of(const std::vector<session::Dialect>& dialects) {
+  std::vector<std::string> alpns;
+  for (const session::Dialect dialect : dialects) alpns.emplace_back(session::alpn(dialect));
+  return alpns;
 }
 
 // Owned by the caller of create(). Everything but request_stop() happens on the thread of
@@ -85,6 +92,7 @@ class ServerAppImpl final : public ServerApp {
   ServerControl target_;
   control::ControlServer control_;  // the servers tell it what happens
   SharedAuthLimiter auth_limiter_;
+  SharedSessionPlaces places_;
   std::unique_ptr<AuditLog> audit_log_;                // null: none
   ServerControl::Servers servers_;                     // by worker; die before their hosts
   std::shared_ptr<const drive::ServerPolicy> policy_;  // the newest; shared with the workers
@@ -101,6 +109,13 @@ Status ServerAppImpl::open() {
   shared_.events = &control_;
   shared_.log_sample_interval = options_.auth_limits.log_sample_interval;
   shared_.auth_gate = &auth_limiter_;
+  shared_.places = &places_;
+  // A full mailbox loses the wish: that session then ends with its grace.
+  shared_.give_up_elsewhere = [this](std::uint8_t worker, std::uint64_t session) {
+    group_.host(worker).post([server = servers_[worker].get(), session](Instant now) {
+      server->give_up_session(now, session);
+    });
+  };
   if (!options_.audit_log.empty()) {
     CULVERT_TRY(audit_log_,
                 AuditLog::open(options_.audit_log, log_, {.is_required = options_.audit_required}));
@@ -114,8 +129,7 @@ Status ServerAppImpl::open() {
     CULVERT_TRY(DebugSinks sinks, DebugSinks::open(options_.debug, log_));
     drive::ServerConfig config{
         .endpoint = {.identity = options_.identity,
-                     .alpns = {std::string(session::alpn(session::Dialect::culvert_1)),
-                               std::string(session::alpn(session::Dialect::mf_4))},
+                     .alpns = alpns_of(options_.dialects),
                      .transport = options_.transport,
                      .protection = options_.protection,
                      .accepts_connections = true,

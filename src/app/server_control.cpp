@@ -30,6 +30,7 @@ void add(drive::ServerStats& sum, const drive::ServerStats& part) {
   sum.endpoint.dropped_unknown += part.endpoint.dropped_unknown;
   sum.endpoint.dropped_malformed += part.endpoint.dropped_malformed;
   sum.endpoint.refused_over_limit += part.endpoint.refused_over_limit;
+  sum.endpoint.displaced += part.endpoint.displaced;
 }
 
 control::PathInfo path_info(const PathId& path, const quic::ConnectionStats& stats) {
@@ -121,22 +122,23 @@ void ServerControl::add(Instant now, Gather& gather, Part part) {
                              .uptime = now - started_at_,
                              .endpoint_id = options_.identity.public_key().text(),
                              .listening = {servers_[0]->local_address().text()}};
-  snapshot.counters = {.sessions_accepted = stats.sessions_accepted,
-                       .sessions_refused = stats.sessions_refused,
-                       .sessions_active = stats.sessions_active,
-                       .sessions_suspended = stats.sessions_suspended,
-                       .sessions_resumed = stats.sessions_resumed,
-                       .connections_accepted = stats.endpoint.accepted,
-                       .connections_refused = stats.endpoint.refused_over_limit,
-                       .retries_sent = stats.endpoint.retries_sent,
-                       .flows_opened = stats.flows_opened,
-                       .flows_refused = stats.flows_refused,
-                       .flows_active = stats.flows_active,
-                       .bytes_up = stats.bytes_up,
-                       .bytes_down = stats.bytes_down,
-                       .udp_dropped = stats.udp_dropped,
-                       .handed_over = stats.handed_over,
-                       .path_changes = stats.path_changes};
+  snapshot.counters = {
+      .sessions_accepted = stats.sessions_accepted,
+      .sessions_refused = stats.sessions_refused,
+      .sessions_active = stats.sessions_active,
+      .sessions_suspended = stats.sessions_suspended,
+      .sessions_resumed = stats.sessions_resumed,
+      .connections_accepted = stats.endpoint.accepted,
+      .connections_refused = stats.endpoint.refused_over_limit + stats.endpoint.displaced,
+      .retries_sent = stats.endpoint.retries_sent,
+      .flows_opened = stats.flows_opened,
+      .flows_refused = stats.flows_refused,
+      .flows_active = stats.flows_active,
+      .bytes_up = stats.bytes_up,
+      .bytes_down = stats.bytes_down,
+      .udp_dropped = stats.udp_dropped,
+      .handed_over = stats.handed_over,
+      .path_changes = stats.path_changes};
   snapshot.auth = auth_limiter_.metrics(now);
   if (audit_log_) {
     AuditStats audit = audit_log_->stats();

@@ -14,13 +14,34 @@ inline constexpr std::size_t kControlMessageBytes = 16'384;  // as tunnel-rs, bo
 inline constexpr std::size_t kReasonBytes = 512;  // refusal texts, cut at a UTF-8 boundary
 
 // --- handshakes and sessions ----------------------------------------------------------------
-inline constexpr Duration kHandshakeTimeout = std::chrono::seconds(10);  // authenticated by then
-inline constexpr std::size_t kMaxUnauthenticatedConnections = 64;        // per worker
-// Of these from one IPv4 address or IPv6 /64: half, so that one place cannot take them all.
+// Authenticated by then, from the first packet of the connection on.
+inline constexpr Duration kHandshakeTimeout = std::chrono::seconds(10);
+// Places for those who have not authenticated (quic/admission.h), per worker; each costs some
+// 100 KiB. More than the round trips of a login need at a thousand logins a second.
+inline constexpr std::size_t kMaxUnauthenticatedConnections = 256;
+// Beside them, for clients that were let in before.
+inline constexpr std::size_t kMaxReturningConnections = 64;
+// From one IPv4 address or IPv6 /64, or with one ticket; then its oldest goes.
 inline constexpr std::size_t kMaxUnauthenticatedPerAddress = 32;
+// When all places are taken, anybody may have one that is as old as this: two round trips by
+// satellite and the time between them.
+inline constexpr Duration kPlaceWorth = std::chrono::seconds(2);
+// How long it is held against a network that it began connections which did not authenticate.
+inline constexpr Duration kLoadHalfLife = std::chrono::seconds(4);
+inline constexpr std::size_t kMaxNetworksRemembered = 4'096;
+// Networks from which clients have authenticated, and for how long that counts.
+inline constexpr std::size_t kMaxProvenNetworks = 1'024;
+inline constexpr Duration kProvenNetworkMemory = std::chrono::minutes(10);
+// Client: tickets of servers (NEW_TOKEN) that it keeps, and the largest; others' may be larger
+// than ours.
+inline constexpr std::size_t kMaxTickets = 64;
+inline constexpr std::size_t kMaxTicketBytes = 512;
 inline constexpr std::size_t kRetryThreshold =
     16;  // unauthenticated ones above which we demand Retry
 inline constexpr std::uint32_t kDefaultMaxSessions = 100;
+// Where all sessions are taken, a client that was not heard for so long has lost its own: three
+// keep-alives.
+inline constexpr Duration kSilentSession = std::chrono::seconds(15);
 inline constexpr std::uint32_t kDefaultMaxFlowsPerSession = 16'384;
 // A connection that is lost is back within this, or its flows are reset. A minute covers a
 // train's tunnel and a router that restarts; what waits meanwhile is bounded below.

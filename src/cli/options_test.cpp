@@ -216,6 +216,25 @@ TEST(TunnelsSet, turns_keys_and_values_into_a_change) {
   }
 }
 
+TEST_F(OptionsTest, server_speaks_the_dialects_it_is_told) {
+  using session::Dialect;
+  const auto dialects = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> args{"--insecure-allow-anyone", "--allowed-tcp", "::1"};
+    args.insert(args.end(), more.begin(), more.end());
+    return server(args);
+  };
+  EXPECT_EQ(dialects({})->dialects, (std::vector{Dialect::culvert_1, Dialect::mf_4}));
+  EXPECT_EQ(dialects({"--dialects", "culvert"})->dialects, std::vector{Dialect::culvert_1});
+  EXPECT_EQ(dialects({"--dialects", "mf4"})->dialects, std::vector{Dialect::mf_4});
+  EXPECT_EQ(dialects({"--dialects", "mf4,culvert"})->dialects,
+            (std::vector{Dialect::culvert_1, Dialect::mf_4}));
+  expect_error(dialects({"--dialects", "mf5"}), "culvert and mf4");
+  expect_error(dialects({"--dialects", "culvert,"}), "culvert and mf4");
+  EXPECT_EQ(dialects({"--max-sessions-per-credential", "7"})->policy.max_sessions_per_credential,
+            7U);
+  EXPECT_EQ(dialects({})->policy.max_sessions_per_credential, 0U);
+}
+
 TEST_F(OptionsTest, let_anyone_in_only_by_name) {
   const auto options = server({"--insecure-allow-anyone", "--allowed-udp", "127.0.0.1:53"});
   ASSERT_TRUE(options) << options.error().text();

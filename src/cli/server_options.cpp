@@ -6,6 +6,8 @@
 #include "cli/load_settings.h"
 #include "cli/role_options.h"
 
+#include <ranges>
+
 namespace culvert::cli {
 namespace {
 
@@ -72,6 +74,25 @@ Result<tunnel::SourcePolicy> source_policy(const Settings& settings) {
   return policy;
 }
 
+// In the order in which clients that speak several are answered.
+Result<std::vector<session::Dialect>> parse_dialects(std::string_view text) {
+  bool has_culvert = false;
+  bool has_mf4 = false;
+  for (const auto part : std::views::split(text, ',')) {
+    const std::string_view word(part.begin(), part.end());
+    bool& known = word == "mf4" ? has_mf4 : has_culvert;
+    if (word != "mf4" && word != "culvert") {
+      return fail(ErrorKind::configuration, "dialects are culvert and mf4, with a comma between",
+                  std::string(text));
+    }
+    known = true;
+  }
+  std::vector<session::Dialect> dialects;
+  if (has_culvert) dialects.push_back(session::Dialect::culvert_1);
+  if (has_mf4) dialects.push_back(session::Dialect::mf_4);
+  return dialects;
+}
+
 session::AuthLimits auth_limits(const Settings& settings) {
   const auto number = [&settings](Id id) {
     return static_cast<std::uint32_t>(settings.number(id));
@@ -115,9 +136,12 @@ Result<app::ServerOptions> server_options(const Settings& settings, Logger& log,
     CULVERT_TRY(const SocketAddress address, parse_value(value, SocketAddress::parse));
     options.external_addresses.push_back(address);
   }
+  CULVERT_TRY(options.dialects, parse_value(settings.value(Id::dialects), parse_dialects));
   CULVERT_TRY(options.transport, transport_config(settings));
   CULVERT_TRY(options.protection, protection(settings));
   options.policy.max_sessions = static_cast<std::uint32_t>(settings.number(Id::max_sessions));
+  options.policy.max_sessions_per_credential =
+      static_cast<std::uint32_t>(settings.number(Id::max_sessions_per_credential));
   options.policy.max_flows_per_session = static_cast<std::uint32_t>(settings.number(Id::max_flows));
   options.policy.udp_flow_idle = settings.duration(Id::udp_idle_timeout);
   options.policy.keeps_revoked = settings.flag(Id::keep_revoked);

@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/encoding.h"
+#include "crypto/mac.h"
 
 #include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
@@ -134,6 +135,14 @@ SecretKey SecretKey::generate(Rng& rng) {
   SecretKey key = from_seed(seed);
   gnutls_memset(seed.data(), 0, seed.size());
   return key;
+}
+
+Secret<std::array<std::uint8_t, 32>> SecretKey::derive(std::string_view purpose) const {
+  Bytes info;
+  ByteWriter writer(info);
+  writer.raw(as_bytes(purpose));
+  writer.u8(1);  // the first and only block
+  return Secret(hmac_sha256(seed(), info));
 }
 
 Signature SecretKey::sign(ByteView message) const {

@@ -53,6 +53,9 @@ class SecretKey {
   [[nodiscard]] const std::array<std::uint8_t, kSize>& seed() const { return seed_.reveal(); }
   [[nodiscard]] const PublicKey& public_key() const { return public_key_; }
   [[nodiscard]] Signature sign(ByteView message) const;
+  // A secret for another purpose than signing, the same each time (HKDF-Expand of RFC 5869 with
+  // SHA-256, `purpose` as its info). It tells nothing of the key or of other purposes' secrets.
+  [[nodiscard]] Secret<std::array<std::uint8_t, 32>> derive(std::string_view purpose) const;
 
  private:
   SecretKey() = default;

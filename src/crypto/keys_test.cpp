@@ -91,6 +91,26 @@ TEST(PublicKey, says_what_an_endpoint_id_looks_like) {
   EXPECT_FALSE(PublicKey::from_bytes(Bytes(31)));
 }
 
+TEST(SecretKey, derives_secrets_that_depend_on_key_and_purpose) {
+  std::array<std::uint8_t, 32> seed{};
+  seed.fill(0x42);
+  const SecretKey key = SecretKey::from_seed(seed);
+  seed[0] = 0x43;
+  const SecretKey other = SecretKey::from_seed(seed);
+  EXPECT_EQ(key.derive("a").reveal(), key.derive("a").reveal());
+  EXPECT_NE(key.derive("a").reveal(), key.derive("b").reveal());
+  EXPECT_NE(key.derive("a").reveal(), other.derive("a").reveal());
+  EXPECT_NE(key.derive("").reveal(), key.seed());
+}
+
+// HKDF-Expand(PRK = 32 x 0x42, info = "a", L = 32), computed with Python's hmac.
+TEST(SecretKey, derives_as_rfc_5869_expands) {
+  std::array<std::uint8_t, 32> seed{};
+  seed.fill(0x42);
+  EXPECT_EQ(hex_encode(SecretKey::from_seed(seed).derive("a").reveal()),
+            "fc0186a2a520de29c1a54e1376a66e11acb3b54bbeaba252b7d39363bdc47286");
+}
+
 TEST(Mac, agrees_with_rfc_4231_and_fips_180) {
   EXPECT_EQ(hex_encode(sha256(as_bytes("abc"))),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");

@@ -99,6 +99,8 @@ class ClientRole final : public Client,
   std::vector<std::unique_ptr<ClientDial>> dials_;  // one per address
   std::vector<std::unique_ptr<ClientDial>> ended_;  // until the end of the turn
   std::vector<Error> failures_;                     // of dials, the address as offender
+  bool is_busy_ = false;                            // a server said that it is, in this try
+  Instant give_up_at_{};                            // the first connecting
   const ClientDial* winner_ = nullptr;              // the first to complete a handshake
   Instant hurried_at_{};                            // a change of the network last began a try
   Reconnect reconnect_;
@@ -130,6 +132,7 @@ Status ClientRole::open() {
 // --- reaching the server -------------------------------------------------------------------------
 
 void ClientRole::start(Instant now) {
+  give_up_at_ = now + config_.connect_timeout;
   dial_timeout_.set(now + config_.connect_timeout);
   dial_all(now);
 }
@@ -137,6 +140,7 @@ void ClientRole::start(Instant now) {
 // Every address at once: the first to complete TLS carries the session.
 void ClientRole::dial_all(Instant now) {
   failures_.clear();
+  is_busy_ = false;
   winner_ = nullptr;
   for (const SocketAddress& address : addresses_.addresses()) {
     auto dial = std::make_unique<ClientDial>(
@@ -234,11 +238,22 @@ void ClientRole::on_dial_failed(Instant now, ClientDial& dial, DialFailure failu
   // Another address may still lead to the server: a stale one may belong to somebody else.
   failure.error.offender = dial.server().text();
   failures_.push_back(std::move(failure.error));
-  if (dials_.empty()) on_attempt_failed(now, {.error = dial_error()});
+  is_busy_ = is_busy_ || failure.is_busy;
+  if (dials_.empty()) on_attempt_failed(now, {.error = dial_error(), .is_busy = is_busy_});
 }
 
 void ClientRole::on_attempt_failed(Instant now, DialFailure failure) {
   dial_timeout_.cancel();
+  // A server that others keep busy is no reason to give up at the first try.
+  if (!has_connected_ && failure.is_busy && now < give_up_at_) {
+    abandon_dials(now, nullptr, session::CloseCode::moved, "took too long");
+    winner_ = nullptr;
+    reconnect_.on_lost(now);
+    if (reconnect_.on_failed(now, failure.wait)) {
+      redial_.set(reconnect_.next_attempt());
+      return;
+    }
+  }
   if (!has_connected_ || failure.is_final) {
     finish(now, std::move(failure.error));
     return;

@@ -62,7 +62,7 @@ void ClientDial::on_event(Instant now, quic::Event& event) {
 
 void ClientDial::on_closed(Instant now, quic::Closed& closed) {
   if (!closed.application_code) {
-    end(now, {.error = std::move(closed.error)});
+    end(now, {.error = std::move(closed.error), .is_busy = closed.is_refusal_for_now});
     return;
   }
   const auto code = static_cast<session::CloseCode>(*closed.application_code);

@@ -27,6 +27,7 @@ struct DialFailure {
   Error error;
   bool is_final = false;  // our server said no to our credentials: no use to ask again
   Duration wait{};        // ... or to ask before this
+  bool is_busy = false;   // it takes no more connections now: soon it may
 };
 
 class ClientDialOwner {

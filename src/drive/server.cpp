@@ -41,12 +41,15 @@ class ServerRole final : public Server, public WorkerHandler, public SessionOwne
   ServerStats stats() const override;
   std::vector<SessionSnapshot> sessions(std::size_t max) const override;
   bool kick(Instant now, std::uint64_t session, std::string_view reason) override;
+  void give_up_session(Instant now, std::uint64_t session) override;
 
   ConnectionHandler* on_connection(Instant now, quic::Connection& connection) override;
   void on_network_changed(Instant) override {}
   void on_turn_done(Instant now) override;
   void on_session_ended(Instant now, ServerSession& session) override;
   void on_flow_ended(Instant now) override;
+  void on_place_lost(Instant now, std::uint64_t session) override { give_up_session(now, session); }
+  bool end_silent(Instant now, const session::CredentialId* credential) override;
 
  private:
   void on_drain_timeout(Instant now);
@@ -65,8 +68,8 @@ class ServerRole final : public Server, public WorkerHandler, public SessionOwne
   MemberTimer<ServerRole, &ServerRole::on_drain_timeout> drain_;
 };
 
-ConnectionHandler* ServerRole::on_connection(Instant, quic::Connection& connection) {
-  auto session = std::make_unique<ServerSession>(context_, connection, *this);
+ConnectionHandler* ServerRole::on_connection(Instant now, quic::Connection& connection) {
+  auto session = std::make_unique<ServerSession>(context_, now, connection, *this);
   ServerSession* handler = session.get();
   sessions_.emplace(handler, std::move(session));
   return handler;
@@ -136,6 +139,34 @@ std::vector<SessionSnapshot> ServerRole::sessions(std::size_t max) const {
   snapshots.reserve(authenticated.size());
   for (const ServerSession* session : authenticated) snapshots.push_back(session->snapshot());
   return snapshots;
+}
+
+void ServerRole::give_up_session(Instant now, std::uint64_t id) {
+  for (const auto& [session, owner] : sessions_) {
+    if (!session->is_authenticated() || session->id() != id) continue;
+    worker_.log().info("session", "session {} of client {} ends: another client needs its place",
+                       id, session->peer().short_text());
+    // Should it be back this moment: it may log in anew.
+    session->close(now, session::CloseCode::session_limit, "another client needed the place");
+    worker_.host().request_turn_end();
+    return;
+  }
+}
+
+bool ServerRole::end_silent(Instant now, const session::CredentialId* credential) {
+  const ServerSession* longest = nullptr;
+  Instant since = now - limits::kSilentSession;
+  for (const auto& [session, owner] : sessions_) {
+    if (!session->is_authenticated()) continue;
+    if (credential != nullptr && session->identity().credential != *credential) continue;
+    const auto heard = session->heard_at();
+    if (!heard || *heard > since) continue;
+    longest = session;
+    since = *heard;
+  }
+  if (longest == nullptr) return false;
+  give_up_session(now, longest->id());
+  return true;
 }
 
 bool ServerRole::kick(Instant now, std::uint64_t id, std::string_view reason) {

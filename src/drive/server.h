@@ -12,6 +12,7 @@
 #include "quic/endpoint.h"
 #include "session/auth_gate.h"
 #include "session/auth_policy.h"
+#include "session/session_places.h"
 #include "tunnel/allow_list.h"
 
 #include <atomic>
@@ -31,6 +32,7 @@ struct ServerPolicy {
   session::ServerAuthPolicy auth;
   tunnel::SourcePolicy sources;  // the allow lists for TCP, UDP and Unix sockets
   std::uint32_t max_sessions = limits::kDefaultMaxSessions;
+  std::uint32_t max_sessions_per_credential = 0;  // 0: session::default_share()
   std::uint32_t max_flows_per_session = limits::kDefaultMaxFlowsPerSession;
   Duration udp_flow_idle = limits::kUdpFlowIdle;
   // Sessions whose credential is no longer good, and flows to sources that are no longer
@@ -50,7 +52,11 @@ struct ServerShared {
   AuditSink* audit = nullptr;
   // Sockets towards sources that one session may have; set before the first one begins.
   std::uint32_t descriptors_per_session = std::numeric_limits<std::uint32_t>::max();
-  std::atomic<std::uint32_t> sessions{0};  // authenticated now, over all workers
+  // Authenticated sessions over all workers; several threads need another one than this.
+  session::SessionPlaces own_places{};
+  session::SessionGate* places = &own_places;
+  // Asks another worker for Server::give_up_session, on its thread; null: there is no other.
+  std::function<void(std::uint8_t worker, std::uint64_t session)> give_up_elsewhere{};
   std::atomic<std::uint64_t> next_session_id{1};
 };
 
@@ -97,6 +103,8 @@ class Server {
   [[nodiscard]] virtual ServerStats stats() const = 0;
   // Authenticated ones, by id; at most `max`.
   [[nodiscard]] virtual std::vector<SessionSnapshot> sessions(std::size_t max) const = 0;
+  // Ends a session that has lost its place to another client's. Nothing where it is over.
+  virtual void give_up_session(Instant now, std::uint64_t session) = 0;
   // Ends a session; its client reads `reason`. False: this worker has none of that id.
   virtual bool kick(Instant now, std::uint64_t session, std::string_view reason) = 0;
 };

@@ -1,6 +1,5 @@
 #include "drive/server_session.h"
 
-#include "base/assert.h"
 #include "drive/flow_codes.h"
 #include "drive/server_flow.h"
 #include "session/dialect.h"
@@ -19,13 +18,15 @@ constexpr std::uint64_t kSpareStreams = 64;
 // A striped flow that its client does not bring back for this long after a resume is over.
 constexpr Duration kOrphanTimeout = std::chrono::seconds(5);
 
+constexpr std::string_view kSessionGone = "the session ended meanwhile";
+
 std::uint64_t number(session::CloseCode code) {
   return static_cast<std::uint64_t>(code);
 }
 
 }  // namespace
 
-ServerSession::ServerSession(ServerContext& context, quic::Connection& connection,
+ServerSession::ServerSession(ServerContext& context, Instant now, quic::Connection& connection,
                              SessionOwner& owner)
     : context_(context),
       lanes_(context.worker, [this](Instant now, StreamUser& user) { retire(now, user); }),
@@ -36,8 +37,10 @@ ServerSession::ServerSession(ServerContext& context, quic::Connection& connectio
       descriptors_(context.shared.descriptors_per_session),
       flows_(context.graveyard),
       linger_(context.worker.timers(), *this),
+      deadline_(context.worker.timers(), *this),
       grace_(context.worker.timers(), *this) {
   carrier_.bind(&connection);
+  deadline_.set(now + limits::kHandshakeTimeout);
 }
 
 ServerSession::~ServerSession() = default;
@@ -45,7 +48,10 @@ ServerSession::~ServerSession() = default;
 void ServerSession::on_event(Instant now, quic::Event& event) {
   if (const auto* completed = std::get_if<quic::HandshakeCompleted>(&event)) {
     const auto dialect = session::dialect_of(completed->alpn);
-    CULVERT_ASSERT(dialect.has_value());  // TLS agreed on one of ours
+    if (!dialect) {  // the endpoint was told to accept a protocol that nobody here speaks
+      close(now, session::CloseCode::protocol_error, "unknown application protocol");
+      return;
+    }
     dialect_ = *dialect;
     peer_ = completed->peer;
     context_.worker.log().debug("session", "client {} connected from {} alpn={}",
@@ -93,22 +99,26 @@ void ServerSession::on_closed(Instant now, const quic::Closed& closed) {
     park(now);
     let_go_of_connection();
     ++context_.stats.sessions_suspended;
+    context_.shared.places->suspend(now, id_);
     tell(RoleEventKind::session_lost, why);
     grace_.set(now + terms_->grace);
     return;
   }
-  context_.worker.log().info("session", "client {} disconnected: {}", peer_.short_text(), why);
+  // Strangers come and go as they like; they do not fill the log.
+  context_.worker.log().log(is_authenticated_ ? LogLevel::info : LogLevel::debug, "session",
+                            "client {} disconnected: {}", peer_.short_text(), why);
   end_reason_ = why;
   end(now);
 }
 
 session::ServerHandshakeConfig ServerSession::handshake_config() {
   handshake_policy_ = context_.policy;
-  session::ServerHandshakeConfig config{.policy = &handshake_policy_->auth,
-                                        .max_flows = handshake_policy_->max_flows_per_session,
-                                        .admits = [this] { return admit(); },
-                                        .gate = context_.shared.auth_gate,
-                                        .address = remote_.ip};
+  session::ServerHandshakeConfig config{
+      .policy = &handshake_policy_->auth,
+      .max_flows = handshake_policy_->max_flows_per_session,
+      .admits = [this](Instant now, const session::AuthIdentity& who) { return admit(now, who); },
+      .gate = context_.shared.auth_gate,
+      .address = remote_.ip};
   if (context_.shared.resume_grace > Duration::zero()) {
     config.resume = session::ResumeTerms{.grace = context_.shared.resume_grace,
                                          .worker = context_.worker_index};
@@ -121,8 +131,13 @@ session::ServerHandshakeConfig ServerSession::handshake_config() {
 }
 
 void ServerSession::on_stream_opened(Instant now, quic::Stream& stream) {
-  if (control_) {
+  if (is_authenticated_) {
     on_flow_stream(stream);
+    return;
+  }
+  // The place of the control stream comes back to a refused client that ends it.
+  if (control_) {
+    close(now, session::CloseCode::protocol_error, "a flow without authentication");
     return;
   }
   quic::Connection& connection = *carrier_.connection();
@@ -167,17 +182,45 @@ void ServerSession::on_datagram(Instant now, ByteView datagram) {
 
 // --- authentication --------------------------------------------------------------------------
 
-bool ServerSession::admit() {
-  if (context_.is_stopping) return false;
-  auto& sessions = context_.shared.sessions;
-  std::uint32_t count = sessions.load(std::memory_order_relaxed);
-  while (count < context_.policy->max_sessions) {
-    if (sessions.compare_exchange_weak(count, count + 1, std::memory_order_relaxed)) {
-      is_admitted_ = true;
-      return true;
+session::Admittance ServerSession::admit(Instant now, const session::AuthIdentity& identity) {
+  using session::Admittance;
+  if (context_.is_stopping) return Admittance::server_full;
+  const ServerPolicy& policy = *context_.policy;
+  const std::size_t credentials = policy.auth.tokens.size() + policy.auth.keys.size() +
+                                  policy.auth.endpoint_ids.size() +
+                                  (policy.auth.allows_anyone ? 1 : 0);
+  const session::SessionLimits limits{
+      .sessions = policy.max_sessions,
+      .per_credential = policy.max_sessions_per_credential != 0
+                            ? policy.max_sessions_per_credential
+                            : session::default_share(policy.max_sessions, credentials)};
+  id_ = context_.shared.next_session_id.fetch_add(1, std::memory_order_relaxed);
+  const session::SessionGate::Candidate candidate{
+      .session = id_, .worker = context_.worker_index, .credential = identity.credential};
+  auto verdict = context_.shared.places->admit(candidate, limits);
+  if (verdict.admittance != Admittance::admitted) {
+    // A client that was killed looks alive until the idle timeout.
+    const bool is_share = verdict.admittance == Admittance::credential_full;
+    if (!owner_.end_silent(now, is_share ? &identity.credential : nullptr)) {
+      return verdict.admittance;
+    }
+    verdict = context_.shared.places->admit(candidate, limits);
+  }
+  is_admitted_ = verdict.admittance == Admittance::admitted;
+  if (const auto& leaver = verdict.leaver) {
+    if (leaver->worker == context_.worker_index) {
+      owner_.on_place_lost(now, leaver->session);
+    } else if (context_.shared.give_up_elsewhere) {
+      context_.shared.give_up_elsewhere(leaver->worker, leaver->session);
     }
   }
-  return false;
+  return verdict.admittance;
+}
+
+std::optional<Instant> ServerSession::heard_at() const {
+  const quic::Connection* connection = carrier_.connection();
+  if (connection == nullptr || !joined_.connections().empty()) return std::nullopt;
+  return connection->liveness().heard_at;
 }
 
 void ServerSession::on_handshake_event(Instant now, session::HandshakeEvent& event) {
@@ -207,20 +250,30 @@ void ServerSession::on_handshake_event(Instant now, session::HandshakeEvent& eve
                 .retry_after_s = refused->retry_after_s});
     linger_code_ = refused->code;
     linger_reason_ = std::move(refused->reason);
+    deadline_.cancel();  // it has had its answer
     linger_.set(now + kRefusalLinger);
   } else if (const auto* failed = std::get_if<session::Failed>(&event)) {
-    ++context_.stats.sessions_refused;
-    if (context_.broken_handshakes.admits(now)) {
-      context_.worker.log().warn("session", "client {} ({}): {}", peer_.short_text(),
-                                 remote_.text(), failed->error.text());
-    }
-    tell(RoleEventKind::session_refused, failed->error.what);
-    if (!is_authenticated_) audit_auth({.code = failed->code, .reason = failed->error.what});
-    close(now, failed->code, failed->error.what);
+    refuse(now, failed->code, failed->error);
   } else if (const auto* leaving = std::get_if<session::PeerLeaving>(&event)) {
     context_.worker.log().debug("session", "client {} says goodbye: {}", peer_.short_text(),
                                 leaving->reason);
   }
+}
+
+void ServerSession::refuse(Instant now, session::CloseCode code, const Error& error) {
+  ++context_.stats.sessions_refused;
+  if (context_.broken_handshakes.admits(now)) {
+    context_.worker.log().warn("session", "client {} ({}): {}", peer_.short_text(), remote_.text(),
+                               error.text());
+  }
+  tell(RoleEventKind::session_refused, error.what);
+  if (!is_authenticated_) audit_auth({.code = code, .reason = error.what});
+  close(now, code, error.what);
+}
+
+// Whatever the client has opened or said meanwhile.
+void ServerSession::on_deadline(Instant now) {
+  refuse(now, session::CloseCode::auth_timeout, session::no_authentication_in_time());
 }
 
 void ServerSession::tell(RoleEventKind kind, std::string_view detail) const {
@@ -253,7 +306,7 @@ SessionSnapshot ServerSession::snapshot() const {
 
 void ServerSession::on_authenticated(Instant now, const session::Authenticated& authenticated) {
   is_authenticated_ = true;
-  id_ = context_.shared.next_session_id.fetch_add(1, std::memory_order_relaxed);
+  deadline_.cancel();
   authenticated_at_ = now;
   comment_ = authenticated.identity.comment;
   dialect_ = authenticated.dialect;
@@ -339,7 +392,12 @@ std::vector<session::ResumeKey> ServerSession::resume_keys(const ServerContext& 
 
 // This object only proved that the client may add its connection to the session.
 void ServerSession::on_joined(Instant now, const session::Joined& joined) {
-  ServerSession& session = *context_.resumable.at(joined.session_id);
+  const auto found = context_.resumable.find(joined.session_id);
+  if (found == context_.resumable.end()) {  // its key was found a moment ago
+    close(now, session::CloseCode::protocol_error, kSessionGone);
+    return;
+  }
+  ServerSession& session = *found->second;
   quic::Connection& connection = *carrier_.connection();
   carrier_.bind(nullptr);
   if (session.joined_.add(now, connection, std::move(control_))) {
@@ -357,7 +415,12 @@ void ServerSession::on_promoted(Instant now, quic::Connection& connection,
 
 // This object only proved that the client may have its session back.
 void ServerSession::on_resumed(Instant now, const session::Resumed& resumed) {
-  ServerSession& session = *context_.resumable.at(resumed.session_id);
+  const auto found = context_.resumable.find(resumed.session_id);
+  if (found == context_.resumable.end()) {
+    close(now, session::CloseCode::protocol_error, kSessionGone);
+    return;
+  }
+  ServerSession& session = *found->second;
   quic::Connection& connection = *carrier_.connection();
   carrier_.bind(nullptr);
   session.remote_ = remote_;
@@ -382,6 +445,7 @@ void ServerSession::take_over(Instant now, quic::Connection& connection,
   } else {
     grace_.cancel();
     --context_.stats.sessions_suspended;
+    context_.shared.places->resume(id_);
   }
   carrier_.bind(&connection);
   context_.worker.rebind(connection, *this);
@@ -681,12 +745,13 @@ void ServerSession::end(Instant now) {
   if (has_ended_) return;
   has_ended_ = true;
   linger_.cancel();
+  deadline_.cancel();
   if (grace_.is_set()) {
     grace_.cancel();
     --context_.stats.sessions_suspended;
   }
   if (terms_) context_.resumable.erase(session_id_);
-  if (is_admitted_) context_.shared.sessions.fetch_sub(1, std::memory_order_relaxed);
+  if (is_admitted_) context_.shared.places->leave(id_);
   if (is_authenticated_) {
     --context_.stats.sessions_active;
     tell(RoleEventKind::session_closed, end_reason_);

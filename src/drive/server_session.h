@@ -47,6 +47,11 @@ class SessionOwner {
   // The session is over, and may be deleted at the end of the turn.
   virtual void on_session_ended(Instant now, ServerSession& session) = 0;
   virtual void on_flow_ended(Instant now) = 0;
+  // A session of this server has to give its place up.
+  virtual void on_place_lost(Instant now, std::uint64_t session) = 0;
+  // Ends the session, of this credential only if one is given, whose client has been silent for
+  // longest, and for longer than a living one is. False: there is none.
+  virtual bool end_silent(Instant now, const session::CredentialId* credential) = 0;
 
  protected:
   ~SessionOwner() = default;
@@ -54,7 +59,9 @@ class SessionOwner {
 
 class ServerSession final : public ConnectionHandler, public ControlHandler {
  public:
-  ServerSession(ServerContext& context, quic::Connection& connection, SessionOwner& owner);
+  // A connection that has just begun.
+  ServerSession(ServerContext& context, Instant now, quic::Connection& connection,
+                SessionOwner& owner);
   ~ServerSession() override;
 
   void on_event(Instant now, quic::Event& event) override;
@@ -69,6 +76,9 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   [[nodiscard]] bool is_authenticated() const { return is_authenticated_; }
   [[nodiscard]] std::uint64_t id() const { return id_; }  // once authenticated
   [[nodiscard]] SessionSnapshot snapshot() const;
+  [[nodiscard]] const session::AuthIdentity& identity() const { return identity_; }
+  // When its client was last heard; empty: suspended, or on several connections.
+  [[nodiscard]] std::optional<Instant> heard_at() const;
   // The context has another policy; `credentials` are its.
   void on_policy_changed(Instant now, const session::CredentialCheck& credentials);
 
@@ -131,12 +141,14 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   void let_go_of_connection();
   void drop(Instant now, quic::Stream& parked);
   void on_grace_over(Instant now);
-  bool admit();
+  [[nodiscard]] session::Admittance admit(Instant now, const session::AuthIdentity& identity);
   void open_up(quic::Connection& connection);
   [[nodiscard]] AuditedClient audited_client() const;
   void audit_auth(AuthRecord record) const;
   void audit_flow(FlowRecord record) const;
   void on_linger(Instant now);
+  void on_deadline(Instant now);
+  void refuse(Instant now, session::CloseCode code, const Error& error);
   void end(Instant now);
 
   ServerContext& context_;
@@ -164,7 +176,7 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   std::unordered_set<std::uint64_t> claimed_;  // on this connection
   std::optional<std::uint64_t> claims_;        // that the client said it makes
   bool is_resuming_ = false;
-  bool is_admitted_ = false;  // counted in ServerShared::sessions
+  bool is_admitted_ = false;  // has a place of ServerShared::places
   bool is_authenticated_ = false;
   bool has_ended_ = false;
   std::uint64_t id_ = 0;
@@ -174,6 +186,7 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   session::CloseCode linger_code_ = session::CloseCode::auth_failed;
   std::string linger_reason_;
   MemberTimer<ServerSession, &ServerSession::on_linger> linger_;
+  MemberTimer<ServerSession, &ServerSession::on_deadline> deadline_;  // to authenticate
   MemberTimer<ServerSession, &ServerSession::on_grace_over> grace_;
 };
 

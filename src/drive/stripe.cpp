@@ -239,7 +239,8 @@ void Stripe::take_acknowledgements(Leg& leg) {
   worker_.request_flush(*this);
 }
 
-// As much may be held as the peer's window lets be under way.
+// As much may be held as the peer's window lets be under way, but no peer can have us hold more
+// than ours does.
 void Stripe::free_delivered(Instant now) {
   output.acknowledge(static_cast<std::size_t>(scheduler_.delivered() - output.acked_offset()));
   account();

@@ -117,6 +117,7 @@ void Worker::handle_batch(Instant now, const RxDatagram& batch) {
 void Worker::handle_datagram(Instant now, const PathId& path, Ecn ecn, ByteView bytes,
                              bool may_hand_over) {
   const quic::Routing routing = endpoint_->handle_datagram(now, path, ecn, bytes, tx_);
+  while (quic::Connection* displaced = endpoint_->poll_displaced()) touch(*displaced);
   if (const auto* routed = std::get_if<quic::RoutedTo>(&routing)) {
     quic::Connection& connection = *routed->connection;
     if (connection.context == nullptr) {

@@ -78,11 +78,18 @@ Closed closed_by_peer(const ngtcp2_ccerr& error, bool was_established) {
     closed.error = {kind_of_loss(was_established), "the peer closed the connection", {}};
   } else if (code == NGTCP2_CONNECTION_REFUSED) {
     closed.error = {ErrorKind::unreachable, "the peer takes no more connections now", {}};
+    closed.is_refusal_for_now = true;
   } else {
     closed.error = {
         ErrorKind::protocol, fmt::format("the peer closed with QUIC error {:#x}", code), {}};
   }
   if (!closed.reason.empty()) closed.error.what += ": " + closed.reason;
+  return closed;
+}
+
+Closed closed_by_displacement() {
+  Closed closed;
+  closed.error = {ErrorKind::limit, "it had not authenticated, and others needed its place", {}};
   return closed;
 }
 

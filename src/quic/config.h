@@ -51,7 +51,7 @@ struct EndpointConfig {
   bool accepts_connections = false;             // server role
   std::uint8_t worker_index = 0;                // goes into our connection ids
   std::uint8_t worker_count = 1;
-  // Shared by all workers of a process: seals Retry tokens, derives stateless reset tokens.
+  // Shared by all workers of a process, drawn at its start: seals Retry tokens.
   Secret<std::array<std::uint8_t, 32>> static_secret;
   KeyLogSink key_log;
   QlogSink qlog;
@@ -59,7 +59,7 @@ struct EndpointConfig {
 
 struct ConnectOptions {
   crypto::EndpointId peer;  // verified in the handshake
-  std::string alpn;
+  std::string alpn;         // empty: none is named, which servers refuse
   // The server's worker that shall take the connection, for servers that are culvert: their
   // ids begin with it, so the first packet is handed over like any other.
   std::optional<std::uint8_t> worker{};

@@ -111,6 +111,7 @@ struct Closed {
   std::optional<std::uint64_t> application_code;  // CONNECTION_CLOSE of type 0x1d
   std::string reason;                             // peer's reason phrase, made printable
   bool is_by_peer = false;
+  bool is_refusal_for_now = false;  // CONNECTION_REFUSED: try again soon
 };
 using Event = std::variant<HandshakeCompleted, StreamOpened, StreamReset, StopSending, StreamClosed,
                            StreamsAvailable, PathChanged, Closed>;
@@ -133,6 +134,7 @@ struct ConnectionStats {
 // sample shows to be outdated is not believed.
 struct Liveness {
   std::uint64_t packets_received = 0;
+  Instant heard_at{};                 // the last datagram
   std::uint64_t bytes_in_flight = 0;  // of packets that the peer must acknowledge
   std::uint64_t congestion_window_bytes = 0;
   Duration smoothed_rtt{};

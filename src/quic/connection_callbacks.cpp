@@ -12,8 +12,7 @@ struct Callbacks {
   static ConnectionImpl& of(void* user_data) { return *static_cast<ConnectionImpl*>(user_data); }
 
   static int handshake_completed(ngtcp2_conn*, void* user_data) {
-    of(user_data).on_handshake_completed();
-    return 0;
+    return of(user_data).on_handshake_completed() ? 0 : NGTCP2_ERR_CALLBACK_FAILURE;
   }
   static int stream_open(ngtcp2_conn*, std::int64_t id, void* user_data) {
     of(user_data).on_stream_opened(id);
@@ -72,6 +71,11 @@ struct Callbacks {
     of(user_data).was_reset_ = true;
     return 0;
   }
+  static int recv_new_token(ngtcp2_conn*, const std::uint8_t* token, std::size_t size,
+                            void* user_data) {
+    of(user_data).host_.keep_ticket(of(user_data).peer(), {token, size});
+    return 0;
+  }
   static int path_validation(ngtcp2_conn*, std::uint32_t, const ngtcp2_path* path,
                              const ngtcp2_path*, ngtcp2_path_validation_result result,
                              void* user_data) {
@@ -127,6 +131,7 @@ ngtcp2_callbacks make_callbacks(ProtectionBackend protection) {
   callbacks.recv_datagram = Callbacks::recv_datagram;
   callbacks.lost_datagram = Callbacks::lost_datagram;
   callbacks.recv_stateless_reset = Callbacks::recv_stateless_reset;
+  callbacks.recv_new_token = Callbacks::recv_new_token;
   callbacks.path_validation = Callbacks::path_validation;
   callbacks.get_new_connection_id = Callbacks::get_new_connection_id;
   callbacks.remove_connection_id = Callbacks::remove_connection_id;

@@ -76,7 +76,7 @@ Result<std::unique_ptr<ConnectionImpl>> ConnectionImpl::connect(ConnectionHost& 
     first_destination = first_destination.first(kConnectionIdBytes);
   }
   TlsOptions tls;
-  tls.alpns = {options.alpn};
+  if (!options.alpn.empty()) tls.alpns = {options.alpn};
   tls.peer = options.peer;
   if (Status status = connection->set_up(now, path, ConnectionId(first_destination), nullptr, tls);
       !status) {
@@ -122,6 +122,12 @@ Status ConnectionImpl::set_up(Instant now, const PathId& path, const ConnectionI
       settings.tokenlen = initial->token.size();
       settings.token_type = NGTCP2_TOKEN_TYPE_RETRY;
     }
+  }
+  if (is_client_ && tls_options.peer) {
+    const ByteView ticket = host_.ticket_for(*tls_options.peer);
+    settings.token = ticket.data();  // copied
+    settings.tokenlen = ticket.size();
+    settings.token_type = NGTCP2_TOKEN_TYPE_NEW_TOKEN;
   }
   if (config.qlog) {
     qlog_id_ = hex_encode(original.view());
@@ -205,6 +211,7 @@ void ConnectionImpl::handle_datagram(Instant now, const PathId& path, Ecn ecn, B
   account_for_stop(now);
   const ngtcp2_tstamp timestamp = advance(now);
   ++stats_.packets_received;
+  heard_at_ = now;
   stats_.bytes_received += bytes.size();
   if (life_ != Life::open) {
     // RFC 9000 10.2.1: ever fewer answers: to the 1st, 2nd, 4th, 8th ... packet.
@@ -421,14 +428,37 @@ void ConnectionImpl::close(Instant now, std::uint64_t code, std::string_view rea
   begin_close(error);
 }
 
+void ConnectionImpl::displace(Instant now) {
+  advance(now);
+  is_displaced_ = true;
+  if (life_ == Life::open) {
+    report(closed_by_displacement());
+    ngtcp2_ccerr error;
+    ngtcp2_ccerr_default(&error);
+    ngtcp2_ccerr_set_transport_error(&error, NGTCP2_CONNECTION_REFUSED, nullptr, 0);
+    begin_close(error);
+  } else if (life_ != Life::must_close) {
+    life_ = Life::drained;
+  }
+}
+
+void ConnectionImpl::give_ticket(ByteView ticket) {
+  if (life_ != Life::open || is_client_) return;
+  is_answer_urgent_ = true;
+  // Fails only for want of memory; then the client has none.
+  static_cast<void>(ngtcp2_conn_submit_new_token(connection_, ticket.data(), ticket.size()));
+}
+
 void ConnectionImpl::begin_close(const ngtcp2_ccerr& error) {
   close_error_ = error;
   life_ = Life::must_close;
+  host_.on_over(*this);
   drained_at_ = from_library(last_now_ + kClosingPtos * ngtcp2_conn_get_pto(connection_));
 }
 
 void ConnectionImpl::begin_drain() {
   life_ = Life::draining;
+  host_.on_over(*this);
   drained_at_ = from_library(last_now_ + kClosingPtos * ngtcp2_conn_get_pto(connection_));
 }
 
@@ -442,7 +472,7 @@ bool ConnectionImpl::write_close_packet(TxBuilder& out) {
     life_ = Life::drained;
     return false;
   }
-  life_ = Life::closing;
+  life_ = is_displaced_ ? Life::drained : Life::closing;
   const ByteView packet = tail.first(static_cast<std::size_t>(size));
   close_packet_.assign(packet.begin(), packet.end());
   commit(out, *tx_path_.path(), info.ecn, packet.size());
@@ -496,6 +526,7 @@ Liveness ConnectionImpl::liveness() const {
     probe_timeout = std::min(probe_timeout, 3 * rtt + kMaxAckDelay);
   }
   return {.packets_received = stats_.packets_received,
+          .heard_at = heard_at_,
           .bytes_in_flight = info.bytes_in_flight,
           .congestion_window_bytes = info.cwnd,
           .smoothed_rtt = rtt,
@@ -596,7 +627,11 @@ void ConnectionImpl::set_keep_alive() {
   ngtcp2_conn_set_keep_alive_timeout(connection_, may_lack_loss_timer_ ? kPingUntilKnown : usual);
 }
 
-void ConnectionImpl::on_handshake_completed() {
+bool ConnectionImpl::on_handshake_completed() {
+  if (!tls_->is_agreed()) {
+    host_.log().warn("quic", "handshake completed without a proven key or application protocol");
+    return false;
+  }
   is_established_ = true;
   is_answer_urgent_ = true;  // the peer waits for the end of the handshake
   alpn_ = tls_->alpn();
@@ -605,6 +640,7 @@ void ConnectionImpl::on_handshake_completed() {
   host_.log().debug("quic", "handshake completed peer={} alpn={}", tls_->peer().short_text(),
                     alpn_);
   events_.emplace_back(HandshakeCompleted{.peer = tls_->peer(), .alpn = alpn_});
+  return true;
 }
 
 }  // namespace culvert::quic

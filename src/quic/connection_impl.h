@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/rng.h"
+#include "quic/admission.h"
 #include "quic/connection.h"
 #include "quic/connection_id.h"
 #include "quic/datagram_queue.h"
@@ -39,6 +40,11 @@ class ConnectionHost {
   // (RFC 9000 10.3.1). Kept as ids, whose table is keyed against guessing.
   virtual bool register_peer_token(const ConnectionId& token, ConnectionImpl& connection) = 0;
   virtual void unregister_peer_token(const ConnectionId& token) = 0;
+  // The connection has begun to close or drain.
+  virtual void on_over(ConnectionImpl& connection) = 0;
+  // Client: what a server gave us for the next time (NEW_TOKEN); empty: nothing.
+  virtual void keep_ticket(const crypto::EndpointId& server, ByteView ticket) = 0;
+  [[nodiscard]] virtual ByteView ticket_for(const crypto::EndpointId& server) const = 0;
 
   [[nodiscard]] virtual const EndpointConfig& config() const = 0;
   [[nodiscard]] virtual const TlsCredentials& credentials() const = 0;
@@ -117,8 +123,15 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   bool update_keys(Instant now);
   [[nodiscard]] ngtcp2_conn* raw() { return connection_; }
 
-  // The endpoint's own: the network it came from, while it counts as unauthenticated.
-  std::optional<IpAddress> unauthenticated_from;
+  // The last instant it was told of.
+  [[nodiscard]] Instant last_now() const { return from_library(last_now_); }
+  // Server: sends NEW_TOKEN.
+  void give_ticket(ByteView ticket);
+  // Others need its place: one word to the peer, and it is drained.
+  void displace(Instant now);
+
+  // The endpoint's own, while it counts as unauthenticated.
+  std::optional<Admission::Place> place;
 
  private:
   friend struct Callbacks;  // connection_callbacks.cpp: ngtcp2 calls the on_* below
@@ -151,7 +164,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   [[nodiscard]] PathId arrival_path(const PathId& path) const;
 
   // ngtcp2 callbacks; 0 or NGTCP2_ERR_CALLBACK_FAILURE.
-  void on_handshake_completed();
+  bool on_handshake_completed();
   void on_stream_opened(StreamId id);
   void on_stream_data(StreamId id, Stream* stream, bool is_fin, ByteView data);
   void on_stream_acked(Stream& stream, std::uint64_t count);
@@ -209,7 +222,8 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   bool may_lack_loss_timer_ = false;  // ngtcp2 has forgotten its congestion state
   bool was_dropped_ = false;
   bool wants_retry_ = false;
-  bool was_reset_ = false;         // a stateless reset arrived
+  bool was_reset_ = false;  // a stateless reset arrived
+  bool is_displaced_ = false;
   bool is_stream_wanted_ = false;  // open_stream() failed
   bool may_have_stopped_ = false;  // input came since streams were looked at
   std::string alpn_;
@@ -232,6 +246,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   std::unique_ptr<TlsSession> tls_;
   ngtcp2_conn* connection_ = nullptr;
   ngtcp2_tstamp last_now_ = 0;
+  Instant heard_at_{};
   Duration stopped_{};          // how far ngtcp2's clock is behind ours
   std::size_t unanswered_ = 0;  // datagrams received since packets were last written
   Instant answer_due_ = kNever;

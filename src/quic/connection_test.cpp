@@ -1,5 +1,7 @@
 #include "quic/connection_impl.h"
+#include "quic/endpoint_impl.h"
 #include "quic/loopback_pair.h"
+#include "quic/packet_protection.h"
 
 #include <gtest/gtest.h>
 
@@ -124,6 +126,37 @@ TEST(Connection, no_common_application_protocol_fails_the_handshake) {
   pair.run_for(10s);
   EXPECT_EQ(pair.server.endpoint->connection_count(), 0U);
   EXPECT_EQ(pair.client.endpoint->connection_count(), 0U);
+}
+
+// A handshake without the extension is no handshake with none in common: GnuTLS lets it pass.
+TEST(Connection, peer_that_names_no_application_protocol_is_refused_with_alert_120) {
+  for (const bool is_client_silent : {true, false}) {
+    LoopbackPair pair;
+    SeededRng rng(7);
+    if (is_client_silent) {
+      pair.connect({}, "");
+    } else {
+      EndpointConfig config = LoopbackPair::config(true);
+      config.alpns.clear();
+      auto credentials = TlsCredentials::create(config.identity);
+      ASSERT_TRUE(credentials.has_value());
+      pair.server.endpoint =
+          std::make_unique<EndpointImpl>(std::move(config), std::move(*credentials),
+                                         best_protection(), rng, null_logger(), pair.chunks);
+      pair.connect();
+    }
+    ASSERT_TRUE(
+        pair.run_until([&] { return !pair.client.closed.empty() && !pair.server.closed.empty(); }));
+    const LoopbackPair::Side& ours = is_client_silent ? pair.server : pair.client;
+    for (const LoopbackPair::Side* side : {&pair.client, &pair.server}) {
+      EXPECT_EQ(side->closed[0].is_by_peer, side != &ours);
+      EXPECT_EQ(side->closed[0].error.what, "no application protocol in common with the peer");
+      EXPECT_TRUE(side->completed.empty());
+    }
+    pair.run_for(10s);
+    EXPECT_EQ(pair.server.endpoint->connection_count(), 0U);
+    EXPECT_EQ(pair.client.endpoint->connection_count(), 0U);
+  }
 }
 
 TEST(Connection, server_prefers_its_own_order_of_protocols) {

@@ -42,6 +42,7 @@ struct EndpointStats {
   std::uint64_t dropped_unknown = 0;
   std::uint64_t dropped_malformed = 0;
   std::uint64_t refused_over_limit = 0;
+  std::uint64_t displaced = 0;  // unauthenticated, their places were given to others
 };
 
 class Endpoint {
@@ -62,10 +63,13 @@ class Endpoint {
   // Destroys a connection for good; it must be drained, or be dropped without a word.
   virtual void remove(Connection& connection) = 0;
 
-  // Connections whose peer has not authenticated at the session layer count against
-  // kMaxUnauthenticatedConnections, and make Retry mandatory above kRetryThreshold.
-  // The driver says when one has.
+  // Connections whose peer has not authenticated at the session layer have few places
+  // (admission.h), and make Retry mandatory above kRetryThreshold. The driver says when one
+  // has; a server then gives it a ticket for the next time.
   virtual void set_authenticated(Connection& connection) = 0;
+  // Next connection that has lost its place to another, and closes: the driver polls it.
+  // nullptr when none. Ask after handle_datagram.
+  [[nodiscard]] virtual Connection* poll_displaced() = 0;
 
   // For Connection::share_budget, as the configuration has it.
   [[nodiscard]] virtual std::shared_ptr<SessionBudget> make_session_budget() const = 0;

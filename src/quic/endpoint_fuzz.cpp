@@ -115,7 +115,8 @@ class Scenario {
 
   void check() {
     const auto& server = static_cast<const EndpointImpl&>(*pair_.server.endpoint);
-    CULVERT_ASSERT(server.connection_count() <= limits::kMaxUnauthenticatedConnections);
+    CULVERT_ASSERT(server.connection_count() <=
+                   limits::kMaxUnauthenticatedConnections + limits::kMaxReturningConnections);
     CULVERT_ASSERT(server.connection_id_count() <=
                    server.connection_count() * kMaxIdsPerConnection);
   }

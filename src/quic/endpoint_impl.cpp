@@ -42,9 +42,10 @@ EndpointImpl::EndpointImpl(EndpointConfig config, std::unique_ptr<TlsCredentials
       rng_(rng),
       log_(log),
       chunks_(chunks),
-      replies_(config_.static_secret, rng),
+      replies_(config_.static_secret, config_.identity, rng),
       by_id_(rng),
-      by_peer_token_(rng) {}
+      by_peer_token_(rng),
+      admission_(rng) {}
 
 EndpointImpl::~EndpointImpl() = default;
 
@@ -145,17 +146,11 @@ Routing EndpointImpl::handle_initial(const Arrival& arrival, const ngtcp2_pkt_hd
     replies_.write_refusal(arrival.now, arrival.path, initial, NGTCP2_INVALID_TOKEN, replies);
     return Dropped{};
   }
-  if (token.verdict == TokenVerdict::none && unauthenticated_ >= limits::kRetryThreshold) {
+  // Who has a ticket has no need to show that he gets what is sent to him: nobody could spend
+  // the ticket in another's name, and a Retry would take the place of it.
+  if (token.verdict == TokenVerdict::none && !token.ticket &&
+      admission_.size() >= limits::kRetryThreshold) {
     return send_retry(arrival, initial, replies);
-  }
-  // One place cannot lock out the others, and a NAT full of clients still gets in quickly.
-  const auto from_there = unauthenticated_by_network_.find(arrival.path.remote.ip.source_network());
-  if (unauthenticated_ >= limits::kMaxUnauthenticatedConnections ||
-      (from_there != unauthenticated_by_network_.end() &&
-       from_there->second >= limits::kMaxUnauthenticatedPerAddress)) {
-    ++stats_.refused_over_limit;
-    replies_.write_refusal(arrival.now, arrival.path, initial, NGTCP2_CONNECTION_REFUSED, replies);
-    return Dropped{};
   }
   return accept(arrival, initial, token, replies);
 }
@@ -172,6 +167,16 @@ Routing EndpointImpl::send_retry(const Arrival& arrival, const ngtcp2_pkt_hd& in
 
 Routing EndpointImpl::accept(const Arrival& arrival, const ngtcp2_pkt_hd& initial,
                              const CheckedToken& token, TxBuilder& replies) {
+  // Before TLS, which is what costs. Without a proven address nobody is displaced: Retry comes
+  // before places are scarce.
+  const auto admitted = admission_.apply(arrival.now, arrival.path.remote.ip, token.ticket);
+  if (!admitted.place) {
+    ++stats_.refused_over_limit;
+    replies_.write_refusal(arrival.now, arrival.path, initial, NGTCP2_CONNECTION_REFUSED, replies);
+    return Dropped{};
+  }
+  if (admitted.displaced) displace(arrival.now, *admitted.displaced);
+
   AcceptedInitial accepted;
   accepted.destination = ConnectionId(to_view(initial.dcid));
   accepted.source = ConnectionId(to_view(initial.scid));
@@ -185,20 +190,25 @@ Routing EndpointImpl::accept(const Arrival& arrival, const ngtcp2_pkt_hd& initia
     log_.warn("quic", "cannot accept a connection from={} what={}", arrival.path.remote.text(),
               made.error().text());
     ++stats_.dropped_unknown;
+    admission_.leave(*admitted.place);
     return Dropped{};
   }
   const std::unique_ptr<ConnectionImpl>& connection = *made;
   connection->handle_datagram(arrival.now, arrival.path, arrival.ecn, arrival.bytes);
-  if (connection->wants_retry()) return send_retry(arrival, initial, replies);
+  if (connection->wants_retry()) {
+    admission_.withdraw(arrival.now, *admitted.place);
+    return send_retry(arrival, initial, replies);
+  }
   if (connection->was_dropped()) {  // only looked like an Initial
     ++stats_.dropped_malformed;
+    admission_.leave(*admitted.place);
     return Dropped{};
   }
   ++stats_.accepted;
-  ++unauthenticated_;
-  connection->unauthenticated_from = arrival.path.remote.ip.source_network();
-  ++unauthenticated_by_network_[*connection->unauthenticated_from];
   ConnectionImpl* routed = connection.get();
+  routed->place = admitted.place;
+  by_place_.emplace(*admitted.place, routed);
+  if (routed->is_closed()) admission_.set_over(*admitted.place);  // its ClientHello was refused
   connections_.emplace(routed, std::move(*made));
   return RoutedTo{routed};
 }
@@ -214,22 +224,59 @@ Result<Connection*> EndpointImpl::connect(Instant now, const PathId& path,
 void EndpointImpl::remove(Connection& connection) {
   const auto found = connections_.find(&connection);
   CULVERT_ASSERT(found != connections_.end());
-  count_authenticated(*found->second);
+  ConnectionImpl& removed = *found->second;
+  if (removed.place) {
+    admission_.leave(*removed.place);
+    by_place_.erase(*removed.place);
+  }
+  std::erase(displaced_, &connection);
   connections_.erase(found);
 }
 
 void EndpointImpl::set_authenticated(Connection& connection) {
   const auto found = connections_.find(&connection);
   CULVERT_ASSERT(found != connections_.end());
-  count_authenticated(*found->second);
+  ConnectionImpl& connected = *found->second;
+  if (!connected.place) return;
+  admission_.authenticated(connected.last_now(), *connected.place);
+  by_place_.erase(*connected.place);
+  connected.place.reset();
+  connected.give_ticket(replies_.make_ticket(connected.peer()));
 }
 
-void EndpointImpl::count_authenticated(ConnectionImpl& connection) {
-  if (!connection.unauthenticated_from) return;
-  --unauthenticated_;
-  const auto from_there = unauthenticated_by_network_.find(*connection.unauthenticated_from);
-  if (--from_there->second == 0) unauthenticated_by_network_.erase(from_there);
-  connection.unauthenticated_from.reset();
+void EndpointImpl::displace(Instant now, Admission::Place place) {
+  const auto found = by_place_.find(place);
+  CULVERT_ASSERT(found != by_place_.end());
+  ConnectionImpl& connection = *found->second;
+  by_place_.erase(found);
+  connection.place.reset();
+  connection.displace(now);
+  displaced_.push_back(&connection);
+  ++stats_.displaced;
+}
+
+Connection* EndpointImpl::poll_displaced() {
+  if (displaced_.empty()) return nullptr;
+  Connection* connection = displaced_.back();
+  displaced_.pop_back();
+  return connection;
+}
+
+void EndpointImpl::on_over(ConnectionImpl& connection) {
+  if (connection.place) admission_.set_over(*connection.place);
+}
+
+void EndpointImpl::keep_ticket(const crypto::EndpointId& server, ByteView ticket) {
+  if (ticket.empty() || ticket.size() > limits::kMaxTicketBytes) return;
+  if (tickets_.size() >= limits::kMaxTickets && !tickets_.contains(server)) {
+    tickets_.erase(tickets_.begin());
+  }
+  tickets_[server] = Bytes(ticket.begin(), ticket.end());
+}
+
+ByteView EndpointImpl::ticket_for(const crypto::EndpointId& server) const {
+  const auto found = tickets_.find(server);
+  return found == tickets_.end() ? ByteView{} : ByteView(found->second);
 }
 
 // --- connection ids ------------------------------------------------------------------------

@@ -1,13 +1,16 @@
 // Endpoint over ngtcp2. Internal to quic/.
 #pragma once
 
+#include "quic/admission.h"
 #include "quic/connection_id.h"
 #include "quic/connection_impl.h"
 #include "quic/endpoint.h"
 #include "quic/stateless.h"
 
+#include <map>
 #include <memory>
 #include <unordered_map>
+#include <vector>
 
 namespace culvert::quic {
 
@@ -23,6 +26,7 @@ class EndpointImpl final : public Endpoint, private ConnectionHost {
                                             const ConnectOptions& options) override;
   void remove(Connection& connection) override;
   void set_authenticated(Connection& connection) override;
+  [[nodiscard]] Connection* poll_displaced() override;
 
   [[nodiscard]] std::shared_ptr<SessionBudget> make_session_budget() const override {
     return std::make_shared<SessionBudget>(config_.transport.session_buffer_bytes,
@@ -54,7 +58,7 @@ class EndpointImpl final : public Endpoint, private ConnectionHost {
                                const CheckedToken& token, TxBuilder& replies);
   Routing send_retry(const Arrival& arrival, const ngtcp2_pkt_hd& initial, TxBuilder& replies);
   [[nodiscard]] bool belongs_elsewhere(ByteView destination) const;
-  void count_authenticated(ConnectionImpl& connection);
+  void displace(Instant now, Admission::Place place);
 
   // ConnectionHost
   [[nodiscard]] ConnectionId make_connection_id() override;
@@ -63,6 +67,9 @@ class EndpointImpl final : public Endpoint, private ConnectionHost {
   void unregister_id(const ConnectionId& id) override;
   bool register_peer_token(const ConnectionId& token, ConnectionImpl& connection) override;
   void unregister_peer_token(const ConnectionId& token) override;
+  void on_over(ConnectionImpl& connection) override;
+  void keep_ticket(const crypto::EndpointId& server, ByteView ticket) override;
+  [[nodiscard]] ByteView ticket_for(const crypto::EndpointId& server) const override;
   [[nodiscard]] const EndpointConfig& config() const override { return config_; }
   [[nodiscard]] const TlsCredentials& credentials() const override { return *credentials_; }
   [[nodiscard]] Rng& rng() override { return rng_; }
@@ -81,8 +88,10 @@ class EndpointImpl final : public Endpoint, private ConnectionHost {
   // The id of the last datagram and whose it was: most follow one of the same connection.
   ConnectionId last_id_;
   ConnectionImpl* last_ = nullptr;
-  std::size_t unauthenticated_ = 0;
-  std::unordered_map<IpAddress, std::size_t> unauthenticated_by_network_;  // source_network()s
+  Admission admission_;
+  std::unordered_map<Admission::Place, ConnectionImpl*> by_place_;
+  std::vector<Connection*> displaced_;           // not polled yet
+  std::map<crypto::EndpointId, Bytes> tickets_;  // client: the newest of each server
   EndpointStats stats_;
   // Last: connections unregister from the members above.
   std::unordered_map<const Connection*, std::unique_ptr<ConnectionImpl>> connections_;

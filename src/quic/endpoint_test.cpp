@@ -83,20 +83,23 @@ TEST(Endpoint, demands_retry_under_load_and_then_lets_the_client_in) {
   EXPECT_EQ(pair.server.endpoint->stats().retries_sent, 1U);
 }
 
-TEST(Endpoint, refuses_beyond_its_limit_clearly_and_recovers) {
+TEST(Endpoint, beyond_the_share_of_an_address_its_oldest_connection_goes) {
   LoopbackPair pair;
   constexpr std::size_t kPerIp = limits::kMaxUnauthenticatedPerAddress;
   for (std::size_t i = 0; i < kPerIp + 5; ++i) {
     pair.connect({}, "culvert/1", static_cast<std::uint16_t>(40'000 + i));
   }
   ASSERT_TRUE(pair.run_until([&] { return pair.client.closed.size() == 5; }, 5s));
-  EXPECT_EQ(pair.client.completed.size(), kPerIp);
+  EXPECT_TRUE(pair.client.closed[0].is_refusal_for_now);
   EXPECT_EQ(pair.client.closed[0].error.kind, ErrorKind::unreachable);
-  EXPECT_EQ(pair.server.endpoint->stats().refused_over_limit, 5U);
-  pair.server.connections[0]->close(pair.now, 0, "");
-  pair.run_for(5s);
-  pair.connect();
-  EXPECT_TRUE(pair.run_until([&] { return pair.client.completed.size() == kPerIp + 1; }, 5s));
+  EXPECT_EQ(pair.server.endpoint->stats().displaced, 5U);
+  EXPECT_EQ(pair.server.closed.size(), 5U);
+  pair.run_for(1s);
+  EXPECT_EQ(pair.server.endpoint->connection_count(), kPerIp);
+  EXPECT_EQ(pair.client.endpoint->connection_count(), kPerIp);
+  std::set<std::uint16_t> ports;
+  for (const Connection* left : pair.client.connections) ports.insert(left->path().local.port);
+  EXPECT_EQ(*ports.begin(), 40'005) << "the oldest went";
 }
 
 TEST(Endpoint, counts_a_whole_ipv6_network_of_a_site_as_one_address) {
@@ -121,15 +124,89 @@ TEST(Endpoint, counts_a_whole_ipv6_network_of_a_site_as_one_address) {
     pair.connect({}, "culvert/1", static_cast<std::uint16_t>(40'000 + i));
   }
   ASSERT_TRUE(pair.run_until([&] { return pair.client.closed.size() == 3; }, 5s));
-  EXPECT_EQ(pair.server.endpoint->stats().refused_over_limit, 3U);
-  pair.connect({}, "culvert/1", 41'000);  // the neighbour is not affected
-  EXPECT_TRUE(pair.run_until([&] { return pair.client.completed.size() == kPlaces + 1; }, 5s));
+  EXPECT_EQ(pair.server.endpoint->stats().displaced, 3U);
+  pair.run_for(1s);
+  EXPECT_EQ(pair.server.endpoint->connection_count(), kPlaces);
+  pair.connect({}, "culvert/1", 41'000);  // the neighbour is not affected, nor affects he
+  pair.run_for(1s);
+  EXPECT_EQ(pair.server.endpoint->stats().displaced, 3U);
+  EXPECT_EQ(pair.server.endpoint->connection_count(), kPlaces + 1);
+}
+
+// Everybody's port is his address, in a network of his own.
+void give_addresses_by_port(LoopbackPair& pair) {
+  pair.filter = [](Packet& packet) {
+    if (packet.to_server) {
+      packet.path.remote.ip =
+          IpAddress::v4(0x0B000000U + (std::uint32_t{packet.path.remote.port} << 8));
+    } else {
+      packet.path = LoopbackPair::client_path(packet.path.local.port);
+    }
+    return true;
+  };
+}
+
+TEST(Endpoint, client_that_was_let_in_before_comes_in_where_all_places_are_taken) {
+  for (const bool is_server_new : {false, true}) {
+    LoopbackPair pair;
+    give_addresses_by_port(pair);
+    Connection& known = pair.connect();
+    ASSERT_TRUE(pair.establish());
+    pair.server.endpoint->set_authenticated(*pair.server.connections[0]);
+    pair.run_for(1s);  // its ticket arrives
+    known.close(pair.now, 0, "");
+    pair.run_for(5s);
+    SeededRng rng(99);
+    const auto new_process = [](EndpointConfig& config) {
+      config.static_secret = StaticSecret(std::array<std::uint8_t, 32>{99});
+    };
+    if (is_server_new) pair.server.endpoint = pair.make_endpoint(true, new_process, rng);
+
+    LoopbackPair strangers([](EndpointConfig&) {}, 999);
+    std::swap(pair.client, strangers.client);
+    for (std::uint16_t i = 0; i < limits::kMaxUnauthenticatedConnections; ++i) {
+      pair.connect({}, "culvert/1", static_cast<std::uint16_t>(1'000 + i));
+    }
+    pair.run_for(1s);
+    ASSERT_EQ(pair.server.endpoint->connection_count(), limits::kMaxUnauthenticatedConnections);
+    pair.connect({}, "culvert/1", 49'000);
+    pair.run_for(100ms);
+    ASSERT_EQ(pair.client.closed.size(), 1U) << "another stranger has to wait";
+    std::swap(pair.client, strangers.client);
+    std::swap(pair.client.completed, strangers.client.completed);
+    pair.client.completed.clear();
+    pair.connect({}, "culvert/1", 50'001);  // and not from where it was
+    pair.run_for(100ms);
+    EXPECT_EQ(pair.client.completed.size(), 1U);
+    EXPECT_EQ(pair.server.endpoint->stats().displaced, 0U);
+  }
+}
+
+TEST(Endpoint, tickets_are_its_own_unlike_and_of_one_client) {
+  SeededRng rng(1);
+  const StaticSecret secret(std::array<std::uint8_t, 32>{7});
+  StatelessReplies replies(secret, LoopbackPair::server_key(), rng);
+  const crypto::EndpointId client = LoopbackPair::client_key().public_key();
+  const Bytes ticket = replies.make_ticket(client);
+  const Bytes second = replies.make_ticket(client);
+  EXPECT_NE(ticket, second);
+  ASSERT_TRUE(replies.check_ticket(ticket));
+  EXPECT_EQ(replies.check_ticket(ticket), replies.check_ticket(second));
+  EXPECT_NE(replies.check_ticket(ticket),
+            replies.check_ticket(replies.make_ticket(LoopbackPair::server_key().public_key())));
+  EXPECT_FALSE(StatelessReplies(secret, LoopbackPair::key(9), rng).check_ticket(ticket));
+  for (std::size_t i = 0; i < ticket.size(); ++i) {
+    Bytes bent = ticket;
+    bent[i] ^= 1;
+    EXPECT_FALSE(replies.check_ticket(bent));
+    EXPECT_FALSE(replies.check_ticket(ByteView(ticket).first(i)));
+  }
 }
 
 TEST(Endpoint, retry_token_of_another_address_or_of_long_ago_is_refused) {
   SeededRng rng(1);
   const StaticSecret secret(std::array<std::uint8_t, 32>{3});
-  StatelessReplies replies(secret, rng);
+  StatelessReplies replies(secret, LoopbackPair::server_key(), rng);
   const Instant now{1s};
   const Bytes destination(16, 1);
   const Bytes source(8, 2);
@@ -160,7 +237,7 @@ TEST(Endpoint, retry_token_of_another_address_or_of_long_ago_is_refused) {
   elsewhere.remote.port = 1;
   EXPECT_EQ(replies.check_token(now + 1s, elsewhere, returned).verdict, TokenVerdict::invalid);
   const StaticSecret other_secret(std::array<std::uint8_t, 32>{4});
-  const StatelessReplies other(other_secret, rng);
+  const StatelessReplies other(other_secret, LoopbackPair::server_key(), rng);
   EXPECT_EQ(other.check_token(now + 1s, server_path(), returned).verdict, TokenVerdict::invalid);
 }
 
@@ -204,7 +281,11 @@ TEST(Endpoint, restarted_server_resets_its_old_connections) {
   pair.run_for(1s);
   pair.server.connections.clear();
   SeededRng rng(77);
-  pair.server.endpoint = pair.make_endpoint(true, [](EndpointConfig&) {}, rng);
+  // What it draws at its start is another; its identity is the same.
+  const auto new_process = [](EndpointConfig& config) {
+    config.static_secret = StaticSecret(std::array<std::uint8_t, 32>{99});
+  };
+  pair.server.endpoint = pair.make_endpoint(true, new_process, rng);
   Stream* stream = connection.open_stream();
   stream->output.append(as_bytes("anyone there, after all this time?"));
   connection.submit(*stream);

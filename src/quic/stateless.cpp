@@ -16,6 +16,10 @@ constexpr ngtcp2_duration kRetryTokenLifetime = 10 * NGTCP2_SECONDS;
 // From 43 bytes on a reset looks like any short packet (RFC 9000 10.3).
 constexpr std::size_t kUsualResetBytes = 43;
 
+constexpr std::size_t kTicketNonceBytes = 8;
+constexpr std::size_t kTicketNumberBytes = std::tuple_size_v<Admission::TicketId>;
+constexpr std::size_t kTicketMacBytes = 16;
+
 ngtcp2_cid to_cid(ByteView id) {
   ngtcp2_cid cid;
   ngtcp2_cid_init(&cid, id.data(), id.size());
@@ -47,13 +51,15 @@ bool RateLimit::take(Instant now) {
   return true;
 }
 
+StatelessReplies::StatelessReplies(const StaticSecret& retry_secret,
+                                   const crypto::SecretKey& identity, Rng& rng)
+    : retry_secret_(retry_secret),
+      reset_secret_(identity.derive("culvert stateless reset")),
+      ticket_secret_(identity.derive("culvert ticket")),
+      rng_(rng) {}
+
 ResetToken StatelessReplies::reset_token(const ConnectionId& id) const {
-  // The label keeps these apart from the Retry keys made of the same secret.
-  Bytes message;
-  ByteWriter writer(message);
-  writer.raw(as_bytes("stateless reset"));
-  writer.raw(id.view());
-  const crypto::Digest digest = crypto::hmac_sha256(secret_.reveal(), message);
+  const crypto::Digest digest = crypto::hmac_sha256(reset_secret_.reveal(), id.view());
   ResetToken token;
   std::copy_n(digest.begin(), token.size(), token.begin());
   return token;
@@ -61,17 +67,61 @@ ResetToken StatelessReplies::reset_token(const ConnectionId& id) const {
 
 CheckedToken StatelessReplies::check_token(Instant now, const PathId& path,
                                            const ngtcp2_pkt_hd& initial) const {
-  if (initial.tokenlen == 0 || initial.token[0] != NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY2) return {};
+  if (initial.tokenlen == 0 || initial.token[0] != NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY2) {
+    return {.ticket = check_ticket({initial.token, initial.tokenlen})};
+  }
   ngtcp2_sockaddr_union remote;
   const ngtcp2_socklen remote_size = to_sockaddr(path.remote, remote);
   ngtcp2_cid original;
-  const auto& secret = secret_.reveal();
+  const auto& secret = retry_secret_.reveal();
   const int rv = ngtcp2_crypto_verify_retry_token2(
       &original, initial.token, initial.tokenlen, secret.data(), secret.size(), initial.version,
       &remote.sa, remote_size, &initial.dcid, kRetryTokenLifetime, to_timestamp(now));
-  if (rv != 0) return {.verdict = TokenVerdict::invalid, .original_destination = {}};
+  if (rv != 0) return {.verdict = TokenVerdict::invalid};
   return {.verdict = TokenVerdict::valid,
           .original_destination = ConnectionId({original.data, original.datalen})};
+}
+
+crypto::Digest StatelessReplies::keyed(std::string_view label, ByteView bytes) const {
+  Bytes message;
+  ByteWriter writer(message);
+  writer.raw(as_bytes(label));
+  writer.raw(bytes);
+  return crypto::hmac_sha256(ticket_secret_.reveal(), message);
+}
+
+// Magic, nonce, the client's number hidden by the nonce, MAC of all before it.
+Bytes StatelessReplies::make_ticket(const crypto::EndpointId& client) {
+  std::array<std::uint8_t, kTicketNonceBytes> nonce;
+  rng_.fill(nonce);
+  const crypto::Digest number = keyed("client", client.bytes());
+  const crypto::Digest mask = keyed("mask", nonce);
+  Bytes ticket;
+  ByteWriter writer(ticket);
+  writer.u8(kTicketMagic);
+  writer.raw(nonce);
+  for (std::size_t i = 0; i < kTicketNumberBytes; ++i) {
+    writer.u8(static_cast<std::uint8_t>(number[i] ^ mask[i]));
+  }
+  const crypto::Digest mac = keyed("mac", ticket);
+  writer.raw(ByteView(mac).first(kTicketMacBytes));
+  return ticket;
+}
+
+std::optional<Admission::TicketId> StatelessReplies::check_ticket(ByteView token) const {
+  constexpr std::size_t kHead = 1 + kTicketNonceBytes;
+  constexpr std::size_t kSealed = kHead + kTicketNumberBytes;
+  if (token.size() != kSealed + kTicketMacBytes || token[0] != kTicketMagic) return std::nullopt;
+  const crypto::Digest mac = keyed("mac", token.first(kSealed));
+  if (!crypto::constant_time_equal(ByteView(mac).first(kTicketMacBytes), token.subspan(kSealed))) {
+    return std::nullopt;
+  }
+  const crypto::Digest mask = keyed("mask", token.subspan(1, kTicketNonceBytes));
+  Admission::TicketId number{};
+  for (std::size_t i = 0; i < number.size(); ++i) {
+    number[i] = static_cast<std::uint8_t>(token[kHead + i] ^ mask[i]);
+  }
+  return number;
 }
 
 bool StatelessReplies::write_version_negotiation(Instant now, const PathId& path,
@@ -99,7 +149,7 @@ bool StatelessReplies::write_retry(Instant now, const PathId& path, const ngtcp2
   const ngtcp2_socklen remote_size = to_sockaddr(path.remote, remote);
   const ngtcp2_cid source = to_cid(retry_source.view());
   std::array<std::uint8_t, NGTCP2_CRYPTO_MAX_RETRY_TOKENLEN2> token;
-  const auto& secret = secret_.reveal();
+  const auto& secret = retry_secret_.reveal();
   const ngtcp2_ssize token_size = ngtcp2_crypto_generate_retry_token2(
       token.data(), secret.data(), secret.size(), initial.version, &remote.sa, remote_size, &source,
       &initial.dcid, to_timestamp(now));

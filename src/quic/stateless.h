@@ -5,6 +5,9 @@
 #include "base/rng.h"
 #include "base/secret.h"
 #include "base/time.h"
+#include "crypto/keys.h"
+#include "crypto/mac.h"
+#include "quic/admission.h"
 #include "quic/connection_id.h"
 #include "quic/connection_impl.h"
 #include "quic/tx_builder.h"
@@ -39,19 +42,30 @@ enum class TokenVerdict : std::uint8_t { none, valid, invalid };
 struct CheckedToken {
   TokenVerdict verdict = TokenVerdict::none;
   ConnectionId original_destination;  // valid: of the packet that we answered with Retry
+  std::optional<Admission::TicketId> ticket{};
 };
+
+// Of tickets: no token of ngtcp2 begins with it.
+inline constexpr std::uint8_t kTicketMagic = 0xC7;
 
 class StatelessReplies {
  public:
-  // `secret` is the same in all workers of a process: one worker's Retry token is valid at
-  // another, and so is its reset token.
-  StatelessReplies(const StaticSecret& secret, Rng& rng) : secret_(secret), rng_(rng) {}
+  // `retry_secret` is the same in all workers of a process: one worker's Retry token is valid at
+  // another. Reset tokens and tickets are the identity's: they are good after a restart, so
+  // that clients learn of it from the answer to their next packet.
+  StatelessReplies(const StaticSecret& retry_secret, const crypto::SecretKey& identity, Rng& rng);
 
   // RFC 9000 10.3.2.
   [[nodiscard]] ResetToken reset_token(const ConnectionId& id) const;
   // The token of an Initial. A token that we did not make counts as none (8.1.3).
   [[nodiscard]] CheckedToken check_token(Instant now, const PathId& path,
                                          const ngtcp2_pkt_hd& initial) const;
+
+  // What a client shows when it comes again (NEW_TOKEN, RFC 9000 8.1.3): that it was let in
+  // before, and which client it was. It says nothing of an address, so it validates none. Two
+  // tickets of one client look unlike to anybody else.
+  [[nodiscard]] Bytes make_ticket(const crypto::EndpointId& client);
+  [[nodiscard]] std::optional<Admission::TicketId> check_ticket(ByteView token) const;
 
   // Each writes one packet for `path`, or returns false: no room, or not allowed now.
   bool write_version_negotiation(Instant now, const PathId& path, ByteView destination,
@@ -67,7 +81,11 @@ class StatelessReplies {
                    std::size_t received_bytes, TxBuilder& out);
 
  private:
-  const StaticSecret& secret_;
+  [[nodiscard]] crypto::Digest keyed(std::string_view label, ByteView bytes) const;
+
+  const StaticSecret& retry_secret_;
+  StaticSecret reset_secret_;
+  StaticSecret ticket_secret_;
   Rng& rng_;
   RateLimit limit_{1000, 200};  // everything but Retry, which honest clients need in a flood
 };

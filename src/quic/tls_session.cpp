@@ -111,13 +111,24 @@ Result<std::unique_ptr<TlsSession>> TlsSession::create(const TlsCredentials& cre
     alpns.push_back({.data = reinterpret_cast<unsigned char*>(const_cast<char*>(alpn.data())),
                      .size = static_cast<unsigned>(alpn.size())});
   }
+  session->alpns_ = options.alpns;
+  // MANDATORY refuses a peer that names none of ours, but not one that leaves the extension
+  // out: that is check_extensions's.
   unsigned flags = GNUTLS_ALPN_MANDATORY;
   if (options.is_server) flags |= GNUTLS_ALPN_SERVER_PRECEDENCE;
-  if (const int rv = gnutls_alpn_set_protocols(handle, alpns.data(),
-                                               static_cast<unsigned>(alpns.size()), flags);
+  if (const int rv = alpns.empty()
+                         ? 0
+                         : gnutls_alpn_set_protocols(handle, alpns.data(),
+                                                     static_cast<unsigned>(alpns.size()), flags);
       rv != 0) {
     return tls_failure("ALPN", rv);
   }
+  // What settles it is the ClientHello at the server. At the client it is EncryptedExtensions,
+  // whose hook runs before GnuTLS has parsed them; Finished is the last message of all.
+  const auto settled_by =
+      options.is_server ? GNUTLS_HANDSHAKE_CLIENT_HELLO : GNUTLS_HANDSHAKE_FINISHED;
+  gnutls_handshake_set_hook_function(handle, settled_by, GNUTLS_HOOK_POST,
+                                     &TlsSession::check_extensions);
   return session;
 }
 
@@ -152,7 +163,25 @@ int TlsSession::verify(gnutls_session_t session) {
   if (!peer) return -1;
   if (self.expected_peer_ && *peer != *self.expected_peer_) return -1;
   self.peer_ = *peer;
+  self.is_peer_proven_ = true;
   return 0;
+}
+
+// Called once the extensions of the peer are read. Alert 120 (RFC 7301 3.2, RFC 9001 8.1) where
+// the application protocol is none of ours; 109 (RFC 9001 8.2) where there are no transport
+// parameters: ngtcp2 1.11 finds that out when the handshake completes, and before would abort
+// at the first packet that a server writes.
+int TlsSession::check_extensions(gnutls_session_t session, unsigned, unsigned, unsigned,
+                                 const gnutls_datum_t*) {
+  const TlsSession& self = of(session);
+  if (!self.has_known_alpn()) return GNUTLS_E_NO_APPLICATION_PROTOCOL;
+  return ngtcp2_conn_get_remote_transport_params(self.connection_) != nullptr
+             ? 0
+             : GNUTLS_E_MISSING_EXTENSION;
+}
+
+bool TlsSession::has_known_alpn() const {
+  return alpns_.empty() || std::ranges::find(alpns_, alpn()) != alpns_.end();
 }
 
 int TlsSession::log_key(gnutls_session_t session, const char* label, const gnutls_datum_t* secret) {

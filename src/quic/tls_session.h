@@ -35,7 +35,8 @@ class TlsCredentials {
 
 struct TlsOptions {
   bool is_server = false;
-  std::vector<std::string> alpns;          // client: exactly one
+  // Client: one. A peer that names none of these is refused. Empty: none is named, none asked.
+  std::vector<std::string> alpns;
   std::optional<crypto::EndpointId> peer;  // client: whom we must meet; server: learn
   ProtectionBackend protection = ProtectionBackend::gnutls;
   const KeyLogSink* key_log = nullptr;  // outlives the session
@@ -56,6 +57,9 @@ class TlsSession {
   // The key the peer has proven to hold; meaningful once the handshake completed.
   [[nodiscard]] const crypto::EndpointId& peer() const { return peer_; }
   [[nodiscard]] std::string alpn() const;
+  // Once the handshake completed, whatever the library made of it: the peer has proven a key,
+  // and alpn() is one of those that the options named.
+  [[nodiscard]] bool is_agreed() const { return is_peer_proven_ && has_known_alpn(); }
   [[nodiscard]] Status export_keying_material(std::string_view label, ByteView context,
                                               ByteSpan out) const;
 
@@ -63,13 +67,18 @@ class TlsSession {
   TlsSession() = default;
   [[nodiscard]] static TlsSession& of(gnutls_session_t session);
   static int verify(gnutls_session_t session);
+  [[nodiscard]] bool has_known_alpn() const;
+  static int check_extensions(gnutls_session_t session, unsigned type, unsigned when,
+                              unsigned incoming, const gnutls_datum_t* message);
   static int log_key(gnutls_session_t session, const char* label, const gnutls_datum_t* secret);
 
   gnutls_session_t handle_ = nullptr;
   ngtcp2_conn* connection_ = nullptr;
   ngtcp2_crypto_conn_ref connection_ref_{};  // what ngtcp2's glue finds in the session
+  std::vector<std::string> alpns_;
   std::optional<crypto::EndpointId> expected_peer_;
   crypto::EndpointId peer_;
+  bool is_peer_proven_ = false;
   const KeyLogSink* key_log_ = nullptr;
 };
 

@@ -376,9 +376,9 @@ Decoded<void> Culvert1Server::handle_proof(const Message& message) {
     refused.retry_after_s = verdict.retry_after_s;
   } else if (!identity) {
     refused.reason = kBadProof;
-  } else if (config_.admits && !config_.admits()) {
+  } else if (const Admittance place = admit(config_, *identity); place != Admittance::admitted) {
     refused.code = CloseCode::session_limit;
-    refused.reason = "Session limit reached";
+    refused.reason = to_string(place);
   }
   if (!refused.reason.empty()) {
     answer_refused(std::move(refused));
@@ -514,11 +514,7 @@ Error Culvert1Server::ended_early() const {
   return {ErrorKind::protocol, "the client ended the control stream before authenticating", {}};
 }
 Error Culvert1Server::timed_out() const {
-  return {ErrorKind::authentication,
-          fmt::format(
-              "no authentication within {} s",
-              std::chrono::duration_cast<std::chrono::seconds>(limits::kHandshakeTimeout).count()),
-          {}};
+  return no_authentication_in_time();
 }
 
 }  // namespace culvert::session

@@ -82,6 +82,14 @@ void HandshakeBase::break_off(CloseCode code, Error error) {
   decide(Failed{code, std::move(error)});
 }
 
+Error no_authentication_in_time() {
+  return {ErrorKind::authentication,
+          fmt::format(
+              "no authentication within {} s",
+              std::chrono::duration_cast<std::chrono::seconds>(limits::kHandshakeTimeout).count()),
+          {}};
+}
+
 std::unique_ptr<Handshake> make_client_handshake(Dialect dialect,
                                                  const ClientHandshakeConfig& config,
                                                  const ExporterValue& exporter, Rng&, Instant now) {

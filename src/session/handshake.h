@@ -13,6 +13,7 @@
 #include "session/auth_policy.h"
 #include "session/dialect.h"
 #include "session/resume.h"
+#include "session/session_places.h"
 
 #include <array>
 #include <cstdint>
@@ -109,9 +110,9 @@ class Handshake {
 struct ServerHandshakeConfig {
   const ServerAuthPolicy* policy;  // outlives the handshake
   std::uint64_t max_flows = 0;
-  // Asked once, when the proof was good: may one more session begin? False refuses with
-  // CloseCode::session_limit. The driver owns the count.
-  std::function<bool()> admits;
+  // Asked once, when the proof was good: may one more session of this credential begin? No
+  // refuses with CloseCode::session_limit. The driver owns the count; null: always.
+  std::function<Admittance(Instant now, const AuthIdentity& identity)> admits;
   // Sessions may be resumed on these terms.
   std::optional<ResumeTerms> resume{};
   ResumeKeyLookup resume_keys{};
@@ -125,6 +126,9 @@ struct ClientHandshakeConfig {
   std::optional<ResumeTicket> ticket{};  // of the session to resume, if any
   bool joins = false;                    // ... or rather to add this connection to
 };
+
+// Server: limits::kHandshakeTimeout is over.
+[[nodiscard]] Error no_authentication_in_time();
 
 [[nodiscard]] std::unique_ptr<Handshake> make_client_handshake(Dialect dialect,
                                                                const ClientHandshakeConfig& config,

@@ -45,6 +45,11 @@ class HandshakeBase : public Handshake {
   void refuse(Refused event);
   void break_off(CloseCode code, Error error);
   // Server: what the limits on failures make of a proof.
+  // Whether there is a place for whom it is; only asked after a good proof.
+  [[nodiscard]] Admittance admit(const ServerHandshakeConfig& config,
+                                 const AuthIdentity& identity) const {
+    return config.admits ? config.admits(now_, identity) : Admittance::admitted;
+  }
   [[nodiscard]] AuthVerdict judge(const ServerHandshakeConfig& config, AuthAttempt attempt) const;
   void emit(HandshakeEvent event) { events_.push_back(std::move(event)); }
   [[nodiscard]] Bytes& output() { return output_; }

@@ -80,7 +80,7 @@ struct Pair {
   crypto::EndpointId client_id = key_of(9).public_key();
   ExporterValue client_exporter{1, 2, 3};
   ExporterValue server_exporter{1, 2, 3};
-  std::function<bool()> admits;
+  std::function<Admittance(Instant, const AuthIdentity&)> admits;
   bool client_offers_resume = false;
   std::optional<ResumeTicket> ticket;
   bool joins = false;
@@ -185,7 +185,10 @@ TEST_P(HandshakeTest, tells_a_client_with_good_proof_that_the_server_is_full) {
   Pair pair(GetParam());
   pair.policy.allows_anyone = true;
   int asked = 0;
-  pair.admits = [&] { return ++asked < 0; };
+  pair.admits = [&](Instant, const AuthIdentity&) {
+    ++asked;
+    return Admittance::server_full;
+  };
   pair.run();
   EXPECT_EQ(asked, 1);
   ASSERT_NE(pair.client_event<Refused>(), nullptr);
@@ -195,9 +198,9 @@ TEST_P(HandshakeTest, tells_a_client_with_good_proof_that_the_server_is_full) {
 
 TEST_P(HandshakeTest, does_not_ask_for_a_place_for_strangers) {
   Pair pair(GetParam());
-  pair.admits = [] {
+  pair.admits = [](Instant, const AuthIdentity&) {
     ADD_FAILURE() << "a stranger took a place";
-    return true;
+    return Admittance::admitted;
   };
   pair.run();
   EXPECT_NE(pair.client_event<Refused>(), nullptr);

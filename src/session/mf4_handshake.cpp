@@ -119,9 +119,9 @@ void Mf4Server::answer(const mf4::AuthMessage& message,
     refused.retry_after_s = verdict.retry_after_s;
   } else if (!identity) {
     refused.reason = message.version == mf4::kTokenVersion ? kBadToken : kBadProof;
-  } else if (config_.admits && !config_.admits()) {
+  } else if (const Admittance place = admit(config_, *identity); place != Admittance::admitted) {
     refused.code = CloseCode::session_limit;
-    refused.reason = "Session limit reached";
+    refused.reason = to_string(place);
   }
   mf4::append_auth_response(message.version, refused.reason.empty(), refused.reason, output());
   finish_output();
@@ -140,7 +140,7 @@ Error Mf4Server::ended_early() const {
   return {ErrorKind::protocol, "the client ended the auth stream before authenticating", {}};
 }
 Error Mf4Server::timed_out() const {
-  return {ErrorKind::authentication, "no authentication in time", {}};
+  return no_authentication_in_time();
 }
 
 }  // namespace culvert::session

@@ -269,6 +269,17 @@ std::vector<Setting> make_table() {
        .is_repeatable = true,
        .group = group,
        .help = "address that reaches this server from outside (port forwarding), for the ticket"});
+  add({.id = Id::dialects,
+       .commands = kServer,
+       .flag = "dialects",
+       .placeholder = "culvert|mf4",
+       .fallback = "culvert,mf4",
+       .environment = "CULVERT_DIALECTS",
+       .key = "iroh.dialects",
+       .group = group,
+       .help = "protocols to speak, with commas: culvert/1, and mf/4 with tunnel-rs clients, whose "
+               "tokens and key proofs whoever they dial could pass on; culvert alone where there "
+               "are none"});
   add({.id = Id::server_node_id,
        .commands = kClient | kTicket,
        .flag = "server-node-id",
@@ -374,7 +385,21 @@ std::vector<Setting> make_table() {
        .maximum = 1'000'000,
        .live = kServer,
        .group = group,
-       .help = "clients at a time"});
+       .help = "clients at a time; when all are there, who was lost for longest gives way"});
+  add({.id = Id::max_sessions_per_credential,
+       .commands = kServer,
+       .flag = "max-sessions-per-credential",
+       .type = Type::number,
+       .placeholder = "N",
+       .fallback = "0",
+       .environment = "CULVERT_MAX_SESSIONS_PER_CREDENTIAL",
+       .key = "iroh.max_sessions_per_credential",
+       .minimum = 0,
+       .maximum = 1'000'000,
+       .live = kServer,
+       .group = group,
+       .help = "clients at a time with one token, key or EndpointId; 0: three quarters of "
+               "--max-sessions where there are several of them"});
   add({.id = Id::max_flows,
        .commands = kServer,
        .flag = "max-flows",

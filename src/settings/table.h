@@ -73,6 +73,7 @@ enum class Id : std::uint8_t {
   // the server and its address
   listen,
   external_addresses,
+  dialects,
   server_node_id,
   addresses,
   ticket,
@@ -84,6 +85,7 @@ enum class Id : std::uint8_t {
   socks5,
   // limits and times
   max_sessions,
+  max_sessions_per_credential,
   max_flows,
   max_token_auth_failures,
   token_lockout_duration,

@@ -278,7 +278,7 @@ TEST(SimResume, resets_flows_after_the_grace_and_brings_the_tunnel_back) {
   EXPECT_EQ(tunnel.talkers->talkers()[0]->state(), Talker::State::reset);
   EXPECT_EQ(tunnel.client->stats().flows_active, 0U);
   EXPECT_EQ(tunnel.servers[0]->stats().flows_active, 0U);
-  EXPECT_EQ(tunnel.shared.sessions, 0U);
+  EXPECT_EQ(tunnel.shared.places->size(), 0U);
   set_link_down(tunnel, false);
   tunnel.world.run_for(seconds(40));
   Talker& again = tunnel.call({.seed = 2, .upload_bytes = 1'000, .download_bytes = 1'000});
@@ -410,7 +410,7 @@ TEST(SimResume, keeps_nothing_of_a_day_of_outages) {
   }
   // After a short one the old connection may be the first to answer.
   EXPECT_GE(tunnel.client->stats().sessions_resumed, outages / 2);
-  EXPECT_EQ(tunnel.shared.sessions, 1U);
+  EXPECT_EQ(tunnel.shared.places->size(), 1U);
   EXPECT_FALSE(talker.has_wrong_bytes());
 }
 

@@ -49,6 +49,10 @@ bool LineSink::contains(std::string_view text) const {
       lines_, [&](const std::string& line) { return line.find(text) != std::string::npos; });
 }
 
+SocketAddress TunnelWorld::server_address() {
+  return {kServerIp, kServerPort};
+}
+
 TunnelWorld::TunnelWorld(std::uint64_t seed, TunnelWorldConfig config)
     : world(seed),
       network(world),
@@ -100,7 +104,26 @@ TunnelWorld::TunnelWorld(std::uint64_t seed, TunnelWorldConfig config)
   policy.udp_flow_idle = config_.udp_flow_idle;
   shared.policy = std::make_shared<const drive::ServerPolicy>(std::move(policy));
   shared.resume_grace = config_.resume_grace;
+  shared.give_up_elsewhere = [this](std::uint8_t worker, std::uint64_t session) {
+    server_hosts.at(worker)->after(Duration::zero(), [this, worker, session](Instant now) {
+      servers.at(worker)->give_up_session(now, session);
+    });
+  };
 
+  start_server();
+}
+
+void TunnelWorld::restart_server() {
+  talkers.reset();
+  servers.clear();
+  server_hosts.clear();
+  server_process.workers.clear();
+  shared.own_places = {};
+  start_server();
+}
+
+void TunnelWorld::start_server() {
+  SeededRng rng = world.rng_for(fmt::format("server start {}", server_starts_++));
   std::array<std::uint8_t, 32> static_secret{};
   rng.fill(static_secret);
   for (unsigned i = 0; i < config_.server_workers; ++i) {

@@ -71,6 +71,8 @@ class TunnelWorld final : public drive::ClientObserver {
   static constexpr std::uint16_t kTargetPort = 9000;  // where the talkers listen
   static constexpr std::uint16_t kLocalPort = 7000;   // of the first tunnel
 
+  [[nodiscard]] static SocketAddress server_address();
+
   TunnelWorld(std::uint64_t seed, TunnelWorldConfig config);
   ~TunnelWorld() override;
 
@@ -79,6 +81,9 @@ class TunnelWorld final : public drive::ClientObserver {
   void start_client();
   // Starts a flow through the first tunnel.
   Talker& call(const FlowPlan& plan);
+  // As killing the server's process and starting it again, with its key and what it is told, but
+  // nothing that it knew.
+  void restart_server();
   // As SIGSTOP and, later, SIGCONT.
   void stop_client(Duration length) { client_host->stop_until(world.now() + length); }
   void stop_server(Duration length) {
@@ -122,7 +127,10 @@ class TunnelWorld final : public drive::ClientObserver {
   [[nodiscard]] drive::ClientConfig client_config() const;
 
  private:
+  void start_server();
+
   TunnelWorldConfig config_;
+  unsigned server_starts_ = 0;
   std::optional<session::Token> token_;
   std::optional<crypto::SecretKey> auth_key_;
 };

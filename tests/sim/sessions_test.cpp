@@ -1,0 +1,140 @@
+// Several clients of one server: who gets one of its sessions, and what they hear of a restart.
+#include "tests/sim/tunnel_world.h"
+
+#include <gtest/gtest.h>
+
+namespace culvert::sim {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr LinkConfig kGuestLink{.delay = milliseconds(10)};
+
+// A client on a machine of its own.
+class Guest final : public drive::ClientObserver {
+ public:
+  Guest(TunnelWorld& tunnel, std::uint32_t number, const std::optional<session::Token>& token)
+      : machine_(tunnel.network.add_machine(
+            std::to_string(number), {IpAddress::v4(0xC0000400U + number)}, kGuestLink, kGuestLink)),
+        host_(machine_, {}) {
+    drive::ClientConfig config = tunnel.client_config();
+    SeededRng rng = tunnel.world.rng_for("guest " + std::to_string(number));
+    config.endpoint.identity = crypto::SecretKey::generate(rng);
+    if (token) config.credentials.token = token;
+    auto client = drive::Client::create(host_, tunnel.log, std::move(config), *this);
+    client_ = std::move(*client);
+    client_->start(tunnel.world.now());
+  }
+  // Nothing of it reaches anybody any more.
+  void kill() { machine_.uplink().is_down = machine_.downlink().is_down = true; }
+
+  void on_connected(Instant, const SocketAddress&) override { is_in = true; }
+  void on_listening(Instant, const tunnel::TunnelSpec&, const std::string&) override {}
+  void on_finished(Instant, std::optional<Error> error) override { end = std::move(error); }
+
+  bool is_in = false;
+  std::optional<Error> end;
+
+ private:
+  Machine& machine_;
+  SimHost host_;
+  std::unique_ptr<drive::Client> client_;
+};
+
+struct House {
+  explicit House(TunnelWorldConfig config) : tunnel(1, std::move(config)) {}
+
+  Guest& invite(const std::optional<session::Token>& token = {}) {
+    guests.push_back(
+        std::make_unique<Guest>(tunnel, static_cast<std::uint32_t>(guests.size()), token));
+    return *guests.back();
+  }
+  bool lets_in(Guest& guest, Duration within = seconds(1)) {
+    return tunnel.world.run_until([&] { return guest.is_in || guest.end; },
+                                  tunnel.world.now() + within) &&
+           guest.is_in;
+  }
+  [[nodiscard]] std::uint64_t sessions() const {
+    std::uint64_t sum = 0;
+    for (const auto& server : tunnel.servers) sum += server->stats().sessions_active;
+    return sum;
+  }
+
+  TunnelWorld tunnel;
+  std::vector<std::unique_ptr<Guest>> guests;
+};
+
+TEST(SimSessions, of_killed_clients_give_way_to_living_ones) {
+  for (const unsigned workers : {1U, 3U}) {
+    House house({.server_workers = workers, .max_sessions = 3});
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(house.lets_in(house.invite()));
+    for (const auto& guest : house.guests) guest->kill();
+    // The server has noticed; their flows would wait for another 55 s.
+    house.tunnel.world.run_for(limits::kIdleTimeout + seconds(5));
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(house.lets_in(house.invite())) << i;
+    house.tunnel.world.run_for(milliseconds(100));
+    EXPECT_EQ(house.sessions(), 3U);
+    EXPECT_FALSE(house.lets_in(house.invite())) << "those live";
+    EXPECT_EQ(house.tunnel.shared.places->size(), 3U);
+  }
+}
+
+TEST(SimSessions, of_silent_clients_give_way_before_they_count_as_lost) {
+  House house({.max_sessions = 3});
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(house.lets_in(house.invite()));
+  house.tunnel.world.run_for(seconds(60));  // they are idle, and say so
+  EXPECT_FALSE(house.lets_in(house.invite()));
+  house.guests[1]->kill();
+  house.tunnel.world.run_for(limits::kSilentSession + limits::kKeepAlive);
+  EXPECT_TRUE(house.lets_in(house.invite()));
+  EXPECT_FALSE(house.lets_in(house.invite()));
+  EXPECT_FALSE(house.guests[0]->end);
+  EXPECT_FALSE(house.guests[2]->end);
+}
+
+TEST(SimSessions, of_one_credential_leave_room_for_another) {
+  House house({.max_sessions = 4});
+  SeededRng rng(5);
+  const session::Token other = session::generate_token(rng);
+  drive::ServerPolicy policy = *house.tunnel.shared.policy;
+  ASSERT_TRUE(policy.auth.tokens.add(other));
+  const auto shared = std::make_shared<const drive::ServerPolicy>(policy);
+  house.tunnel.servers[0]->set_policy(house.tunnel.world.now(), shared);
+
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(house.lets_in(house.invite()));
+  Guest& fourth = house.invite();
+  EXPECT_FALSE(house.lets_in(fourth));
+  ASSERT_TRUE(fourth.end);
+  EXPECT_NE(fourth.end->what.find("of this credential"), std::string::npos) << fourth.end->text();
+  EXPECT_TRUE(house.lets_in(house.invite(other)));
+  Guest& sixth = house.invite(other);
+  EXPECT_FALSE(house.lets_in(sixth));
+  ASSERT_TRUE(sixth.end);
+  EXPECT_EQ(sixth.end->what.find("of this credential"), std::string::npos) << sixth.end->text();
+}
+
+// From the answer to its next packet.
+TEST(SimSessions, client_hears_of_a_restart_at_once) {
+  for (const unsigned workers : {1U, 3U}) {
+    House house({.client_up = kGuestLink, .client_down = kGuestLink, .server_workers = workers});
+    TunnelWorld& tunnel = house.tunnel;
+    ASSERT_TRUE(tunnel.connect());
+    tunnel.world.run_for(seconds(1));
+    tunnel.restart_server();
+    EXPECT_EQ(house.sessions(), 0U);
+    static_cast<void>(tunnel.call({.seed = 1, .upload_bytes = 1'000, .download_bytes = 1'000}));
+    EXPECT_TRUE(tunnel.world.run_until([&] { return house.sessions() == 1; },
+                                       tunnel.world.now() + milliseconds(250)))
+        << tunnel.report();
+    // ... also when it has nothing to say, at its next sign of life.
+    tunnel.world.run_for(seconds(30));
+    tunnel.restart_server();
+    EXPECT_TRUE(tunnel.world.run_until([&] { return house.sessions() == 1; },
+                                       tunnel.world.now() + limits::kKeepAlive + milliseconds(250)))
+        << tunnel.report();
+  }
+}
+
+}  // namespace
+}  // namespace culvert::sim
