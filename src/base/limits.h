@@ -112,6 +112,13 @@ inline constexpr Duration kTunnelRetryMin = std::chrono::seconds(1);
 inline constexpr Duration kTunnelRetryMax = std::chrono::seconds(60);
 
 // --- flows ----------------------------------------------------------------------------------
+// Local connections that were accepted while the server grants no stream, or cannot be reached.
+inline constexpr std::size_t kMaxWaitingFlows = 1'024;
+// Streams that a session may have beyond its flows: its control stream, and heads of flows that
+// are to be refused, so that the refusal and not the credit tells the client about a limit.
+inline constexpr std::uint64_t kSpareStreams = 64;
+// Datagrams of a redundant UDP flow that may overtake one: half a kilobyte for each flow.
+inline constexpr std::uint64_t kDatagramCopyWindow = 4'096;
 inline constexpr Duration kUdpFlowIdle = std::chrono::seconds(60);
 inline constexpr std::size_t kMaxUdpFlowsPerTunnel = 4'096;
 inline constexpr Duration kDialTimeout = std::chrono::seconds(10);

@@ -1,6 +1,8 @@
 #include "drive/server_session.h"
 
 #include "base/assert.h"
+#include "base/limits.h"
+#include "base/probe.h"
 #include "drive/flow_codes.h"
 #include "drive/server_flow.h"
 #include "session/dialect.h"
@@ -15,7 +17,6 @@ namespace {
 // How long a refused client may take to read the refusal before the connection closes.
 constexpr Duration kRefusalLinger = std::chrono::seconds(2);
 
-constexpr std::uint64_t kSpareStreams = 64;
 // A striped flow that its client does not bring back for this long after a resume is over.
 constexpr Duration kOrphanTimeout = std::chrono::seconds(5);
 
@@ -278,12 +279,14 @@ void ServerSession::on_authenticated(Instant now, const session::Authenticated& 
   }
 }
 
-// Flows may be opened now. The control stream keeps its place while it is open; heads of
-// refused flows need some as well, so that the refusal and not the credit tells the client
-// about a limit.
+// Flows may be opened now.
 void ServerSession::open_up(quic::Connection& connection) {
+  const std::uint64_t streams = context_.policy->max_flows_per_session + limits::kSpareStreams;
   context_.worker.endpoint().set_authenticated(connection);
-  connection.allow_streams(context_.policy->max_flows_per_session + kSpareStreams);
+  connection.allow_streams(streams);
+  // A FlowOpen that was lost is sent again within few round trips; in each the client may open
+  // as many flows as it has streams.
+  seen_.widen(4 * streams);
 }
 
 AuditedClient ServerSession::audited_client() const {
@@ -537,7 +540,8 @@ void ServerSession::on_resume_done(Instant now, std::uint64_t count) {
 void ServerSession::claim(Instant now, std::uint64_t flow_id) {
   if (!is_resuming_) return;
   // As many flows as it may have, those that it has refused included.
-  if (claimed_.size() > 2 * (context_.policy->max_flows_per_session + kSpareStreams)) {
+  if (claimed_.size() > 2 * (context_.policy->max_flows_per_session + limits::kSpareStreams)) {
+    CULVERT_PROBE("drive.too many flows are resumed");
     close(now, session::CloseCode::protocol_error, "too many flows are resumed");
     return;
   }
