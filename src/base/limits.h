@@ -12,6 +12,10 @@ namespace culvert::limits {
 // --- control messages ---------------------------------------------------------------------
 inline constexpr std::size_t kControlMessageBytes = 16'384;  // as tunnel-rs, both directions
 inline constexpr std::size_t kReasonBytes = 512;  // refusal texts, cut at a UTF-8 boundary
+// What waits for room in a control stream whose peer does not read. Twice what it takes to name
+// every flow of a session (kDefaultMaxFlowsPerSession ids of eight bytes); beyond it the
+// connection is closed.
+inline constexpr std::size_t kControlOutboxBytes = 256 << 10;
 
 // --- handshakes and sessions ----------------------------------------------------------------
 inline constexpr Duration kHandshakeTimeout = std::chrono::seconds(10);  // authenticated by then
