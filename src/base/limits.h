@@ -115,6 +115,12 @@ inline constexpr Duration kServerRetryMax = std::chrono::seconds(60);
 inline constexpr Duration kTunnelRetryMin = std::chrono::seconds(1);
 inline constexpr Duration kTunnelRetryMax = std::chrono::seconds(60);
 
+// --- one turn of a worker ---------------------------------------------------------------------
+// What one connection may send before the next one's turn: four GSO batches.
+inline constexpr std::size_t kSendBytesPerTurn = 256 << 10;
+// What one flow may read from its socket before the next one's turn.
+inline constexpr std::size_t kReadBytesPerTurn = 256 << 10;
+
 // --- flows ----------------------------------------------------------------------------------
 // Local connections that were accepted while the server grants no stream, or cannot be reached.
 inline constexpr std::size_t kMaxWaitingFlows = 1'024;

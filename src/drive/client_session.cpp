@@ -1,5 +1,7 @@
 #include "drive/client_session.h"
 
+#include "base/limits.h"
+#include "base/probe.h"
 #include "drive/client_flow.h"
 #include "drive/flow_codes.h"
 #include "session/flow_open.h"
@@ -12,8 +14,6 @@
 namespace culvert::drive {
 namespace {
 
-// Connections that were accepted locally while the server grants no stream.
-constexpr std::size_t kMaxWaitingFlows = 1024;
 // Longer than a path validation takes to fail (3 PTO, RFC 9000 8.2.4) on common paths.
 constexpr Duration kMigrationCheck = std::chrono::seconds(2);
 
@@ -376,7 +376,10 @@ bool ClientSession::with_new_stream(Instant now, Multipath mode, StartFlow start
       return true;
     }
   }
-  if (waiting_.size() >= kMaxWaitingFlows) return false;
+  if (waiting_.size() >= limits::kMaxWaitingFlows) {
+    CULVERT_PROBE("drive.too many local connections wait");
+    return false;
+  }
   waiting_.push_back({mode, std::move(start), now + limits::kWaitingFlowTimeout});
   if (connection_ == nullptr) waiting_timeout_.set(waiting_.front().deadline);
   return true;
