@@ -22,7 +22,8 @@ constexpr Duration kMigrationCheck = std::chrono::seconds(2);
 ClientSession::ClientSession(ClientContext& context, ClientSessionOwner& owner)
     : context_(context),
       owner_(owner),
-      lanes_(context.worker, [this](Instant now, StreamUser& user) { retire(now, user); }),
+      lanes_(context.worker, context.stats.flows_dropped,
+             [this](Instant now, StreamUser& user) { retire(now, user); }),
       joined_(context, *this),
       carrier_(context.worker, lanes_),
       flows_(context.graveyard),
@@ -159,6 +160,7 @@ std::size_t ClientSession::adopt(Instant now, Dialled dialled) {
   ticket_.reset();
   lost_.reset();
   if (begun != nullptr) {
+    ++context_.stats.sessions_opened;
     dialect_ = begun->dialect;
     terms_ = begun->resume;
   } else {
@@ -264,6 +266,8 @@ void ClientSession::park(Instant now) {
   while (quic::Stream* stream = parked_.largest_beyond(limits::kMaxRetainedBytes)) {
     context_.worker.log().warn("flow", "more than {} MiB wait for the connection: flow {} is reset",
                                limits::kMaxRetainedBytes >> 20, stream->flow_id);
+    CULVERT_PROBE("drive.too much waits for a client's connection");
+    ++context_.stats.flows_dropped;
     carrier_.stop_sending(*stream, 0);
     carrier_.reset(*stream, 0);
     if (auto* user = user_of(*stream)) {
@@ -436,6 +440,8 @@ void ClientSession::on_waiting_timeout(Instant now) {
   while (connection_ == nullptr && !waiting_.empty() && waiting_.front().deadline <= now) {
     StartFlow start = std::move(waiting_.front().start);
     waiting_.pop_front();
+    CULVERT_PROBE("drive.a local connection waits in vain for the server");
+    ++context_.stats.flows_unserved;
     start(now, nullptr);
   }
   if (connection_ == nullptr && !waiting_.empty()) waiting_timeout_.set(waiting_.front().deadline);

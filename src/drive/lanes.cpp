@@ -1,6 +1,7 @@
 #include "drive/lanes.h"
 
 #include "base/limits.h"
+#include "base/probe.h"
 #include "drive/flow_codes.h"
 
 #include <algorithm>
@@ -30,6 +31,8 @@ void Lanes::remove(Instant now, quic::Connection& connection) {
   while (Stripe* stripe = largest_beyond(limits::kMaxRetainedBytes)) {
     worker_.log().warn("flow", "more than {} MiB wait for a connection: flow {} is reset",
                        limits::kMaxRetainedBytes >> 20, stripe->flow_id);
+    CULVERT_PROBE("drive.too much of striped flows waits for a connection");
+    ++dropped_;
     stripe->end_by_peer(now, kReset);
   }
 }
@@ -117,7 +120,10 @@ Stripe* Lanes::largest_beyond(std::size_t limit_bytes) {
 }
 
 bool Lanes::grant_window(std::size_t bytes) {
-  if (granted_ + bytes > limits::kSessionStripeBytes) return false;
+  if (granted_ + bytes > limits::kSessionStripeBytes) {
+    CULVERT_PROBE("drive.the windows of striped flows meet the session's bound");
+    return false;
+  }
   granted_ += bytes;
   return true;
 }

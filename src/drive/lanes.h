@@ -21,7 +21,9 @@ class Lanes final : public StripeHost, private Flushable {
  public:
   // `retire`: what the session does with the user of a flow that is over.
   using Retire = std::function<void(Instant now, StreamUser& user)>;
-  Lanes(Worker& worker, Retire retire) : worker_(worker), retire_(std::move(retire)) {}
+  // `dropped` counts flows that were reset because too much waited for a connection.
+  Lanes(Worker& worker, std::uint64_t& dropped, Retire retire)
+      : worker_(worker), dropped_(dropped), retire_(std::move(retire)) {}
   ~Lanes();
 
   struct Lane {
@@ -63,6 +65,7 @@ class Lanes final : public StripeHost, private Flushable {
   [[nodiscard]] bool send_on(Lane& lane, ByteView header, ByteView payload);
 
   Worker& worker_;
+  std::uint64_t& dropped_;
   Retire retire_;
   std::size_t granted_ = 0;  // of limits::kSessionStripeBytes
   std::vector<Lane> lanes_;

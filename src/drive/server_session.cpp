@@ -29,7 +29,8 @@ std::uint64_t number(session::CloseCode code) {
 ServerSession::ServerSession(ServerContext& context, quic::Connection& connection,
                              SessionOwner& owner)
     : context_(context),
-      lanes_(context.worker, [this](Instant now, StreamUser& user) { retire(now, user); }),
+      lanes_(context.worker, context.stats.flows_dropped,
+             [this](Instant now, StreamUser& user) { retire(now, user); }),
       joined_(context.worker, *this),
       carrier_(context.worker, lanes_),
       remote_(connection.path().remote),
@@ -425,6 +426,8 @@ void ServerSession::park(Instant now) {
     context_.worker.log().warn("flow", "more than {} MiB wait for client {}: flow {} is reset",
                                limits::kMaxRetainedBytes >> 20, peer_.short_text(),
                                stream->flow_id);
+    CULVERT_PROBE("drive.too much waits for a server's client");
+    ++context_.stats.flows_dropped;
     drop(now, *stream);
   }
 }
