@@ -118,6 +118,9 @@ void ClientSession::on_handshake_event(Instant now, session::HandshakeEvent& eve
     lose(now, std::move(failed->error), false);
   } else if (const auto* leaving = std::get_if<session::PeerLeaving>(&event)) {
     context_.worker.log().info("session", "the server says goodbye: {}", leaving->reason);
+    CULVERT_PROBE("drive.the server says goodbye");
+    is_server_leaving_ = true;
+    if (!waiting_.empty()) waiting_timeout_.set(waiting_.front().deadline);
   }
 }
 
@@ -159,6 +162,7 @@ std::size_t ClientSession::adopt(Instant now, Dialled dialled) {
   control_->set_handler(*this);
   ticket_.reset();
   lost_.reset();
+  is_server_leaving_ = false;
   if (begun != nullptr) {
     ++context_.stats.sessions_opened;
     dialect_ = begun->dialect;
@@ -385,14 +389,14 @@ bool ClientSession::with_new_stream(Instant now, Multipath mode, StartFlow start
     return false;
   }
   waiting_.push_back({mode, std::move(start), now + limits::kWaitingFlowTimeout});
-  if (connection_ == nullptr) waiting_timeout_.set(waiting_.front().deadline);
+  if (!takes_flows()) waiting_timeout_.set(waiting_.front().deadline);
   return true;
 }
 
 // Null: none at present. A flow that is striped is given a stream of its own kind, whose first
 // leg is one of the connection.
 quic::Stream* ClientSession::new_stream(Instant now, Multipath mode) {
-  if (connection_ == nullptr || is_resuming_) return nullptr;
+  if (!takes_flows() || is_resuming_) return nullptr;
   quic::Stream* stream = connection_->open_stream();
   if (stream == nullptr || mode == Multipath::fastest || !takes_multipath()) return stream;
   want_several_paths(now);
@@ -437,14 +441,14 @@ void ClientSession::start_waiting(Instant now) {
 
 // Whoever connected would rather know than wait on.
 void ClientSession::on_waiting_timeout(Instant now) {
-  while (connection_ == nullptr && !waiting_.empty() && waiting_.front().deadline <= now) {
+  while (!takes_flows() && !waiting_.empty() && waiting_.front().deadline <= now) {
     StartFlow start = std::move(waiting_.front().start);
     waiting_.pop_front();
     CULVERT_PROBE("drive.a local connection waits in vain for the server");
     ++context_.stats.flows_unserved;
     start(now, nullptr);
   }
-  if (connection_ == nullptr && !waiting_.empty()) waiting_timeout_.set(waiting_.front().deadline);
+  if (!takes_flows() && !waiting_.empty()) waiting_timeout_.set(waiting_.front().deadline);
 }
 
 void ClientSession::add_flow(std::unique_ptr<StreamUser> flow) {
