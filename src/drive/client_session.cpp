@@ -57,6 +57,7 @@ void ClientSession::on_event(Instant now, quic::Event& event) {
   } else if (const auto* changed = std::get_if<quic::PathChanged>(&event)) {
     context_.worker.log().info("path", "connection moved to {} -> {}", changed->path.local.text(),
                                changed->path.remote.text());
+    CULVERT_PROBE("drive.a client's connection moved");
     end_move(now);
     ++context_.stats.path_changes;
     tell(context_.config.events, [&] {
@@ -89,6 +90,7 @@ void ClientSession::on_stream_reset(Instant now, const quic::StreamReset& reset)
   if (reset.code == kUnknown && has_ended_in_order(stream)) {
     // We asked for a flow that was over there, and it was over here but for the last
     // acknowledgement.
+    CULVERT_PROBE("drive.a flow was over in order at the server");
     stream.is_reset_received = false;
     return;
   }
@@ -150,7 +152,10 @@ void ClientSession::on_datagram(Instant now, ByteView datagram) {
 
 std::size_t ClientSession::adopt(Instant now, Dialled dialled) {
   const auto* begun = std::get_if<session::Authenticated>(&dialled.outcome);
-  if (connection_ != nullptr) replace(now, begun == nullptr);
+  if (connection_ != nullptr) {
+    CULVERT_PROBE("drive.a client's connection is replaced while it lives");
+    replace(now, begun == nullptr);
+  }
   const std::size_t lost_flows = begun != nullptr ? reset_flows(now) : 0;
   grace_.cancel();
   waiting_timeout_.cancel();
@@ -224,6 +229,7 @@ void ClientSession::lose(Instant now, Error error, bool may_resume) {
   if (waits && take_over(now)) {
     context_.worker.log().info("session", "Connection lost: {}; another path takes over",
                                error.text());
+    CULVERT_PROBE("drive.another path takes over from a connection that was lost");
     lost_ = std::move(error);
     return;
   }
@@ -238,6 +244,7 @@ bool ClientSession::take_over(Instant now) {
 }
 
 void ClientSession::on_promotion_failed(Instant now) {
+  CULVERT_PROBE("drive.no other path takes over");
   if (connection_ != nullptr) {
     if (is_silent()) owner_.on_silence(now);
   } else if (lost_) {
@@ -293,13 +300,17 @@ void ClientSession::resume_more_flows(Instant now) {
   while (!parked_.is_empty()) {
     const std::uint64_t flow_id = parked_.front().flow_id;
     if (parked_.front().is_input_dropped) {
+      CULVERT_PROBE("drive.a flow that ended meanwhile is only named");
       gone.push_back(flow_id);
       static_cast<void>(parked_.remove(flow_id));
       ++announced_;
       continue;
     }
     quic::Stream* fresh = connection_->open_stream();
-    if (fresh == nullptr) break;
+    if (fresh == nullptr) {
+      CULVERT_PROBE("drive.resuming waits for streams");
+      break;
+    }
     ++announced_;
     const auto old = parked_.remove(flow_id);
     StreamUser* user = user_of(*old);
@@ -340,6 +351,7 @@ std::size_t ClientSession::reset_flows(Instant now) {
 
 // The server has given up by now, too, or will not find us in time.
 void ClientSession::on_grace_over(Instant now) {
+  CULVERT_PROBE("drive.a client's grace is over");
   const std::size_t count = reset_flows(now);
   context_.worker.log().warn("session", "no connection in time: {} flows were reset", count);
   terms_.reset();
@@ -487,6 +499,7 @@ void ClientSession::on_stalled_move(Instant now) {
   if (!terms_) return;  // there is nothing that another connection could go on with
   const auto local = context_.worker.host().local_address_towards(server_.ip);
   if (!local || *local != moving_to_) return;  // another change of the network has come or will
+  CULVERT_PROBE("drive.a move stalls");
   is_move_stalled_ = true;
   look_elsewhere(now);
 }
@@ -508,7 +521,8 @@ void ClientSession::move(Instant now, quic::Migration migration) {
   if (!local) return;
   if (*local == connection_->path().local.ip) {
     if (*local != moving_to_) {
-      end_move(now);  // it stays where it was
+      CULVERT_PROBE("drive.a connection stays where it was");
+      end_move(now);
     } else if (!is_move_stalled_ && !stalled_move_.is_set()) {
       stalled_move_.set(now + limits::kSuspectMove);  // the address was away once more
     }

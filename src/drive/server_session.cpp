@@ -276,6 +276,7 @@ void ServerSession::on_authenticated(Instant now, const session::Authenticated& 
   identity_ = authenticated.identity;
   // The policy may have changed while the handshake read from the one it began with.
   if (handshake_policy_ != context_.policy) {
+    CULVERT_PROBE("drive.the policy changed while a client logged in");
     on_policy_changed(now, session::CredentialCheck(context_.policy->auth));
   }
 }
@@ -328,7 +329,11 @@ std::vector<session::ResumeKey> ServerSession::resume_keys(const ServerContext& 
                                                            const crypto::EndpointId& peer,
                                                            const session::SessionId& id) {
   const auto found = context.resumable.find(id);
-  if (found == context.resumable.end() || found->second->peer_ != peer) return {};
+  if (found == context.resumable.end()) return {};
+  if (found->second->peer_ != peer) {
+    CULVERT_PROBE("drive.a session is asked for by another EndpointId");
+    return {};
+  }
   const ServerSession& session = *found->second;
   const ServerPolicy& policy = *context.policy;
   // A change of the policy ends what it revokes; this is the second line of defence, and what
@@ -373,6 +378,7 @@ void ServerSession::take_over(Instant now, quic::Connection& connection,
   if (quic::Connection* old = carrier_.connection()) {
     // Its control stream and its resumption have no more say: their news would be about keys
     // and flows as they were.
+    CULVERT_PROBE("drive.a client is back before its connection was lost");
     if (control_) control_->release();
     is_resuming_ = false;
     read_rest(now, *old);
@@ -390,6 +396,7 @@ void ServerSession::take_over(Instant now, quic::Connection& connection,
   control_ = std::move(control);
   control_->set_handler(*this);
   if (!lanes_.has(connection)) lanes_.add(now, connection);
+  if (key_index > 0) CULVERT_PROBE("drive.a client never heard that it was resumed");
   keys_ = {export_resume_key(connection), keys_[key_index]};
   claimed_.clear();
   claims_.reset();
@@ -444,6 +451,7 @@ void ServerSession::on_flow_open(Instant now, quic::Stream& stream, const sessio
     join_flow(now, stream, open);
   } else if (stream.owner != carrier_.connection()) {
     // Only striped flows may use other connections than the session's own.
+    CULVERT_PROBE("drive.a plain flow on a connection that has joined");
     carrier_.reset(stream, kProtocolError);
     carrier_.stop_sending(stream, kProtocolError);
     carrier_.touch(stream);
@@ -458,6 +466,7 @@ void ServerSession::join_flow(Instant now, quic::Stream& stream, const session::
   Stripe* stripe = lanes_.find_stripe(open.flow_id);
   if (stripe == nullptr) {
     if (!terms_ || !terms_->is_multipath || seen_.contains(open.flow_id)) {
+      CULVERT_PROBE("drive.a leg of a striped flow that is over");
       carrier_.reset(stream, kUnknown);
       carrier_.touch(stream);
       return;
@@ -478,8 +487,10 @@ void ServerSession::resume_flow(Instant now, quic::Stream& stream, const session
     const bool is_new = terms_ && !seen_.contains(open.flow_id) && resume.received == 0 &&
                         resume.start == 0 && !open.source.empty();
     if (is_new) {
+      CULVERT_PROBE("drive.a flow is new where it resumes");
       start_flow(now, stream, open);
     } else {
+      CULVERT_PROBE("drive.a flow is over where it resumes");
       carrier_.reset(stream, kUnknown);
       carrier_.touch();
     }
@@ -492,6 +503,7 @@ void ServerSession::resume_flow(Instant now, quic::Stream& stream, const session
                     (parked->is_output_over || (resume.received >= output.delivered_offset() &&
                                                 resume.received <= output.end_offset()));
   if (!fits) {
+    CULVERT_PROBE("drive.a flow resumes where it never was");
     context_.worker.log().warn("flow", "client {} resumes flow {} where it never was",
                                peer_.short_text(), open.flow_id);
     drop(now, *parked);
@@ -526,6 +538,7 @@ void ServerSession::on_flows_gone(Instant now, const std::vector<std::uint64_t>&
     }
     if (!is_resuming_) continue;
     if (quic::Stream* parked = parked_.find(id)) {
+      CULVERT_PROBE("drive.a parked flow is named as gone");
       drop(now, *parked);
       static_cast<void>(parked_.remove(id));
     }
@@ -562,8 +575,10 @@ void ServerSession::finish_resuming(Instant now) {
   while (!parked_.is_empty()) {
     quic::Stream& stream = parked_.front();
     if (has_ended_in_order(stream)) {
+      CULVERT_PROBE("drive.a flow that nobody claims ended in order");
       parked_.let_finish(stream.flow_id);
     } else {
+      CULVERT_PROBE("drive.a flow that nobody claims is reset");
       drop(now, stream);
       static_cast<void>(parked_.remove(stream.flow_id));
     }
@@ -573,6 +588,7 @@ void ServerSession::finish_resuming(Instant now) {
 }
 
 void ServerSession::on_grace_over(Instant now) {
+  CULVERT_PROBE("drive.a server's grace is over");
   context_.worker.log().info("session", "client {} did not come back: {} flows were reset",
                              peer_.short_text(), flows_.size());
   --context_.stats.sessions_suspended;
@@ -599,6 +615,7 @@ void ServerSession::start_flow(Instant now, quic::Stream& stream, const session:
   }
   if (terms_ && open.flow_id != 0) {
     if (seen_.contains(open.flow_id)) {
+      CULVERT_PROBE("drive.a flow id is used twice");
       refuse_flow(stream, open.source, session::RefusalCode::malformed,
                   "this flow id was used before");
       return;
