@@ -119,6 +119,7 @@ class TunnelWorld final : public drive::ClientObserver {
   std::optional<Error> end_error;
 
   [[nodiscard]] drive::ClientConfig client_config() const;
+  [[nodiscard]] const session::Token& token() const { return *token_; }  // the server's
 
  private:
   TunnelWorldConfig config_;
