@@ -239,6 +239,18 @@ TEST(SimHostileFlows, of_redundant_udp_count_every_datagram_once) {
   }
   fixture.client.run_for(milliseconds(100));
   EXPECT_EQ(fixture.stats().bytes_up, before + 2);
+  // What is so far behind counts as had.
+  const auto send = [&](std::uint64_t number) {
+    const auto header = session::datagram_header(4, number);
+    Bytes datagram(header.view().begin(), header.view().end());
+    datagram.push_back('c');
+    line.wire.send_datagram(datagram);
+  };
+  send(limits::kDatagramCopyWindow + 5);
+  send(5);
+  send(6);
+  fixture.client.run_for(milliseconds(100));
+  EXPECT_EQ(fixture.stats().bytes_up, before + 4);
 }
 
 // --- the right to a session ---------------------------------------------------------------------

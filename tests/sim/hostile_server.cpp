@@ -15,6 +15,7 @@ using session::MessageType;
 constexpr std::uint16_t kPort = 4433;
 const IpAddress kHostileServerIp = IpAddress::v4(0xc6336402);
 const IpAddress kVictimIp = IpAddress::v4(0xc0000205);
+const IpAddress kSecondVictimIp = IpAddress::v4(0xc0000305);
 
 LinkConfig short_link() {
   LinkConfig link;
@@ -43,6 +44,10 @@ HostileServerWorld::HostileServerWorld()
 
 HostileServerWorld::~HostileServerWorld() = default;
 
+void HostileServerWorld::add_client_address() {
+  client_machine.add_interface(kSecondVictimIp, short_link(), short_link());
+}
+
 void HostileServerWorld::start_client() {
   client_host_ = std::make_unique<SimHost>(client_machine, client_knobs);
   std::vector<tunnel::TunnelSpec> tunnels;
@@ -56,7 +61,7 @@ void HostileServerWorld::start_client() {
                              .addresses = {{kHostileServerIp, kPort}},
                              .credentials = {.token = session::generate_token(rng)},
                              .tunnels = *tunnel::TunnelSet::make(std::move(tunnels)),
-                             .resume_grace = resume_grace,
+                             .multipath = multipath,
                              .events = this};
   auto created = drive::Client::create(*client_host_, null_logger(), std::move(config), *this);
   CULVERT_ASSERT(created.has_value());

@@ -51,6 +51,8 @@ class HostileServerWorld final : private drive::ClientObserver, private drive::R
   HostileServerWorld();
   ~HostileServerWorld() override;
 
+  // Another way for the client, before it starts.
+  void add_client_address();
   void start_client();
   // The client is let in; false: it has given up, or was not within some seconds.
   bool connect();
@@ -66,7 +68,7 @@ class HostileServerWorld final : private drive::ClientObserver, private drive::R
   Machine& client_machine;
   Machine& server_machine;
   HostKnobs client_knobs;
-  Duration resume_grace = limits::kResumeGrace;
+  Multipath multipath = Multipath::fastest;
   std::deque<std::unique_ptr<ServedLine>> lines;
   std::vector<drive::RoleEvent> events;
   std::optional<Error> end_error;

@@ -377,5 +377,69 @@ TEST(SimHostileServer, cannot_forget_flows_that_were_not_over) {
   EXPECT_EQ(half.run().state(), Talker::State::reset);
 }
 
+// --- several paths -------------------------------------------------------------------------------
+
+TEST(SimHostileServer, costs_a_path_by_a_wrong_answer_to_join) {
+  const std::vector<std::pair<std::string, MessageBuilder>> answers{
+      {"another session", MessageBuilder(MessageType::joined).bytes(1, session::SessionId{9})},
+      {"no session", MessageBuilder(MessageType::joined)},
+      {"a new session", HostileServerWorld::accepted()},
+      {"the session itself", HostileServerWorld::resumed()},
+      {"no such session, which is for Resume", MessageBuilder(MessageType::resume_failed)},
+  };
+  for (const auto& [name, answer] : answers) {
+    HostileServerWorld world;
+    world.add_client_address();
+    world.on_message = [&](ServedLine& line, const HeardMessage& message) {
+      if (!message.is(MessageType::join)) return false;
+      line.say(answer);
+      return true;
+    };
+    ASSERT_TRUE(world.connect());
+    world.world.run_for(seconds(20));
+    // After 2, 4 and 8 s.
+    EXPECT_GE(world.lines.size(), 3U) << name;
+    EXPECT_LE(world.lines.size(), 6U) << name;
+    EXPECT_EQ(world.client->paths().size(), 1U) << name;
+    EXPECT_FALSE(world.lines.front()->wire.is_closed()) << name;
+    EXPECT_EQ(world.lines.at(1)->wire.close_code(),
+              static_cast<std::uint64_t>(CloseCode::protocol_error))
+        << name;
+  }
+}
+
+TEST(SimHostileServer, costs_a_path_by_what_it_says_there_afterwards) {
+  HostileServerWorld world;
+  world.add_client_address();
+  ASSERT_TRUE(world.connect());
+  ASSERT_TRUE(world.wait([&] { return world.client->paths().size() == 2; }));
+  ServedLine& lane = world.line();
+  lane.say(HostileServerWorld::resumed());  // nobody has asked for it
+  ASSERT_TRUE(world.wait([&] { return lane.wire.is_closed(); }));
+  EXPECT_EQ(lane.wire.close_code(), static_cast<std::uint64_t>(CloseCode::protocol_error));
+  EXPECT_EQ(world.client->paths().size(), 1U);
+  EXPECT_FALSE(world.lines.front()->wire.is_closed());
+}
+
+TEST(SimHostileServer, costs_a_striped_flow_by_chunks_that_break_the_rules) {
+  HostileServerWorld world;
+  world.multipath = Multipath::aggregate;
+  world.on_flow = [](ServedLine& line, ServedLine::Flow& flow) {
+    EXPECT_EQ(flow.open.multipath, Multipath::aggregate);
+    const auto header =
+        session::encode_chunk_header(session::ChunkKind::data, limits::kStripeWindowInitial, 1);
+    line.wire.send(*flow.stream, header.view());
+    line.wire.send(*flow.stream, Bytes{'x'});
+    return true;
+  };
+  ASSERT_TRUE(world.connect());
+  Talker& caller = world.call();
+  EXPECT_TRUE(world.wait([&] { return caller.state() == Talker::State::reset; }));
+  RawStream* leg = world.line().flows.front().stream;
+  EXPECT_TRUE(world.wait([&] { return leg->reset_code.has_value(); }));
+  EXPECT_EQ(leg->reset_code, drive::kProtocolError);
+  EXPECT_FALSE(world.line().wire.is_closed());
+}
+
 }  // namespace
 }  // namespace culvert::sim
