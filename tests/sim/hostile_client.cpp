@@ -27,7 +27,11 @@ Machine& hostile_machine(TunnelWorld& tunnel, std::uint8_t number) {
 }  // namespace
 
 HostileLine::HostileLine(HostileClient& client, RawConnection& its_wire)
-    : wire(its_wire), control(*its_wire.open_stream()), client_(client) {}
+    : wire(its_wire),
+      control(*its_wire.open_stream()),
+      client_(client),
+      exporter_(its_wire.exported(session::kExporterLabel)),
+      key_(its_wire.exported(session::kResumeExporterLabel)) {}
 
 void HostileLine::say(const MessageBuilder& message) {
   Bytes bytes;
@@ -69,14 +73,6 @@ bool HostileLine::log_in(std::uint64_t features) {
   session_id_ = accepted->array<16>(1);
   grace_s_ = accepted->number(4);
   return true;
-}
-
-session::ExporterValue HostileLine::exporter() const {
-  return wire.exported(session::kExporterLabel);
-}
-
-session::ResumeKey HostileLine::key() const {
-  return session::ResumeKey(wire.exported(session::kResumeExporterLabel));
 }
 
 std::optional<HeardMessage> HostileLine::resume(const session::SessionId& id,

@@ -56,16 +56,19 @@ class HostileLine {
                                    Duration within = std::chrono::seconds(3));
 
   [[nodiscard]] session::SessionId session_id() const { return session_id_; }
-  [[nodiscard]] session::ResumeKey key() const;  // of the session that runs on this connection
+  // Of the session that runs on this connection; also when that is closed.
+  [[nodiscard]] const session::ResumeKey& key() const { return key_; }
   [[nodiscard]] std::uint64_t grace_s() const { return grace_s_; }
   [[nodiscard]] const std::array<std::uint8_t, 32>& nonce() const { return nonce_; }
-  [[nodiscard]] session::ExporterValue exporter() const;
+  [[nodiscard]] const session::ExporterValue& exporter() const { return exporter_; }
 
   RawConnection& wire;
   RawStream& control;
 
  private:
   HostileClient& client_;
+  session::ExporterValue exporter_;
+  session::ResumeKey key_;
   std::array<std::uint8_t, 32> nonce_{};
   session::SessionId session_id_{};
   std::uint64_t grace_s_ = 0;
