@@ -15,6 +15,10 @@ if(CMAKE_UNITY_BUILD)
   target_compile_options(culvert_flags INTERFACE
     $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
 endif()
+# Rare branches say that they were taken (base/probe.h); only tests ask.
+if(CULVERT_TESTS)
+  target_compile_definitions(culvert_flags INTERFACE CULVERT_PROBES)
+endif()
 target_include_directories(culvert_flags INTERFACE "${CMAKE_SOURCE_DIR}/src")
 if(CULVERT_SANITIZE)
   target_compile_options(culvert_flags INTERFACE

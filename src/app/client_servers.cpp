@@ -15,10 +15,13 @@ namespace {
 void add(drive::ClientStats& sum, const drive::ClientStats& part) {
   sum.flows_opened += part.flows_opened;
   sum.flows_refused += part.flows_refused;
+  sum.flows_unserved += part.flows_unserved;
+  sum.flows_dropped += part.flows_dropped;
   sum.bytes_up += part.bytes_up;
   sum.bytes_down += part.bytes_down;
   sum.udp_dropped += part.udp_dropped;
   sum.path_changes += part.path_changes;
+  sum.sessions_opened += part.sessions_opened;
   sum.sessions_resumed += part.sessions_resumed;
   sum.reconnect_attempts += part.reconnect_attempts;
   sum.has_connected = sum.has_connected || part.has_connected;

@@ -16,6 +16,7 @@ void add(drive::ServerStats& sum, const drive::ServerStats& part) {
   sum.flows_opened += part.flows_opened;
   sum.flows_refused += part.flows_refused;
   sum.flows_active += part.flows_active;
+  sum.flows_dropped += part.flows_dropped;
   sum.bytes_up += part.bytes_up;
   sum.bytes_down += part.bytes_down;
   sum.udp_dropped += part.udp_dropped;

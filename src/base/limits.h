@@ -12,6 +12,10 @@ namespace culvert::limits {
 // --- control messages ---------------------------------------------------------------------
 inline constexpr std::size_t kControlMessageBytes = 16'384;  // as tunnel-rs, both directions
 inline constexpr std::size_t kReasonBytes = 512;  // refusal texts, cut at a UTF-8 boundary
+// What waits for room in a control stream whose peer does not read. Twice what it takes to name
+// every flow of a session (kDefaultMaxFlowsPerSession ids of eight bytes); beyond it the
+// connection is closed.
+inline constexpr std::size_t kControlOutboxBytes = 256 << 10;
 
 // --- handshakes and sessions ----------------------------------------------------------------
 // Authenticated by then, from the first packet of the connection on.
@@ -183,7 +187,20 @@ inline constexpr Duration kServerRetryMax = std::chrono::seconds(60);
 inline constexpr Duration kTunnelRetryMin = std::chrono::seconds(1);
 inline constexpr Duration kTunnelRetryMax = std::chrono::seconds(60);
 
+// --- one turn of a worker ---------------------------------------------------------------------
+// What one connection may send before the next one's turn: four GSO batches.
+inline constexpr std::size_t kSendBytesPerTurn = 256 << 10;
+// What one flow may read from its socket before the next one's turn.
+inline constexpr std::size_t kReadBytesPerTurn = 256 << 10;
+
 // --- flows ----------------------------------------------------------------------------------
+// Local connections that were accepted while the server grants no stream, or cannot be reached.
+inline constexpr std::size_t kMaxWaitingFlows = 1'024;
+// Streams that a session may have beyond its flows: its control stream, and heads of flows that
+// are to be refused, so that the refusal and not the credit tells the client about a limit.
+inline constexpr std::uint64_t kSpareStreams = 64;
+// Datagrams of a redundant UDP flow that may overtake one: half a kilobyte for each flow.
+inline constexpr std::uint64_t kDatagramCopyWindow = 4'096;
 inline constexpr Duration kUdpFlowIdle = std::chrono::seconds(60);
 inline constexpr std::size_t kMaxUdpFlowsPerTunnel = 4'096;
 inline constexpr Duration kDialTimeout = std::chrono::seconds(10);

@@ -1,6 +1,7 @@
 #include "drive/client_lanes.h"
 
 #include "base/limits.h"
+#include "base/probe.h"
 #include "drive/address_source.h"
 #include "drive/client_session.h"
 
@@ -328,6 +329,7 @@ void ClientLanes::drop_vanished(Instant now) {
     }
   }
   for (Lane* lane : vanished) {
+    CULVERT_PROBE("drive.the address of another path vanishes");
     lane->close(now, session::CloseCode::moved);
     on_lost(now, *lane, "its address is gone");
   }
@@ -344,6 +346,7 @@ void ClientLanes::prefer_faster(Instant now) {
   faster_looks_ = is_faster ? faster_looks_ + 1 : 0;
   if (faster_looks_ < kFasterLooks) return;
   faster_looks_ = 0;
+  CULVERT_PROBE("drive.another path is faster");
   context_.worker.log().info("path", "another path is faster: the session moves there");
   static_cast<void>(session_.take_over(now));
 }
@@ -368,6 +371,7 @@ bool ClientLanes::promote(Instant now) {
 
 void ClientLanes::on_promotion_timeout(Instant now) {
   if (promoting_ == nullptr) return;
+  CULVERT_PROBE("drive.a promotion is not answered");
   Lane& lane = *promoting_;
   lane.close(now, session::CloseCode::moved);
   on_lost(now, lane, "it did not answer");

@@ -1,5 +1,7 @@
 #include "drive/client_session.h"
 
+#include "base/limits.h"
+#include "base/probe.h"
 #include "drive/client_flow.h"
 #include "drive/flow_codes.h"
 #include "session/flow_open.h"
@@ -12,8 +14,6 @@
 namespace culvert::drive {
 namespace {
 
-// Connections that were accepted locally while the server grants no stream.
-constexpr std::size_t kMaxWaitingFlows = 1024;
 // Longer than a path validation takes to fail (3 PTO, RFC 9000 8.2.4) on common paths.
 constexpr Duration kMigrationCheck = std::chrono::seconds(2);
 
@@ -56,6 +56,7 @@ void ClientSession::on_event(Instant now, quic::Event& event) {
   } else if (const auto* changed = std::get_if<quic::PathChanged>(&event)) {
     context_.worker.log().info("path", "connection moved to {} -> {}", changed->path.local.text(),
                                changed->path.remote.text());
+    CULVERT_PROBE("drive.a client's connection moved");
     end_move(now);
     ++context_.stats.path_changes;
     tell(context_.config.events, [&] {
@@ -88,6 +89,7 @@ void ClientSession::on_stream_reset(Instant now, const quic::StreamReset& reset)
   if (reset.code == kUnknown && has_ended_in_order(stream)) {
     // We asked for a flow that was over there, and it was over here but for the last
     // acknowledgement.
+    CULVERT_PROBE("drive.a flow was over in order at the server");
     stream.is_reset_received = false;
     return;
   }
@@ -117,6 +119,9 @@ void ClientSession::on_handshake_event(Instant now, session::HandshakeEvent& eve
     lose(now, std::move(failed->error), false);
   } else if (const auto* leaving = std::get_if<session::PeerLeaving>(&event)) {
     context_.worker.log().info("session", "the server says goodbye: {}", leaving->reason);
+    CULVERT_PROBE("drive.the server says goodbye");
+    is_server_leaving_ = true;
+    if (!waiting_.empty()) waiting_timeout_.set(waiting_.front().deadline);
   }
 }
 
@@ -146,7 +151,10 @@ void ClientSession::on_datagram(Instant now, ByteView datagram) {
 
 std::size_t ClientSession::adopt(Instant now, Dialled dialled) {
   const auto* begun = std::get_if<session::Authenticated>(&dialled.outcome);
-  if (connection_ != nullptr) replace(now, begun == nullptr);
+  if (connection_ != nullptr) {
+    CULVERT_PROBE("drive.a client's connection is replaced while it lives");
+    replace(now, begun == nullptr);
+  }
   const std::size_t lost_flows = begun != nullptr ? reset_flows(now) : 0;
   grace_.cancel();
   waiting_timeout_.cancel();
@@ -158,7 +166,9 @@ std::size_t ClientSession::adopt(Instant now, Dialled dialled) {
   control_->set_handler(*this);
   ticket_.reset();
   lost_.reset();
+  is_server_leaving_ = false;
   if (begun != nullptr) {
+    ++context_.stats.sessions_opened;
     dialect_ = begun->dialect;
     terms_ = begun->resume;
   } else {
@@ -219,6 +229,7 @@ void ClientSession::lose(Instant now, Error error, bool may_resume) {
   if (waits && take_over(now)) {
     context_.worker.log().info("session", "Connection lost: {}; another path takes over",
                                error.text());
+    CULVERT_PROBE("drive.another path takes over from a connection that was lost");
     lost_ = std::move(error);
     return;
   }
@@ -233,6 +244,7 @@ bool ClientSession::take_over(Instant now) {
 }
 
 void ClientSession::on_promotion_failed(Instant now) {
+  CULVERT_PROBE("drive.no other path takes over");
   if (connection_ != nullptr) {
     if (is_silent()) owner_.on_silence(now);
   } else if (lost_) {
@@ -266,6 +278,7 @@ void ClientSession::park(Instant now) {
   while (quic::Stream* stream = parked_.largest_beyond(lanes_.budget().limit_bytes())) {
     context_.worker.log().warn("flow", "more than {} MiB wait for the connection: flow {} is reset",
                                lanes_.budget().limit_bytes() >> 20, stream->flow_id);
+    ++context_.stats.flows_dropped;
     carrier_.stop_sending(*stream, 0);
     carrier_.reset(*stream, 0);
     if (auto* user = user_of(*stream)) {
@@ -287,13 +300,17 @@ void ClientSession::resume_more_flows(Instant now) {
   while (!parked_.is_empty()) {
     const std::uint64_t flow_id = parked_.front().flow_id;
     if (parked_.front().is_input_dropped) {
+      CULVERT_PROBE("drive.a flow that ended meanwhile is only named");
       gone.push_back(flow_id);
       static_cast<void>(parked_.remove(flow_id));
       ++announced_;
       continue;
     }
     quic::Stream* fresh = connection_->open_stream();
-    if (fresh == nullptr) break;
+    if (fresh == nullptr) {
+      CULVERT_PROBE("drive.resuming waits for streams");
+      break;
+    }
     ++announced_;
     const auto old = parked_.remove(flow_id);
     StreamUser* user = user_of(*old);
@@ -334,6 +351,7 @@ std::size_t ClientSession::reset_flows(Instant now) {
 
 // The server has given up by now, too, or will not find us in time.
 void ClientSession::on_grace_over(Instant now) {
+  CULVERT_PROBE("drive.a client's grace is over");
   const std::size_t count = reset_flows(now);
   context_.worker.log().warn("session", "no connection in time: {} flows were reset", count);
   terms_.reset();
@@ -378,16 +396,19 @@ bool ClientSession::with_new_stream(Instant now, Multipath mode, StartFlow start
       return true;
     }
   }
-  if (waiting_.size() >= kMaxWaitingFlows) return false;
+  if (waiting_.size() >= limits::kMaxWaitingFlows) {
+    CULVERT_PROBE("drive.too many local connections wait");
+    return false;
+  }
   waiting_.push_back({mode, std::move(start), now + limits::kWaitingFlowTimeout});
-  if (connection_ == nullptr) waiting_timeout_.set(waiting_.front().deadline);
+  if (!takes_flows()) waiting_timeout_.set(waiting_.front().deadline);
   return true;
 }
 
 // Null: none at present. A flow that is striped is given a stream of its own kind, whose first
 // leg is one of the connection.
 quic::Stream* ClientSession::new_stream(Instant now, Multipath mode) {
-  if (connection_ == nullptr || is_resuming_) return nullptr;
+  if (!takes_flows() || is_resuming_) return nullptr;
   quic::Stream* stream = connection_->open_stream();
   if (stream == nullptr || mode == Multipath::fastest || !takes_multipath()) return stream;
   want_several_paths(now);
@@ -432,12 +453,14 @@ void ClientSession::start_waiting(Instant now) {
 
 // Whoever connected would rather know than wait on.
 void ClientSession::on_waiting_timeout(Instant now) {
-  while (connection_ == nullptr && !waiting_.empty() && waiting_.front().deadline <= now) {
+  while (!takes_flows() && !waiting_.empty() && waiting_.front().deadline <= now) {
     StartFlow start = std::move(waiting_.front().start);
     waiting_.pop_front();
+    CULVERT_PROBE("drive.a local connection waits in vain for the server");
+    ++context_.stats.flows_unserved;
     start(now, nullptr);
   }
-  if (connection_ == nullptr && !waiting_.empty()) waiting_timeout_.set(waiting_.front().deadline);
+  if (!takes_flows() && !waiting_.empty()) waiting_timeout_.set(waiting_.front().deadline);
 }
 
 void ClientSession::add_flow(std::unique_ptr<StreamUser> flow) {
@@ -476,6 +499,7 @@ void ClientSession::on_stalled_move(Instant now) {
   if (!terms_) return;  // there is nothing that another connection could go on with
   const auto local = context_.worker.host().local_address_towards(server_.ip);
   if (!local || *local != moving_to_) return;  // another change of the network has come or will
+  CULVERT_PROBE("drive.a move stalls");
   is_move_stalled_ = true;
   look_elsewhere(now);
 }
@@ -497,7 +521,8 @@ void ClientSession::move(Instant now, quic::Migration migration) {
   if (!local) return;
   if (*local == connection_->path().local.ip) {
     if (*local != moving_to_) {
-      end_move(now);  // it stays where it was
+      CULVERT_PROBE("drive.a connection stays where it was");
+      end_move(now);
     } else if (!is_move_stalled_ && !stalled_move_.is_set()) {
       stalled_move_.set(now + limits::kSuspectMove);  // the address was away once more
     }

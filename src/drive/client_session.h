@@ -122,6 +122,8 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
 
   void on_handshake_event(Instant now, session::HandshakeEvent& event) override;
   [[nodiscard]] quic::Stream* new_stream(Instant now, Multipath mode);
+  // A server that has said goodbye gets no more: they wait for it to come back.
+  [[nodiscard]] bool takes_flows() const { return connection_ != nullptr && !is_server_leaving_; }
   void want_several_paths(Instant now);
   [[nodiscard]] Duration patience() const;
   void on_stream_reset(Instant now, const quic::StreamReset& reset);
@@ -164,6 +166,7 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   std::uint64_t announced_ = 0;    // since the connection began
   std::size_t resumed_flows_ = 0;  // of those, with somebody here who uses them
   bool uses_several_paths_ = false;
+  bool is_server_leaving_ = false;
   std::optional<Error> lost_;  // why it waits for a lane to be its connection
   SilenceWatch silence_;
   std::optional<IpAddress> moving_to_;  // until the path from there is validated

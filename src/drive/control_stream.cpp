@@ -1,7 +1,10 @@
 #include "drive/control_stream.h"
 
 #include "base/assert.h"
+#include "base/limits.h"
+#include "base/probe.h"
 
+#include <algorithm>
 #include <array>
 
 namespace culvert::drive {
@@ -43,12 +46,24 @@ void ControlStream::on_quic_readable(Instant now) {
   pump(now);
 }
 
+void ControlStream::on_quic_writable(Instant now) {
+  pump(now);
+}
+
 void ControlStream::on_quic_reset(Instant now, std::uint64_t) {
   handshake_->handle_fin(now);
   pump(now);
 }
 
 void ControlStream::on_timer(Instant now) {
+  if (has_overflowed_) {
+    CULVERT_PROBE("drive.a control stream whose peer does not read");
+    session::HandshakeEvent failed = session::Failed{
+        session::CloseCode::protocol_error,
+        {ErrorKind::protocol, "the other side does not read its control stream", {}}};
+    handler_->on_handshake_event(now, failed);
+    return;
+  }
   handshake_->handle_timeout(now);
   pump(now);
 }
@@ -75,23 +90,37 @@ void ControlStream::announce_done(Instant now, std::uint64_t count) {
 }
 
 void ControlStream::pump(Instant now) {
-  const Bytes output = handshake_->take_output();
-  if (stream_ != nullptr && !stream_->is_fin_queued) {
-    if (!output.empty() && output.size() <= stream_->output.space()) {
-      stream_->output.append(output);
-      connection_.submit(*stream_);
-      worker_.touch(connection_);
-    }
-    if (handshake_->is_output_finished()) {
-      connection_.finish(*stream_);
-      worker_.touch(connection_);
-    }
-  }
-  timer_.set(handshake_->next_timeout());
+  send(handshake_->take_output());
+  // Not from inside a call of the session's own.
+  timer_.set(has_overflowed_ ? now : handshake_->next_timeout());
   while (!is_released_) {
     auto event = handshake_->poll_event();
     if (!event) return;
     handler_->on_handshake_event(now, *event);
+  }
+}
+
+void ControlStream::send(ByteView output) {
+  const bool is_over = stream_ == nullptr || stream_->is_fin_queued || stream_->is_output_over;
+  if (is_over || has_overflowed_) {
+    outbox_.clear();  // there is nobody to tell
+    return;
+  }
+  outbox_.insert(outbox_.end(), output.begin(), output.end());
+  const std::size_t size = std::min(outbox_.size(), stream_->output.space());
+  if (size > 0) {
+    stream_->output.append(ByteView(outbox_).first(size));
+    outbox_.erase(outbox_.begin(), outbox_.begin() + static_cast<std::ptrdiff_t>(size));
+    connection_.submit(*stream_);
+    worker_.touch(connection_);
+  }
+  if (!outbox_.empty()) {
+    CULVERT_PROBE("drive.a control stream without room");
+    stream_->wants_space = true;
+    has_overflowed_ = outbox_.size() > limits::kControlOutboxBytes;
+  } else if (handshake_->is_output_finished()) {
+    connection_.finish(*stream_);
+    worker_.touch(connection_);
   }
 }
 

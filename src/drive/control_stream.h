@@ -18,7 +18,8 @@ class ControlHandler {
   ~ControlHandler() = default;
 };
 
-// Owned by its session.
+// What the peer does not take waits here; more than limits::kControlOutboxBytes of it ends the
+// connection (session::Failed). Owned by its session.
 class ControlStream final : public StreamUser {
  public:
   ControlStream(Worker& worker, quic::Connection& connection, quic::Stream& stream,
@@ -36,7 +37,7 @@ class ControlStream final : public StreamUser {
   void release();
 
   void on_quic_readable(Instant now) override;
-  void on_quic_writable(Instant) override {}
+  void on_quic_writable(Instant now) override;
   void on_quic_reset(Instant now, std::uint64_t code) override;
   void on_quic_stop_sending(Instant, std::uint64_t) override {}
   void on_quic_closed(Instant) override { stream_ = nullptr; }
@@ -45,12 +46,15 @@ class ControlStream final : public StreamUser {
  private:
   void on_timer(Instant now);
   void pump(Instant now);
+  void send(ByteView output);
 
   Worker& worker_;
   quic::Connection& connection_;
   quic::Stream* stream_;  // null once it is closed
   std::unique_ptr<session::Handshake> handshake_;
   ControlHandler* handler_;
+  Bytes outbox_;  // for which the stream had no room
+  bool has_overflowed_ = false;
   bool is_released_ = false;
   MemberTimer<ControlStream, &ControlStream::on_timer> timer_;
 };

@@ -2,6 +2,7 @@
 // to arrive is dropped. Those of other flows pass as they are. Private to drive/.
 #pragma once
 
+#include "base/limits.h"
 #include "base/multipath.h"
 #include "session/flow_open.h"
 #include "session/resume.h"
@@ -23,7 +24,7 @@ class DatagramCopies {
     if (mode != Multipath::redundant) return datagram;
     const auto number = session::decode_datagram_header(datagram);
     if (!number) return std::nullopt;
-    if (!seen_) seen_ = std::make_unique<session::SeenFlows>();
+    if (!seen_) seen_ = std::make_unique<session::SeenFlows>(limits::kDatagramCopyWindow);
     if (seen_->contains(number->value)) return std::nullopt;
     seen_->add(number->value);
     return datagram.subspan(number->size);

@@ -1,7 +1,5 @@
 #include "drive/lanes.h"
 
-#include "base/limits.h"
-#include "drive/flow_codes.h"
 
 #include <algorithm>
 #include <utility>

@@ -62,8 +62,7 @@ class Lanes final : public StripeHost, private Flushable {
 
   Worker& worker_;
   Retire retire_;
-  std::shared_ptr<quic::SessionBudget>
-      budget_;  // with the session's connections; from the first on
+  std::shared_ptr<quic::SessionBudget> budget_;  // the session's connections share it
   std::vector<Lane> lanes_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Stripe>> stripes_;
   std::vector<std::unique_ptr<Stripe>> over_;  // until the end of the turn

@@ -1,5 +1,7 @@
 #include "drive/parked_streams.h"
 
+#include "base/probe.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -21,6 +23,7 @@ void ParkedStreams::take(quic::Connection& closed, const End& end) {
       stream->input_skip = 0;
       by_id_[stream->flow_id] = std::move(stream);
     } else if (user != nullptr && is_over && has_ended_in_order(*stream)) {
+      CULVERT_PROBE("drive.a flow that is over but for its own socket loses its connection");
       finishing_.push_back(std::move(stream));
     } else if (user != nullptr) {
       end(*user);

@@ -75,8 +75,9 @@ struct ServerStats {
   std::uint64_t flows_opened = 0;
   std::uint64_t flows_refused = 0;
   std::uint64_t flows_active = 0;
-  std::uint64_t bytes_up = 0;    // client to target
-  std::uint64_t bytes_down = 0;  // target to client
+  std::uint64_t flows_dropped = 0;  // reset: too much waited for a connection
+  std::uint64_t bytes_up = 0;       // client to target
+  std::uint64_t bytes_down = 0;     // target to client
   std::uint64_t udp_dropped = 0;
   std::uint64_t handed_over = 0;
   std::uint64_t path_changes = 0;

@@ -1,6 +1,7 @@
 #include "drive/server_lanes.h"
 
 #include "base/limits.h"
+#include "base/probe.h"
 #include "drive/server_session.h"
 
 #include <algorithm>
@@ -101,6 +102,7 @@ bool ServerLanes::add(Instant now, quic::Connection& connection,
   dead_.clear();
   auto lane = std::make_unique<Lane>(*this, connection, std::move(control));
   if (1 + lanes_.size() >= limits::kMaxLanes) {
+    CULVERT_PROBE("drive.a session has enough connections");
     lane->close(now, session::CloseCode::session_limit, "the session has enough connections");
     dead_.push_back(std::move(lane));
     return false;

@@ -1,5 +1,7 @@
 #include "drive/server_session.h"
 
+#include "base/limits.h"
+#include "base/probe.h"
 #include "drive/flow_codes.h"
 #include "drive/server_flow.h"
 #include "session/dialect.h"
@@ -14,7 +16,6 @@ namespace {
 // How long a refused client may take to read the refusal before the connection closes.
 constexpr Duration kRefusalLinger = std::chrono::seconds(2);
 
-constexpr std::uint64_t kSpareStreams = 64;
 // A striped flow that its client does not bring back for this long after a resume is over.
 constexpr Duration kOrphanTimeout = std::chrono::seconds(5);
 
@@ -328,17 +329,20 @@ void ServerSession::on_authenticated(Instant now, const session::Authenticated& 
   identity_ = authenticated.identity;
   // The policy may have changed while the handshake read from the one it began with.
   if (handshake_policy_ != context_.policy) {
+    CULVERT_PROBE("drive.the policy changed while a client logged in");
     on_policy_changed(now, session::CredentialCheck(context_.policy->auth));
   }
 }
 
-// Flows may be opened now. The control stream keeps its place while it is open; heads of
-// refused flows need some as well, so that the refusal and not the credit tells the client
-// about a limit.
+// Flows may be opened now.
 void ServerSession::open_up(quic::Connection& connection) {
+  const std::uint64_t streams = context_.policy->max_flows_per_session + limits::kSpareStreams;
   context_.worker.endpoint().set_authenticated(connection);
   lanes_.share_budget(connection);
-  connection.allow_streams(context_.policy->max_flows_per_session + kSpareStreams);
+  connection.allow_streams(streams);
+  // A FlowOpen that was lost is sent again within few round trips; in each the client may open
+  // as many flows as it has streams.
+  seen_.widen(4 * streams);
 }
 
 AuditedClient ServerSession::audited_client() const {
@@ -379,7 +383,11 @@ std::vector<session::ResumeKey> ServerSession::resume_keys(const ServerContext& 
                                                            const crypto::EndpointId& peer,
                                                            const session::SessionId& id) {
   const auto found = context.resumable.find(id);
-  if (found == context.resumable.end() || found->second->peer_ != peer) return {};
+  if (found == context.resumable.end()) return {};
+  if (found->second->peer_ != peer) {
+    CULVERT_PROBE("drive.a session is asked for by another EndpointId");
+    return {};
+  }
   const ServerSession& session = *found->second;
   const ServerPolicy& policy = *context.policy;
   // A change of the policy ends what it revokes; this is the second line of defence, and what
@@ -434,6 +442,7 @@ void ServerSession::take_over(Instant now, quic::Connection& connection,
   if (quic::Connection* old = carrier_.connection()) {
     // Its control stream and its resumption have no more say: their news would be about keys
     // and flows as they were.
+    CULVERT_PROBE("drive.a client is back before its connection was lost");
     if (control_) control_->release();
     is_resuming_ = false;
     read_rest(now, *old);
@@ -452,6 +461,7 @@ void ServerSession::take_over(Instant now, quic::Connection& connection,
   control_ = std::move(control);
   control_->set_handler(*this);
   if (!lanes_.has(connection)) lanes_.add(now, connection);
+  if (key_index > 0) CULVERT_PROBE("drive.a client never heard that it was resumed");
   keys_ = {export_resume_key(connection), keys_[key_index]};
   claimed_.clear();
   claims_.reset();
@@ -489,6 +499,7 @@ void ServerSession::park(Instant now) {
     context_.worker.log().warn("flow", "more than {} MiB wait for client {}: flow {} is reset",
                                lanes_.budget().limit_bytes() >> 20, peer_.short_text(),
                                stream->flow_id);
+    ++context_.stats.flows_dropped;
     drop(now, *stream);
   }
 }
@@ -505,6 +516,7 @@ void ServerSession::on_flow_open(Instant now, quic::Stream& stream, const sessio
     join_flow(now, stream, open);
   } else if (stream.owner != carrier_.connection()) {
     // Only striped flows may use other connections than the session's own.
+    CULVERT_PROBE("drive.a plain flow on a connection that has joined");
     carrier_.reset(stream, kProtocolError);
     carrier_.stop_sending(stream, kProtocolError);
     carrier_.touch(stream);
@@ -519,6 +531,7 @@ void ServerSession::join_flow(Instant now, quic::Stream& stream, const session::
   Stripe* stripe = lanes_.find_stripe(open.flow_id);
   if (stripe == nullptr) {
     if (!terms_ || !terms_->is_multipath || seen_.contains(open.flow_id)) {
+      CULVERT_PROBE("drive.a leg of a striped flow that is over");
       carrier_.reset(stream, kUnknown);
       carrier_.touch(stream);
       return;
@@ -539,8 +552,10 @@ void ServerSession::resume_flow(Instant now, quic::Stream& stream, const session
     const bool is_new = terms_ && !seen_.contains(open.flow_id) && resume.received == 0 &&
                         resume.start == 0 && !open.source.empty();
     if (is_new) {
+      CULVERT_PROBE("drive.a flow is new where it resumes");
       start_flow(now, stream, open);
     } else {
+      CULVERT_PROBE("drive.a flow is over where it resumes");
       carrier_.reset(stream, kUnknown);
       carrier_.touch();
     }
@@ -553,6 +568,7 @@ void ServerSession::resume_flow(Instant now, quic::Stream& stream, const session
                     (parked->is_output_over || (resume.received >= output.delivered_offset() &&
                                                 resume.received <= output.end_offset()));
   if (!fits) {
+    CULVERT_PROBE("drive.a flow resumes where it never was");
     context_.worker.log().warn("flow", "client {} resumes flow {} where it never was",
                                peer_.short_text(), open.flow_id);
     drop(now, *parked);
@@ -587,6 +603,7 @@ void ServerSession::on_flows_gone(Instant now, const std::vector<std::uint64_t>&
     }
     if (!is_resuming_) continue;
     if (quic::Stream* parked = parked_.find(id)) {
+      CULVERT_PROBE("drive.a parked flow is named as gone");
       drop(now, *parked);
       static_cast<void>(parked_.remove(id));
     }
@@ -604,7 +621,8 @@ void ServerSession::on_resume_done(Instant now, std::uint64_t count) {
 void ServerSession::claim(Instant now, std::uint64_t flow_id) {
   if (!is_resuming_) return;
   // As many flows as it may have, those that it has refused included.
-  if (claimed_.size() > 2 * (context_.policy->max_flows_per_session + kSpareStreams)) {
+  if (claimed_.size() > 2 * (context_.policy->max_flows_per_session + limits::kSpareStreams)) {
+    CULVERT_PROBE("drive.too many flows are resumed");
     close(now, session::CloseCode::protocol_error, "too many flows are resumed");
     return;
   }
@@ -622,8 +640,10 @@ void ServerSession::finish_resuming(Instant now) {
   while (!parked_.is_empty()) {
     quic::Stream& stream = parked_.front();
     if (has_ended_in_order(stream)) {
+      CULVERT_PROBE("drive.a flow that nobody claims ended in order");
       parked_.let_finish(stream.flow_id);
     } else {
+      CULVERT_PROBE("drive.a flow that nobody claims is reset");
       drop(now, stream);
       static_cast<void>(parked_.remove(stream.flow_id));
     }
@@ -633,6 +653,7 @@ void ServerSession::finish_resuming(Instant now) {
 }
 
 void ServerSession::on_grace_over(Instant now) {
+  CULVERT_PROBE("drive.a server's grace is over");
   context_.worker.log().info("session", "client {} did not come back: {} flows were reset",
                              peer_.short_text(), flows_.size());
   --context_.stats.sessions_suspended;
@@ -667,6 +688,7 @@ void ServerSession::start_flow(Instant now, quic::Stream& stream, const session:
   }
   if (terms_ && open.flow_id != 0) {
     if (seen_.contains(open.flow_id)) {
+      CULVERT_PROBE("drive.a flow id is used twice");
       refuse_flow(stream, open.source, session::RefusalCode::malformed,
                   "this flow id was used before");
       return;

@@ -172,9 +172,9 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   // knows of this one.
   std::vector<session::ResumeKey> keys_;
   ParkedStreams parked_;  // until the client claims them on its new connection
-  session::SeenFlows seen_;
-  std::unordered_set<std::uint64_t> claimed_;  // on this connection
-  std::optional<std::uint64_t> claims_;        // that the client said it makes
+  session::SeenFlows seen_{limits::kSpareStreams};  // as wide as the flow limit asks for
+  std::unordered_set<std::uint64_t> claimed_;       // on this connection
+  std::optional<std::uint64_t> claims_;             // that the client said it makes
   bool is_resuming_ = false;
   bool is_admitted_ = false;  // has a place of ServerShared::places
   bool is_authenticated_ = false;

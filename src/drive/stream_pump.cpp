@@ -1,5 +1,7 @@
 #include "drive/stream_pump.h"
 
+#include "base/limits.h"
+#include "base/probe.h"
 #include "drive/flow_codes.h"
 
 #include <array>
@@ -7,8 +9,6 @@
 namespace culvert::drive {
 namespace {
 
-// Per call into the pump: one busy flow must not starve the others of the turn.
-constexpr std::size_t kBytesPerTurn = 256 * 1024;
 constexpr std::size_t kSpans = 16;
 
 }  // namespace
@@ -68,9 +68,9 @@ void StreamPump::flush(Instant now) {
 void StreamPump::pump_up(Instant now) {
   if (port_ == nullptr || is_up_done_ || stream_->is_parked) return;
   std::size_t moved = 0;
-  while (moved < kBytesPerTurn) {
+  while (moved < limits::kReadBytesPerTurn) {
     std::array<ByteSpan, kSpans> spans;
-    const std::size_t count = stream_->output.reserve(kBytesPerTurn - moved, spans);
+    const std::size_t count = stream_->output.reserve(limits::kReadBytesPerTurn - moved, spans);
     if (count == 0) {
       stream_->wants_space = true;
       break;
@@ -93,7 +93,10 @@ void StreamPump::pump_up(Instant now) {
     }
     break;
   }
-  if (moved >= kBytesPerTurn) port_->want_readable();
+  if (moved >= limits::kReadBytesPerTurn) {
+    CULVERT_PROBE("drive.a flow reads all that it may in one turn");
+    port_->want_readable();
+  }
   if (moved > 0) carrier_.submit(*stream_);
   counters_.bytes_up += moved;
   if (moved > 0 || is_up_done_) carrier_.touch();

@@ -1,6 +1,7 @@
 #include "drive/stripe.h"
 
 #include "base/limits.h"
+#include "base/probe.h"
 #include "drive/flow_codes.h"
 #include "drive/parked_streams.h"
 #include "session/chunk_frames.h"
@@ -102,7 +103,10 @@ void Stripe::let_go() {
 
 bool Stripe::attach(Instant now, quic::Stream& stream, bool is_usable) {
   const auto id = scheduler_.add_leg();
-  if (!id) return false;
+  if (!id) {
+    CULVERT_PROBE("drive.a striped flow has legs enough");
+    return false;
+  }
   orphaned_.cancel();
   auto leg = std::make_unique<Leg>(*this, stream, *id);
   leg->is_usable = is_usable;
@@ -270,6 +274,7 @@ void Stripe::read(Instant now, Leg& leg) {
   const std::size_t before = input.size();
   const auto read = read_chunks(leg);
   if (!read) {
+    CULVERT_PROBE("drive.chunks break the rules");
     worker_.log().warn("flow", "flow {} is broken off: its peer sends chunks that are {}", flow_id,
                        to_string(read.error()));
     StreamUser* user = user_of(*this);
@@ -423,6 +428,7 @@ void Stripe::end_by_peer(Instant now, std::uint64_t code) {
   worker_.request_flush(*this);
   if (code == kUnknown && has_ended_in_order(*this)) {
     // Over here, too, but for the last acknowledgement and what our side has not taken yet.
+    CULVERT_PROBE("drive.a striped flow was over in order at the peer");
     is_over_there_ = is_output_over = true;
     return;
   }
@@ -435,6 +441,7 @@ void Stripe::end_by_peer(Instant now, std::uint64_t code) {
 }
 
 void Stripe::on_orphaned(Instant now) {
+  CULVERT_PROBE("drive.a striped flow is not brought back");
   end_by_peer(now, kUnknown);
 }
 

@@ -1,6 +1,8 @@
 #include "drive/worker.h"
 
 #include "base/assert.h"
+#include "base/limits.h"
+#include "base/probe.h"
 
 #include <algorithm>
 #include <utility>
@@ -12,8 +14,6 @@ namespace {
 // flows get their turn under a flood.
 constexpr std::size_t kMessagesPerTurn = 64;
 constexpr std::size_t kMessagesPerCall = 16;
-// What one connection may send before the next one's turn: four GSO batches.
-constexpr std::size_t kSendBudgetBytes = 256 * 1024;
 constexpr std::size_t kArenaBytes = 1 << 20;
 
 }  // namespace
@@ -131,6 +131,7 @@ void Worker::handle_datagram(Instant now, const PathId& path, Ecn ecn, ByteView 
                               .ecn = ecn,
                               .segment_size = static_cast<std::uint16_t>(bytes.size()),
                               .bytes = bytes};
+    CULVERT_PROBE("drive.a datagram belongs to another worker");
     if (host_.hand_over(other->index, datagram)) ++handed_over_;
   }
 }
@@ -239,7 +240,8 @@ void Worker::transmit(Instant now) {
     for (quic::Connection* connection : round) {
       Slot& slot = slot_of(*connection);
       slot.is_sending = false;
-      if (is_blocked_ || connection->poll_transmit(now, kSendBudgetBytes, tx_)) queue_to_send(slot);
+      if (is_blocked_ || connection->poll_transmit(now, limits::kSendBytesPerTurn, tx_))
+        queue_to_send(slot);
       if (!is_blocked_ && tx_.tail(quic::TxBuilder::kMaxBatchBytes).empty()) send_pending();
     }
     if (!is_blocked_) send_pending();
@@ -265,6 +267,7 @@ bool Worker::send_pending() {
     const UdpSendResult result = udp_->send_batch(batches);
     tx_sent_ += result.batches_taken;
     if (result.is_blocked) {
+      CULVERT_PROBE("drive.the UDP socket takes no more");
       is_blocked_ = true;
       return false;
     }

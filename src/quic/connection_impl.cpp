@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/encoding.h"
 #include "base/limits.h"
+#include "base/probe.h"
 #include "quic/close_reason.h"
 #include "quic/connection_callbacks.h"
 #include "quic/endpoint.h"
@@ -184,9 +185,11 @@ void ConnectionImpl::account_for_stop(Instant now) {
   const ngtcp2_tstamp expiry = ngtcp2_conn_get_expiry(connection_);
   if (expiry >= timestamp || timestamp - expiry < kStopped) return;
   if (timestamp - last_now_ >= idle_timeout()) {  // the peer has given up by now
+    CULVERT_PROBE("quic.the program stood still for longer than its peer waits");
     fail_with(NGTCP2_ERR_IDLE_CLOSE);
     return;
   }
+  CULVERT_PROBE("quic.the program stood still");
   stopped_ += Duration(static_cast<Duration::rep>(timestamp - expiry));
 }
 
@@ -217,6 +220,7 @@ void ConnectionImpl::handle_datagram(Instant now, const PathId& path, Ecn ecn, B
     // RFC 9000 10.2.1: ever fewer answers: to the 1st, 2nd, 4th, 8th ... packet.
     ++packets_while_closing_;
     if (life_ == Life::closing && (packets_while_closing_ & (packets_while_closing_ - 1)) == 0) {
+      CULVERT_PROBE("quic.the peer did not hear of the close");
       is_close_resend_due_ = true;
     }
     return;
@@ -303,7 +307,10 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
   if (life_ == Life::must_close) return write_close_packet(out);
   if (life_ == Life::closing && is_close_resend_due_) return resend_close_packet(out);
   if (life_ != Life::open) return false;
-  if (now < answer_due_ && is_holding_answer()) return false;
+  if (now < answer_due_ && is_holding_answer()) {
+    CULVERT_PROBE("quic.an acknowledgement waits for what goes along with it");
+    return false;
+  }
   unanswered_ = 0;
   is_answer_urgent_ = false;
 

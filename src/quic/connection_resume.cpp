@@ -1,5 +1,6 @@
 // The part of ConnectionImpl that lets streams outlive their connection.
 #include "base/assert.h"
+#include "base/probe.h"
 #include "quic/connection_impl.h"
 
 #include <algorithm>
@@ -34,6 +35,7 @@ void ConnectionImpl::inherit(Stream& fresh, Stream& parked, const Inheritance& w
   fresh.wants_space = parked.wants_space;
   fresh.is_fin_received = fresh.is_fin_received || parked.is_fin_received;
   const std::size_t known = std::min(what.input_skip, fresh.input.size());
+  if (known > 0) CULVERT_PROBE("quic.a resumed stream has brought what is known");
   consume(fresh, known);
   fresh.input_skip = what.input_skip - known;
   fresh.input_inherited = parked.input.size();
@@ -51,6 +53,7 @@ void ConnectionImpl::inherit(Stream& fresh, Stream& parked, const Inheritance& w
 // What the peer sends again because it did not know that we have it.
 ByteView ConnectionImpl::skip_known(Stream& stream, ByteView data) {
   const std::size_t known = std::min(stream.input_skip, data.size());
+  if (known > 0) CULVERT_PROBE("quic.a resumed stream brings what is known");
   stream.input_skip -= known;
   extend_stream(stream, credit_.on_consumed(library_now(), stream.credit, known));
   extend_connection();

@@ -1,5 +1,6 @@
 // The part of ConnectionImpl that deals with streams and DATAGRAMs.
 #include "base/limits.h"
+#include "base/probe.h"
 #include "quic/connection_impl.h"
 
 #include <algorithm>
@@ -51,6 +52,7 @@ std::optional<Event> ConnectionImpl::poll_event() {
 void ConnectionImpl::give_place_back() {
   if (life_ != Life::open) return;
   if (streams_granted_ > streams_allowed_) {
+    CULVERT_PROBE("quic.a place that the peer should not have any more");
     --streams_granted_;
   } else {
     ngtcp2_conn_extend_max_streams_bidi(connection_, 1);
@@ -78,6 +80,7 @@ void ConnectionImpl::look_for_stopped_streams() {
 
 void ConnectionImpl::on_stopped_by_peer(Stream& stream, std::uint64_t code) {
   if (stream.is_output_over || stream.is_close_reported) return;
+  CULVERT_PROBE("quic.the peer wants no more of a stream");
   stream.is_output_over = true;
   discard_output(stream);
   streams_.sendable.remove(stream);
@@ -121,6 +124,7 @@ Stream* ConnectionImpl::open_stream() {
   if (life_ != Life::open || !is_established_) return nullptr;
   StreamId id = -1;
   if (ngtcp2_conn_open_bidi_stream(connection_, &id, nullptr) != 0) {
+    CULVERT_PROBE("quic.the peer grants no stream");
     is_stream_wanted_ = true;
     return nullptr;
   }
@@ -300,6 +304,7 @@ void ConnectionImpl::on_fin_sent(Stream& stream) {
 }
 
 void ConnectionImpl::on_orphan_closed(StreamId id) {
+  CULVERT_PROBE("quic.a stream that was given up is over at last");
   if (ngtcp2_conn_is_local_stream(connection_, id) == 0) give_place_back();
 }
 
@@ -363,6 +368,7 @@ void ConnectionImpl::note_rtt_sample(bool is_there) {
   had_rtt_sample_ = had_rtt_sample_ || is_there;
   const bool may_lack_timer = had_rtt_sample_ && !is_there;
   if (may_lack_timer == may_lack_loss_timer_) return;
+  CULVERT_PROBE("quic.a path changes, and with it the loss timer is gone");
   may_lack_loss_timer_ = may_lack_timer;
   set_keep_alive();
 }

@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "base/probe.h"
 #include "quic/packet_protection.h"
 
 #include <algorithm>
@@ -101,6 +102,7 @@ Routing EndpointImpl::handle_unknown_short(const Arrival& arrival, ByteView dest
   ++stats_.dropped_unknown;
   if (replies_.write_reset(arrival.now, arrival.path, ConnectionId(destination),
                            arrival.bytes.size(), replies)) {
+    CULVERT_PROBE("quic.a packet of a connection that is gone");
     ++stats_.stateless_resets_sent;
   }
   return Dropped{};
@@ -138,7 +140,10 @@ Routing EndpointImpl::handle_unknown_long(const Arrival& arrival, const ngtcp2_v
 Routing EndpointImpl::handle_initial(const Arrival& arrival, const ngtcp2_pkt_hd& initial,
                                      TxBuilder& replies) {
   // The client wants the worker that has its session (ConnectOptions::worker).
-  if (belongs_elsewhere(to_view(initial.dcid))) return BelongsToWorker{initial.dcid.data[0]};
+  if (belongs_elsewhere(to_view(initial.dcid))) {
+    CULVERT_PROBE("quic.a first packet asks for another worker");
+    return BelongsToWorker{initial.dcid.data[0]};
+  }
   const CheckedToken token = replies_.check_token(arrival.now, arrival.path, initial);
   if (token.verdict == TokenVerdict::invalid) {
     // A client takes only one Retry, so a second one would not help (RFC 9000 8.1.2).

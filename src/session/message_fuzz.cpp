@@ -46,7 +46,7 @@ void fuzz_flow_ids(ByteView input) {
   const auto ids = decode_flow_ids(input);
   if (!ids) return;
   CULVERT_ASSERT(ids->size() <= kMaxGoneIds);
-  SeenFlows seen;
+  SeenFlows seen(4'096);
   for (const std::uint64_t id : *ids) {
     seen.add(id);
     CULVERT_ASSERT(seen.contains(id));

@@ -1,8 +1,11 @@
 #include "session/resume.h"
 
+#include "base/probe.h"
 #include "crypto/mac.h"
 
 #include <algorithm>
+#include <bit>
+#include <utility>
 
 namespace culvert::session {
 
@@ -44,18 +47,51 @@ std::optional<std::vector<std::uint64_t>> decode_flow_ids(ByteView bytes) {
   return ids;
 }
 
+SeenFlows::SeenFlows(std::uint64_t window) : window_(std::bit_ceil(window)) {}
+
+void SeenFlows::widen(std::uint64_t window) {
+  if (window <= window_) return;
+  SeenFlows wider(window);
+  if (!seen_.empty()) {
+    wider.seen_.resize(wider.window_);
+    wider.highest_ = highest_;
+    // Also those that this one does not tell apart any more: they count as seen.
+    for (std::uint64_t back = 0; back < wider.window_ && back <= highest_; ++back) {
+      const std::uint64_t id = highest_ - back;
+      wider.seen_[id % wider.window_] = contains(id);
+    }
+  }
+  *this = std::move(wider);
+}
+
 void SeenFlows::add(std::uint64_t id) {
+  if (seen_.empty()) seen_.resize(window_);
   if (id > highest_) {
-    const std::uint64_t steps = std::min(id - highest_, kWindow);
-    for (std::uint64_t i = 0; i < steps; ++i) seen_.reset((id - i) % kWindow);
+    forget(id - std::min(id - highest_, window_) + 1, id);
     highest_ = id;
   }
-  if (highest_ - id < kWindow) seen_.set(id % kWindow);
+  if (highest_ - id < window_) seen_[id % window_] = true;
+}
+
+// By whole words: a client may jump ahead with every flow.
+void SeenFlows::forget(std::uint64_t first, std::uint64_t last) {
+  const auto at = [this](std::uint64_t id) {
+    return seen_.begin() + static_cast<std::ptrdiff_t>(id % window_);
+  };
+  if (last - first + 1 == window_) {
+    std::fill(seen_.begin(), seen_.end(), false);
+  } else if (first % window_ <= last % window_) {
+    std::fill(at(first), at(last) + 1, false);
+  } else {
+    std::fill(at(first), seen_.end(), false);
+    std::fill(seen_.begin(), at(last) + 1, false);
+  }
 }
 
 bool SeenFlows::contains(std::uint64_t id) const {
-  if (id > highest_) return false;
-  return highest_ - id >= kWindow || seen_.test(id % kWindow);
+  if (seen_.empty() || id > highest_) return false;
+  if (highest_ - id >= window_) CULVERT_PROBE("session.a flow id is older than the window");
+  return highest_ - id >= window_ || seen_[id % window_];
 }
 
 }  // namespace culvert::session

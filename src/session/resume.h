@@ -1,4 +1,4 @@
-// Sessions that outlive their connection (docs/protocol/culvert-1.md 8): the key that proves
+// Sessions that outlive their connection (docs/protocol/culvert-1.md 7): the key that proves
 // the right to one, and what a server remembers of flow ids.
 #pragma once
 
@@ -7,7 +7,6 @@
 #include "base/time.h"
 
 #include <array>
-#include <bitset>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -63,13 +62,20 @@ inline constexpr std::size_t kMaxGoneIds = 1'000;
 // flows upwards, so what lies behind the window has been seen.
 class SeenFlows {
  public:
-  static constexpr std::uint64_t kWindow = 4'096;
+  // Ids this far behind the highest are told apart, and up to as many again: a power of two.
+  explicit SeenFlows(std::uint64_t window);
 
+  // Remembers at least so many from now on.
+  void widen(std::uint64_t window);
   void add(std::uint64_t id);
   [[nodiscard]] bool contains(std::uint64_t id) const;
+  [[nodiscard]] std::uint64_t window() const { return window_; }
 
  private:
-  std::bitset<kWindow> seen_;  // by id modulo kWindow
+  void forget(std::uint64_t first, std::uint64_t last);
+
+  std::uint64_t window_;
+  std::vector<bool> seen_;  // by id modulo window_; empty before the first
   std::uint64_t highest_ = 0;
 };
 

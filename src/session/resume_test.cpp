@@ -1,12 +1,18 @@
 #include "session/resume.h"
 
+#include "base/rng.h"
+
 #include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
 
 namespace culvert::session {
 namespace {
 
 TEST(SeenFlows, knows_what_it_has_seen_in_any_order) {
-  SeenFlows seen;
+  SeenFlows seen(8);
+  EXPECT_FALSE(seen.contains(0));
   for (const std::uint64_t id : {3, 1, 8}) seen.add(id);
   for (std::uint64_t id = 1; id < 10; ++id) {
     EXPECT_EQ(seen.contains(id), id == 1 || id == 3 || id == 8) << id;
@@ -17,17 +23,52 @@ TEST(SeenFlows, knows_what_it_has_seen_in_any_order) {
 }
 
 TEST(SeenFlows, takes_everything_behind_its_window_for_seen) {
-  SeenFlows seen;
+  SeenFlows seen(4'000);
+  const std::uint64_t window = seen.window();
+  EXPECT_EQ(window, 4'096U);
   seen.add(1);
-  seen.add(SeenFlows::kWindow + 10);
+  seen.add(window + 10);
   EXPECT_TRUE(seen.contains(10));
   EXPECT_FALSE(seen.contains(11));  // the oldest in the window
-  EXPECT_FALSE(seen.contains(SeenFlows::kWindow + 9));
-  EXPECT_FALSE(seen.contains(SeenFlows::kWindow + 11));
+  EXPECT_FALSE(seen.contains(window + 9));
+  EXPECT_FALSE(seen.contains(window + 11));
   seen.add(1'000'000'000);
-  EXPECT_TRUE(seen.contains(SeenFlows::kWindow + 11));
+  EXPECT_TRUE(seen.contains(window + 11));
   EXPECT_FALSE(seen.contains(1'000'000'000 - 1));
   EXPECT_TRUE(seen.contains(1'000'000'000));
+}
+
+// Whatever the steps, and across the end of the ring.
+TEST(SeenFlows, forgets_only_what_it_makes_room_for) {
+  SeededRng rng(1);
+  SeenFlows seen(64);
+  std::set<std::uint64_t> all;
+  std::uint64_t highest = 0;
+  for (int i = 0; i < 3'000; ++i) {
+    const std::uint64_t id = highest + rng.below(rng.below(8) == 0 ? 200 : 20);
+    seen.add(id);
+    all.insert(id);
+    highest = std::max(highest, id);
+    for (std::uint64_t back = 0; back < 64 && back <= highest; ++back) {
+      ASSERT_EQ(seen.contains(highest - back), all.contains(highest - back)) << i << " " << back;
+    }
+  }
+}
+
+TEST(SeenFlows, knows_the_same_when_it_is_widened) {
+  SeenFlows seen(8);
+  for (const std::uint64_t id : {1, 4, 20, 23, 25}) seen.add(id);
+  seen.widen(4);
+  EXPECT_EQ(seen.window(), 8U) << "never narrower";
+  seen.widen(100);
+  EXPECT_EQ(seen.window(), 128U);
+  for (std::uint64_t id = 18; id < 30; ++id) {
+    EXPECT_EQ(seen.contains(id), id == 20 || id == 23 || id == 25) << id;
+  }
+  EXPECT_TRUE(seen.contains(2)) << "behind the window that it had";
+  seen.add(80);
+  EXPECT_FALSE(seen.contains(30));
+  EXPECT_TRUE(seen.contains(20));
 }
 
 TEST(FlowIds, are_decoded_only_when_whole_and_few) {

@@ -167,6 +167,18 @@ TEST(SimMultipath, another_path_takes_over_soon_in_the_other_modes) {
   }
 }
 
+// docs/multipath.md: it does not wait for a silence that cannot end.
+TEST(SimMultipath, gives_up_a_path_at_once_whose_address_vanishes) {
+  const Path path{.bits_per_second = 0, .delay = milliseconds(5)};
+  TunnelWorld tunnel(1, two_paths(Multipath::aggregate, path, path));
+  wait_for_paths(tunnel, 2);
+  ASSERT_EQ(tunnel.servers[0]->sessions(1).at(0).joined.size(), 1U);
+  tunnel.client_machine->set_addresses({tunnel.client_machine->addresses().front()});
+  tunnel.world.run_for(milliseconds(100));
+  EXPECT_EQ(tunnel.client->paths().size(), 1U);
+  EXPECT_FALSE(tunnel.client->paths().at(0).is_silent);
+}
+
 TEST(SimMultipath, holds_a_bounded_amount_without_any_connection) {
   const Path path{.bits_per_second = 0, .delay = milliseconds(5)};
   TunnelWorldConfig config = two_paths(Multipath::aggregate, path, path);
@@ -195,6 +207,8 @@ TEST(SimMultipath, holds_a_bounded_amount_without_any_connection) {
   EXPECT_LE(held,
             2 * limits::kSessionBufferBytes + kFlows * (config.client_knobs.stream_buffer_bytes +
                                                         config.server_knobs.stream_buffer_bytes));
+  EXPECT_EQ(tunnel.client->stats().flows_dropped, 0U);
+  EXPECT_EQ(tunnel.servers[0]->stats().flows_dropped, 0U);
   set_link_down(tunnel, false);
   set_second_down(tunnel, false);
   tunnel.world.run_for(seconds(20));

@@ -235,6 +235,8 @@ void expect_bounded(FlowPlan plan) {
   }
   // Of which the buffers of the local connections at both ends hold much.
   EXPECT_LE(held, limits::kSessionBufferBytes + 2 * kFlows * (std::size_t{512} << 10));
+  EXPECT_EQ(tunnel.client->stats().flows_dropped, 0U);
+  EXPECT_EQ(tunnel.servers[0]->stats().flows_dropped, 0U);
 
   set_rate(tunnel, 1'000'000'000);
   bring_back(tunnel);

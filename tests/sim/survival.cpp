@@ -57,8 +57,10 @@ std::string outlive(TunnelWorld& tunnel, const std::vector<PlannedFlow>& flows, 
     return tunnel.world.is_livelocked() ? "livelock" : "flows hang";
   }
   if (tunnel.is_finished) return "the client ended";
+  // Decision 0008: a request reaches its target once at most.
+  if (tunnel.talkers->talkers().size() > flows.size()) return "a target was called twice";
   // Outages in a row may keep a new connection waiting for too long.
-  may_reset = may_reset || tunnel.sink.contains("no connection to the server in time");
+  may_reset = may_reset || tunnel.client->stats().flows_unserved > 0;
   for (const auto& talker : tunnel.callers) {
     if (auto why = judge(*talker, may_reset); !why.empty()) return why;
   }

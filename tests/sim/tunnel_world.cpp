@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <utility>
 
 namespace culvert::sim {
@@ -42,11 +41,6 @@ crypto::SecretKey make_key(const World& world, std::string_view name) {
 void LineSink::write(LogLevel level, std::string_view area, std::string_view line) {
   const double seconds = std::chrono::duration<double>(world_.now().time_since_epoch()).count();
   lines_.push_back(fmt::format("{:.6f} {} {}: {}", seconds, to_string(level), area, line));
-}
-
-bool LineSink::contains(std::string_view text) const {
-  return std::ranges::any_of(
-      lines_, [&](const std::string& line) { return line.find(text) != std::string::npos; });
 }
 
 SocketAddress TunnelWorld::server_address() {

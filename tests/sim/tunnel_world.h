@@ -16,13 +16,12 @@
 
 namespace culvert::sim {
 
-// Collects log lines for the failure report.
+// Collects log lines for the failure report. What a test judges by is never a line of the log.
 class LineSink final : public LogSink {
  public:
   explicit LineSink(World& world) : world_(world) {}
   void write(LogLevel level, std::string_view area, std::string_view line) override;
   [[nodiscard]] const std::vector<std::string>& lines() const { return lines_; }
-  [[nodiscard]] bool contains(std::string_view text) const;
 
  private:
   World& world_;
@@ -89,7 +88,7 @@ class TunnelWorld final : public drive::ClientObserver {
   void stop_server(Duration length) {
     for (const auto& host : server_hosts) host->stop_until(world.now() + length);
   }
-  // Another client with the same configuration, on a machine of its own.
+  // What still runs, and the last lines of the log.
   [[nodiscard]] std::string report() const;
 
   // ClientObserver
@@ -125,6 +124,7 @@ class TunnelWorld final : public drive::ClientObserver {
   std::optional<Error> end_error;
 
   [[nodiscard]] drive::ClientConfig client_config() const;
+  [[nodiscard]] const session::Token& token() const { return *token_; }  // the server's
 
  private:
   void start_server();

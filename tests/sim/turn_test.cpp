@@ -1,0 +1,294 @@
+// What one turn of a worker does: nobody sends or reads for ever, no packet leaves that another
+// one could have taken along, and a control stream holds what its peer does not read.
+#include "drive/control_stream.h"
+#include "drive/lanes.h"
+#include "drive/stream_pump.h"
+#include "tests/sim/raw_peer.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace culvert::sim {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr std::uint16_t kPort = 4433;
+
+LinkConfig link_of(Duration delay) {
+  LinkConfig link;
+  link.delay = delay;
+  return link;
+}
+
+crypto::SecretKey numbered_key(std::uint8_t number) {
+  return crypto::SecretKey::from_seed({number});
+}
+
+// A server, and clients on machines of their own, one connection each.
+struct Peers {
+  explicit Peers(std::uint8_t clients, Duration delay = milliseconds(1))
+      : server_machine(network.add_machine("server", {IpAddress::v4(0xc6336401)}, link_of(delay),
+                                           link_of(delay))),
+        server(server_machine,
+               {.identity = numbered_key(100),
+                .alpns = {"culvert/1"},
+                .transport = {.initial_streams_bidi = 10},
+                .accepts_connections = true},
+               kPort) {
+    for (std::uint8_t i = 0; i < clients; ++i) {
+      Machine& machine =
+          network.add_machine("client " + std::to_string(i), {IpAddress::v4(0xcb007101U + i)},
+                              link_of(delay), link_of(delay));
+      peers.push_back(std::make_unique<RawPeer>(
+          machine, quic::EndpointConfig{.identity = numbered_key(static_cast<std::uint8_t>(i + 1)),
+                                        .transport = {.initial_streams_bidi = 10}}));
+      lines.push_back(&peers.back()->connect({.to = {server_machine.addresses().front(), kPort},
+                                              .peer = numbered_key(100).public_key()}));
+      run([&] { return lines.back()->is_up() && server.connections().size() == lines.size(); });
+    }
+  }
+  bool run(const std::function<bool()>& done, Duration within = seconds(30)) {
+    return world.run_until(done, world.now() + within);
+  }
+  // The other side of a stream that is the latest of `line`, which has sent something on it.
+  RawStream& other_end(std::size_t line) {
+    run([&] { return !server.connections().at(line)->streams().empty(); });
+    return *server.connections().at(line)->streams().back();
+  }
+
+  World world{1};
+  Network network{world};
+  Machine& server_machine;
+  RawPeer server;
+  std::vector<std::unique_ptr<RawPeer>> peers;
+  std::vector<RawConnection*> lines;
+};
+
+// --- fairness -----------------------------------------------------------------------------------
+
+TEST(SimTurn, lets_the_next_connection_send_before_one_has_sent_all) {
+  Peers peers(2);
+  RawStream& bulk = *peers.lines[0]->open_stream();
+  RawStream& brief = *peers.lines[1]->open_stream();
+  peers.lines[0]->send(bulk, Bytes{1});
+  peers.lines[1]->send(brief, Bytes{1});
+  RawStream& from_bulk = peers.other_end(0);
+  RawStream& from_brief = peers.other_end(1);
+  // A congestion window that has room for it all.
+  from_bulk.connection->send(from_bulk, Bytes(60'000'000, 'x'));
+  ASSERT_TRUE(peers.run([&] { return bulk.total_received == 60'000'000; }));
+  peers.world.run_for(seconds(1));
+  const Instant begun = peers.world.now();
+  const IpAddress first = peers.peers[0]->host().machine().addresses().front();
+  std::size_t ahead = 0;
+  std::size_t at_once = 0;
+  bool has_brief_left = false;
+  peers.network.tap = [&](Instant now, Packet& packet) {
+    if (packet.from.port != kPort || now > begun + milliseconds(1)) return true;
+    if (packet.to.ip == first) {
+      at_once += packet.payload.size();
+      if (!has_brief_left) ahead += packet.payload.size();
+    } else {
+      has_brief_left = true;
+    }
+    return true;
+  };
+  from_bulk.connection->send(from_bulk, Bytes(1'000'000, 'x'));
+  from_brief.connection->send(from_brief, Bytes(100, 'y'));
+  peers.world.run_for(milliseconds(10));
+  ASSERT_TRUE(has_brief_left);
+  EXPECT_GT(at_once, 2 * limits::kSendBytesPerTurn) << "there was more to send";
+  EXPECT_LE(ahead, limits::kSendBytesPerTurn + limits::kUdpPayloadOwnPeers);
+}
+
+// Always has something to read.
+class Fountain final : public drive::StreamPort {
+ public:
+  drive::IoResult try_read(std::span<const ByteSpan> into) override {
+    std::size_t size = 0;
+    for (const ByteSpan& span : into) size += span.size();
+    read_bytes += size;
+    return {.bytes = size, .status = drive::IoStatus::ok};
+  }
+  drive::IoResult try_write(std::span<const ByteView>) override {
+    return {.bytes = 0, .status = drive::IoStatus::would_block};
+  }
+  void want_readable() override { ++wishes; }
+  void want_writable() override {}
+  void shutdown_write() override {}
+  void reset() override {}
+  void set_handler(drive::StreamHandler& its_handler) override { handler = &its_handler; }
+  [[nodiscard]] std::string remote_text() const override { return "a fountain"; }
+
+  drive::StreamHandler* handler = nullptr;
+  std::size_t read_bytes = 0;
+  int wishes = 0;
+};
+
+struct NoPumpOwner final : drive::PumpOwner {
+  void on_pump_finished(Instant) override {}
+  void on_pump_broken(Instant) override {}
+};
+
+TEST(SimTurn, lets_the_next_flow_read_before_one_has_read_all) {
+  Peers peers(1);
+  drive::Worker& worker = peers.server.worker();
+  std::uint64_t dropped = 0;
+  drive::Lanes lanes(worker, dropped, [](Instant, drive::StreamUser&) {});
+  drive::Carrier carrier(worker, lanes);
+  quic::Stream stream(0, worker.chunks(), 16 * limits::kReadBytesPerTurn);
+  drive::TrafficCounters counters;
+  NoPumpOwner owner;
+  drive::StreamPump pump(worker, carrier, stream, counters, owner);
+  auto port = std::make_unique<Fountain>();
+  Fountain& fountain = *port;
+  pump.attach(std::move(port));
+  for (int turn = 1; turn <= 3; ++turn) {
+    fountain.handler->on_stream_readable(peers.world.now());
+    EXPECT_EQ(fountain.read_bytes, turn * limits::kReadBytesPerTurn);
+    EXPECT_EQ(fountain.wishes, 1 + turn) << "and wants to go on";
+  }
+}
+
+// --- acknowledgements ---------------------------------------------------------------------------
+
+// An answer that comes within moments takes the acknowledgement along, in either direction. On
+// a path as short as this ngtcp2 would send it at once.
+TEST(SimTurn, takes_two_packets_for_a_question_and_its_answer) {
+  Peers peers(1, microseconds(5));
+  RawConnection& line = *peers.lines[0];
+  RawStream& stream = *line.open_stream();
+  line.send(stream, Bytes{1});
+  RawStream& there = peers.other_end(0);
+  peers.world.run_for(seconds(3));  // the path MTU is found
+  constexpr std::uint64_t kQuestions = 200;
+  std::uint64_t answered = 0;
+  const auto later = [&](const std::function<void()>& act) {
+    peers.world.after(microseconds(100), [act](Instant) { act(); });
+  };
+  there.connection->on_received = [&](RawStream&) {
+    later([&] { there.connection->send(there, Bytes(100, 'a')); });
+  };
+  line.on_received = [&](RawStream&) {
+    if (++answered < kQuestions) later([&] { line.send(stream, Bytes(100, 'q')); });
+  };
+  const std::uint64_t before = peers.network.stats().packets;
+  line.send(stream, Bytes(100, 'q'));
+  ASSERT_TRUE(peers.run([&] { return answered == kQuestions; }));
+  EXPECT_LE(peers.network.stats().packets - before, 2 * kQuestions + kQuestions / 10);
+}
+
+// --- the control stream -------------------------------------------------------------------------
+
+// Says what it is told to.
+class Talkative final : public session::Handshake {
+ public:
+  void handle_data(Instant, ByteView) override {}
+  void handle_fin(Instant) override {}
+  void handle_timeout(Instant) override {}
+  [[nodiscard]] Instant next_timeout() const override { return kNever; }
+  [[nodiscard]] Bytes take_output() override { return std::exchange(output, {}); }
+  [[nodiscard]] bool is_output_finished() const override { return is_finished; }
+  [[nodiscard]] std::optional<session::HandshakeEvent> poll_event() override { return {}; }
+  void leave(std::string_view) override {}
+  void promote(const session::ResumeKey&) override {}
+  void announce_gone(std::span<const std::uint64_t>) override {}
+  void announce_done(std::uint64_t) override {}
+
+  Bytes output;
+  bool is_finished = false;
+};
+
+// A control stream in the place of a raw one, towards a peer who reads when it likes.
+struct Talk final : drive::ConnectionHandler, drive::ControlHandler {
+  explicit Talk(Peers& its_peers) : peers(its_peers) {
+    RawConnection& line = *peers.lines[0];
+    connection = &line.quic();
+    quic::Stream& stream = *connection->open_stream();
+    auto owned = std::make_unique<Talkative>();
+    handshake = owned.get();
+    control = std::make_unique<drive::ControlStream>(worker(), *connection, stream,
+                                                     std::move(owned), *this);
+    worker().rebind(*connection, *this);
+    say(Bytes{1});
+    there = &peers.other_end(0);
+    there->is_reading = false;
+  }
+  ~Talk() override {
+    control.reset();
+    worker().rebind(*connection, *peers.lines[0]);
+  }
+  [[nodiscard]] drive::Worker& worker() { return peers.peers[0]->worker(); }
+  void say(Bytes bytes) {
+    handshake->output = std::move(bytes);
+    control->start(peers.world.now());
+    worker().touch(*connection);  // as what it says comes from a turn
+  }
+  void read_on() {
+    there->is_reading = true;
+    static_cast<drive::ConnectionHandler&>(*there->connection)
+        .on_readable(peers.world.now(), *there->stream);
+  }
+  void on_event(Instant, quic::Event&) override {}
+  void on_readable(Instant, quic::Stream&) override {}
+  void on_writable(Instant now, quic::Stream& stream) override {
+    drive::user_of(stream)->on_quic_writable(now);
+  }
+  void on_datagram(Instant, ByteView) override {}
+  void on_handshake_event(Instant, session::HandshakeEvent& event) override {
+    if (std::holds_alternative<session::Failed>(event)) ++failures;
+  }
+
+  Peers& peers;
+  quic::Connection* connection;
+  Talkative* handshake = nullptr;
+  std::unique_ptr<drive::ControlStream> control;
+  RawStream* there = nullptr;
+  int failures = 0;
+};
+
+TEST(SimTurn, keeps_what_a_full_control_stream_does_not_take) {
+  Peers peers(1);
+  Talk talk(peers);
+  Bytes all{1};
+  // More than the peer's window takes, not more than may wait.
+  const std::size_t parts = limits::kControlOutboxBytes / 50'000;
+  for (std::size_t i = 0; i < parts; ++i) {
+    const Bytes part(50'000, static_cast<std::uint8_t>(i));
+    all.insert(all.end(), part.begin(), part.end());
+    talk.say(part);
+  }
+  talk.handshake->is_finished = true;
+  talk.say({});
+  peers.world.run_for(seconds(1));
+  EXPECT_LT(talk.there->stream->input.size(), limits::kControlOutboxBytes);
+  talk.read_on();
+  ASSERT_TRUE(peers.run([&] { return talk.there->has_ended; }));
+  EXPECT_EQ(talk.there->received, all) << "all of it, in order, and then the end";
+  EXPECT_EQ(talk.failures, 0);
+}
+
+TEST(SimTurn, gives_up_a_peer_that_never_reads_its_control_stream) {
+  Peers peers(1);
+  Talk talk(peers);
+  const std::size_t most = limits::kSendBufferMax + limits::kControlOutboxBytes;
+  std::size_t said = 0;
+  for (; said <= most && talk.failures == 0; said += 50'000) {
+    talk.say(Bytes(50'000, 'x'));
+    peers.world.run_for(milliseconds(10));
+  }
+  EXPECT_EQ(talk.failures, 1) << said;
+  EXPECT_GE(said, limits::kControlOutboxBytes);
+}
+
+}  // namespace
+}  // namespace culvert::sim
