@@ -32,6 +32,9 @@ inline constexpr std::size_t kMaxUnauthenticatedPerAddress = 32;
 inline constexpr Duration kPlaceWorth = std::chrono::seconds(2);
 // How long it is held against a network that it began connections which did not authenticate.
 inline constexpr Duration kLoadHalfLife = std::chrono::seconds(4);
+// Beyond so many, halved like that, it begins none for now: some ten a second without end. A TLS
+// handshake costs a millisecond of CPU, a refusal a fiftieth.
+inline constexpr double kMaxBeginnings = 64;
 inline constexpr std::size_t kMaxNetworksRemembered = 4'096;
 // Networks from which clients have authenticated, and for how long that counts.
 inline constexpr std::size_t kMaxProvenNetworks = 1'024;

@@ -55,6 +55,8 @@ Admission::Verdict Admission::apply(Instant now, const IpAddress& from,
 }
 
 Admission::Verdict Admission::apply_as(Instant now, const Applicant& applicant) {
+  // One network does not have us do nothing but handshakes.
+  if (pressure(now, applicant.group, applicant.wide, 1) > limits::kMaxBeginnings) return {};
   Verdict verdict;
   const std::size_t taken = applicant.is_returning ? returning_ : holders_.size() - returning_;
   const std::size_t places = applicant.is_returning ? limits::kMaxReturningConnections

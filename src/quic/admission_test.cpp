@@ -100,6 +100,25 @@ TEST(Admission, what_led_to_authentication_is_held_against_nobody) {
   EXPECT_TRUE(world.apply(office).place);
 }
 
+TEST(Admission, nobody_begins_without_end) {
+  World world;
+  std::size_t begun = 0;
+  const auto hammer = [&](Duration length) {
+    for (const Instant end = world.now + length; world.now < end; world.now += 1ms) {
+      if (const auto verdict = world.apply(apart(1)); verdict.place) ++begun;
+    }
+  };
+  hammer(1s);
+  EXPECT_GE(begun, static_cast<std::size_t>(limits::kMaxBeginnings) - 1);
+  EXPECT_LE(begun, 80U);
+  begun = 0;
+  hammer(20s);
+  EXPECT_LE(begun, 12U * 20);
+  EXPECT_TRUE(world.apply(apart(2)).place) << "another network";
+  world.now += 20s;
+  EXPECT_TRUE(world.apply(apart(1)).place);
+}
+
 TEST(Admission, networks_of_one_wider_network_count_together) {
   World world;
   std::vector<Place> rotating;

@@ -204,9 +204,9 @@ Routing EndpointImpl::accept(const Arrival& arrival, const ngtcp2_pkt_hd& initia
     admission_.withdraw(arrival.now, *admitted.place);
     return send_retry(arrival, initial, replies);
   }
-  if (connection->was_dropped()) {  // only looked like an Initial
+  if (connection->was_dropped()) {  // only looked like an Initial, perhaps in another's name
     ++stats_.dropped_malformed;
-    admission_.leave(*admitted.place);
+    admission_.withdraw(arrival.now, *admitted.place);
     return Dropped{};
   }
   ++stats_.accepted;
