@@ -23,7 +23,7 @@ using std::chrono::seconds;
 void expect_unharmed(TunnelWorld& tunnel) {
   tunnel.world.run_for(seconds(1));
   EXPECT_EQ(tunnel.servers[0]->stats().sessions_active, 0U);
-  EXPECT_EQ(tunnel.shared.sessions, 0U);
+  EXPECT_EQ(tunnel.shared.places->size(), 0U);
   HostileClient other(tunnel, 99);
   EXPECT_TRUE(other.connect().log_in());
 }

@@ -339,7 +339,7 @@ TEST(SimHostileResume, is_over_with_any_other_close) {
     line.wire.close(code);
     fixture.client.run_for(milliseconds(100));
     EXPECT_EQ(fixture.target().state(), Talker::State::reset) << code;
-    EXPECT_EQ(fixture.tunnel.shared.sessions, 0U) << code;
+    EXPECT_EQ(fixture.tunnel.shared.places->size(), 0U) << code;
     HostileLine& next = fixture.client.connect();
     ASSERT_TRUE(next.greet());
     EXPECT_TRUE(next.resume(line.session_id(), key)->is(MessageType::resume_failed)) << code;
@@ -359,7 +359,7 @@ TEST(SimHostileResume, is_over_after_the_grace) {
     fixture.client.set_silent(true);
     fixture.client.run_for(seconds(is_late ? 15 : 11));
     EXPECT_EQ(fixture.target().state(), is_late ? Talker::State::reset : Talker::State::running);
-    EXPECT_EQ(fixture.tunnel.shared.sessions, is_late ? 0U : 1U);
+    EXPECT_EQ(fixture.tunnel.shared.places->size(), is_late ? 0U : 1U);
     fixture.client.set_silent(false);
     HostileLine& next = fixture.client.connect();
     ASSERT_TRUE(next.greet());
@@ -491,7 +491,7 @@ TEST(SimHostileResume, hears_of_no_more_flows_than_a_session_may_have_had) {
   EXPECT_FALSE(next.wire.is_closed()) << "so many it may have refused";
   next.gone({most + 1, most + 2});
   EXPECT_TRUE(next.is_thrown_out(CloseCode::protocol_error)) << next.wire.close_reason();
-  EXPECT_EQ(fixture.tunnel.shared.sessions, 0U);
+  EXPECT_EQ(fixture.tunnel.shared.places->size(), 0U);
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ using session::MessageType;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr std::uint64_t kWindow = limits::kStripeWindowStart;
+constexpr std::uint64_t kWindow = limits::kStripeWindowFirst;
 
 FlowOpen striped(std::uint64_t id, Multipath mode = Multipath::aggregate) {
   return {.source = std::string(kTarget), .flow_id = id, .multipath = mode};
@@ -287,12 +287,14 @@ TEST(SimHostileLanes, break_a_flow_off_by_chunks_that_break_the_rules) {
     first.insert(first.end(), second.begin(), second.end());
     return first;
   };
+  // What the server has told when the flow begins.
+  constexpr std::uint64_t kTold = limits::kStripeWindowStart;
   const std::vector<std::pair<std::string, Bytes>> wrong{
       {"no bytes", Bytes{0, 0, 0}},
       {"more bytes than a chunk may have", Bytes{0, 0, 0x80, 0, 0x40, 0}},
       {"an unknown kind", Bytes{3, 0}},
-      {"bytes beyond the window", chunk(kWindow, one)},
-      {"bytes across the window", chunk(kWindow - 1, three)},
+      {"bytes beyond the window", chunk(kTold, one)},
+      {"bytes across the window", chunk(kTold - 1, three)},
       {"bytes at the end of all offsets", chunk(session::kMaxFlowOffset, one)},
       {"bytes beyond the end", both(header(ChunkKind::end, 2), chunk(1, three))},
       {"the end before what came", both(chunk(5, three), header(ChunkKind::end, 2))},
@@ -320,7 +322,17 @@ TEST(SimHostileLanes, hold_only_so_many_pieces) {
   LanesFixture fixture;
   HostileLine& line = fixture.client.log_in();
   RawStream& leg = *line.open(striped(1));
-  const auto piece = [](std::size_t i) { return chunk(1 + 2 * i, Bytes(1, 'x')); };
+  // The first window has no room for so many: what is in order, and taken, brings a larger one.
+  Bytes opening = FlowPlan{.seed = 1, .upload_bytes = 1'000'000}.encode();
+  opening.resize(kWindow / 4 * 3);
+  line.wire.send(leg, chunk(0, opening));
+  fixture.client.run_for(seconds(1));
+  Told told;
+  listen(leg, told);
+  ASSERT_GT(told.window, opening.size() + 2 * session::Reassembly::kMaxPieces + 2);
+  const auto piece = [&](std::size_t i) {
+    return chunk(opening.size() + 1 + 2 * i, Bytes(1, 'x'));
+  };
   for (std::size_t i = 0; i < session::Reassembly::kMaxPieces; ++i) line.wire.send(leg, piece(i));
   fixture.client.run_for(seconds(1));
   EXPECT_FALSE(leg.reset_code);
@@ -394,7 +406,7 @@ TEST(SimHostileLanes, share_one_budget_for_their_windows) {
     most = std::max(most, granted);
   }
   EXPECT_LE(most, kFlows * kWindow + kGrown);
-  EXPECT_GE(most, kGrown / 2) << "what it is for";
+  EXPECT_GE(most, kGrown / 4) << "what it is for";
 }
 
 }  // namespace

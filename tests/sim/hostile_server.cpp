@@ -110,8 +110,20 @@ MessageBuilder HostileServerWorld::resumed() {
 void HostileServerWorld::serve(RawConnection& wire) {
   lines.push_back(std::make_unique<ServedLine>(wire));
   ServedLine& line = *lines.back();
-  wire.on_opened = [&line](RawStream& stream) {
-    if (line.control == nullptr) line.control = &stream;
+  wire.on_opened = [this, &line](RawStream& stream) {
+    if (line.control != nullptr) {
+      stream.is_reading = reads_flows;
+    } else {
+      line.control = &stream;
+    }
+  };
+  wire.on_unread = [this, &line](RawStream& stream) {
+    std::array<ByteView, 1> views;
+    if (line.has(stream) || stream.stream->input.views(views) == 0) return;
+    const auto head = session::decode_flow_open(session::Dialect::culvert_1, views[0]);
+    if (!head) return;
+    line.wire.take_some(stream, head->size);
+    on_head(line, stream, head->value);
   };
   wire.on_received = [this, &line](RawStream& stream) { on_bytes(line, stream); };
 }
@@ -124,14 +136,17 @@ void HostileServerWorld::on_bytes(ServedLine& line, RawStream& stream) {
     }
     return;
   }
-  if (std::ranges::find(line.flows, &stream, &ServedLine::Flow::stream) != line.flows.end()) {
-    return;
-  }
+  if (line.has(stream)) return;
   const auto head = session::decode_flow_open(session::Dialect::culvert_1, stream.received);
   if (!head) return;
   stream.received.erase(stream.received.begin(),
                         stream.received.begin() + static_cast<std::ptrdiff_t>(head->size));
-  line.flows.push_back({.stream = &stream, .open = head->value});
+  on_head(line, stream, head->value);
+}
+
+void HostileServerWorld::on_head(ServedLine& line, RawStream& stream,
+                                 const session::FlowOpen& open) {
+  line.flows.push_back({.stream = &stream, .open = open});
   ServedLine::Flow flow = line.flows.back();
   if (!on_flow || !on_flow(line, flow)) line.reply(stream, session::FlowAccepted{"127.0.0.1:9"});
 }

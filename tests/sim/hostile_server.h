@@ -11,6 +11,7 @@
 #include "tests/sim/talker.h"
 #include "tests/sim/tunnel_world.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -33,6 +34,9 @@ struct ServedLine {
   };
   std::vector<Flow> flows;
 
+  [[nodiscard]] bool has(const RawStream& stream) const {
+    return std::ranges::find(flows, &stream, &Flow::stream) != flows.end();
+  }
   void say(const session::MessageBuilder& message) {
     Bytes bytes;
     message.append_to(bytes);
@@ -69,6 +73,7 @@ class HostileServerWorld final : private drive::ClientObserver, private drive::R
   Machine& server_machine;
   HostKnobs client_knobs;
   Multipath multipath = Multipath::fastest;
+  bool reads_flows = true;  // otherwise nothing of them but their heads
   std::deque<std::unique_ptr<ServedLine>> lines;
   std::vector<drive::RoleEvent> events;
   std::optional<Error> end_error;
@@ -80,7 +85,8 @@ class HostileServerWorld final : private drive::ClientObserver, private drive::R
   std::function<bool(ServedLine&, ServedLine::Flow&)> on_flow;
 
   // What it says by itself.
-  static session::MessageBuilder challenge(std::uint64_t features = 3);
+  static session::MessageBuilder challenge(std::uint64_t features = session::kFeatureResume |
+                                                                    session::kFeatureMultipath);
   static session::MessageBuilder accepted();
   static session::MessageBuilder resumed();
   static session::SessionId session_id() { return {3, 3, 3}; }
@@ -91,6 +97,7 @@ class HostileServerWorld final : private drive::ClientObserver, private drive::R
  private:
   void serve(RawConnection& wire);
   void on_bytes(ServedLine& line, RawStream& stream);
+  void on_head(ServedLine& line, RawStream& stream, const session::FlowOpen& open);
   void on_control(ServedLine& line, const HeardMessage& message);
 
   void on_connected(Instant, const SocketAddress&) override { is_connected = true; }

@@ -323,18 +323,49 @@ TEST(SimHostileServer, may_grant_fewer_streams_than_flows_go_on) {
   EXPECT_EQ(world.client->stats().flows_active, kFlows);
 }
 
-// A flow whose upload the server does not read, and whose download it has sent whole.
+TEST(SimHostileServer, is_told_of_flows_that_ended_while_it_was_away) {
+  HostileServerWorld world;
+  world.client_knobs.stream_buffer_bytes = 2'000;
+  world.on_flow = [](ServedLine& line, ServedLine::Flow& flow) {
+    line.reply(*flow.stream, session::FlowAccepted{"127.0.0.1:9"});
+    line.wire.send(*flow.stream, Bytes(limits::kStreamWindowFirst / 2, 'x'));
+    return true;
+  };
+  ASSERT_TRUE(world.connect());
+  world.call({.download_bytes = 100'000, .read_chunk_bytes = 1, .read_pause_us = 1'000'000});
+  world.world.run_for(milliseconds(100));
+  ASSERT_EQ(world.line().flows.size(), 1U);
+  const std::uint64_t id = world.line().flows[0].open.flow_id;
+  world.client_machine.uplink().is_down = true;
+  world.line().wire.close(static_cast<std::uint64_t>(CloseCode::moved));
+  world.world.run_for(milliseconds(100));
+  world.callers.clear();  // with bytes that it has not read: a reset
+  world.world.run_for(milliseconds(100));
+  world.client_machine.uplink().is_down = false;
+  ASSERT_TRUE(world.wait([&] {
+    return world.lines.size() == 2 && world.line().heard.size() > 1 &&
+           world.line().heard.back().is(MessageType::resume_done);
+  }));
+  EXPECT_EQ(world.line().heard.back().number(1), 1U);
+  const HeardMessage& gone = world.line().heard.at(world.line().heard.size() - 2);
+  ASSERT_TRUE(gone.is(MessageType::flows_gone));
+  EXPECT_EQ(session::decode_flow_ids(gone.bytes(1)), std::vector<std::uint64_t>{id});
+  EXPECT_EQ(world.line().flows.size(), 0U);
+}
+
+// A flow whose upload the server does not read, and whose download it has sent whole: less than
+// the first window lets, and more than the caller has taken.
 struct HalfDone {
-  static constexpr std::uint32_t kDownload = 100'000;
+  static constexpr std::uint32_t kDownload = limits::kStreamWindowFirst / 4 * 3;
   HalfDone() {
-    world.client_knobs.stream_buffer_bytes = 5'000;
+    world.client_knobs.stream_buffer_bytes = 2'000;
+    world.reads_flows = false;
     world.on_flow = [this](ServedLine& line, ServedLine::Flow& flow) {
       if (flow.open.resume) {
         ++resumed;
         line.wire.reset(*flow.stream, drive::kUnknown);
         return true;
       }
-      flow.stream->is_reading = false;
       line.reply(*flow.stream, session::FlowAccepted{"127.0.0.1:9"});
       line.wire.send(*flow.stream, Bytes(kDownload, 'x'));
       if (has_ended) line.wire.finish(*flow.stream);
@@ -344,12 +375,14 @@ struct HalfDone {
   // With the connection lost while the caller still reads. Its end.
   Talker& run() {
     EXPECT_TRUE(world.connect());
-    // More than a window lets: the end of it is never acknowledged.
-    Talker& caller = world.call({.seed = 1,
-                                 .upload_bytes = limits::kStreamWindowStart + 50'000,
-                                 .download_bytes = kDownload,
-                                 .read_chunk_bytes = 1'000,
-                                 .read_pause_us = 20'000});
+    // More than the window of a stream that is used lets, and all of it read from the caller: its
+    // end is known, and never acknowledged.
+    Talker& caller =
+        world.call({.seed = 1,
+                    .upload_bytes = limits::kStreamWindowStart + limits::kBlockedOutput / 2,
+                    .download_bytes = kDownload,
+                    .read_chunk_bytes = 100,
+                    .read_pause_us = 20'000});
     world.world.run_for(milliseconds(500));
     EXPECT_EQ(caller.state(), Talker::State::running);
     world.line().wire.close(static_cast<std::uint64_t>(CloseCode::moved));
@@ -427,7 +460,7 @@ TEST(SimHostileServer, costs_a_striped_flow_by_chunks_that_break_the_rules) {
   world.on_flow = [](ServedLine& line, ServedLine::Flow& flow) {
     EXPECT_EQ(flow.open.multipath, Multipath::aggregate);
     const auto header =
-        session::encode_chunk_header(session::ChunkKind::data, limits::kStripeWindowStart, 1);
+        session::encode_chunk_header(session::ChunkKind::data, limits::kStripeWindowMax, 1);
     line.wire.send(*flow.stream, header.view());
     line.wire.send(*flow.stream, Bytes{'x'});
     return true;

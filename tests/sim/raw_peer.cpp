@@ -149,7 +149,16 @@ void RawConnection::on_event(Instant, quic::Event& event) {
 
 void RawConnection::on_readable(Instant, quic::Stream& stream) {
   auto* raw = static_cast<RawStream*>(stream.context);
-  if (raw->is_reading) take(*raw);
+  if (raw->is_reading) {
+    take(*raw);
+  } else if (on_unread) {
+    on_unread(*raw);
+  }
+}
+
+void RawConnection::take_some(RawStream& stream, std::size_t count) {
+  connection_->consume(*stream.stream, count);
+  worker_.touch(*connection_);
 }
 
 void RawConnection::take(RawStream& raw) {
@@ -199,6 +208,7 @@ RawConnection& RawPeer::connect(const Dial& dial) {
                         : worker_.connect(world().now(), dial.to, options, raw);
   CULVERT_ASSERT(connection.has_value());
   raw.attach(**connection);
+  raw.quic().share_budget(worker_.endpoint().make_session_budget());
   return raw;
 }
 
@@ -207,6 +217,7 @@ drive::ConnectionHandler* RawPeer::on_connection(Instant, quic::Connection& conn
   RawConnection& raw = *connections_.back();
   raw.attach(connection);
   worker_.endpoint().set_authenticated(connection);
+  connection.share_budget(worker_.endpoint().make_session_budget());
   if (on_accepted) on_accepted(raw);
   return &raw;
 }

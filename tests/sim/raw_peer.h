@@ -70,6 +70,8 @@ class RawConnection final : public drive::ConnectionHandler {
   void stop_sending(RawStream& stream, std::uint64_t code);
   void send_datagram(ByteView bytes);
   void allow_streams(std::uint64_t count);
+  // Reads so many bytes of a stream that is not read otherwise.
+  void take_some(RawStream& stream, std::size_t count);
   void close(std::uint64_t code, std::string_view reason = "");
 
   [[nodiscard]] bool is_up() const { return is_up_; }
@@ -86,6 +88,7 @@ class RawConnection final : public drive::ConnectionHandler {
   // For peers that answer by themselves. Called within the worker's turn.
   std::function<void(RawStream&)> on_opened;    // by the other side
   std::function<void(RawStream&)> on_received;  // bytes, the end, or a reset
+  std::function<void(RawStream&)> on_unread;    // bytes for a stream that is not read
   std::function<void()> on_lost;
 
   void attach(quic::Connection& connection) { connection_ = &connection; }

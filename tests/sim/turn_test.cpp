@@ -142,8 +142,7 @@ struct NoPumpOwner final : drive::PumpOwner {
 TEST(SimTurn, lets_the_next_flow_read_before_one_has_read_all) {
   Peers peers(1);
   drive::Worker& worker = peers.server.worker();
-  std::uint64_t dropped = 0;
-  drive::Lanes lanes(worker, dropped, [](Instant, drive::StreamUser&) {});
+  drive::Lanes lanes(worker, [](Instant, drive::StreamUser&) {});
   drive::Carrier carrier(worker, lanes);
   quic::Stream stream(0, worker.chunks(), 16 * limits::kReadBytesPerTurn);
   drive::TrafficCounters counters;
