@@ -21,8 +21,7 @@ using settings::Value;
 
 // The first word of a token file; a file for a server may hold several.
 Result<session::Token> read_token(const Value& value, Occasion occasion) {
-  CULVERT_TRY(std::string text,
-              read_named_file(value, session::kMaxTokenFileBytes, occasion));
+  CULVERT_TRY(std::string text, read_named_file(value, session::kMaxTokenFileBytes, occasion));
   const WipedAtEnd wiped(text);
   CULVERT_TRY(const session::TokenSet tokens, session::TokenSet::parse(text, value.text));
   if (tokens.is_empty()) return fail(ErrorKind::configuration, "holds no token", value.text);

@@ -19,8 +19,7 @@ Result<session::ServerAuthPolicy> auth_policy(const Settings& settings, Occasion
   session::ServerAuthPolicy policy;
   if (settings.has(Id::auth_tokens_file)) {
     const Value value = settings.value(Id::auth_tokens_file);
-    CULVERT_TRY(std::string text,
-                read_named_file(value, session::kMaxTokenFileBytes, occasion));
+    CULVERT_TRY(std::string text, read_named_file(value, session::kMaxTokenFileBytes, occasion));
     const WipedAtEnd wiped(text);
     CULVERT_TRY(policy.tokens, session::TokenSet::parse(text, value.text));
     if (policy.tokens.is_empty()) {

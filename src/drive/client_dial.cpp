@@ -20,7 +20,7 @@ Error closed_by_server(const quic::Closed& closed, ErrorKind kind) {
 
 ClientDial::ClientDial(Worker& worker, const ClientConfig& config, DialOptions options,
                        ClientDialOwner& owner)
-    : worker_(worker), config_(config), options_(options), owner_(owner) {}
+    : worker_(worker), config_(config), options_(std::move(options)), owner_(owner) {}
 
 ClientDial::~ClientDial() {
   if (connection_ != nullptr) worker_.detach(*connection_);

@@ -1,6 +1,5 @@
 #include "drive/lanes.h"
 
-
 #include <algorithm>
 #include <utility>
 

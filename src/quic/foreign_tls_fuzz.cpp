@@ -113,9 +113,9 @@ void bend(Hello& hello, Script& script) {
         extensions.erase(at);
         break;
       case 3: {
-        const Extension twin = *at;
+        Extension twin = *at;
         extensions.insert(extensions.begin() + script.byte() % static_cast<int>(extensions.size()),
-                          twin);
+                          std::move(twin));
         break;
       }
       case 4:

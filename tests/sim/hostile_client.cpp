@@ -150,7 +150,7 @@ HostileLine& HostileClient::log_in() {
 }
 
 HostileLine& HostileClient::resume(const HostileLine& line) {
-  const session::ResumeKey key = line.key();
+  const session::ResumeKey& key = line.key();
   HostileLine& next = connect();
   CULVERT_ASSERT(next.greet());
   const auto answer = next.resume(line.session_id(), key);

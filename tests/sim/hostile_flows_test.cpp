@@ -74,7 +74,7 @@ struct Fixture {
 // --- heads --------------------------------------------------------------------------------------
 
 TEST(SimHostileFlows, are_reset_when_their_head_cannot_be_read) {
-  const auto head = [](MessageBuilder message) {
+  const auto head = [](const MessageBuilder& message) {
     Bytes bytes;
     message.append_to(bytes);
     return bytes;

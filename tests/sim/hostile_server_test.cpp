@@ -43,7 +43,7 @@ struct WrongAnswer {
 };
 
 TEST(SimHostileServer, is_left_when_it_breaks_the_rules_of_logging_in) {
-  const auto say = [](MessageBuilder message) {
+  const auto say = [](const MessageBuilder& message) {
     return [message](ServedLine& line) { line.say(message); };
   };
   const auto id = HostileServerWorld::session_id();

@@ -24,7 +24,7 @@ class ProbeReport final : public testing::Environment {
 };
 
 // The test framework owns it.
-[[maybe_unused]] const testing::Environment* const report =
+[[maybe_unused]] const testing::Environment* const kReport =
     testing::AddGlobalTestEnvironment(new ProbeReport);
 
 }  // namespace
