@@ -216,6 +216,18 @@ TEST(TunnelsSet, turns_keys_and_values_into_a_change) {
   }
 }
 
+TEST_F(OptionsTest, read_how_much_may_wait) {
+  const auto options =
+      client({"-n", std::string(kId), "--address", "server.example:4433", "-s",
+              "tcp://127.0.0.1:22", "-t", "127.0.0.1:2222", "--auth-token-file",
+              file("token", kToken), "--session-buffer", "8", "--total-buffer", "16"});
+  ASSERT_TRUE(options) << options.error().text();
+  EXPECT_EQ(options->transport.session_buffer_bytes, std::size_t{8} << 20);
+  ASSERT_NE(options->transport.process_buffers, nullptr);
+  EXPECT_EQ(options->transport.process_buffers->free_bytes(), 16 << 20);
+  expect_error(client({"-n", std::string(kId), "--session-buffer", "0"}), "session-buffer");
+}
+
 TEST_F(OptionsTest, server_speaks_the_dialects_it_is_told) {
   using session::Dialect;
   const auto dialects = [&](const std::vector<std::string>& more) {

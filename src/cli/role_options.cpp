@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 
 namespace culvert::cli {
 
@@ -31,6 +32,9 @@ Result<quic::TransportConfig> transport_config(const Settings& settings) {
   }
   config.keep_alive = settings.duration(Id::keep_alive);
   config.idle_timeout = settings.duration(Id::idle_timeout);
+  config.session_buffer_bytes = static_cast<std::size_t>(settings.number(Id::session_buffer)) << 20;
+  config.process_buffers = std::make_shared<quic::ProcessBudget>(
+      static_cast<std::size_t>(settings.number(Id::total_buffer)) << 20);
   return config;
 }
 

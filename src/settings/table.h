@@ -103,6 +103,8 @@ enum class Id : std::uint8_t {
   // transport
   workers,
   congestion_controller,
+  session_buffer,
+  total_buffer,
   mtu,
   keep_alive,
   idle_timeout,
