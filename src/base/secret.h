@@ -29,7 +29,7 @@ void wipe(std::basic_string<Character, Traits, Allocator>& value) {
 template <typename Element, typename Allocator>
 void wipe(std::vector<Element, Allocator>& value) {
   value.resize(value.capacity());
-  ::explicit_bzero(value.data(), value.size() * sizeof(Element));
+  if (!value.empty()) ::explicit_bzero(value.data(), value.size() * sizeof(Element));
   value.clear();
 }
 
