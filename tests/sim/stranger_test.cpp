@@ -161,7 +161,9 @@ TEST(SimStranger, thousand_besiegers_keep_nobody_out_for_two_seconds) {
     EXPECT_TRUE(siege.tunnel.connect(seconds(2))) << "seed " << seed << siege.tunnel.report();
     std::uint64_t displaced = 0;
     for (const auto& server : siege.tunnel.servers) displaced += server->stats().endpoint.displaced;
-    if (seed > 1) EXPECT_GT(displaced, 0U) << "nobody was in the way";
+    if (seed > 1) {
+      EXPECT_GT(displaced, 0U) << "nobody was in the way";
+    }
   }
 }
 
