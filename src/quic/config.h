@@ -15,7 +15,10 @@
 
 namespace culvert::quic {
 
-enum class CongestionControl : std::uint8_t { cubic, bbr };
+enum class CongestionControl : std::uint8_t {
+  cubic,
+  bbr,  // quic/bbr.h, or ngtcp2's where that is not built in
+};
 
 // AEAD and header protection of 1-RTT packets (packet_protection.h).
 enum class ProtectionBackend : std::uint8_t { gnutls, ipsec_mb };
@@ -23,7 +26,7 @@ enum class ProtectionBackend : std::uint8_t { gnutls, ipsec_mb };
 [[nodiscard]] bool is_available(ProtectionBackend backend);
 
 struct TransportConfig {
-  CongestionControl congestion_control = CongestionControl::cubic;
+  CongestionControl congestion_control = CongestionControl::bbr;
   // Largest datagram we accept and probe for: kUdpPayloadOwnPeers or, towards iroh,
   // whatever the peer advertises (it caps us by its transport parameter).
   std::uint16_t max_udp_payload_size = limits::kUdpPayloadOwnPeers;

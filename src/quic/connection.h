@@ -50,6 +50,7 @@ struct Stream {
   bool is_reset_received = false;
   bool carries_messages = false;  // read and written whole: Connection::carry_messages()
   bool wants_space = false;       // set to be reported by poll_writable() once output has space
+  std::size_t refill_below = 0;   // and then also once fewer bytes than this are unsent
 
   // --- resume: the driver's name for the flow, and what it needs to carry it on elsewhere
   std::uint64_t flow_id = 0;  // 0: the flow ends with its connection
@@ -179,6 +180,8 @@ class Connection {
   [[nodiscard]] virtual Stream* poll_readable() = 0;
   // Streams with wants_space set whose output has space again; clears the wish.
   [[nodiscard]] virtual Stream* poll_writable() = 0;
+  // Sending may have made streams writable.
+  [[nodiscard]] virtual bool has_writable() const = 0;
   // Next received DATAGRAM payload; valid until the next call on this connection.
   [[nodiscard]] virtual std::optional<ByteView> poll_datagram() = 0;
 
@@ -193,6 +196,9 @@ class Connection {
   // The stream carries messages of up to 64 KiB, which are read and written whole: there is room
   // for one in each direction.
   virtual void carry_messages(Stream& stream) = 0;
+  // The peer shall say something: whoever only receives is owed nothing, and cannot tell silence
+  // from the end of what it was sent.
+  virtual void ping() = 0;
   // Lets the peer have `count` streams open at a time (it starts at initial_streams_bidi);
   // closed streams give their place back by themselves.
   virtual void allow_streams(std::uint64_t count) = 0;

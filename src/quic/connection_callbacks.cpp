@@ -98,7 +98,7 @@ struct Callbacks {
     return 0;
   }
   static void rand(std::uint8_t* out, std::size_t size, const ngtcp2_rand_ctx* context) {
-    static_cast<Rng*>(context->native_handle)->fill({out, size});
+    static_cast<LibraryContext*>(context->native_handle)->rng->fill({out, size});
   }
   static int get_path_challenge_data(ngtcp2_conn*, std::uint8_t* data, void* user_data) {
     of(user_data).host_.rng().fill({data, NGTCP2_PATH_CHALLENGE_DATALEN});

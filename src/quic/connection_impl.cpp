@@ -26,10 +26,13 @@ constexpr std::size_t kFirstDestinationBytes = 16;
 // would wait an eighth of the round trip, which on short paths is less than any answer takes:
 // every request and response would cost two packets more, and two wake-ups. A second packet
 // ends the wait, as RFC 9000 13.2.2 wants, and the peer hears of the delay in the ACK frame.
+// On long paths, where the wait is nothing, it goes on for some packets more: the sender of a
+// bulk flow has an acknowledgement for every ten packets instead of two to deal with.
 constexpr Duration kAnswerHold = std::chrono::milliseconds(1);
 
 // Between pings while the round trip of a new path is not known.
 constexpr ngtcp2_duration kPingUntilKnown = 200 * NGTCP2_MILLISECONDS;
+constexpr ngtcp2_duration kPingAtOnce = NGTCP2_MILLISECONDS;  // there is no other way to ask for it
 
 constexpr Duration kMaxAckDelay = std::chrono::milliseconds(25);  // RFC 9000 18.2, the default
 
@@ -47,13 +50,14 @@ ngtcp2_cid to_cid(const ConnectionId& id) {
 ConnectionImpl::ConnectionImpl(ConnectionHost& host, bool is_client)
     : host_(host),
       is_client_(is_client),
-      has_own_pacer_(host.config().transport.congestion_control == CongestionControl::cubic),
+      has_own_pacer_(BbrControl::kIsBuiltIn ||
+                     host.config().transport.congestion_control == CongestionControl::cubic),
       streams_(host.chunks()),
       credit_(std::make_shared<SessionBudget>(2 * limits::kConnectionWindowFirst)),
       incoming_datagrams_(limits::kDatagramQueueBytes, kMaxQueuedDatagrams),
       outgoing_datagrams_(limits::kDatagramQueueBytes, kMaxQueuedDatagrams),
       scheduler_(streams_, outgoing_datagrams_, *this),
-      send_limit_(limits::kSendBufferMin),
+      library_context_{.rng = &host.rng(), .bbr = &bbr_control_},
       streams_granted_(host.config().transport.initial_streams_bidi),
       streams_allowed_(streams_granted_) {}
 
@@ -103,7 +107,7 @@ Status ConnectionImpl::set_up(Instant now, const PathId& path, const ConnectionI
                               const AcceptedInitial* initial, const TlsOptions& tls_options) {
   const EndpointConfig& config = host_.config();
   last_now_ = to_timestamp(now);
-  ngtcp2_settings settings = make_settings(config.transport, last_now_, host_.rng());
+  ngtcp2_settings settings = make_settings(config.transport, last_now_, library_context_);
   ngtcp2_transport_params params = make_transport_params(config.transport);
   const ConnectionId source = host_.make_connection_id();
   const ngtcp2_cid source_cid = to_cid(source);
@@ -298,7 +302,8 @@ Instant ConnectionImpl::paced_until() const {
 }
 
 bool ConnectionImpl::is_holding_answer() const {
-  return is_established_ && unanswered_ == 1 && !is_answer_urgent_ && !has_data_to_send();
+  return is_established_ && unanswered_ > 0 && unanswered_ <= may_go_unanswered_ &&
+         !is_answer_urgent_ && !has_data_to_send();
 }
 
 bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuilder& out) {
@@ -314,7 +319,7 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
   unanswered_ = 0;
   is_answer_urgent_ = false;
 
-  // A pacing timer of BBR that has run out is served here, or it would stay due for ever.
+  // A pacing timer of ngtcp2's BBR that has run out is served here, or it would stay due for ever.
   if (ngtcp2_conn_get_expiry(connection_) <= timestamp) {
     if (const int rv = ngtcp2_conn_handle_expiry(connection_, timestamp); rv != 0) {
       fail_with(rv);
@@ -322,11 +327,14 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
     }
   }
   update_allowances(to_instant(timestamp));
-  const std::size_t quantum = ngtcp2_conn_get_send_quantum(connection_);
+  const std::size_t quantum =
+      has_own_pacer_ ? pacer_.burst_bytes() : ngtcp2_conn_get_send_quantum(connection_);
   const std::size_t max_payload = max_datagram_payload();
   std::size_t spent = 0;
   std::size_t unpaced = 0;
   std::uint64_t in_flight = bytes_in_flight();
+  const std::uint64_t limited_until =
+      bbr_control_.is_attached() ? bbr_control_.app_limited_until() : 0;
   bool may_probe = true;
   for (;;) {
     const std::size_t path_size = ngtcp2_conn_get_path_max_tx_udp_payload_size(connection_);
@@ -360,7 +368,14 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
       fail_with(static_cast<int>(size));
       return life_ == Life::must_close && write_close_packet(out);
     }
-    if (is_over) return tail.empty() || size > 0;
+    if (!is_over) continue;
+    if (bbr_control_.is_attached()) {
+      const bool is_app_limited = size == 0 && !tail.empty() && pacer_.may_send() &&
+                                  !has_data_to_send() &&
+                                  in_flight < bbr_control_.bbr().window_bytes();
+      bbr_control_.note_end_of_data(is_app_limited, limited_until);
+    }
+    return tail.empty() || size > 0;
   }
 }
 
@@ -631,7 +646,15 @@ void ConnectionImpl::tolerate_own_count_of_ids() {
 
 void ConnectionImpl::set_keep_alive() {
   const auto usual = static_cast<ngtcp2_duration>(host_.config().transport.keep_alive.count());
-  ngtcp2_conn_set_keep_alive_timeout(connection_, may_lack_loss_timer_ ? kPingUntilKnown : usual);
+  ngtcp2_conn_set_keep_alive_timeout(connection_, is_ping_due_           ? kPingAtOnce
+                                                  : may_lack_loss_timer_ ? kPingUntilKnown
+                                                                         : usual);
+}
+
+void ConnectionImpl::ping() {
+  if (life_ != Life::open || !is_established_ || bytes_in_flight() > 0) return;
+  is_ping_due_ = true;
+  set_keep_alive();
 }
 
 bool ConnectionImpl::on_handshake_completed() {

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "quic/admission.h"
+#include "quic/bbr_control.h"
 #include "quic/connection.h"
 #include "quic/connection_id.h"
 #include "quic/datagram_queue.h"
@@ -80,6 +81,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   [[nodiscard]] std::optional<Event> poll_event() override;
   [[nodiscard]] Stream* poll_readable() override;
   [[nodiscard]] Stream* poll_writable() override;
+  [[nodiscard]] bool has_writable() const override { return !streams_.writable.is_empty(); }
   [[nodiscard]] std::optional<ByteView> poll_datagram() override;
 
   [[nodiscard]] Stream* open_stream() override;
@@ -89,6 +91,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   void stop_sending(Stream& stream, std::uint64_t code) override;
   void consume(Stream& stream, std::size_t count) override;
   void carry_messages(Stream& stream) override;
+  void ping() override;
   void allow_streams(std::uint64_t count) override;
   void share_budget(std::shared_ptr<SessionBudget> budget) override;
   [[nodiscard]] std::vector<std::unique_ptr<Stream>> take_streams() override;
@@ -122,6 +125,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   // RFC 9001 6: new keys for both directions. False while the last update is unfinished.
   bool update_keys(Instant now);
   [[nodiscard]] ngtcp2_conn* raw() { return connection_; }
+  [[nodiscard]] const BbrControl& bbr_control() const { return bbr_control_; }
 
   // The last instant it was told of.
   [[nodiscard]] Instant last_now() const { return from_library(last_now_); }
@@ -180,6 +184,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   void on_peer_token(bool is_in_use, ByteView token);
   // SendScheduler::Observer
   void on_fin_sent(Stream& stream) override;
+  void on_running_low(Stream& stream) override;
   void on_stopped_by_peer(Stream& stream, std::uint64_t code) override;
 
   void tolerate_own_count_of_ids();
@@ -215,10 +220,11 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
 
   ConnectionHost& host_;
   const bool is_client_;
-  const bool has_own_pacer_;  // BBR in ngtcp2 has a rate of its own to pace by
+  const bool has_own_pacer_;  // ngtcp2's BBR has a rate of its own to pace by
   Life life_ = Life::open;
   bool is_established_ = false;
   bool had_rtt_sample_ = false;
+  bool is_ping_due_ = false;
   bool may_lack_loss_timer_ = false;  // ngtcp2 has forgotten its congestion state
   bool was_dropped_ = false;
   bool wants_retry_ = false;
@@ -235,11 +241,13 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   DatagramQueue incoming_datagrams_;
   DatagramQueue outgoing_datagrams_;
   SendScheduler scheduler_;
+  BbrControl bbr_control_;
+  LibraryContext library_context_;
   Pacer pacer_;
   std::deque<Event> events_;
   std::unique_ptr<Stream> reported_closed_;  // lives until the next poll_event
   bool is_datagram_lent_ = false;            // front() was handed out by poll_datagram
-  std::size_t send_limit_;
+  std::size_t unsent_limit_ = 0;
   std::uint64_t streams_granted_;  // places the peer has, in use or not
   std::uint64_t streams_allowed_;  // places it should have
 
@@ -249,6 +257,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   Instant heard_at_{};
   Duration stopped_{};          // how far ngtcp2's clock is behind ours
   std::size_t unanswered_ = 0;  // datagrams received since packets were last written
+  std::size_t may_go_unanswered_ = 1;
   Instant answer_due_ = kNever;
   bool is_answer_urgent_ = false;  // the application has said something since
   std::string qlog_id_;

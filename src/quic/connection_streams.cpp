@@ -16,6 +16,11 @@ constexpr std::size_t kWorthwhileSpace = 64 * 1024;
 // Streams looked at for STOP_SENDING after each batch of input.
 constexpr std::size_t kStoppedStreamsLookedAt = 8;
 
+// Packets that may wait for their acknowledgement at once (for a moment): on short paths one, on
+// longer ones more.
+constexpr Duration kRoundTripForEach = std::chrono::milliseconds(2);
+constexpr std::size_t kMostUnanswered = 9;
+
 constexpr std::size_t kShortHeaderBytes = 1 + 4;  // first byte, longest packet number
 constexpr std::size_t kAeadTagBytes = 16;
 
@@ -128,7 +133,7 @@ Stream* ConnectionImpl::open_stream() {
     is_stream_wanted_ = true;
     return nullptr;
   }
-  Stream& stream = streams_.add(id, true, send_limit_);
+  Stream& stream = streams_.add(id, true, limits::kSendBufferMin);
   stream.owner = this;
   ngtcp2_conn_set_stream_user_data(connection_, id, &stream);
   limit_output(stream);
@@ -253,7 +258,7 @@ void ConnectionImpl::drop_input(Stream& stream) {
 // --- what the peer does ------------------------------------------------------------------
 
 void ConnectionImpl::on_stream_opened(StreamId id) {
-  Stream& stream = streams_.add(id, false, send_limit_);
+  Stream& stream = streams_.add(id, false, limits::kSendBufferMin);
   stream.owner = this;
   limit_output(stream);
   ngtcp2_conn_set_stream_user_data(connection_, id, &stream);
@@ -299,6 +304,10 @@ void ConnectionImpl::on_stream_closed(Stream& stream, std::optional<std::uint64_
   report_if_over(stream);
 }
 
+void ConnectionImpl::on_running_low(Stream& stream) {
+  if (stream.wants_space && !stream.is_close_reported) streams_.writable.push_back(stream);
+}
+
 void ConnectionImpl::on_fin_sent(Stream& stream) {
   if (stream.is_input_dropped) report_if_over(stream);
 }
@@ -326,23 +335,36 @@ void ConnectionImpl::on_streams_available() {
 void ConnectionImpl::update_allowances(Instant now) {
   ngtcp2_conn_info info;
   ngtcp2_conn_get_conn_info(connection_, &info);
-  send_limit_ = static_cast<std::size_t>(
-      std::clamp<std::uint64_t>(2 * info.cwnd, limits::kSendBufferMin, limits::kSendBufferMax));
-  credit_.set_round_trip(Duration(static_cast<Duration::rep>(info.smoothed_rtt)));
+  unsent_limit_ = static_cast<std::size_t>(info.cwnd);
+  const Duration round_trip(static_cast<Duration::rep>(info.smoothed_rtt));
+  credit_.set_round_trip(round_trip);
+  may_go_unanswered_ = static_cast<std::size_t>(
+      std::clamp<Duration::rep>(round_trip / kRoundTripForEach, 1, kMostUnanswered));
   note_rtt_sample(info.latest_rtt != 0);
+  if (is_ping_due_ && info.bytes_in_flight > 0) {
+    is_ping_due_ = false;
+    set_keep_alive();
+  }
   if (!has_own_pacer_) return;
-  pacer_.update(now, Duration(static_cast<Duration::rep>(info.smoothed_rtt)),
-                Duration(static_cast<Duration::rep>(info.latest_rtt)), info.cwnd);
+  pacer_.update(
+      now, bbr_control_.is_attached()
+               ? bbr_control_.bbr().pace_per_second()
+               : pace_of_window(Duration(static_cast<Duration::rep>(info.smoothed_rtt)),
+                                Duration(static_cast<Duration::rep>(info.latest_rtt)), info.cwnd));
 }
 
-// What a stream holds beyond what its peer lets it send is of no use yet.
+// A window of what is not sent yet is enough, beside what waits for its acknowledgement: where a
+// packet is lost twice, that is several windows. And what a stream holds beyond what its peer
+// lets it send is of no use yet.
 void ConnectionImpl::limit_output(Stream& stream) {
+  const std::uint64_t unacked = stream.output.sent_offset() - stream.output.acked_offset();
+  const std::uint64_t wanted = std::clamp<std::uint64_t>(
+      unacked + unsent_limit_, limits::kSendBufferMin, limits::kSendBufferMax);
   const std::uint64_t useful =
-      stream.output.sent_offset() - stream.output.acked_offset() +
-      ngtcp2_conn_get_max_stream_data_left(connection_, stream.id) +
+      unacked + ngtcp2_conn_get_max_stream_data_left(connection_, stream.id) +
       (stream.carries_messages ? limits::kMessageRoom : limits::kBlockedOutput);
   stream.output.set_limit(static_cast<std::size_t>(
-      std::min<std::uint64_t>({send_limit_, credit_.budget().send_share(), useful})));
+      std::min<std::uint64_t>({wanted, credit_.budget().send_share(), useful})));
 }
 
 void ConnectionImpl::account_output(Stream& stream) {

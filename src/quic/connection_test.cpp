@@ -34,6 +34,11 @@ struct Sender {
   }
 };
 
+// For what depends on a window that is full.
+void with_cubic(EndpointConfig& config) {
+  config.transport.congestion_control = CongestionControl::cubic;
+}
+
 // Reads everything that is there.
 Bytes take(Connection& connection, Stream& stream) {
   Bytes taken;
@@ -767,7 +772,7 @@ TEST(Connection, marks_packets_ect0_once_the_path_is_known_to_keep_it) {
 
 TEST(Connection, congestion_marks_shrink_the_window) {
   const auto window_after = [](bool is_marking) {
-    LoopbackPair pair;
+    LoopbackPair pair(with_cubic);
     Connection& connection = pair.connect();
     pair.establish();
     pair.server.on_readable = [&](Connection& c, Stream& s) { take(c, s); };
@@ -833,7 +838,7 @@ TEST(Connection, migrating_to_the_address_in_use_is_refused) {
 // While its congestion window is full of packets for the old address ngtcp2 1.11 answers no path
 // challenge before its probe timeout; a frame that is no probe makes it begin anew at once.
 TEST(Connection, a_client_that_only_receives_takes_what_it_is_sent_along) {
-  LoopbackPair pair;
+  LoopbackPair pair(with_cubic);
   IpAddress at = LoopbackPair::client_address().ip;
   pair.filter = [&](LoopbackPair::Packet& packet) {
     return packet.to_server || packet.path.local.ip == at;
@@ -900,7 +905,7 @@ TEST(Connection, survives_nat_rebinding_in_the_middle_of_a_transfer) {
 
 // The server still validates the dead mapping when the client comes from a third address.
 TEST(Connection, survives_a_migration_right_after_nat_rebinding) {
-  LoopbackPair pair;
+  LoopbackPair pair(with_cubic);
   make_echo(pair.server);
   const SocketAddress inside = LoopbackPair::client_address();
   std::uint16_t outside = 60'000;

@@ -17,7 +17,7 @@ std::size_t sent_within(Pacer& pacer, Instant start, Duration span, Duration smo
                         Duration latest, Duration lateness = {}) {
   std::size_t sent = 0;
   for (Instant now = start; now < start + span;) {
-    pacer.update(now, smoothed, latest, kWindow);
+    pacer.update(now, pace_of_window(smoothed, latest, kWindow));
     while (pacer.may_send()) {
       pacer.on_sent(kQuantum);
       sent += kQuantum;
@@ -45,10 +45,10 @@ TEST(Pacer, MakesUpForATimerThatIsLate) {
 
 TEST(Pacer, DoesNotMakeUpForIdleTime) {
   Pacer pacer;
-  pacer.update(kStart, milliseconds(100), milliseconds(100), kWindow);
+  pacer.update(kStart, pace_of_window(milliseconds(100), milliseconds(100), kWindow));
   pacer.on_sent(kQuantum);
   std::size_t sent = 0;
-  pacer.update(kStart + seconds(60), milliseconds(100), milliseconds(100), kWindow);
+  pacer.update(kStart + seconds(60), pace_of_window(milliseconds(100), milliseconds(100), kWindow));
   while (pacer.may_send()) {
     pacer.on_sent(kQuantum);
     sent += kQuantum;
@@ -58,18 +58,18 @@ TEST(Pacer, DoesNotMakeUpForIdleTime) {
 
 TEST(Pacer, BelievesASampleThatShowsTheAverageToBeOutdated) {
   Pacer pacer;
-  pacer.update(kStart, seconds(2), seconds(2), kWindow);
+  pacer.update(kStart, pace_of_window(seconds(2), seconds(2), kWindow));
   pacer.on_sent(kWindow);
   EXPECT_GT(pacer.next_send(), kStart + seconds(1));
-  pacer.update(kStart + milliseconds(1), seconds(2), microseconds(200), kWindow);
+  pacer.update(kStart + milliseconds(1), pace_of_window(seconds(2), microseconds(200), kWindow));
   EXPECT_TRUE(pacer.may_send());
 }
 
 TEST(Pacer, PacesNothingBeforeTheFirstSample) {
   Pacer pacer;
-  pacer.update(kStart, Duration::zero(), Duration::zero(), kWindow);
+  pacer.update(kStart, pace_of_window(Duration::zero(), Duration::zero(), kWindow));
   pacer.on_sent(10 * kWindow);
-  pacer.update(kStart, Duration::zero(), Duration::zero(), kWindow);
+  pacer.update(kStart, pace_of_window(Duration::zero(), Duration::zero(), kWindow));
   EXPECT_TRUE(pacer.may_send());
 }
 

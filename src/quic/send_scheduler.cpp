@@ -139,6 +139,9 @@ void SendScheduler::on_written(Stream& stream, std::size_t count, bool with_fin)
     stream.is_fin_sent = true;
     observer_.on_fin_sent(stream);
   }
+  if (stream.output.end_offset() - stream.output.sent_offset() < stream.refill_below) {
+    observer_.on_running_low(stream);
+  }
   const bool is_done = !stream.output.has_unsent() && (!stream.is_fin_queued || stream.is_fin_sent);
   if (!is_done && turn_bytes_ < kTurnBytes) return;
   turn_bytes_ = 0;

@@ -17,6 +17,8 @@ class SendScheduler {
     virtual ~Observer() = default;
     // The stream's FIN was written for the first time.
     virtual void on_fin_sent(Stream& stream) = 0;
+    // Fewer bytes than its `refill_below` are unsent.
+    virtual void on_running_low(Stream& stream) = 0;
     // A write showed that the peer has sent STOP_SENDING.
     virtual void on_stopped_by_peer(Stream& stream, std::uint64_t code) = 0;
   };

@@ -29,14 +29,15 @@ ngtcp2_duration to_duration(Duration duration) {
 
 }  // namespace
 
-ngtcp2_settings make_settings(const TransportConfig& config, ngtcp2_tstamp now, Rng& rng) {
+ngtcp2_settings make_settings(const TransportConfig& config, ngtcp2_tstamp now,
+                              LibraryContext& context) {
   ngtcp2_settings settings;
   ngtcp2_settings_default(&settings);
   settings.cc_algo = config.congestion_control == CongestionControl::bbr ? NGTCP2_CC_ALGO_BBR
                                                                          : NGTCP2_CC_ALGO_CUBIC;
   settings.initial_ts = now;
   settings.initial_rtt = kInitialRtt;
-  settings.rand_ctx.native_handle = &rng;
+  settings.rand_ctx.native_handle = &context;
   settings.max_window = settings.max_stream_window = 0;  // ours to decide: ReceiveCredit
   settings.handshake_timeout = to_duration(limits::kHandshakeTimeout);
   const bool is_fixed = config.fixed_udp_payload_size != 0;

@@ -1,0 +1,147 @@
+// BBR: sends as fast as the bottleneck delivers and keeps next to nothing in its queue. The
+// model (bandwidth, least round trip), Startup, Drain and the cycle of probes are those of
+// draft-ietf-ccwg-bbr. Sans-I/O, O(1) per acknowledgement.
+//
+// What is different here:
+// - The queue is measured (how far a round trip exceeds the least one) and worked off at once:
+//   other flows of the connection wait a few milliseconds at most, and a probe ends when it
+//   has shown that there is no more bandwidth.
+// - A queue that stays although this sender leaves it alone is somebody else's. Loss-based
+//   senders drive out one that yields and are driven out by one that does not. For as long
+//   as that lasts the window follows CUBIC: equals share.
+// - Loss tells nothing on a path that loses at random. It counts beside others only, and only
+//   beyond what the path loses while its queue is short; and where most of what is sent is
+//   lost (policers, queues too short to be seen).
+#pragma once
+
+#include "base/time.h"
+#include "quic/cubic_window.h"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace culvert::quic {
+
+class Bbr {
+ public:
+  // What one acknowledgement tells (draft-ietf-ccwg-bbr 4.1). All counts are bytes.
+  struct Ack {
+    std::uint64_t delivered = 0;        // since the connection began
+    std::uint64_t prior_delivered = 0;  // when the newest packet of it was sent
+    Duration interval{};                // for their difference; zero: not known
+    bool is_app_limited = false;        // there was not always something to send
+    Duration rtt{};                     // zero: no sample
+    std::uint64_t acked = 0;
+    std::uint64_t in_flight = 0;  // now
+  };
+  enum class Phase : std::uint8_t { startup, drain, cruise, up, down, probe_rtt, beside, asking };
+
+  enum class Start : std::uint8_t { fresh, after_congestion };
+
+  explicit Bbr(std::size_t packet_bytes, Start start = Start::fresh);
+
+  void on_ack(Instant now, const Ack& ack);
+  // Probes of the path's MTU left out: their loss is no congestion.
+  void on_lost(std::uint64_t bytes) { round_lost_ += static_cast<double>(bytes); }
+  // The bottleneck marked a packet instead of dropping it (ECN).
+  void on_marked(Instant now);
+  void set_packet_bytes(std::size_t bytes) { packet_ = static_cast<double>(bytes); }
+
+  [[nodiscard]] std::uint64_t window_bytes() const { return static_cast<std::uint64_t>(window_); }
+  // Bytes; zero before the first round trip.
+  [[nodiscard]] double pace_per_second() const { return pace_; }
+
+  [[nodiscard]] Phase phase() const { return phase_; }
+  // Bytes a second that the bottleneck delivers to us.
+  [[nodiscard]] double bandwidth() const;
+  // Zero: not known.
+  [[nodiscard]] Duration min_rtt() const { return min_rtt_.get(); }
+
+ private:
+  static constexpr std::size_t kFilterRounds = 10;
+
+  // The least of this span of time and of the one before.
+  class Least {
+   public:
+    void add(Instant now, Duration span, Duration value);
+    [[nodiscard]] Duration get() const;
+
+   private:
+    Duration now_ = Duration::max();
+    Duration before_ = Duration::max();
+    Instant since_{};
+    unsigned count_ = 0;
+  };
+
+  void note_round_trip(Instant now, Duration rtt);
+  void note_bandwidth(const Ack& ack);
+  void forget_older_bandwidths();
+  void end_round(Instant now);
+  [[nodiscard]] bool is_at_rest() const;
+  [[nodiscard]] bool is_losing_more() const;
+  void judge_loss(Instant now);
+  void look_for_others(Instant now);
+  void go_beside(Instant now, double bandwidth);
+  void next_phase(Instant now, const Ack& ack);
+  void ask_for_others(Instant now, double in_flight);
+  void enter(Instant now, Phase phase);
+  void cruise(Instant now);
+  void probe_up(Instant now, double gain);
+  [[nodiscard]] bool has_probe_filled() const;
+  [[nodiscard]] bool has_found_more() const;
+  void decide(const Ack& ack);
+  [[nodiscard]] double pacing_gain() const;
+  // What the path holds without a queue.
+  [[nodiscard]] double held(double share) const;
+  [[nodiscard]] double window_of(double gain) const;
+  // How long what leaves the bottleneck now has waited.
+  [[nodiscard]] Duration queue() const;
+  [[nodiscard]] Duration at_least(Duration queue) const;
+  [[nodiscard]] Duration probe_queue() const;
+  [[nodiscard]] Duration foreign_queue() const;
+
+  double packet_;
+  double window_;
+  double pace_ = 0;
+  Phase phase_ = Phase::startup;
+  Instant phase_since_{};
+  unsigned phase_rounds_ = 0;
+
+  // A round ends when a packet that was sent after its beginning is acknowledged.
+  std::uint64_t round_ = 0;
+  std::uint64_t round_ends_at_ = 0;  // bytes delivered when that packet was sent
+  double round_acked_ = 0;
+  double round_lost_ = 0;
+  bool is_round_app_limited_ = false;
+  Duration round_rtt_ = Duration::max();  // the least of it
+
+  std::array<double, kFilterRounds> bandwidths_{};  // the greatest of each round that told one
+  std::size_t newest_ = 0;
+  std::uint64_t newest_round_ = 0;
+  double full_bandwidth_ = 0;
+  unsigned rounds_without_growth_ = 0;
+  double bandwidth_before_probe_ = 0;
+  Duration queue_before_probe_{};
+  double up_gain_ = 0;
+  double next_up_gain_;
+
+  Least min_rtt_;
+  Least recent_rtt_;
+  Instant drained_at_{};  // the queue was last seen to be empty
+
+  double usual_loss_ = 0;  // share of what is sent, while the queue is short
+  unsigned rounds_of_heavy_loss_ = 0;
+  unsigned rounds_with_queue_ = 0;  // in a row
+  double bandwidth_before_queue_ = 0;
+  unsigned cruise_rounds_ = 0;
+  std::uint32_t jitter_;
+
+  CubicWindow cubic_;
+  std::uint64_t cut_in_round_ = 0;
+  Instant ask_at_{};
+  Instant empty_since_ = kNever;  // nothing of ours, while asking
+};
+
+}  // namespace culvert::quic

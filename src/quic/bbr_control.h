@@ -1,0 +1,46 @@
+// Bbr as the congestion controller of an ngtcp2 connection. Internal to quic/.
+//
+// ngtcp2 has three controllers of its own and no way to bring another. It is linked statically
+// here, so that its constructor for BBR can be ours: ngtcp2_cc_bbr_init, which fills in a table
+// of functions. That and the two structures they are called with are internal to the library:
+// bbr_control.cpp describes those of version 1.11 and CMake builds it in for that version only
+// (CULVERT_OWN_BBR). With any other, `bbr` is ngtcp2's.
+#pragma once
+
+#include "base/rng.h"
+#include "quic/bbr.h"
+
+#include <ngtcp2/ngtcp2.h>
+
+namespace culvert::quic {
+
+class BbrControl {
+ public:
+#ifdef CULVERT_OWN_BBR
+  static constexpr bool kIsBuiltIn = true;
+#else
+  static constexpr bool kIsBuiltIn = false;
+#endif
+  // The connection that was set up with a LibraryContext that names this is controlled by it.
+  [[nodiscard]] bool is_attached() const { return connection_statistics_ != nullptr; }
+  [[nodiscard]] const Bbr& bbr() const { return bbr_; }
+  // As the connection has written all that it may: whether it had nothing more to say.
+  // `before` is what app_limited_until() was before it wrote.
+  void note_end_of_data(bool is_app_limited, std::uint64_t before);
+  [[nodiscard]] std::uint64_t app_limited_until() const;
+
+ private:
+  friend struct BbrHooks;
+
+  Bbr bbr_{NGTCP2_MAX_UDP_PAYLOAD_SIZE};
+  void* connection_statistics_ = nullptr;  // ngtcp2's
+  void* rate_sampler_ = nullptr;
+};
+
+// What ngtcp2 is given as its context of randomness. Outlives the connection.
+struct LibraryContext {
+  Rng* rng = nullptr;
+  BbrControl* bbr = nullptr;
+};
+
+}  // namespace culvert::quic
