@@ -39,6 +39,7 @@ class SimHost final : public drive::Host {
 
   void set_handler(drive::HostHandler& handler) override { handler_ = &handler; }
   void set_deadline(Instant deadline) override;
+  void set_rest(Duration) override {}  // here a turn costs nothing
   void request_turn_end() override;
   bool hand_over(std::uint8_t worker_index, const RxDatagram& datagram) override;
   Result<std::unique_ptr<drive::UdpPort>> open_udp(const drive::UdpOptions& options,

@@ -182,6 +182,9 @@ class Host {
   // One deadline; a later call replaces it. kNever = none. A past deadline fires next turn.
   virtual void set_deadline(Instant deadline) = 0;
   virtual void request_turn_end() = 0;
+  // From this turn on, what arrives may wait so long to be handled together. Zero: not at all.
+  // Deadlines are kept.
+  virtual void set_rest(Duration rest) = 0;
   // Gives a datagram to another worker of this process (copies it). False: its queue is full.
   virtual bool hand_over(std::uint8_t worker_index, const RxDatagram& datagram) = 0;
 

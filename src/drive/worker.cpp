@@ -116,6 +116,7 @@ void Worker::handle_batch(Instant now, const RxDatagram& batch) {
 
 void Worker::handle_datagram(Instant now, const PathId& path, Ecn ecn, ByteView bytes,
                              bool may_hand_over) {
+  ++turn_datagrams_;
   const quic::Routing routing = endpoint_->handle_datagram(now, path, ecn, bytes, tx_);
   while (quic::Connection* displaced = endpoint_->poll_displaced()) touch(*displaced);
   if (const auto* routed = std::get_if<quic::RoutedTo>(&routing)) {
@@ -157,6 +158,9 @@ void Worker::on_network_changed(Instant now) {
 void Worker::on_turn_end(Instant now) {
   settle(now);
   transmit(now);
+  moderation_.on_turn(now, std::exchange(turn_datagrams_, 0),
+                      std::exchange(turn_round_trip_, Duration::max()));
+  host_.set_rest(moderation_.rest());
   arm();
 }
 
@@ -254,7 +258,9 @@ void Worker::transmit(Instant now) {
 void Worker::settle_sent(quic::Connection& connection) {
   Slot& slot = slot_of(connection);
   if (!connection.is_drained() || slot.handler != nullptr || slot.is_dirty || slot.is_sending) {
+    if (connection.has_writable()) touch(connection);
     slot.set(connection.next_timeout());
+    turn_round_trip_ = std::min(turn_round_trip_, connection.liveness().smoothed_rtt);
     return;
   }
   slots_.erase(&connection);

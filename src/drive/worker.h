@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/log.h"
+#include "drive/moderation.h"
 #include "drive/ports.h"
 #include "drive/timer_heap.h"
 #include "drive/udp_egress.h"
@@ -149,6 +150,9 @@ class Worker final : public HostHandler, public UdpHandler {
   bool is_blocked_ = false;
   bool is_settling_ = false;
   std::vector<RxDatagram> rx_;
+  Moderation moderation_;
+  std::size_t turn_datagrams_ = 0;
+  Duration turn_round_trip_ = Duration::max();  // the shortest of its connections
   std::uint64_t handed_over_ = 0;
 };
 

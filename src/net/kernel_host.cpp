@@ -140,6 +140,10 @@ void KernelHost::set_handler(drive::HostHandler& handler) {
       [state = state_.get()](Instant now) { state->handler->on_network_changed(now); });
 }
 
+void KernelHost::set_rest(Duration rest) {
+  state_->loop.set_rest(rest);
+}
+
 void KernelHost::set_deadline(Instant deadline) {
   CULVERT_ASSERT(state_->handler != nullptr);
   state_->loop.set_deadline(deadline, state_->deadline);

@@ -18,6 +18,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 namespace culvert::net {
@@ -25,10 +26,10 @@ namespace {
 
 constexpr int kMaxEvents = 256;
 // How long the data path turns before Asio's own queue (signals, coroutines) gets a look.
-constexpr Duration kMaxTurn = std::chrono::milliseconds(2);
+constexpr Duration kMaxTurn = std::chrono::milliseconds(4);
 // After events the next ones are waited for here, without the way through Asio (which costs
 // three system calls and a second wake-up in the kernel). Asio waits no longer than this.
-constexpr int kHotWaitMs = 1;
+constexpr int kHotWaitMs = 3;
 // After a round that took this long more events are likely; after a shorter one asking at
 // once would mostly cost a system call for nothing.
 constexpr Duration kLongRound = std::chrono::microseconds(20);
@@ -224,13 +225,21 @@ void Loop::turn() {
   while (!asio_->context.stopped()) {
     const Activity activity = round(timeout_ms);
     if (activity == Activity::none || now_ >= yield_at) break;
-    timeout_ms = activity == Activity::more ? 0 : kHotWaitMs;
+    timeout_ms = activity == Activity::more && rest_ == Duration::zero() ? 0 : kHotWaitMs;
     if (timeout_ms > 0) arm_timer();
+    rest();
   }
   is_in_turn_ = false;
   arm_timer();
   arm_epoll_wait();
   if (!ready_.is_empty() || turn_end_item_ != nullptr) schedule_turn();
+}
+
+void Loop::rest() {
+  if (rest_ == Duration::zero() || !ready_.is_empty() || turn_end_item_ != nullptr) return;
+  const auto until = std::min(now_ + rest_, deadline_).time_since_epoch().count();
+  const timespec when{.tv_sec = until / 1'000'000'000, .tv_nsec = until % 1'000'000'000};
+  ::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, nullptr);
 }
 
 Loop::Activity Loop::round(int timeout_ms) {

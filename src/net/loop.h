@@ -89,6 +89,8 @@ class Loop {
 
   // The single data-path deadline; `item` is run when it is due. kNever: none.
   void set_deadline(Instant deadline, Runnable& item);
+  // After each round, so long nothing is looked at, the deadline left out.
+  void set_rest(Duration rest) { rest_ = rest; }
   // `item` is run once at the end of this turn (or the next when idle).
   void request_turn_end(Runnable& item);
 
@@ -123,6 +125,7 @@ class Loop {
   void watch_own(int fd, std::uint64_t tag);
   void arm_epoll_wait();
   void arm_timer();
+  void rest();
   void schedule_turn();
   void run_mail();
   void wake_for_mail();  // from any thread
@@ -137,6 +140,7 @@ class Loop {
   Runnable* turn_end_item_ = nullptr;  // requested and not yet run
   Instant deadline_ = kNever;
   Instant timer_armed_at_ = kNever;
+  Duration rest_{};
   Instant now_{};
   int epoll_fd_ = -1;
   int timer_fd_ = -1;
