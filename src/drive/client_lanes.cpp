@@ -106,6 +106,11 @@ class ClientLanes::Lane final : public ConnectionHandler, public ControlHandler 
     const auto news = watch_.look(now, connection_->liveness(), limits::kSuspectLane);
     watch_timer_.set(now + watch_.next_look(limits::kSuspectLane));
     if (news == SilenceWatch::News::none) return;
+    if (news == SilenceWatch::News::pause) {
+      connection_->ping();
+      lanes_.context_.worker.touch(*connection_);
+      return;
+    }
     lanes_.session_.lanes().set_usable(*connection_, is_usable());
     lanes_.context_.worker.log().info("path", "{} -> {} {}", path().local.text(),
                                       path().remote.text(),

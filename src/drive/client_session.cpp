@@ -370,6 +370,11 @@ void ClientSession::on_watch(Instant now) {
   const SilenceWatch::News news = silence_.look(now, connection_->liveness(), patience());
   watch_.set(now + silence_.next_look(patience()));
   if (news == SilenceWatch::News::none) return;
+  if (news == SilenceWatch::News::pause) {
+    connection_->ping();
+    context_.worker.touch(*connection_);
+    return;
+  }
   lanes_.set_usable(*connection_, news == SilenceWatch::News::alive_again);
   if (news == SilenceWatch::News::silent) {
     look_elsewhere(now);

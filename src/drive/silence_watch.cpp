@@ -13,10 +13,12 @@ void SilenceWatch::begin(Instant now) {
 SilenceWatch::News SilenceWatch::look(Instant now, const quic::Liveness& life, Duration patience) {
   const bool has_news = life.packets_received != packets_seen_;
   const bool was_waiting = std::exchange(is_waiting_, life.bytes_in_flight > 0);
+  const bool was_sending = std::exchange(was_sending_, has_news);
   packets_seen_ = life.packets_received;
   if (has_news || !was_waiting) {  // what is outstanding may have left a moment ago
     last_life_ = now;
     if (std::exchange(is_silent_, false)) return News::alive_again;
+    if (!has_news && was_sending && !is_waiting_) return News::pause;
   } else if (!is_silent_ && now - last_life_ >= std::max(patience, 3 * life.probe_timeout)) {
     is_silent_ = true;
     return News::silent;

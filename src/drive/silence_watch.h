@@ -10,7 +10,12 @@ namespace culvert::drive {
 
 class SilenceWatch {
  public:
-  enum class News : std::uint8_t { none, silent, alive_again };
+  enum class News : std::uint8_t {
+    none,
+    pause,  // it was sending and has stopped, and owes nothing: ask it
+    silent,
+    alive_again,
+  };
 
   void begin(Instant now);
   // To be called again after next_look(). It is silent after `patience`, or three probe
@@ -22,6 +27,7 @@ class SilenceWatch {
  private:
   std::uint64_t packets_seen_ = 0;
   Instant last_life_{};
+  bool was_sending_ = false;
   bool is_waiting_ = false;  // it owed us an acknowledgement when last looked at
   bool is_silent_ = false;
 };

@@ -39,12 +39,14 @@ struct Stripe::Leg final : StreamUser {
   void on_quic_closed(Instant now) override { stripe.lose(now, *this); }
   [[nodiscard]] bool is_flow() const override { return false; }
 
+  [[nodiscard]] std::uint64_t most_unsent() const {
+    const std::uint64_t part = stripe.mode() == Multipath::redundant ? 8 : 2;
+    return std::clamp(life.congestion_window_bytes / part, kLeastAhead, kMostAhead);
+  }
   // How many bytes its next chunk may have.
   [[nodiscard]] std::size_t chunk_room() const {
     const std::uint64_t unsent = stream->output.end_offset() - stream->output.sent_offset();
-    const std::uint64_t part = stripe.mode() == Multipath::redundant ? 8 : 2;
-    if (unsent >= std::clamp(life.congestion_window_bytes / part, kLeastAhead, kMostAhead))
-      return 0;
+    if (unsent >= most_unsent()) return 0;
     const std::size_t space = stream->output.space();
     // Chunks of a few bytes are not worth their headers, unless there is nothing else to send.
     if (space < kLeastChunkRoom && unsent > 0) return 0;
@@ -202,6 +204,7 @@ void Stripe::send_chunks(Instant now) {
     if (is_spare || leg->stream->is_output_over) continue;
     if (options_.mode == Multipath::redundant && used == kRedundantLegs) break;
     ++used;
+    leg->stream->refill_below = leg->most_unsent() / 2;
     bool has_sent = false;
     while (const std::size_t room = leg->chunk_room()) {
       const auto range = scheduler_.next(now, leg->id, room, late_after);

@@ -26,10 +26,11 @@ bool run_until_over(TunnelWorld& tunnel, const Talker& talker, Duration within) 
 }
 
 LinkConfig link(std::uint64_t bits_per_second, Duration delay) {
-  // A queue of 50 ms, as routers have.
+  // A queue of 50 ms and the MTU that networks have.
   return {.bits_per_second = bits_per_second,
           .delay = delay,
-          .queue_bytes = std::max<std::size_t>(32'768, bits_per_second / 8 / 20)};
+          .queue_bytes = std::max<std::size_t>(32'768, bits_per_second / 8 / 20),
+          .mtu = 1500};
 }
 
 struct Path {
@@ -161,7 +162,9 @@ TEST(SimMultipath, another_path_takes_over_soon_in_the_other_modes) {
   for (std::uint64_t seed = 1; seed <= 2; ++seed) {
     for (const Multipath mode : {Multipath::fastest, Multipath::aggregate}) {
       for (const bool is_first : {true, false}) {
-        EXPECT_LT(longest_gap(mode, is_first, seed), milliseconds(1'500)) << to_string(mode);
+        EXPECT_LT(longest_gap(mode, is_first, seed), milliseconds(1'500))
+            << to_string(mode) << (is_first ? ", the first path" : ", the second path") << ", seed "
+            << seed;
       }
     }
   }
