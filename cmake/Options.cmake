@@ -24,6 +24,20 @@ endif()
 target_compile_options(culvert_flags INTERFACE
   $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 target_include_directories(culvert_flags INTERFACE "${CMAKE_SOURCE_DIR}/src")
+# The same bytes from every checkout: no path of the builder's machine, nor of a compiler cache
+# that makes paths relative (CCACHE_BASEDIR).
+file(RELATIVE_PATH up "${CMAKE_BINARY_DIR}" "${CMAKE_SOURCE_DIR}")
+target_compile_options(culvert_flags INTERFACE
+  "-ffile-prefix-map=${CMAKE_SOURCE_DIR}=." "-ffile-prefix-map=${up}=./")
+# What distributions harden their packages with. Sanitizers see more, and dislike _FORTIFY_SOURCE.
+if(NOT CULVERT_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND
+    NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+  target_compile_options(culvert_flags INTERFACE -fstack-protector-strong
+    -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    target_compile_options(culvert_flags INTERFACE -fcf-protection)
+  endif()
+endif()
 if(CULVERT_SANITIZE)
   target_compile_options(culvert_flags INTERFACE
     -fsanitize=${CULVERT_SANITIZE} -fno-sanitize-recover=all)

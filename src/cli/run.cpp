@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 #include "cli/load_settings.h"
 #include "cli/output.h"
+#include "cli/version.h"
 #include "settings/help.h"
 #include "settings/suggest.h"
 
@@ -134,7 +135,7 @@ ExitCode run(std::span<const std::string_view> args) {
     return ExitCode::configuration;
   }
   if (args[0] == "--version" || args[0] == "-V" || args[0] == "version") {
-    print_line("culvert " CULVERT_VERSION);
+    status = cmd_version(args.subspan(1));
   } else if (args[0] == "--help" || args[0] == "-h" || args[0] == "help") {
     status = run_help(args.subspan(1));
   } else {

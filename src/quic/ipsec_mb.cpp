@@ -100,6 +100,10 @@ bool is_available() {
   return functions().are_usable;
 }
 
+std::string_view version() {
+  return imb_get_version_str();
+}
+
 void GcmKeyDeleter::operator()(GcmKey* key) const noexcept {
   gnutls_memset(key, 0, sizeof *key);
   delete key;
@@ -180,6 +184,9 @@ struct HeaderKey {};
 
 bool is_available() {
   return false;
+}
+std::string_view version() {
+  return {};
 }
 void GcmKeyDeleter::operator()(GcmKey* key) const noexcept {
   delete key;

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 
 namespace culvert::quic::ipsec_mb {
 
@@ -29,6 +30,9 @@ using Sample = std::span<const std::uint8_t, kBlockSize>;
 // True when the library is compiled in, the CPU has AES-NI and PCLMULQDQ, and the library's
 // own self-test passed.
 [[nodiscard]] bool is_available();
+
+// The library's version, empty when it is not compiled in.
+[[nodiscard]] std::string_view version();
 
 // The key schedule and hash powers of AES-128-GCM or AES-256-GCM. Wiped when freed.
 struct GcmKey;
