@@ -5,6 +5,7 @@
 #include "cli/output.h"
 #include "cli/version.h"
 #include "settings/help.h"
+#include "settings/man.h"
 #include "settings/suggest.h"
 
 #include <fmt/format.h>
@@ -112,6 +113,21 @@ Status run_command(std::span<const std::string_view> args) {
   return dispatch(found.command, arguments);
 }
 
+// For packages: the names of the manual pages, or one of them.
+Status run_man(std::span<const std::string_view> args) {
+  if (args.empty()) {
+    for (const std::string& name : settings::man_pages()) print_line(name);
+    return {};
+  }
+  const auto page = settings::man_page(args[0], CULVERT_VERSION);
+  if (!page) {
+    return fail(ErrorKind::configuration, "no such page; 'culvert help --man' lists them",
+                std::string(args[0]));
+  }
+  print_line(std::string_view(*page).substr(0, page->size() - 1));
+  return {};
+}
+
 Status run_help(std::span<const std::string_view> args) {
   if (args.empty()) {
     print_line(settings::overview());
@@ -121,6 +137,7 @@ Status run_help(std::span<const std::string_view> args) {
     print_line(settings::markdown());
     return {};
   }
+  if (args[0] == "--man") return run_man(args.subspan(1));
   CULVERT_TRY(const Found found, find_command(args));
   print_line(settings::help(found.command));
   return {};

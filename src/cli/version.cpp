@@ -18,14 +18,13 @@ constexpr std::string_view kCompiler = CULVERT_COMPILER;
 std::string version_text() {
   const quic::Libraries libraries = quic::libraries();
   return fmt::format(
-      "culvert " CULVERT_VERSION
-      "\n"
+      "culvert {}\n"
       "commit      {}\n"
       "compiler    {}\n"
       "libraries   ngtcp2 {}, GnuTLS {}, {}\n"
       "encryption  {}\n"
       "protocols   {}, {}",
-      kCommit, kCompiler, libraries.ngtcp2, libraries.gnutls,
+      CULVERT_VERSION, kCommit, kCompiler, libraries.ngtcp2, libraries.gnutls,
       libraries.ipsec_mb.empty() ? "no ipsec-mb" : "ipsec-mb " + libraries.ipsec_mb,
       libraries.encryption, session::alpn(session::Dialect::culvert_1),
       session::alpn(session::Dialect::mf_4));

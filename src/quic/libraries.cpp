@@ -12,8 +12,7 @@ Libraries libraries() {
   return {.ngtcp2 = ngtcp2_version(0)->version_str,
           .gnutls = gnutls_check_version(nullptr),
           .ipsec_mb = std::string(ipsec_mb::version()),
-          .encryption =
-              best_protection() == ProtectionBackend::ipsec_mb ? "ipsec-mb" : "gnutls"};
+          .encryption = best_protection() == ProtectionBackend::ipsec_mb ? "ipsec-mb" : "gnutls"};
 }
 
 }  // namespace culvert::quic
