@@ -40,6 +40,7 @@ class ClientAppImpl final : public ClientApp, private ClientServersOwner {
  private:
   net::KernelHost& host() { return group_.host(0); }
   void watch_signals();
+  void feed_watchdog();
   void stop();
   void reload() {
     if (!is_stopping_) reloading_.begin();
@@ -64,12 +65,14 @@ class ClientAppImpl final : public ClientApp, private ClientServersOwner {
   ClientServers servers_;           // dies before it
   bool is_stopping_ = false;
   Status status_;
+  std::unique_ptr<net::Timer> watchdog_;
   ReloadThread<ClientReload> reloading_;  // dies first
 };
 
 Status ClientAppImpl::run() {
   if (options_.handles_signals) watch_signals();
   watch_config(host(), log_, options_.watched_files, [this](Instant) { reload(); });
+  feed_watchdog();
   servers_.start();
   host().run();
   reporter_.on_stopped(servers_.stats());
@@ -86,6 +89,13 @@ void ClientAppImpl::watch_signals() {
       stop();
     }
   });
+}
+
+void ClientAppImpl::feed_watchdog() {
+  const auto interval = net::watchdog_interval();
+  if (!interval) return;
+  net::notify_service_manager("WATCHDOG=1");
+  watchdog_ = host().after(*interval, [this](Instant) { feed_watchdog(); });
 }
 
 void ClientAppImpl::on_server_connected(const std::string& name, const SocketAddress& address) {

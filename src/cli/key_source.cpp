@@ -26,7 +26,7 @@ Result<std::optional<crypto::SecretKey>> load_key(const settings::Settings& sett
     return std::unexpected(std::move(error));
   }
   const WipedAtEnd wiped(*text);
-  if (value.text != "-" && net::is_readable_by_others(path)) {
+  if (value.text != "-" && !is_credential(value.text) && net::is_readable_by_others(path)) {
     log.warn("keys", "{}: other users can read this key; chmod 600 it", path);
   }
   CULVERT_TRY(crypto::SecretKey key, crypto::parse_secret_key(*text, path));

@@ -16,6 +16,7 @@ using settings::Command;
 using settings::Id;
 
 constexpr int kStandardInput = 0;
+constexpr std::string_view kCredential = "credential:";
 
 std::string default_config_path(Command command) {
   const std::string file = command == Command::server ? "server.toml" : "client.toml";
@@ -84,7 +85,15 @@ std::optional<std::string> environment(std::string_view name) {
   return value;
 }
 
+bool is_credential(const std::string& path) {
+  return path.starts_with(kCredential);
+}
+
 std::string expand_home(const std::string& path) {
+  if (is_credential(path)) {
+    const auto directory = environment("CREDENTIALS_DIRECTORY");
+    return directory ? *directory + "/" + path.substr(kCredential.size()) : path;
+  }
   const auto home = environment("HOME");
   if (!path.starts_with("~/") || !home) return path;
   return *home + path.substr(1);
@@ -92,6 +101,12 @@ std::string expand_home(const std::string& path) {
 
 Result<std::string> read_named_file(const settings::Value& value, std::size_t max_bytes,
                                     Occasion occasion) {
+  if (is_credential(value.text) && !environment("CREDENTIALS_DIRECTORY")) {
+    return fail(
+        ErrorKind::configuration,
+        fmt::format("{}: only a systemd service has credentials (LoadCredential=)", value.text),
+        value.origin);
+  }
   auto text = value.text == "-"
                   ? net::read_until(kStandardInput, max_bytes, "standard input",
                                     limits::kInputTimeout, [](std::string_view) { return false; })

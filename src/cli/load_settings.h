@@ -26,8 +26,12 @@ enum class Occasion : std::uint8_t { start, reload };
 // A variable of this process's environment; an empty one counts as unset.
 [[nodiscard]] std::optional<std::string> environment(std::string_view name);
 
-// "~/x" as a path of this user; other texts as they are.
+// "~/x" as a path of this user, "credential:x" as what systemd's LoadCredential=x: put in
+// $CREDENTIALS_DIRECTORY; other texts as they are.
 [[nodiscard]] std::string expand_home(const std::string& path);
+
+// Whether the file is of systemd's, which keeps it from others by more than its mode.
+[[nodiscard]] bool is_credential(const std::string& path);
 
 // Of a setting that names a file of at most `max_bytes`; "-" is standard input.
 [[nodiscard]] Result<std::string> read_named_file(const settings::Value& value,

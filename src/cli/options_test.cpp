@@ -73,6 +73,20 @@ TEST_F(OptionsTest, read_a_client_as_in_the_readme) {
   EXPECT_EQ(options->servers[0].credentials.token->reveal(), kToken);
 }
 
+TEST_F(OptionsTest, take_secrets_from_the_credentials_of_a_service) {
+  const std::vector<std::string> args{
+      "-n",       std::string(kId), "--address",         "[::1]:4433",
+      "--socks5", "127.0.0.1:1080", "--auth-token-file", "credential:token"};
+  expect_error(client(args), "only a systemd service");
+  const std::string token = file("token", kToken);
+  ::setenv("CREDENTIALS_DIRECTORY", std::filesystem::path(token).parent_path().c_str(), 1);
+  const auto options = client(args);
+  ::unsetenv("CREDENTIALS_DIRECTORY");
+  ASSERT_TRUE(options) << options.error().text();
+  ASSERT_TRUE(options->servers[0].credentials.token);
+  EXPECT_EQ(options->servers[0].credentials.token->reveal(), kToken);
+}
+
 TEST_F(OptionsTest, take_addresses_from_a_ticket) {
   const app::Ticket ticket{.id = crypto::EndpointId::parse(kId).value(),
                            .addresses = {SocketAddress::parse("192.0.2.1:4433").value()}};
