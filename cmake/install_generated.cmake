@@ -1,0 +1,16 @@
+# Part of `cmake --install`: what ${culvert} says of itself.
+set(share "$ENV{DESTDIR}${CMAKE_INSTALL_PREFIX}/share")
+function(write_output file)
+  execute_process(COMMAND "${culvert}" ${ARGN} OUTPUT_VARIABLE text COMMAND_ERROR_IS_FATAL ANY)
+  file(WRITE "${file}" "${text}")
+endfunction()
+
+execute_process(COMMAND "${culvert}" help --man OUTPUT_VARIABLE pages COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCHALL "[^\n]+" pages "${pages}")
+foreach(page IN LISTS pages)
+  string(REGEX REPLACE ".*\\." "" section "${page}")
+  write_output("${share}/man/man${section}/${page}" help --man ${page})
+endforeach()
+write_output("${share}/bash-completion/completions/culvert" completion bash)
+write_output("${share}/zsh/vendor-completions/_culvert" completion zsh)
+write_output("${share}/fish/vendor_completions.d/culvert.fish" completion fish)
