@@ -32,12 +32,16 @@ packages_of() {
       ;;
     lint) printf '%s\n' git jq clang-format-19 clang-tidy-19 clang-tools-19 shellcheck ;;
     sanitize) printf '%s\n' libclang-rt-19-dev llvm-19 ;;
+    package) printf '%s\n' git jq python3 binutils dpkg-dev lintian man-db ;;
     demo) printf '%s\n' curl jq iperf3 iproute2 python3 ;;
     test)
       packages_of sanitize "$2"
       packages_of demo "$2"
       packages_of lab "$2"
       packages_of gcc "$2"
+      packages_of package "$2"
+      # Clean systems to install packages on, which only root can make.
+      [ "$(id -u)" -ne 0 ] || printf '%s\n' debootstrap skopeo
       printf '%s\n' binutils netcat-openbsd
       # iroh for Node needs Node 20: Debian 12 has 18, so there only a Node already here helps.
       if [ "$2" = 13 ] && ! command -v npm >/dev/null; then printf '%s\n' nodejs npm; fi
@@ -69,15 +73,15 @@ missing_of() {
   done
 }
 
-# backports_entry DIRECTORY: an apt source for bookworm-backports with the mirror and key
-# that this machine uses for bookworm itself, in either format apt knows. DIRECTORY is
-# /etc/apt, except in tests.
-backports_entry() {
-  local apt=$1 entry
-  entry=$(cat "$apt"/sources.list.d/*.sources 2>/dev/null | awk '
-    BEGIN { RS = ""; FS = "\n" }
+# apt_entry DIRECTORY SUITE NEW_SUITE: an apt source for NEW_SUITE with the mirror and key that
+# this machine uses for SUITE, in either format apt knows; nothing when it uses none. DIRECTORY
+# is /etc/apt, except in tests.
+apt_entry() {
+  local apt=$1 suite=$2 wanted=$3 entry
+  entry=$(cat "$apt"/sources.list.d/*.sources 2>/dev/null | awk -v suite="$suite" -v wanted="$wanted" '
+    BEGIN { RS = ""; FS = "\n"; suites = "(^|\n)Suites:([^\n]*[ \t])?" suite "([ \t\n]|$)" }
     /(^|\n)Enabled:[ \t]*no/ { next }
-    /(^|\n)Suites:([^\n]*[ \t])?bookworm([ \t\n]|$)/ {
+    $0 ~ suites {
       uris = ""; key = ""; reading_key = 0
       for (i = 1; i <= NF; i++) {
         if ($i ~ /^URIs:/) uris = $i
@@ -85,11 +89,11 @@ backports_entry() {
         if (reading_key && $i ~ /^[ \t]/) key = key "\n" $i  # a key written inline
         else reading_key = 0
       }
-      print "Types: deb\n" uris "\nSuites: bookworm-backports\nComponents: main" (key ? "\n" key : "")
+      print "Types: deb\n" uris "\nSuites: " wanted "\nComponents: main" (key ? "\n" key : "")
       exit
     }')
   if [ -z "$entry" ]; then
-    entry=$(cat "$apt/sources.list" "$apt"/sources.list.d/*.list 2>/dev/null | awk '
+    entry=$(cat "$apt/sources.list" "$apt"/sources.list.d/*.list 2>/dev/null | awk -v suite="$suite" -v wanted="$wanted" '
       $1 == "deb" {
         line = $0; options = ""
         if (match(line, /\[[^]]*\]/)) {
@@ -97,16 +101,17 @@ backports_entry() {
           line = substr(line, 1, RSTART - 1) substr(line, RSTART + RLENGTH)
         }
         split(line, field, /[ \t]+/)
-        if (field[3] != "bookworm") next
+        if (field[3] != suite) next
         key = ""
         if (match(options, /signed-by=[^] \t]+/))
           key = "\nSigned-By: " substr(options, RSTART + 10, RLENGTH - 10)
-        print "Types: deb\nURIs: " field[2] "\nSuites: bookworm-backports\nComponents: main" key
+        print "Types: deb\nURIs: " field[2] "\nSuites: " wanted "\nComponents: main" key
         exit
       }')
   fi
   printf '%s' "$entry"
 }
+backports_entry() { apt_entry "$1" bookworm bookworm-backports; } # backports_entry DIRECTORY
 has_backports() {
   cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources \
     2>/dev/null | grep -v '^[[:space:]]*#' | grep 'bookworm-backports' >/dev/null
