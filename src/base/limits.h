@@ -84,6 +84,9 @@ inline constexpr Duration kReconnectTry = std::chrono::seconds(5);
 inline constexpr Duration kSuspectSilence = std::chrono::seconds(2);
 // A new local connection waits this long for the server to be reachable.
 inline constexpr Duration kWaitingFlowTimeout = std::chrono::seconds(30);
+// ... and, where the server can be reached but has granted no stream and none has ended for this
+// long, no longer: a tunnel-rs server allows 100. Covers the round trip of a grant by satellite.
+inline constexpr Duration kStreamPatience = std::chrono::seconds(2);
 inline constexpr Duration kDrainTimeout = std::chrono::seconds(5);  // polite shutdown
 // Beyond the drain timeout, within which drive::Client and Server end by themselves.
 inline constexpr Duration kStopBackstop = std::chrono::seconds(2);
@@ -105,6 +108,14 @@ inline constexpr Duration kGlobalAuthLockout = std::chrono::seconds(60);
 inline constexpr std::uint32_t kLockoutLogSample = 100;  // the first, then every such
 // A warning that has not been seen for this long is news again.
 inline constexpr Duration kLogSampleQuiet = std::chrono::seconds(60);
+// Of lines that repeat (base/log_repeats.h): how many came is written after the first of these,
+// then after twice as long each time. A service that is down for a day makes forty lines.
+inline constexpr Duration kLogRepeatFirst = std::chrono::seconds(10);
+inline constexpr Duration kLogRepeatMost = std::chrono::hours(1);
+// Not seen for this long it is news again.
+inline constexpr Duration kLogRepeatForget = std::chrono::minutes(10);
+// Different ones that a worker tells apart: what a page of log holds.
+inline constexpr std::size_t kMaxLogRepeats = 32;
 // Credentials and, apart from them, addresses remembered: about 100 bytes each. The least
 // recently failed is forgotten first.
 inline constexpr std::size_t kAuthFailureEntries = 16'384;
