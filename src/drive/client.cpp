@@ -110,7 +110,7 @@ class ClientRole final : public Client,
   bool has_connected_ = false;
   bool is_stopping_ = false;
   bool has_finished_ = false;
-  bool was_stdio_refused_ = false;
+  std::optional<Error> stdio_error_;                                    // how its flow ended
   MemberTimer<ClientRole, &ClientRole::on_timer> timer_;                // draining
   MemberTimer<ClientRole, &ClientRole::on_dial_timeout> dial_timeout_;  // of dials_
   MemberTimer<ClientRole, &ClientRole::on_redial> redial_;              // the next try
@@ -380,11 +380,11 @@ void ClientRole::open_stdio(Instant now) {
     finish(now, std::move(port).error());
     return;
   }
-  open_stream_flow(now, *this, worker_.log(), std::move(*port),
+  open_stream_flow(now, *this, worker_, std::move(*port),
                    {.source = config_.stdio->text(),
                     .on_reply = {},
-                    .on_end = [this](Instant ended, bool was_refused) {
-                      was_stdio_refused_ = was_refused;
+                    .on_end = [this](Instant ended, const std::optional<Error>& error) {
+                      stdio_error_ = error;
                       is_stopping_ = true;
                       timer_.set(ended);
                     }});
@@ -415,9 +415,7 @@ void ClientRole::finish(Instant now, std::optional<Error> error) {
   timer_.cancel();
   dial_timeout_.cancel();
   redial_.cancel();
-  if (!error && was_stdio_refused_) {
-    error = Error{ErrorKind::refused, "the server refused the destination", config_.stdio->text()};
-  }
+  if (!error) error = std::move(stdio_error_);
   if (error && error->kind == ErrorKind::cancelled) error.reset();
   abandon_dials(now, nullptr, session::CloseCode::done, "done");
   session_.leave(now);

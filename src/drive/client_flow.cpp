@@ -3,6 +3,8 @@
 #include "drive/datagram_frames.h"
 #include "drive/flow_codes.h"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <utility>
 
@@ -36,6 +38,22 @@ Decoded<session::FlowReply> take_reply(ClientSession& session, quic::Stream& str
 
 }  // namespace
 
+std::string refusal_text(const session::FlowRefused& refused) {
+  return fmt::format("{} ({})", to_string(refused.code), refused.reason);
+}
+
+void refuse_local(StreamPort& port, const ClientStreamFlowOptions& options, std::string_view why) {
+  if (!options.on_reply) {
+    port.reset();
+    return;
+  }
+  const Bytes answer = options.on_reply(
+      session::FlowRefused{.code = session::RefusalCode::limit, .reason = std::string(why)});
+  const std::array<ByteView, 1> views{answer};
+  static_cast<void>(port.try_write(views));  // a few bytes into an empty socket buffer
+  port.shutdown_write();
+}
+
 // --- TCP, Unix sockets, stdio ----------------------------------------------------------------
 
 ClientStreamFlow::ClientStreamFlow(Instant now, ClientSession& session, quic::Stream& stream,
@@ -61,10 +79,10 @@ bool ClientStreamFlow::read_reply(Instant now) {
   auto reply = take_reply(session_, *stream_);
   if (!reply) {
     if (reply.error() != DecodeError::truncated) {
-      session_.context().worker.log().warn("flow", "{}: the server's reply is {}", options_.source,
-                                           to_string(reply.error()));
+      Error error = broken(fmt::format("the server's reply is {}", to_string(reply.error())));
+      session_.context().worker.warnings().warn(now, error.text());
       pump_.abort(kProtocolError);
-      leave(now, true);
+      leave(now, std::move(error));
     }
     return false;
   }
@@ -74,7 +92,7 @@ bool ClientStreamFlow::read_reply(Instant now) {
     const Bytes ahead = options_.on_reply(*reply);
     if (!ahead.empty() && !pump_.write_ahead(ahead)) {
       pump_.abort(kReset);
-      leave(now, true);
+      leave(now, broken("the answer could not be written"));
       return false;
     }
   }
@@ -91,8 +109,9 @@ bool ClientStreamFlow::read_reply(Instant now) {
 
 void ClientStreamFlow::on_refused(Instant now, const session::FlowRefused& refused) {
   ++session_.context().stats.flows_refused;
-  session_.context().worker.log().warn("flow", "the server refused {}: {}", options_.source,
-                                       refused.reason);
+  Error error{ErrorKind::refused, refusal_text(refused), options_.source};
+  // Whoever asks for the end hears it there.
+  if (!options_.on_end) session_.context().worker.warnings().warn(now, error.text());
   tell(session_.context().config.events, [&] {
     return RoleEvent{.kind = RoleEventKind::flow_refused,
                      .detail = options_.source + ": " + refused.reason};
@@ -102,7 +121,7 @@ void ClientStreamFlow::on_refused(Instant now, const session::FlowRefused& refus
   } else {
     pump_.abort(kNone);
   }
-  leave(now, true);
+  leave(now, std::move(error));
 }
 
 void ClientStreamFlow::on_quic_writable(Instant now) {
@@ -112,7 +131,7 @@ void ClientStreamFlow::on_quic_writable(Instant now) {
 void ClientStreamFlow::on_quic_reset(Instant now, std::uint64_t) {
   pump_.deliver_rest();  // what the source said before
   pump_.abort(kReset);
-  leave(now, !has_reply_);
+  leave(now, broken("the connection was reset at the other end"));
 }
 
 void ClientStreamFlow::on_quic_stop_sending(Instant now, std::uint64_t) {
@@ -125,7 +144,7 @@ void ClientStreamFlow::on_quic_stop_sending(Instant now, std::uint64_t) {
     return;
   }
   pump_.abort(kReset);
-  leave(now, false);
+  leave(now, broken("the connection was closed at the other end"));
 }
 
 void ClientStreamFlow::on_resumed(Instant now, quic::Stream& stream) {
@@ -134,29 +153,35 @@ void ClientStreamFlow::on_resumed(Instant now, quic::Stream& stream) {
 }
 
 void ClientStreamFlow::on_quic_closed(Instant now) {
-  pump_.on_quic_closed();
+  const bool is_whole = pump_.on_quic_closed();
   stream_ = nullptr;
-  if (options_.on_end) std::exchange(options_.on_end, nullptr)(now, !has_reply_);
+  std::optional<Error> error;
+  if (!is_whole) error = broken("the connection to the server ended");
+  if (options_.on_end) std::exchange(options_.on_end, nullptr)(now, error);
+}
+
+Error ClientStreamFlow::broken(std::string what) const {
+  return {ErrorKind::lost, std::move(what), options_.source};
 }
 
 void ClientStreamFlow::on_pump_finished(Instant now) {
-  leave(now, false);
+  leave(now, std::nullopt);
 }
 void ClientStreamFlow::on_pump_broken(Instant now) {
-  leave(now, false);
+  leave(now, broken("this end was closed before all had been written to it"));
 }
 
 void ClientStreamFlow::end_with_tunnel(Instant now) {
   if (stream_ == nullptr) return;
   pump_.abort(kReset);
-  leave(now, false);
+  leave(now, broken("the tunnel was taken away"));
 }
 
-void ClientStreamFlow::leave(Instant now, bool was_refused) {
+void ClientStreamFlow::leave(Instant now, std::optional<Error> error) {
   if (stream_ == nullptr) return;
   stream_->context = nullptr;
   stream_ = nullptr;
-  if (options_.on_end) std::exchange(options_.on_end, nullptr)(now, was_refused);
+  if (options_.on_end) std::exchange(options_.on_end, nullptr)(now, error);
   session_.retire(now, *this);
 }
 
@@ -200,8 +225,8 @@ void ClientUdpFlow::on_quic_readable(Instant now) {
     if (handler_ != nullptr) handler_->on_udp_flow_reply(*reply);
     if (const auto* refused = std::get_if<session::FlowRefused>(&*reply)) {
       ++session_.context().stats.flows_refused;
-      session_.context().worker.log().warn("flow", "the server refused {}: {}", source_,
-                                           refused->reason);
+      session_.context().worker.warnings().warn(
+          now, fmt::format("{}: {}", source_, refusal_text(*refused)));
       tell(session_.context().config.events, [&] {
         return RoleEvent{.kind = RoleEventKind::flow_refused,
                          .detail = source_ + ": " + refused->reason};

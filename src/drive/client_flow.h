@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace culvert::drive {
@@ -16,8 +17,8 @@ namespace culvert::drive {
 // Told once how the opening of a flow went: a SOCKS listener answers its caller by it.
 // Returns bytes to write to the local end before anything else.
 using FlowReplyHook = std::function<Bytes(const session::FlowReply& reply)>;
-// Called once when the flow is over.
-using FlowEndHook = std::function<void(Instant now, bool was_refused)>;
+// Called once when the flow is over; with an error where it did not end in order.
+using FlowEndHook = std::function<void(Instant now, const std::optional<Error>& error)>;
 
 struct ClientStreamFlowOptions {
   std::string source;
@@ -26,6 +27,11 @@ struct ClientStreamFlowOptions {
   FlowEndHook on_end;                    // may be empty
   std::shared_ptr<FlowGroup> group{};    // of the tunnel it belongs to, if any
 };
+
+// A refusal as the client's user reads it.
+[[nodiscard]] std::string refusal_text(const session::FlowRefused& refused);
+// Ends a local stream that never had a flow: a SOCKS caller is answered, others are reset.
+void refuse_local(StreamPort& port, const ClientStreamFlowOptions& options, std::string_view why);
 
 // A local byte stream carried to a source. The head and whatever the local end has to say
 // leave together; a refusal resets the local end.
@@ -48,7 +54,8 @@ class ClientStreamFlow final : public StreamUser, public PumpOwner, public Group
  private:
   [[nodiscard]] bool read_reply(Instant now);
   void on_refused(Instant now, const session::FlowRefused& refused);
-  void leave(Instant now, bool was_refused);
+  void leave(Instant now, std::optional<Error> error);
+  [[nodiscard]] Error broken(std::string what) const;
 
   ClientSession& session_;
   quic::Stream* stream_;

@@ -46,6 +46,7 @@ std::optional<std::uint8_t> ClientSession::server_worker() const {
 
 void ClientSession::on_event(Instant now, quic::Event& event) {
   if (std::holds_alternative<quic::StreamsAvailable>(event)) {
+    streams_changed_ = now;
     if (is_resuming_) resume_more_flows(now);
     lanes_.open_missing_legs(now, *connection_);
     start_waiting(now);
@@ -77,6 +78,7 @@ void ClientSession::on_stream_event(Instant now, quic::Event& event) {
   } else if (const auto* stop = std::get_if<quic::StopSending>(&event)) {
     if (auto* user = user_of(*stop->stream)) user->on_quic_stop_sending(now, stop->code);
   } else if (const auto* closed_stream = std::get_if<quic::StreamClosed>(&event)) {
+    streams_changed_ = now;
     if (auto* user = user_of(*closed_stream->stream)) {
       user->on_quic_closed(now);
       retire(now, *user);
@@ -121,7 +123,7 @@ void ClientSession::on_handshake_event(Instant now, session::HandshakeEvent& eve
     context_.worker.log().info("session", "the server says goodbye: {}", leaving->reason);
     CULVERT_PROBE("drive.the server says goodbye");
     is_server_leaving_ = true;
-    if (!waiting_.empty()) waiting_timeout_.set(waiting_.front().deadline);
+    waiting_timeout_.set(patience_ends());
   }
 }
 
@@ -157,8 +159,8 @@ std::size_t ClientSession::adopt(Instant now, Dialled dialled) {
   }
   const std::size_t lost_flows = begun != nullptr ? reset_flows(now) : 0;
   grace_.cancel();
-  waiting_timeout_.cancel();
   connection_ = &dialled.connection;
+  streams_changed_ = now;
   server_ = dialled.server;
   carrier_.bind(connection_);
   context_.worker.rebind(*connection_, *this);
@@ -225,7 +227,7 @@ void ClientSession::lose(Instant now, Error error, bool may_resume) {
     terms_.reset();
     ticket_.reset();
   }
-  if (!waiting_.empty()) waiting_timeout_.set(waiting_.front().deadline);
+  waiting_timeout_.set(patience_ends());
   if (waits && take_over(now)) {
     context_.worker.log().info("session", "Connection lost: {}; another path takes over",
                                error.text());
@@ -276,8 +278,9 @@ void ClientSession::park(Instant now) {
   });
   // Beyond the budget only where a peer comes back again and again to let more wait.
   while (quic::Stream* stream = parked_.largest_beyond(lanes_.budget().limit_bytes())) {
-    context_.worker.log().warn("flow", "more than {} MiB wait for the connection: flow {} is reset",
-                               lanes_.budget().limit_bytes() >> 20, stream->flow_id);
+    context_.worker.warnings().warn(
+        now, fmt::format("more than {} MiB wait for the connection: a flow is reset",
+                         lanes_.budget().limit_bytes() >> 20));
     ++context_.stats.flows_dropped;
     carrier_.stop_sending(*stream, 0);
     carrier_.reset(*stream, 0);
@@ -379,6 +382,8 @@ void ClientSession::on_watch(Instant now) {
   if (news == SilenceWatch::News::silent) {
     look_elsewhere(now);
   } else if (!is_silent()) {
+    streams_changed_ = now;  // what it granted meanwhile is on its way
+    waiting_timeout_.set(patience_ends());
     owner_.on_silence_over(now);
   }
 }
@@ -393,21 +398,52 @@ void ClientSession::look_elsewhere(Instant now) {
 
 // --- flows -------------------------------------------------------------------------------------
 
-bool ClientSession::with_new_stream(Instant now, Multipath mode, StartFlow start) {
+void ClientSession::with_new_stream(Instant now, Multipath mode, StartFlow start) {
   if (waiting_.empty()) {
     if (quic::Stream* stream = new_stream(now, mode)) {
-      start(now, stream);
+      start(now, {stream});
       context_.worker.touch(*connection_);
-      return true;
+      return;
+    }
+    if (could_open_streams() && grant_expected() <= now) {
+      CULVERT_PROBE("drive.a server with no stream left refuses at once");
+      refuse_flow(now, std::move(start), why_no_stream());
+      return;
     }
   }
   if (waiting_.size() >= limits::kMaxWaitingFlows) {
     CULVERT_PROBE("drive.too many local connections wait");
-    return false;
+    refuse_flow(now, std::move(start), "too many connections wait for the server");
+    return;
   }
   waiting_.push_back({mode, std::move(start), now + limits::kWaitingFlowTimeout});
-  if (!takes_flows()) waiting_timeout_.set(waiting_.front().deadline);
-  return true;
+  waiting_timeout_.set(patience_ends());
+}
+
+void ClientSession::refuse_flow(Instant now, StartFlow start, std::string why) {
+  ++context_.stats.flows_unserved;
+  start(now, {.why_none = std::move(why)});
+}
+
+bool ClientSession::could_open_streams() const {
+  return takes_flows() && !is_resuming_ && !is_silent();
+}
+
+// A grant follows the end of another stream; a lost one comes again.
+Instant ClientSession::grant_expected() const {
+  return streams_changed_ +
+         std::max(limits::kStreamPatience, 3 * connection_->liveness().probe_timeout);
+}
+
+Instant ClientSession::patience_ends() const {
+  if (waiting_.empty()) return kNever;
+  const Instant deadline = waiting_.front().deadline;
+  return could_open_streams() ? std::min(deadline, grant_expected()) : deadline;
+}
+
+std::string ClientSession::why_no_stream() const {
+  if (!could_open_streams()) return "no connection to the server in time";
+  return fmt::format("the server allows no more flows at once ({} are open)", flows_.size());
 }
 
 // Null: none at present. A flow that is striped is given a stream of its own kind, whose first
@@ -448,24 +484,28 @@ void ClientSession::begin_flow(Instant now, quic::Stream& stream, session::FlowO
 void ClientSession::start_waiting(Instant now) {
   while (!waiting_.empty()) {
     quic::Stream* stream = new_stream(now, waiting_.front().mode);
-    if (stream == nullptr) return;
+    if (stream == nullptr) break;
     StartFlow start = std::move(waiting_.front().start);
     waiting_.pop_front();
-    start(now, stream);
+    start(now, {stream});
     context_.worker.touch(*connection_);
   }
+  waiting_timeout_.set(patience_ends());
 }
 
 // Whoever connected would rather know than wait on.
 void ClientSession::on_waiting_timeout(Instant now) {
-  while (!takes_flows() && !waiting_.empty() && waiting_.front().deadline <= now) {
+  while (!waiting_.empty() && patience_ends() <= now) {
     StartFlow start = std::move(waiting_.front().start);
     waiting_.pop_front();
-    CULVERT_PROBE("drive.a local connection waits in vain for the server");
-    ++context_.stats.flows_unserved;
-    start(now, nullptr);
+    if (could_open_streams()) {
+      CULVERT_PROBE("drive.a local connection waits in vain for a stream");
+    } else {
+      CULVERT_PROBE("drive.a local connection waits in vain for the server");
+    }
+    refuse_flow(now, std::move(start), why_no_stream());
   }
-  if (!takes_flows() && !waiting_.empty()) waiting_timeout_.set(waiting_.front().deadline);
+  waiting_timeout_.set(patience_ends());
 }
 
 void ClientSession::add_flow(std::unique_ptr<StreamUser> flow) {

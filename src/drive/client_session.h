@@ -77,10 +77,13 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   void leave(Instant now);
   void close(Instant now, session::CloseCode code, std::string_view reason);
   void on_network_changed(Instant now);
-  // Runs `start` with a new stream: now, or when there is one; with nullptr when there was
-  // none in time. False: too many wait already; `start` was not taken.
-  using StartFlow = std::move_only_function<void(Instant now, quic::Stream* stream)>;
-  [[nodiscard]] bool with_new_stream(Instant now, Multipath mode, StartFlow start);
+  // Runs `start` with a new stream: now, or when there is one; or without one, and why.
+  struct NewStream {
+    quic::Stream* stream = nullptr;
+    std::string why_none{};
+  };
+  using StartFlow = std::move_only_function<void(Instant now, NewStream opened)>;
+  void with_new_stream(Instant now, Multipath mode, StartFlow start);
   // The stream's flow begins with this; what follows is the flow's. `open` is completed.
   void begin_flow(Instant now, quic::Stream& stream, session::FlowOpen open);
   void add_flow(std::unique_ptr<StreamUser> flow);
@@ -138,6 +141,13 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   void start_waiting(Instant now);
   std::size_t reset_flows(Instant now);
   void on_grace_over(Instant now);
+  void refuse_flow(Instant now, StartFlow start, std::string why);
+  // Whether the server could grant a stream now, and when it would have, had it one to give.
+  [[nodiscard]] bool could_open_streams() const;
+  [[nodiscard]] Instant grant_expected() const;
+  // When the first of those that wait for a stream has waited long enough.
+  [[nodiscard]] Instant patience_ends() const;
+  [[nodiscard]] std::string why_no_stream() const;
   void on_waiting_timeout(Instant now);
   void on_watch(Instant now);
   void look_elsewhere(Instant now);
@@ -157,6 +167,7 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   FlowSet flows_;
   ParkedStreams parked_;  // without a connection; with one, those that still wait for a stream
   std::deque<Waiting> waiting_;
+  Instant streams_changed_{};  // last granted by the server, or ended
   std::unordered_map<std::uint64_t, ClientUdpFlow*> udp_flows_;
   std::uint64_t next_flow_id_ = 1;
   session::Dialect dialect_;

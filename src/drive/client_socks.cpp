@@ -1,5 +1,7 @@
 #include "drive/client_socks.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -108,7 +110,7 @@ void SocksConnection::connect(Instant now, const HostPort& destination) {
     end(now);
     return;
   }
-  open_stream_flow(now, listener_.sessions(), listener_.worker().log(), std::move(port_),
+  open_stream_flow(now, listener_.sessions(), listener_.worker(), std::move(port_),
                    {.source = source->text(), .on_reply = connect_reply, .on_end = {}});
   end(now);
 }
@@ -122,7 +124,8 @@ void SocksConnection::associate(Instant now, const HostPort& announced) {
   Result<std::unique_ptr<UdpPort>> udp = fail(ErrorKind::io, "not a TCP connection", "SOCKS5");
   if (ends) udp = listener_.worker().host().open_udp({.bind = {ends->local.ip, 0}}, *this);
   if (!udp) {
-    listener_.worker().log().warn("socks", "UDP ASSOCIATE refused: {}", udp.error().text());
+    listener_.worker().warnings().warn(
+        now, fmt::format("SOCKS5 UDP ASSOCIATE refused: {}", udp.error().text()));
     write(tunnel::Socks5Server::reply(SocksReply::general_failure, {}));
     end(now);
     return;
@@ -161,16 +164,19 @@ void SocksConnection::relay(Instant now, const SocketAddress& sender, ByteView b
     return;
   }
   flows_[datagram->destination] = nullptr;
-  const bool is_taken = session->with_new_stream(
+  session->with_new_stream(
       now, Multipath::fastest,
       [this, alive = is_alive_, session, destination = datagram->destination, text = source->text(),
-       first = Bytes(datagram->payload.begin(), datagram->payload.end())](Instant started,
-                                                                          quic::Stream* stream) {
+       first = Bytes(datagram->payload.begin(), datagram->payload.end())](
+          Instant started, const ClientSession::NewStream& opened) {
+        quic::Stream* stream = opened.stream;
         if (!*alive) {
           if (stream != nullptr) session->carrier().reset(*stream, 0);
           return;
         }
         if (stream == nullptr) {
+          listener_.worker().warnings().warn(started, fmt::format("{}: {}", text, opened.why_none));
+          ++listener_.context().stats.udp_dropped;
           flows_.erase(destination);
           return;
         }
@@ -186,10 +192,6 @@ void SocksConnection::relay(Instant now, const SocketAddress& sender, ByteView b
         flows_[destination] = &flow;
         by_flow_[&flow] = destination;
       });
-  if (!is_taken) {
-    flows_.erase(datagram->destination);
-    ++dropped;
-  }
 }
 
 void SocksConnection::on_udp_reply(Instant, ClientUdpFlow& flow, ByteView payload) {
@@ -246,9 +248,8 @@ void SocksListener::on_accept(Instant now, std::unique_ptr<StreamPort> stream) {
 }
 
 void SocksListener::note_refusal(Instant now, std::string_view why) {
-  if (!refusals_.admits(now)) return;
-  worker_.log().warn("socks", "a program at the SOCKS5 port {} was refused: {}", local_address(),
-                     why);
+  worker_.warnings().warn(
+      now, fmt::format("a program at the SOCKS5 port {} was refused: {}", local_address(), why));
 }
 
 void SocksListener::close(Instant now) {

@@ -2,7 +2,6 @@
 // Private to drive/.
 #pragma once
 
-#include "base/log_sampler.h"
 #include "drive/client_tunnel.h"
 #include "tunnel/socks5.h"
 
@@ -76,7 +75,6 @@ class SocksListener final : public ListenerHandler {
   std::unique_ptr<ListenerPort> listener_;
   std::unordered_map<SocksConnection*, std::unique_ptr<SocksConnection>> connections_;
   std::vector<std::unique_ptr<SocksConnection>> dead_;
-  LogSampler refusals_;
 };
 
 }  // namespace culvert::drive

@@ -12,36 +12,34 @@ constexpr std::size_t kMessagesPerTurn = 64;
 
 }  // namespace
 
-void open_stream_flow(Instant now, SessionSource& sessions, Logger& log,
+void open_stream_flow(Instant now, SessionSource& sessions, Worker& worker,
                       std::unique_ptr<StreamPort> port, ClientStreamFlowOptions options) {
   ClientSession* session = sessions.session();
   if (session == nullptr) {
-    log.debug("flow", "{}: no session, connection reset", options.source);
+    worker.log().debug("flow", "{}: no session, connection reset", options.source);
     port->reset();
     return;
   }
-  const std::string source = options.source;
   const Multipath mode = options.multipath.value_or(session->context().config.multipath);
-  const bool is_taken = session->with_new_stream(
+  session->with_new_stream(
       now, mode,
       [session, port = std::move(port), options = std::move(options)](
-          Instant started, quic::Stream* stream) mutable {
-        if (stream == nullptr) {
-          session->context().worker.log().warn("flow", "{}: no connection to the server in time",
-                                               options.source);
-          port->reset();
-          if (options.on_end) options.on_end(started, true);
+          Instant started, ClientSession::NewStream opened) mutable {
+        if (opened.stream == nullptr) {
+          const Error error{ErrorKind::unreachable, std::move(opened.why_none), options.source};
+          session->context().worker.warnings().warn(started, error.text());
+          refuse_local(*port, options, error.what);
+          if (options.on_end) options.on_end(started, error);
           return;
         }
         if (options.group && options.group->is_closed()) {  // the tunnel went while it waited
           port->reset();
-          session->carrier().reset(*stream, 0);
+          session->carrier().reset(*opened.stream, 0);
           return;
         }
-        session->add_flow(std::make_unique<ClientStreamFlow>(started, *session, *stream,
+        session->add_flow(std::make_unique<ClientStreamFlow>(started, *session, *opened.stream,
                                                              std::move(port), std::move(options)));
       });
-  if (!is_taken) log.warn("flow", "{}: too many connections wait for the server", source);
 }
 
 std::vector<StreamAddress> listen_addresses(const tunnel::Target& target) {
@@ -59,19 +57,20 @@ std::vector<StreamAddress> listen_addresses(const tunnel::Target& target) {
 
 // --- TCP and Unix sockets --------------------------------------------------------------------
 
-StreamTunnel::StreamTunnel(SessionSource& sessions, Logger& log, const tunnel::TunnelSpec& spec,
+StreamTunnel::StreamTunnel(SessionSource& sessions, Worker& worker, const tunnel::TunnelSpec& spec,
                            std::shared_ptr<FlowGroup> flows)
-    : sessions_(sessions), log_(log), spec_(spec), flows_(std::move(flows)) {}
+    : sessions_(sessions), worker_(worker), spec_(spec), flows_(std::move(flows)) {}
 
-Status StreamTunnel::open(Host& host) {
+Status StreamTunnel::open() {
   Error first_error;
   std::uint16_t port = spec_.target.address.port;
   for (StreamAddress address : listen_addresses(spec_.target)) {
     // With port 0, every loopback address gets the port that the first was given.
     if (auto* socket_address = std::get_if<SocketAddress>(&address)) socket_address->port = port;
-    auto listener = host.listen_stream(address, *this);
+    auto listener = worker_.host().listen_stream(address, *this);
     if (!listener) {
-      log_.debug("tunnel", "cannot listen on {}: {}", to_text(address), listener.error().text());
+      worker_.log().debug("tunnel", "cannot listen on {}: {}", to_text(address),
+                          listener.error().text());
       if (first_error.what.empty()) first_error = std::move(listener).error();
       continue;
     }
@@ -95,7 +94,7 @@ std::vector<std::string> StreamTunnel::local_addresses() const {
 
 void StreamTunnel::on_accept(Instant now, std::unique_ptr<StreamPort> stream) {
   flows_->count_opened();
-  open_stream_flow(now, sessions_, log_, std::move(stream),
+  open_stream_flow(now, sessions_, worker_, std::move(stream),
                    {.source = spec_.source.text(),
                     .multipath = spec_.options.multipath,
                     .on_reply = {},
@@ -204,15 +203,21 @@ void UdpTunnel::start_flow(Instant now, Socket& socket, const SocketAddress& sen
   const std::uint64_t id = session->next_flow_id();
   flows_.add(now, id, sender, socket.index);
   expiry_.set(flows_.next_timeout());
-  const bool is_taken = session->with_new_stream(
+  counters_->count_opened();
+  counters_->traffic().bytes_up += payload.size();
+  session->with_new_stream(
       now, Multipath::fastest,
       [this, alive = is_alive_, session, id, first = Bytes(payload.begin(), payload.end())](
-          Instant started, quic::Stream* stream) {
+          Instant started, const ClientSession::NewStream& opened) {
+        quic::Stream* stream = opened.stream;
         if (!*alive) {
           if (stream != nullptr) session->carrier().reset(*stream, 0);
           return;
         }
         if (stream == nullptr) {
+          worker_.warnings().warn(started,
+                                  fmt::format("{}: {}", spec_.source.text(), opened.why_none));
+          ++context_.stats.udp_dropped;
           if (tunnel::UdpFlow* entry = flows_.find(id)) flows_.remove(*entry);
           return;
         }
@@ -232,13 +237,6 @@ void UdpTunnel::start_flow(Instant now, Socket& socket, const SocketAddress& sen
           flow.finish(started);  // expired while it waited
         }
       });
-  if (is_taken) {
-    counters_->count_opened();
-    counters_->traffic().bytes_up += payload.size();
-  } else {
-    ++context_.stats.udp_dropped;
-    flows_.remove(*flows_.find(id));
-  }
 }
 
 void UdpTunnel::on_udp_reply(Instant now, ClientUdpFlow& flow, ByteView payload) {

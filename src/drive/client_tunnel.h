@@ -24,7 +24,7 @@ class SessionSource {
 };
 
 // Opens a flow for `port`; resets it when the client has no session or too much waits.
-void open_stream_flow(Instant now, SessionSource& sessions, Logger& log,
+void open_stream_flow(Instant now, SessionSource& sessions, Worker& worker,
                       std::unique_ptr<StreamPort> port, ClientStreamFlowOptions options);
 
 // The addresses a target means: both loopbacks for localhost.
@@ -33,17 +33,17 @@ void open_stream_flow(Instant now, SessionSource& sessions, Logger& log,
 // The listeners of a TCP or Unix tunnel.
 class StreamTunnel final : public ListenerHandler {
  public:
-  StreamTunnel(SessionSource& sessions, Logger& log, const tunnel::TunnelSpec& spec,
+  StreamTunnel(SessionSource& sessions, Worker& worker, const tunnel::TunnelSpec& spec,
                std::shared_ptr<FlowGroup> flows);
   // Listens on every address of the target; fails when none can be bound.
-  [[nodiscard]] Status open(Host& host);
+  [[nodiscard]] Status open();
   [[nodiscard]] std::vector<std::string> local_addresses() const;
 
  private:
   void on_accept(Instant now, std::unique_ptr<StreamPort> stream) override;
 
   SessionSource& sessions_;
-  Logger& log_;
+  Worker& worker_;
   tunnel::TunnelSpec spec_;
   std::shared_ptr<FlowGroup> flows_;  // shared with the flows
   std::vector<std::unique_ptr<ListenerPort>> listeners_;

@@ -4,6 +4,8 @@
 #include "drive/datagram_frames.h"
 #include "drive/flow_codes.h"
 
+#include <fmt/format.h>
+
 #include <array>
 
 namespace culvert::drive {
@@ -140,7 +142,7 @@ void ServerStreamFlow::on_dialled(Instant now, std::unique_ptr<StreamPort> port,
 
 void ServerStreamFlow::on_dial_failed(Instant now, session::RefusalCode code,
                                       const std::string& reason) {
-  session_.refuse_flow(*stream_, source_, code, reason);
+  session_.refuse_flow(now, *stream_, source_, code, reason);
   leave(now);
 }
 
@@ -157,8 +159,8 @@ void ServerStreamFlow::on_policy_changed(Instant now) {
       allows(session_.context().policy->sources, reached_, tunnel::Protocol::tcp)) {
     return;
   }
-  session_.context().worker.log().warn("flow", "flow to {} ends: {}", to_text(reached_),
-                                       kNoLongerAllowed);
+  session_.context().worker.warnings().warn(
+      now, fmt::format("flow to {} ends: {}", to_text(reached_), kNoLongerAllowed));
   pump_.abort(kRefused);
   leave(now);
 }
@@ -227,7 +229,7 @@ void ServerUdpFlow::on_addresses(Instant now, std::vector<SocketAddress> address
 
 void ServerUdpFlow::on_no_address(Instant now, session::RefusalCode code,
                                   const std::string& reason) {
-  session_.refuse_flow(*stream_, source_.text(), code, reason);
+  session_.refuse_flow(now, *stream_, source_.text(), code, reason);
   leave(now);
 }
 
@@ -304,8 +306,8 @@ void ServerUdpFlow::on_idle(Instant now) {
 
 void ServerUdpFlow::on_policy_changed(Instant now) {
   if (!port_ || session_.context().policy->sources.udp.allows(remote_)) return;
-  session_.context().worker.log().warn("flow", "UDP flow to {} ends: {}", remote_.text(),
-                                       kNoLongerAllowed);
+  session_.context().worker.warnings().warn(
+      now, fmt::format("UDP flow to {} ends: {}", remote_.text(), kNoLongerAllowed));
   session_.carrier().reset(*stream_, kRefused);
   session_.carrier().stop_sending(*stream_, kRefused);
   session_.carrier().touch();

@@ -105,9 +105,13 @@ void ServerSession::on_closed(Instant now, const quic::Closed& closed) {
     grace_.set(now + terms_->grace);
     return;
   }
-  // Strangers come and go as they like; they do not fill the log.
-  context_.worker.log().log(is_authenticated_ ? LogLevel::info : LogLevel::debug, "session",
-                            "client {} disconnected: {}", peer_.short_text(), why);
+  if (is_authenticated_) {
+    context_.worker.log().info("session", "client {} disconnected: {}", peer_.short_text(), why);
+  } else {
+    // Strangers come and go as they like, and a client dials several addresses at once.
+    context_.worker.log().debug("session", "a connection from {} ended without a login: {}",
+                                remote_.text(), why);
+  }
   end_reason_ = why;
   end(now);
 }
@@ -322,8 +326,9 @@ void ServerSession::on_authenticated(Instant now, const session::Authenticated& 
   }
   open_up(*carrier_.connection());
   const std::string& comment = authenticated.identity.comment;
-  context_.worker.log().info("session", "Client {} authenticated successfully{}{}", peer_.text(),
-                             comment.empty() ? "" : " as ", comment);
+  context_.worker.log().info("session", "Client {} authenticated by {}{}{} from {}", peer_.text(),
+                             to_string(authenticated.identity.kind), comment.empty() ? "" : " of ",
+                             comment, remote_.text());
   tell(RoleEventKind::session_opened, comment);
   audit_auth({.proof = authenticated.identity.kind, .comment = comment, .is_accepted = true});
   identity_ = authenticated.identity;
@@ -496,9 +501,9 @@ void ServerSession::park(Instant now) {
   });
   // Beyond the budget only where a peer comes back again and again to let more wait.
   while (quic::Stream* stream = parked_.largest_beyond(lanes_.budget().limit_bytes())) {
-    context_.worker.log().warn("flow", "more than {} MiB wait for client {}: flow {} is reset",
-                               lanes_.budget().limit_bytes() >> 20, peer_.short_text(),
-                               stream->flow_id);
+    context_.worker.warnings().warn(
+        now, fmt::format("more than {} MiB wait for client {}: a flow is reset",
+                         lanes_.budget().limit_bytes() >> 20, peer_.short_text()));
     ++context_.stats.flows_dropped;
     drop(now, *stream);
   }
@@ -569,8 +574,8 @@ void ServerSession::resume_flow(Instant now, quic::Stream& stream, const session
                                                 resume.received <= output.end_offset()));
   if (!fits) {
     CULVERT_PROBE("drive.a flow resumes where it never was");
-    context_.worker.log().warn("flow", "client {} resumes flow {} where it never was",
-                               peer_.short_text(), open.flow_id);
+    context_.worker.warnings().warn(
+        now, fmt::format("client {} resumes a flow where it never was", peer_.short_text()));
     drop(now, *parked);
     static_cast<void>(parked_.remove(open.flow_id));
     carrier_.reset(stream, kProtocolError);
@@ -667,29 +672,29 @@ void ServerSession::start_flow(Instant now, quic::Stream& stream, const session:
   Logger& log = context_.worker.log();
   log.debug("flow", "Source request: {}", session::bounded_reason(open.source));
   if (context_.is_stopping) {
-    refuse_flow(stream, open.source, session::RefusalCode::shutting_down,
+    refuse_flow(now, stream, open.source, session::RefusalCode::shutting_down,
                 "the server is shutting down");
     return;
   }
   // The head itself is still in the set.
   if (flows_.size() > context_.policy->max_flows_per_session) {
     refuse_flow(
-        stream, open.source, session::RefusalCode::limit,
+        now, stream, open.source, session::RefusalCode::limit,
         fmt::format("Session limit reached ({} flows)", context_.policy->max_flows_per_session));
     return;
   }
   if (descriptors_.is_full()) {
-    refuse_flow(stream, open.source, session::RefusalCode::limit, descriptors_.refusal());
+    refuse_flow(now, stream, open.source, session::RefusalCode::limit, descriptors_.refusal());
     return;
   }
   if (!is_audited()) {
-    refuse_flow(stream, open.source, session::RefusalCode::limit, std::string(kNotAudited));
+    refuse_flow(now, stream, open.source, session::RefusalCode::limit, std::string(kNotAudited));
     return;
   }
   if (terms_ && open.flow_id != 0) {
     if (seen_.contains(open.flow_id)) {
       CULVERT_PROBE("drive.a flow id is used twice");
-      refuse_flow(stream, open.source, session::RefusalCode::malformed,
+      refuse_flow(now, stream, open.source, session::RefusalCode::malformed,
                   "this flow id was used before");
       return;
     }
@@ -698,12 +703,13 @@ void ServerSession::start_flow(Instant now, quic::Stream& stream, const session:
   }
   const auto source = tunnel::Source::parse(open.source);
   if (!source) {
-    refuse_flow(stream, open.source, session::RefusalCode::malformed, source.error().text());
+    refuse_flow(now, stream, open.source, session::RefusalCode::malformed, source.error().text());
     return;
   }
   const bool is_udp = source->protocol == tunnel::Protocol::udp;
   if (is_udp && dialect_ == session::Dialect::culvert_1 && has_udp_flow(open.flow_id)) {
-    refuse_flow(stream, open.source, session::RefusalCode::malformed, "this flow id is in use");
+    refuse_flow(now, stream, open.source, session::RefusalCode::malformed,
+                "this flow id is in use");
     return;
   }
   ++context_.stats.flows_opened;
@@ -726,11 +732,12 @@ void ServerSession::accept_flow(quic::Stream& stream, std::string_view source,
   carrier_.touch();
 }
 
-void ServerSession::refuse_flow(quic::Stream& stream, std::string_view source,
+void ServerSession::refuse_flow(Instant now, quic::Stream& stream, std::string_view source,
                                 session::RefusalCode code, const std::string& reason) {
   audit_flow({.source = source, .reason = reason});
   ++context_.stats.flows_refused;
-  context_.worker.log().warn("flow", "Refused: {}", reason);
+  context_.worker.warnings().warn(
+      now, fmt::format("Refused to client {}: {}", peer_.short_text(), reason));
   tell(RoleEventKind::flow_refused, reason);
   Bytes reply;
   session::encode_flow_reply(dialect_, session::FlowRefused{code, reason}, reply);

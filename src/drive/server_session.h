@@ -97,8 +97,8 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   // What a stream of one of its connections begins with.
   void on_flow_open(Instant now, quic::Stream& stream, const session::FlowOpen& open);
   // Answers the flow's head with a refusal and lets the stream end.
-  void refuse_flow(quic::Stream& stream, std::string_view source, session::RefusalCode code,
-                   const std::string& reason);
+  void refuse_flow(Instant now, quic::Stream& stream, std::string_view source,
+                   session::RefusalCode code, const std::string& reason);
   void accept_flow(quic::Stream& stream, std::string_view source, const std::string& dialled);
   void retire(Instant now, StreamUser& flow);
   void add_udp_flow(std::uint64_t id, ServerUdpFlow& flow) { udp_flows_[id] = &flow; }

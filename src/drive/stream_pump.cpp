@@ -210,16 +210,18 @@ void StreamPump::close_politely() {
   abort(kNone);
 }
 
-void StreamPump::on_quic_closed() {
+bool StreamPump::on_quic_closed() {
   worker_.cancel_flush(*this);
-  if (port_ == nullptr) return;
-  if (is_up_done_ && stream_->is_input_finished() && !stream_->is_reset_received) {
-    if (!is_down_done_) port_->shutdown_write();
-  } else {
+  if (port_ == nullptr) return false;
+  const bool is_whole = is_up_done_ && stream_->is_input_finished() && !stream_->is_reset_received;
+  if (!is_whole) {
     port_->reset();
+  } else if (!is_down_done_) {
+    port_->shutdown_write();
   }
   port_.reset();
   is_up_done_ = is_down_done_ = true;
+  return is_whole;
 }
 
 bool StreamPump::write_ahead(ByteView bytes) {

@@ -64,8 +64,8 @@ class StreamPump final : public StreamHandler, public Flushable {
   // Lets go of the stream as abort() does, but ends the port in order.
   void close_politely();
   // The stream is over. What it delivered in full ends the port in order, anything else by
-  // a reset. The stream is not touched again.
-  void on_quic_closed();
+  // a reset. The stream is not touched again. True: both directions were whole.
+  bool on_quic_closed();
   // Writes to the port ahead of the stream's bytes (a SOCKS reply). Small; if the port does
   // not take it at once it is broken.
   bool write_ahead(ByteView bytes);

@@ -6,6 +6,8 @@
 #include "drive/parked_streams.h"
 #include "session/chunk_frames.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <tuple>
@@ -278,8 +280,9 @@ void Stripe::read(Instant now, Leg& leg) {
   const auto read = read_chunks(leg);
   if (!read) {
     CULVERT_PROBE("drive.chunks break the rules");
-    worker_.log().warn("flow", "flow {} is broken off: its peer sends chunks that are {}", flow_id,
-                       to_string(read.error()));
+    worker_.warnings().warn(now,
+                            fmt::format("a flow is broken off: its peer sends chunks that are {}",
+                                        to_string(read.error())));
     StreamUser* user = user_of(*this);
     reset(kProtocolError);
     stop_sending(kProtocolError);

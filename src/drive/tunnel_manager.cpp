@@ -65,8 +65,8 @@ Status TunnelManager::open(Instant now, Entry& entry) {
     if (auto opened = tunnel->open(); !opened) return forward(opened);
     entry.udp = std::move(tunnel);
   } else {
-    auto tunnel = std::make_unique<StreamTunnel>(sessions_, worker_.log(), entry.spec, entry.flows);
-    if (auto opened = tunnel->open(worker_.host()); !opened) return forward(opened);
+    auto tunnel = std::make_unique<StreamTunnel>(sessions_, worker_, entry.spec, entry.flows);
+    if (auto opened = tunnel->open(); !opened) return forward(opened);
     entry.stream = std::move(tunnel);
   }
   entry.failure.clear();

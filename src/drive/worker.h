@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "drive/moderation.h"
 #include "drive/ports.h"
+#include "drive/repeated_warnings.h"
 #include "drive/timer_heap.h"
 #include "drive/udp_egress.h"
 #include "quic/endpoint.h"
@@ -89,6 +90,8 @@ class Worker final : public HostHandler, public UdpHandler {
 
   [[nodiscard]] Host& host() { return host_; }
   [[nodiscard]] Logger& log() { return log_; }
+  // For what peers and local programs can cause as often as they like.
+  [[nodiscard]] RepeatedWarnings& warnings() { return warnings_; }
   [[nodiscard]] TimerHeap& timers() { return timers_; }
   [[nodiscard]] quic::ChunkPool& chunks() { return chunks_; }
   [[nodiscard]] UdpEgress& egress() { return egress_; }
@@ -137,6 +140,7 @@ class Worker final : public HostHandler, public UdpHandler {
   Logger& log_;
   WorkerHandler& handler_;
   TimerHeap timers_;
+  RepeatedWarnings warnings_{timers_, log_};
   quic::ChunkPool chunks_;
   UdpEgress egress_;
   std::unique_ptr<UdpPort> udp_;

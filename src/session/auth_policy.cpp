@@ -6,6 +6,20 @@
 
 namespace culvert::session {
 
+std::string_view to_string(ProofKind kind) {
+  switch (kind) {
+    case ProofKind::token:
+      return "token";
+    case ProofKind::key:
+      return "key";
+    case ProofKind::endpoint_id:
+      return "EndpointId";
+    case ProofKind::nothing:
+      break;
+  }
+  return "nothing";
+}
+
 CredentialId credential_id(std::string_view token) {
   return crypto::sha256(as_bytes(token));
 }

@@ -16,6 +16,7 @@ namespace culvert::session {
 
 // How a client proved itself, for logs: never holds the secret.
 enum class ProofKind : std::uint8_t { token = 1, key = 2, endpoint_id = 3, nothing = 4 };
+[[nodiscard]] std::string_view to_string(ProofKind kind);  // "token", for people
 
 // Which credential it was: the SHA-256 of a token (256 random bits: nobody finds them by
 // trying), the public key, or the EndpointId itself.

@@ -39,23 +39,25 @@ Decoded<Head<FlowReply>> reply_from_message(const Message& message) {
 std::string_view to_string(RefusalCode code) {
   switch (code) {
     case RefusalCode::not_allowed:
-      return "not allowed";
+      return "the server does not allow it";
     case RefusalCode::not_resolved:
-      return "name not resolved";
+      return "the server cannot resolve the name";
     case RefusalCode::dial_refused:
-      return "connection refused";
+      return "the target refused the connection";
     case RefusalCode::dial_timeout:
-      return "connection timed out";
+      return "the target did not answer in time";
     case RefusalCode::unreachable:
-      return "unreachable";
+      return "the server cannot reach the target";
     case RefusalCode::limit:
-      return "limit reached";
+      return "a limit is reached";
     case RefusalCode::malformed:
-      return "malformed source";
+      return "the server cannot read the source";
     case RefusalCode::shutting_down:
-      return "shutting down";
+      return "the server is shutting down";
+    case RefusalCode::unspecified:
+      break;
   }
-  return "refused";
+  return "the server refused";
 }
 
 void encode_flow_open(Dialect dialect, const FlowOpen& open, Bytes& out) {

@@ -39,6 +39,7 @@ struct FlowOpen {
 // --- the server's reply -------------------------------------------------------------------
 
 enum class RefusalCode : std::uint8_t {
+  unspecified = 0,   // mf/4 tells only the reason
   not_allowed = 1,   // outside the allow lists
   not_resolved = 2,  // the name has no address
   dial_refused = 3,  // the target said no
@@ -48,14 +49,15 @@ enum class RefusalCode : std::uint8_t {
   malformed = 7,  // the source could not be read
   shutting_down = 8,
 };
+// As a sentence for the client's user, which tells policy, target and name apart.
 [[nodiscard]] std::string_view to_string(RefusalCode code);
 
 struct FlowAccepted {
   std::string dialled;  // the address reached; empty in mf/4
 };
 struct FlowRefused {
-  RefusalCode code = RefusalCode::not_allowed;  // mf/4 tells only the reason
-  std::string reason;                           // <= limits::kReasonBytes
+  RefusalCode code = RefusalCode::unspecified;
+  std::string reason;  // <= limits::kReasonBytes
 };
 using FlowReply = std::variant<FlowAccepted, FlowRefused>;
 

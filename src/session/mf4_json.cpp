@@ -168,7 +168,7 @@ Decoded<Head<FlowReply>> decode_source_response(ByteView stream) {
   if (!accepted || !*accepted || !reason) return std::unexpected(DecodeError::malformed);
   if (**accepted) return Head<FlowReply>{FlowAccepted{}, body->size};
   return Head<FlowReply>{
-      FlowRefused{RefusalCode::not_allowed, printable(reason->value_or("refused"))}, body->size};
+      FlowRefused{RefusalCode::unspecified, printable(reason->value_or("refused"))}, body->size};
 }
 
 Bytes proof_message(const std::array<std::uint8_t, 32>& challenge) {

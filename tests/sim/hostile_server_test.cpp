@@ -279,6 +279,26 @@ TEST(SimHostileServer, that_grants_no_streams_keeps_only_so_many_waiting) {
   EXPECT_TRUE(world.wait([&] { return more.state() == Talker::State::reset; }));
 }
 
+// As a tunnel-rs server does with its 100 streams: waiting would be for ever.
+TEST(SimHostileServer, that_grants_no_streams_is_not_waited_for_long) {
+  HostileServerWorld world;
+  world.on_message = [](ServedLine& line, const HeardMessage& message) {
+    if (!message.is(MessageType::proof)) return false;
+    line.say(HostileServerWorld::accepted());
+    return true;
+  };
+  ASSERT_TRUE(world.connect());
+  Talker& first = world.call();
+  ASSERT_TRUE(world.wait([&] { return first.state() != Talker::State::running; }));
+  EXPECT_EQ(first.state(), Talker::State::reset);
+  EXPECT_EQ(world.client->stats().flows_unserved, 1U);
+  // It is known by then, so that the next one hears it at once.
+  Talker& second = world.call();
+  EXPECT_TRUE(world.wait([&] { return second.state() == Talker::State::reset; }, milliseconds(50)));
+  EXPECT_EQ(world.client->stats().flows_unserved, 2U);
+  EXPECT_FALSE(world.is_finished);
+}
+
 // --- resuming -----------------------------------------------------------------------------------
 
 TEST(SimHostileServer, is_left_when_it_resumes_another_session) {
