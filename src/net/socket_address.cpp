@@ -119,6 +119,17 @@ Error system_error(int error, std::string what, std::string offender) {
                std::move(what) + ": " + std::strerror(error), std::move(offender)};
 }
 
+Error bind_error(int error, std::string what, const SocketAddress& address) {
+  constexpr std::uint16_t kFirstFreePort = 1024;  // net.ipv4.ip_unprivileged_port_start
+  Error failed = system_error(error, std::move(what), address.text());
+  if (error == EACCES && address.port != 0 && address.port < kFirstFreePort) {
+    failed.what +=
+        "; ports below 1024 need root or CAP_NET_BIND_SERVICE (AmbientCapabilities= of a unit, or "
+        "setcap cap_net_bind_service=+ep of the program): grant it, or take a higher port";
+  }
+  return failed;
+}
+
 void Fd::close() {
   if (fd_ >= 0) ::close(std::exchange(fd_, -1));
 }

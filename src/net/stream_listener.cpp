@@ -52,7 +52,7 @@ Status StreamListener::open_tcp(const SocketAddress& address) {
   RawAddress raw;
   to_raw(address, address.ip.is_v6(), raw);
   if (::bind(fd_.get(), raw.get(), raw.size) != 0 || ::listen(fd_.get(), kBacklog) != 0) {
-    return std::unexpected(system_error(errno, "cannot listen", address.text()));
+    return std::unexpected(bind_error(errno, "cannot listen", address));
   }
   raw.size = sizeof raw.storage;
   if (::getsockname(fd_.get(), raw.get(), &raw.size) == 0) {

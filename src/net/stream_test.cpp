@@ -1,12 +1,15 @@
 // TCP, Unix and stdio streams against the real kernel.
+#include "net/socket_address.h"
 #include "net/stdio_stream.h"
 #include "net/test_support.h"
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <tuple>
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -145,6 +148,18 @@ class StreamTest : public LoopTest {
 TEST_F(StreamTest, tcp_carries_both_directions_to_their_ends) {
   connect_pair(loopback_v4());
   expect_echo_free_exchange();
+}
+
+TEST(BindError, says_which_right_a_low_port_needs) {
+  const IpAddress any = IpAddress::any(Family::v4);
+  for (const auto& [error, port, is_about_rights] :
+       {std::tuple{EACCES, 443, true}, std::tuple{EACCES, 1023, true},
+        std::tuple{EACCES, 1024, false}, std::tuple{EACCES, 0, false},
+        std::tuple{EADDRINUSE, 443, false}}) {
+    const Error text = bind_error(error, "cannot listen", {any, static_cast<std::uint16_t>(port)});
+    EXPECT_EQ(text.what.find("CAP_NET_BIND_SERVICE") != std::string::npos, is_about_rights)
+        << text.text();
+  }
 }
 
 TEST_F(StreamTest, tcp_works_over_ipv6) {
