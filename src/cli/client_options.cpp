@@ -20,9 +20,10 @@ using settings::Settings;
 using settings::Value;
 
 // The first word of a token file; a file for a server may hold several.
-Result<session::Token> read_token(const Value& value, Occasion occasion) {
+Result<session::Token> read_token(const Value& value, Logger& log, Occasion occasion) {
   CULVERT_TRY(std::string text, read_named_file(value, session::kMaxTokenFileBytes, occasion));
   const WipedAtEnd wiped(text);
+  warn_if_others_read(value, "token", log);
   CULVERT_TRY(const session::TokenSet tokens, session::TokenSet::parse(text, value.text));
   if (tokens.is_empty()) return fail(ErrorKind::configuration, "holds no token", value.text);
   return tokens.tokens().front();
@@ -33,9 +34,9 @@ Result<session::ClientCredentials> credentials(const Settings& settings, Logger&
   session::ClientCredentials result;
   if (settings.has(Id::auth_token)) {
     const Value value = settings.value(Id::auth_token);
-    CULVERT_TRY(result.token, session::parse_token(value.text, value.origin));
+    CULVERT_TRY(result.token, session::parse_token(trimmed(value.text), value.origin));
   } else if (settings.has(Id::auth_token_file)) {
-    CULVERT_TRY(result.token, read_token(settings.value(Id::auth_token_file), occasion));
+    CULVERT_TRY(result.token, read_token(settings.value(Id::auth_token_file), log, occasion));
   }
   CULVERT_TRY(result.key, load_key(settings, std::nullopt, Id::private_key_file, log, occasion));
   return result;
@@ -57,10 +58,10 @@ Status set_address(const Settings& settings, app::ClientServer& server) {
   };
   if (settings.has(Id::server_node_id)) {
     const Value value = settings.value(Id::server_node_id);
-    if (app::Ticket::looks_like(value.text)) {
+    if (app::Ticket::looks_like(trimmed(value.text))) {
       if (Status added = add_ticket(value); !added) return added;
     } else {
-      CULVERT_TRY(id, parse_value(value, crypto::EndpointId::parse));
+      CULVERT_TRY(id, parse_value(value, parse_endpoint_id));
     }
   }
   if (settings.has(Id::ticket)) {

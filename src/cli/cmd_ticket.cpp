@@ -30,7 +30,7 @@ Status cmd_ticket(const settings::Settings& settings, const settings::Arguments&
     return fail(ErrorKind::configuration, "one ticket at a time", arguments.operands[1]);
   }
   if (!arguments.operands.empty()) {
-    CULVERT_TRY(const app::Ticket ticket, app::Ticket::parse(arguments.operands[0]));
+    CULVERT_TRY(const app::Ticket ticket, app::Ticket::parse(trimmed(arguments.operands[0])));
     return show(ticket, is_json);
   }
   if (!settings.has(Id::server_node_id)) {
@@ -38,8 +38,7 @@ Status cmd_ticket(const settings::Settings& settings, const settings::Arguments&
                 "give a ticket to look at, or -n ID with --address for a new one");
   }
   app::Ticket ticket;
-  CULVERT_TRY(ticket.id,
-              parse_value(settings.value(Id::server_node_id), crypto::EndpointId::parse));
+  CULVERT_TRY(ticket.id, parse_value(settings.value(Id::server_node_id), parse_endpoint_id));
   for (const settings::Value& value : settings.values(Id::addresses)) {
     CULVERT_TRY(const SocketAddress address, parse_value(value, SocketAddress::parse));
     ticket.addresses.push_back(address);

@@ -7,6 +7,12 @@
 
 namespace culvert::cli {
 
+void warn_if_others_read(const settings::Value& file, std::string_view secret, Logger& log) {
+  const std::string path = expand_home(file.text);
+  if (file.text == "-" || !net::is_readable_by_others(path)) return;
+  log.warn("keys", "{}: other users can read this {}; chmod 600 it", path, secret);
+}
+
 Result<std::optional<crypto::SecretKey>> load_key(const settings::Settings& settings,
                                                   std::optional<settings::Id> inline_id,
                                                   settings::Id file_id, Logger& log,
@@ -26,9 +32,7 @@ Result<std::optional<crypto::SecretKey>> load_key(const settings::Settings& sett
     return std::unexpected(std::move(error));
   }
   const WipedAtEnd wiped(*text);
-  if (value.text != "-" && !is_credential(value.text) && net::is_readable_by_others(path)) {
-    log.warn("keys", "{}: other users can read this key; chmod 600 it", path);
-  }
+  warn_if_others_read(value, "key", log);
   CULVERT_TRY(crypto::SecretKey key, crypto::parse_secret_key(*text, path));
   return key;
 }

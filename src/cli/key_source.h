@@ -8,6 +8,7 @@
 #include "settings/resolver.h"
 
 #include <optional>
+#include <string_view>
 
 namespace culvert::cli {
 
@@ -16,5 +17,8 @@ namespace culvert::cli {
 [[nodiscard]] Result<std::optional<crypto::SecretKey>> load_key(
     const settings::Settings& settings, std::optional<settings::Id> inline_id, settings::Id file_id,
     Logger& log, Occasion occasion = Occasion::start);
+
+// `secret` says what the file holds. Silent about standard input.
+void warn_if_others_read(const settings::Value& file, std::string_view secret, Logger& log);
 
 }  // namespace culvert::cli

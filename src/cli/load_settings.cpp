@@ -7,7 +7,9 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <optional>
+#include <system_error>
 
 namespace culvert::cli {
 namespace {
@@ -41,6 +43,13 @@ struct ConfigFile {
 Result<std::string> read_whole(const std::string& path, std::size_t max_bytes, Occasion occasion) {
   if (occasion == Occasion::reload) return net::read_file(path, max_bytes);
   return net::read_input(path, max_bytes, limits::kInputTimeout);
+}
+
+// With the '/' at its end. Absolute, because a relative socket would be no name to others.
+std::string directory_of(const std::string& path) {
+  std::error_code ignored;
+  const std::string whole = std::filesystem::absolute(path, ignored).string();
+  return whole.substr(0, whole.rfind('/') + 1);
 }
 
 // At most one of the three ways to name it.
@@ -137,6 +146,7 @@ Result<settings::Settings> load_settings(Command command, const settings::Argume
   if (file) {
     inputs.file = &file->node;
     inputs.file_name = file->name;
+    if (!file->may_hold_secrets) inputs.directory = directory_of(file->name);
     inputs.file_may_hold_secrets = file->may_hold_secrets;
   }
   return settings::resolve(command, inputs);

@@ -4,11 +4,13 @@
 #include "cli/commands.h"
 #include "cli/load_settings.h"
 #include "cli/server_options.h"
+#include "crypto/key_file.h"
 
 #include <gtest/gtest.h>
 
 #include <filesystem>
 #include <fstream>
+#include <utility>
 
 #include <stdlib.h>
 
@@ -36,6 +38,9 @@ class OptionsTest : public testing::Test {
         path, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
     return path.string();
   }
+  [[nodiscard]] std::string path(const std::string& name) const {
+    return (directory_ / name).string();
+  }
   Result<settings::Settings> load(Command command, const std::vector<std::string>& args) {
     const std::vector<std::string_view> views(args.begin(), args.end());
     CULVERT_TRY(const settings::Arguments arguments, settings::parse_arguments(command, views));
@@ -43,11 +48,11 @@ class OptionsTest : public testing::Test {
   }
   Result<app::ClientOptions> client(const std::vector<std::string>& args) {
     CULVERT_TRY(const settings::Settings loaded, load(Command::client, args));
-    return client_options(loaded, null_logger());
+    return client_options(loaded, log_);
   }
   Result<app::ServerOptions> server(const std::vector<std::string>& args) {
     CULVERT_TRY(const settings::Settings loaded, load(Command::server, args));
-    return server_options(loaded, null_logger());
+    return server_options(loaded, log_);
   }
   template <typename T>
   static void expect_error(const Result<T>& result, std::string_view part) {
@@ -56,8 +61,20 @@ class OptionsTest : public testing::Test {
     EXPECT_NE(result.error().text().find(part), std::string::npos) << result.error().text();
   }
 
+  // What was said since it was last asked.
+  [[nodiscard]] std::string said() { return std::exchange(sink_.said, {}); }
+
  private:
+  struct Sink final : LogSink {
+    void write(LogLevel, std::string_view, std::string_view line) override {
+      said += std::string(line) + '\n';
+    }
+    std::string said;
+  };
+
   std::filesystem::path directory_;
+  Sink sink_;
+  Logger log_{sink_, LogLevel::info};
 };
 
 TEST_F(OptionsTest, read_a_client_as_in_the_readme) {
@@ -167,7 +184,7 @@ TEST_F(OptionsTest, read_the_limits_on_failed_authentication) {
   EXPECT_EQ(limits.global_window, std::chrono::seconds(10));
   EXPECT_EQ(limits.global_lockout, std::chrono::seconds(60));
   EXPECT_EQ(limits.log_sample_interval, 100U);
-  EXPECT_EQ(options->audit_log, "audit");
+  EXPECT_EQ(options->audit_log, path("audit"));
   expect_error(
       server({"--insecure-allow-anyone", "--allowed-tcp", "::1", "--token-lockout-duration", "0"}),
       "--token-lockout-duration");
@@ -265,6 +282,79 @@ TEST_F(OptionsTest, let_anyone_in_only_by_name) {
   const auto options = server({"--insecure-allow-anyone", "--allowed-udp", "127.0.0.1:53"});
   ASSERT_TRUE(options) << options.error().text();
   EXPECT_TRUE(options->policy.auth.allows_anyone);
+}
+
+TEST_F(OptionsTest, take_ids_and_tickets_as_they_are_copied) {
+  const auto id = crypto::EndpointId::parse(kId).value();
+  const app::Ticket ticket{.id = id, .addresses = {SocketAddress::parse("192.0.2.1:4433").value()}};
+  const std::string openssh = crypto::openssh_text(id);
+  const std::string tunnel_rs = crypto::tunnel_rs_text(id);
+  const std::string shown = fmt::format(
+      "EndpointId: {}\nauthorized_keys: {}\nauthorized_keys: {}\n", kId, openssh, tunnel_rs);
+  for (const std::string& form :
+       {std::string(kId), fmt::format(" {}\r\n", kId), fmt::format("EndpointId: {}", kId), shown,
+        openssh, openssh + " me@home", "authorized_keys: " + openssh, tunnel_rs,
+        "authorized_keys: " + tunnel_rs, "\n" + ticket.text() + " \n"}) {
+    const auto options = client({"-n", form, "--address", "h:1", "-W", "h:1"});
+    ASSERT_TRUE(options) << form << ": " << options.error().text();
+    EXPECT_EQ(options->servers[0].id, id) << form;
+  }
+  const auto options = client({"--ticket", "\t" + ticket.text() + "\r\n", "-W", "h:1"});
+  ASSERT_TRUE(options) << options.error().text();
+  EXPECT_EQ(options->servers[0].id, id);
+  expect_error(client({"-n", "EndpointId:", "--address", "h:1", "-W", "h:1"}), "EndpointId");
+  expect_error(client({"-n", "ssh-ed25519 AAAA", "--address", "h:1", "-W", "h:1"}), "-n");
+}
+
+TEST_F(OptionsTest, take_files_with_a_byte_order_mark) {
+  const std::string mark = "\xef\xbb\xbf";
+  const std::string token = file("token", fmt::format("{}{}\n", mark, kToken));
+  const std::string config =
+      file("client.toml",
+           fmt::format("{}[iroh]\nserver_node_id = \"{}\"\naddresses = [\"h:1\"]\n", mark, kId));
+  const auto options = client({"-c", config, "--auth-token-file", token, "-W", "h:1"});
+  ASSERT_TRUE(options) << options.error().text();
+  EXPECT_EQ(options->servers[0].credentials.token->reveal(), kToken);
+  const std::string authorized = file("authorized", fmt::format("{}{} a comment\n", mark, kId));
+  const auto lets_in = server({"--authorized-keys-file", authorized, "--allowed-tcp", "::1"});
+  ASSERT_TRUE(lets_in) << lets_in.error().text();
+  EXPECT_EQ(lets_in->policy.auth.keys.size(), 1U);
+  const std::string key = file("key", fmt::format("{}{}\n", mark, std::string(64, '1')));
+  EXPECT_TRUE(
+      client({"-n", std::string(kId), "--address", "h:1", "-W", "h:1", "--private-key-file", key}));
+}
+
+TEST_F(OptionsTest, take_file_names_of_a_configuration_relative_to_it) {
+  const std::string config =
+      file("client.toml", fmt::format("[iroh]\nserver_node_id = \"{}\"\naddresses = [\"h:1\"]\n"
+                                      "auth_token_file = \"work.token\"\n[[iroh.tunnels]]\n"
+                                      "source = \"tcp://h:1\"\ntarget = \"unix:local.sock\"\n",
+                                      kId));
+  static_cast<void>(file("work.token", kToken));
+  const auto options = client({"-c", config});
+  ASSERT_TRUE(options) << options.error().text();
+  EXPECT_EQ(options->servers[0].credentials.token->reveal(), kToken);
+  EXPECT_EQ(options->tunnels.tunnels()[0].target.path, path("local.sock"));
+}
+
+TEST_F(OptionsTest, warn_of_secrets_that_others_may_read) {
+  const std::string token = file("token", kToken);
+  const std::vector<std::string> as_client{"-n",  std::string(kId),    "--address", "h:1", "-W",
+                                           "h:1", "--auth-token-file", token};
+  const std::vector<std::string> as_server{
+      "--auth-tokens-file", token,
+      "--allowed-tcp",      "::1",
+      "--secret-file",      file("server.key", std::string(64, '1'))};
+  EXPECT_TRUE(client(as_client));
+  EXPECT_TRUE(server(as_server));
+  EXPECT_EQ(said(), "");
+  std::filesystem::permissions(token, std::filesystem::perms::others_read,
+                               std::filesystem::perm_options::add);
+  const std::string warning = token + ": other users can read this token; chmod 600 it\n";
+  EXPECT_TRUE(client(as_client));
+  EXPECT_EQ(said(), warning);
+  EXPECT_TRUE(server(as_server));
+  EXPECT_EQ(said(), warning);
 }
 
 }  // namespace

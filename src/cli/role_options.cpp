@@ -2,6 +2,7 @@
 
 #include "cli/control_access.h"
 #include "cli/load_settings.h"
+#include "crypto/key_file.h"
 #include "quic/config.h"
 
 #include <fmt/format.h>
@@ -16,6 +17,25 @@ using settings::Settings;
 
 namespace {
 constexpr std::uint16_t kMinMtu = 1'200;  // RFC 9000 14: every path carries this
+}
+
+std::string trimmed(std::string_view text) {
+  constexpr std::string_view kBlank = " \t\r\n";
+  const std::size_t first = text.find_first_not_of(kBlank);
+  if (first == std::string_view::npos) return {};
+  return std::string(text.substr(first, text.find_last_not_of(kBlank) - first + 1));
+}
+
+Result<crypto::EndpointId> parse_endpoint_id(const std::string& text) {
+  // The whole output, or a line of it, with its label.
+  std::string line = trimmed(std::string_view(text).substr(0, text.find('\n')));
+  for (const std::string_view label : {"EndpointId:", "authorized_keys:"}) {
+    if (line.starts_with(label)) line = trimmed(std::string_view(line).substr(label.size()));
+  }
+  if (!line.starts_with("ssh-ed25519 ") && !line.starts_with("ed25519-pub:")) {
+    return crypto::EndpointId::parse(line);
+  }
+  return crypto::parse_public_key(line, line);
 }
 
 Result<quic::TransportConfig> transport_config(const Settings& settings) {
@@ -78,7 +98,9 @@ net::LogFormat log_format(const Settings& settings) {
 }
 
 LogLevel log_level(const Settings& settings) {
-  const auto level = static_cast<int>(LogLevel::info) +
+  // -W stands in a pipe: as ssh, it says nothing of what goes well.
+  const bool is_quiet = settings.has(Id::stdio) && settings.count(Id::verbose) == 0;
+  const auto level = static_cast<int>(is_quiet ? LogLevel::warn : LogLevel::info) +
                      static_cast<int>(settings.count(Id::verbose)) -
                      static_cast<int>(settings.count(Id::quiet));
   return static_cast<LogLevel>(

@@ -15,12 +15,14 @@ using settings::Id;
 using settings::Settings;
 using settings::Value;
 
-Result<session::ServerAuthPolicy> auth_policy(const Settings& settings, Occasion occasion) {
+Result<session::ServerAuthPolicy> auth_policy(const Settings& settings, Logger& log,
+                                              Occasion occasion) {
   session::ServerAuthPolicy policy;
   if (settings.has(Id::auth_tokens_file)) {
     const Value value = settings.value(Id::auth_tokens_file);
     CULVERT_TRY(std::string text, read_named_file(value, session::kMaxTokenFileBytes, occasion));
     const WipedAtEnd wiped(text);
+    warn_if_others_read(value, "token", log);
     CULVERT_TRY(policy.tokens, session::TokenSet::parse(text, value.text));
     if (policy.tokens.is_empty()) {
       return fail(ErrorKind::configuration,
@@ -28,7 +30,7 @@ Result<session::ServerAuthPolicy> auth_policy(const Settings& settings, Occasion
     }
   }
   for (const Value& value : settings.values(Id::auth_tokens)) {
-    CULVERT_TRY(session::Token token, session::parse_token(value.text, value.origin));
+    CULVERT_TRY(session::Token token, session::parse_token(trimmed(value.text), value.origin));
     if (Status added = policy.tokens.add(std::move(token)); !added) return forward(added);
   }
   if (settings.has(Id::authorized_keys_file)) {
@@ -41,7 +43,7 @@ Result<session::ServerAuthPolicy> auth_policy(const Settings& settings, Occasion
     }
   }
   for (const Value& value : settings.values(Id::allowed_endpoint_ids)) {
-    CULVERT_TRY(const crypto::EndpointId id, parse_value(value, crypto::EndpointId::parse));
+    CULVERT_TRY(const crypto::EndpointId id, parse_value(value, parse_endpoint_id));
     policy.endpoint_ids.emplace(id, "");
   }
   policy.allows_anyone = settings.flag(Id::insecure_allow_anyone);
@@ -118,7 +120,7 @@ Result<app::ServerOptions> server_options(const Settings& settings, Logger& log,
     identity = crypto::SecretKey::generate(rng);
   }
   app::ServerOptions options{.identity = *identity};
-  CULVERT_TRY(options.policy.auth, auth_policy(settings, occasion));
+  CULVERT_TRY(options.policy.auth, auth_policy(settings, log, occasion));
   options.auth_limits = auth_limits(settings);
   options.audit_log = expand_home(settings.text(Id::audit_log));
   options.audit_required = settings.flag(Id::audit_required);

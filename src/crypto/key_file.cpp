@@ -265,6 +265,11 @@ std::string openssh_text(const PublicKey& key) {
   return fmt::format("{} {}", kOpensshType, base64_encode(wire));
 }
 
+Result<PublicKey> parse_public_key(std::string_view text, std::string_view origin) {
+  CULVERT_TRY(const KeyAndComment parsed, parse_public_line(text, std::string(origin)));
+  return parsed.key;
+}
+
 Result<AuthorizedKeys> AuthorizedKeys::parse(std::string_view text, std::string_view origin) {
   if (text.size() > kMaxAuthorizedKeysBytes) {
     return fail(ErrorKind::configuration, "too large for a list of keys", std::string(origin));

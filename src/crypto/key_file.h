@@ -30,6 +30,9 @@ inline constexpr std::size_t kMaxAuthorizedKeysBytes = 8 << 20;
 [[nodiscard]] std::string format_auth_key_file(const SecretKey& key, std::string_view created,
                                                std::string_view comment);
 
+// One public key in the forms of AuthorizedKeys; a comment behind it is passed over.
+[[nodiscard]] Result<PublicKey> parse_public_key(std::string_view text, std::string_view origin);
+
 // "ed25519-pub:..." (43 characters of base64url).
 [[nodiscard]] std::string tunnel_rs_text(const PublicKey& key);
 // "ssh-ed25519 AAAA..."

@@ -42,6 +42,16 @@ std::unexpected<Error> too_large(std::size_t max_bytes, const std::string& name)
   return fail(ErrorKind::configuration, fmt::format("is larger than {} bytes", max_bytes), name);
 }
 
+// Blanks in its place, so that no part of a secret moves.
+Status take_byte_order_mark(std::string& text, const std::string& name) {
+  constexpr std::string_view kUtf8 = "\xef\xbb\xbf";
+  if (text.starts_with(kUtf8)) text.replace(0, kUtf8.size(), kUtf8.size(), ' ');
+  if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff")) {
+    return fail(ErrorKind::configuration, "is UTF-16 text: save it as UTF-8", name);
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::string> read_until(int fd, std::size_t max_bytes, const std::string& name,
@@ -71,7 +81,9 @@ Result<std::string> read_until(int fd, std::size_t max_bytes, const std::string&
     if (count < 0) return std::unexpected(file_error(errno, "cannot read", name));
     contents.append(block.data(), static_cast<std::size_t>(count));
     if (contents.size() > max_bytes) return too_large(max_bytes, name);
-    if (count == 0 || is_complete(contents)) return contents;
+    if (count > 0 && !is_complete(contents)) continue;
+    if (Status text = take_byte_order_mark(contents, name); !text) return forward(text);
+    return contents;
   }
 }
 

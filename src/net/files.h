@@ -1,4 +1,5 @@
-// Small files: keys, tokens, configuration. Blocking; not for loops under load.
+// Small text files: keys, tokens, configuration. Blocking; not for loops under load. A UTF-8
+// byte-order mark, as some editors write it, is read as blanks; text in UTF-16 is an error.
 #pragma once
 
 #include "base/bytes.h"

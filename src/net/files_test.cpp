@@ -68,6 +68,20 @@ TEST_F(FilesTest, reading_is_bounded_and_errors_name_the_path) {
   }
 }
 
+TEST_F(FilesTest, byte_order_marks_are_blanks_in_utf_8_and_an_error_in_utf_16) {
+  ASSERT_TRUE(write_secret_file(path("marked"), "\xef\xbb\xbftext\n", Overwrite::no));
+  EXPECT_EQ(*read_file(path("marked"), 100), "   text\n");
+  ASSERT_TRUE(write_secret_file(path("part"), "\xef\xbb", Overwrite::no));
+  EXPECT_EQ(*read_file(path("part"), 100), "\xef\xbb");
+  for (const std::string mark : {"\xff\xfe", "\xfe\xff"}) {
+    ASSERT_TRUE(write_secret_file(path("wide"), mark + "t", Overwrite::yes));
+    const auto wide = read_file(path("wide"), 100);
+    ASSERT_FALSE(wide);
+    EXPECT_NE(wide.error().what.find("UTF-8"), std::string::npos);
+    EXPECT_EQ(wide.error().offender, path("wide"));
+  }
+}
+
 TEST_F(FilesTest, a_pipe_that_nobody_writes_is_no_file_and_is_not_waited_for) {
   ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
   for (const std::string& name : {path("fifo"), std::string("/dev/zero"), directory_}) {

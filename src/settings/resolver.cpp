@@ -164,7 +164,19 @@ class Resolver {
                   fmt::format("needs {}, not {}", wanted, kind_text(node)), origin);
     }
     if (Status checked = check_value(setting, node.text, origin); !checked) return forward(checked);
-    return Value{node.text, origin};
+    return Value{setting.is_path ? located(node.text) : node.text, origin};
+  }
+
+  // A file name of the file, as others may use it. "-" is standard input, "~/" at home.
+  std::string located(const std::string& name) const {
+    const bool stays = name.empty() || name == "-" || name[0] == '/' || name.starts_with("~/");
+    return stays ? name : inputs_.directory + name;
+  }
+  // "unix:local.sock" of a target.
+  std::string located_target(const std::string& target) const {
+    constexpr std::string_view kUnix = "unix:";
+    if (!target.starts_with(kUnix)) return target;
+    return std::string(kUnix) + located(target.substr(kUnix.size()));
   }
 
   Status read_tunnels(const Node& node, std::string_view list, std::vector<TunnelEntry>& into) {
@@ -217,7 +229,7 @@ class Resolver {
                     value.origin);
       }
       if (name == "source") entry.source = value;
-      if (name == "target") entry.target = value;
+      if (name == "target") entry.target = {located_target(value.text), value.origin};
       if (name == "name") entry.name = value.text;
       if (is_flag) entry.is_enabled = value.text == "true";
     }

@@ -84,6 +84,7 @@ struct Inputs {
   std::function<std::optional<std::string>(std::string_view)> environment{};
   const Node* file = nullptr;          // null: none
   std::string file_name{};             // for errors
+  std::string directory{};             // of the file, with '/'; empty: names in it stay as they are
   bool file_may_hold_secrets = false;  // standard input
 };
 

@@ -227,5 +227,47 @@ TEST(Resolver, says_what_is_wrong_with_servers) {
   EXPECT_THAT(error_of(list(std::vector<Node>(33, good))), HasSubstr("called 'a'"));
 }
 
+TEST(Resolver, takes_file_names_of_a_file_relative_to_it) {
+  const auto location = [](Id id, const char* key, const std::string& name) {
+    const Node file = table_of({{"iroh", table_of({{key, text(name)}})}});
+    const auto settings = resolve(
+        Command::client,
+        {.file = &file, .file_name = "/etc/culvert/client.toml", .directory = "/etc/culvert/"});
+    EXPECT_TRUE(settings) << settings.error().text();
+    return settings->text(id);
+  };
+  EXPECT_EQ(location(Id::auth_token_file, "auth_token_file", "work.token"),
+            "/etc/culvert/work.token");
+  EXPECT_EQ(location(Id::private_key_file, "private_key_file", "../a/key"),
+            "/etc/culvert/../a/key");
+  EXPECT_EQ(location(Id::auth_token_file, "auth_token_file", "/run/token"), "/run/token");
+  EXPECT_EQ(location(Id::auth_token_file, "auth_token_file", "~/token"), "~/token");
+  EXPECT_EQ(location(Id::auth_token_file, "auth_token_file", "-"), "-");
+  EXPECT_EQ(location(Id::ticket, "ticket", "culvertabc"), "culvertabc");  // no file
+}
+
+// Whoever adds a setting of a file says so.
+TEST(Resolver, knows_every_setting_that_names_a_file) {
+  for (const Setting& setting : table()) {
+    const bool is_named_like_one = setting.placeholder == "FILE" || setting.placeholder == "PATH";
+    if (setting.key.empty() || !is_named_like_one) continue;
+    EXPECT_TRUE(setting.is_path) << setting.flag;
+  }
+}
+
+TEST(Resolver, takes_unix_targets_of_a_file_relative_to_it) {
+  const auto target = [](const std::string& name) {
+    const Node tunnel = table_of({{"source", text("tcp://127.0.0.1:1")}, {"target", text(name)}});
+    const Node file = table_of({{"iroh", table_of({{"tunnels", list({tunnel})}})}});
+    const auto settings =
+        resolve(Command::client, {.file = &file, .file_name = "client.toml", .directory = "/srv/"});
+    EXPECT_TRUE(settings) << settings.error().text();
+    return settings->tunnels().front().target.text;
+  };
+  EXPECT_EQ(target("unix:local.sock"), "unix:/srv/local.sock");
+  EXPECT_EQ(target("unix:/run/local.sock"), "unix:/run/local.sock");
+  EXPECT_EQ(target("127.0.0.1:80"), "127.0.0.1:80");
+}
+
 }  // namespace
 }  // namespace culvert::settings

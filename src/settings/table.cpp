@@ -72,7 +72,7 @@ std::vector<Setting> make_table() {
        .placeholder = "FILE",
        .environment = "CULVERT_CONFIG",
        .group = group,
-       .help = "read settings from a TOML file"});
+       .help = "read settings from a TOML file; file names in it are relative to it"});
   add({.id = Id::default_config,
        .commands = kRoles,
        .flag = "default-config",
@@ -112,6 +112,7 @@ std::vector<Setting> make_table() {
        .placeholder = "FILE",
        .environment = "CULVERT_SECRET_FILE",
        .key = "iroh.secret_file",
+       .is_path = true,
        .group = group,
        .help = "key file of this endpoint's identity (culvert key generate); a server without one "
                "has a new EndpointId at every start"});
@@ -142,6 +143,7 @@ std::vector<Setting> make_table() {
        .placeholder = "FILE",
        .environment = "CULVERT_AUTH_TOKENS_FILE",
        .key = "iroh.auth_tokens_file",
+       .is_path = true,
        .live = kServer,
        .group = group,
        .help = "file of tokens that let clients in, one a line, '#' comments"});
@@ -152,6 +154,7 @@ std::vector<Setting> make_table() {
        .environment = "CULVERT_AUTHORIZED_KEYS_FILE",
        .environment_alias = "TUNNEL_RS_AUTHORIZED_KEYS_FILE",
        .key = "iroh.authorized_keys_file",
+       .is_path = true,
        .live = kServer,
        .group = group,
        .help =
@@ -202,6 +205,7 @@ std::vector<Setting> make_table() {
        .placeholder = "FILE",
        .environment = "CULVERT_AUTH_TOKEN_FILE",
        .key = "iroh.auth_token_file",
+       .is_path = true,
        .is_per_server = true,
        .live = kClient,
        .group = group,
@@ -213,6 +217,7 @@ std::vector<Setting> make_table() {
        .environment = "CULVERT_PRIVATE_KEY_FILE",
        .environment_alias = "TUNNEL_RS_PRIVATE_KEY_FILE",
        .key = "iroh.private_key_file",
+       .is_path = true,
        .is_per_server = true,
        .live = kClient,
        .group = group,
@@ -360,7 +365,8 @@ std::vector<Setting> make_table() {
        .letter = 'W',
        .placeholder = "HOST:PORT",
        .group = group,
-       .help = "connect standard input and output to this TCP destination (ssh ProxyCommand)"});
+       .help = "connect standard input and output to this TCP destination (ssh ProxyCommand); logs "
+               "only warnings unless -v is given"});
   add({.id = Id::socks5,
        .commands = kClient,
        .flag = "socks5",
@@ -683,6 +689,7 @@ std::vector<Setting> make_table() {
        .placeholder = "PATH",
        .environment = "CULVERT_CONTROL_SOCKET",
        .key = "control.socket",
+       .is_path = true,
        .group = group,
        .help =
            "Unix socket of the control API; without it ROLE-PID.sock in $XDG_RUNTIME_DIR/culvert, "
@@ -778,6 +785,7 @@ std::vector<Setting> make_table() {
        .placeholder = "FILE",
        .environment = "CULVERT_AUDIT_LOG",
        .key = "iroh.audit_log",
+       .is_path = true,
        .group = group,
        .help = "append a JSON line for every decision about clients and what they reach; SIGHUP "
                "opens the file anew"});

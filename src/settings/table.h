@@ -153,6 +153,7 @@ struct Setting {
   bool is_repeatable = false;
   char list_separator = ' ';  // of a repeatable setting in the environment
   bool is_secret = false;     // never on a command line, never in TOML
+  bool is_path = false;       // names a file; in a configuration file relative to that one
   // A number's range; a duration's, in milliseconds.
   std::int64_t minimum = 0;
   std::int64_t maximum = 0;
