@@ -118,15 +118,31 @@ void Machine::send(Packet packet) {
   network_.enter_uplink(*this, std::move(packet));
 }
 
-void Machine::deliver(Instant now, Packet packet) {
-  const auto [first, last] = udp_.equal_range(packet.to.port);
-  std::vector<PacketSink*> candidates;
+std::vector<PacketSink*> Machine::sinks_at(const SocketAddress& to) const {
+  const auto [first, last] = udp_.equal_range(to.port);
+  std::vector<PacketSink*> sinks;
   for (auto it = first; it != last; ++it) {
-    if (it->second.ip.is_unspecified() || it->second.ip == packet.to.ip) {
-      candidates.push_back(it->second.sink);
-    }
+    if (it->second.ip.is_unspecified() || it->second.ip == to.ip) sinks.push_back(it->second.sink);
   }
-  if (candidates.empty()) return;
+  return sinks;
+}
+
+void Machine::refuse(const Packet& packet) {
+  if (!refuses_closed_ports_) return;
+  network_.world().after(up_link(packet.to.ip).config().delay, [this, remote = packet.to,
+                                                                sender = packet.from](Instant now) {
+    Machine* machine = sender.ip.is_loopback() ? this : network_.machine_at(sender.ip);
+    if (machine == nullptr) return;
+    for (PacketSink* sink : machine->sinks_at(sender)) sink->on_refused(now, remote);
+  });
+}
+
+void Machine::deliver(Instant now, Packet packet) {
+  const std::vector<PacketSink*> candidates = sinks_at(packet.to);
+  if (candidates.empty()) {
+    refuse(packet);
+    return;
+  }
   candidates[flow_hash(packet) % candidates.size()]->deliver(now, std::move(packet));
 }
 

@@ -27,6 +27,8 @@ class PacketSink {
  public:
   virtual ~PacketSink() = default;
   virtual void deliver(Instant now, Packet packet) = 0;
+  // ICMP says that nobody listens there.
+  virtual void on_refused(Instant now, const SocketAddress& remote) = 0;
 };
 
 // A computer: addresses, ports, and what listens on them. Owned by the Network.
@@ -56,6 +58,9 @@ class Machine {
   // wildcard stay usable, and everyone watching is told.
   void set_addresses(std::vector<IpAddress> addresses);
   void set_nat(Nat* nat) { nat_ = nat; }  // borrowed; nullptr = none
+  // Answers datagrams to ports that nobody has bound by ICMP port unreachable, as machines
+  // without a firewall do. Its errors are not lost, and find nobody behind a NAT.
+  void set_refuses_closed_ports(bool does) { refuses_closed_ports_ = does; }
 
   // --- for SimHost -------------------------------------------------------------------
   // Port 0 picks a free one. Several sinks may share a port (SO_REUSEPORT): a datagram
@@ -74,6 +79,8 @@ class Machine {
 
  private:
   friend class Network;
+  void refuse(const Packet& packet);
+  [[nodiscard]] std::vector<PacketSink*> sinks_at(const SocketAddress& to) const;
   [[nodiscard]] Link& up_link(const IpAddress& from);
   [[nodiscard]] Link& down_link(const IpAddress& to);
 
@@ -89,6 +96,7 @@ class Machine {
   Link down_;
   std::vector<std::unique_ptr<Interface>> interfaces_;
   Nat* nat_ = nullptr;
+  bool refuses_closed_ports_ = false;
   SeededRng rng_;
   std::multimap<std::uint16_t, Binding> udp_;
   std::map<drive::StreamAddress, SimListener*> listeners_;

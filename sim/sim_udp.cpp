@@ -44,8 +44,21 @@ void SimUdpPort::deliver(Instant, Packet packet) {
   schedule_readable();
 }
 
+void SimUdpPort::on_refused(Instant, const SocketAddress& remote) {
+  if (!wants_refusals_) return;
+  refusals_.push_back(remote);
+  schedule_readable();
+}
+
+std::optional<SocketAddress> SimUdpPort::poll_refusal() {
+  if (refusals_.empty()) return std::nullopt;
+  const SocketAddress remote = refusals_.front();
+  refusals_.pop_front();
+  return remote;
+}
+
 void SimUdpPort::schedule_readable() {
-  if (is_readable_scheduled_ || queue_.empty()) return;
+  if (is_readable_scheduled_ || (queue_.empty() && refusals_.empty())) return;
   is_readable_scheduled_ = true;
   host_.after(Duration::zero(), [this, alive = is_alive_](Instant now) {
     if (!*alive) return;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace culvert::sim {
@@ -23,7 +24,13 @@ class SimUdpPort final : public drive::UdpPort, public PacketSink {
   // The network routes by source address anyway (Machine::add_interface).
   void pin_sources(std::vector<drive::LocalAddress>) override {}
   SocketAddress local_address() const override;
+  void want_refusals(bool is_wanted) override {
+    wants_refusals_ = is_wanted;
+    refusals_.clear();
+  }
+  std::optional<SocketAddress> poll_refusal() override;
 
+  void on_refused(Instant now, const SocketAddress& remote) override;
   void deliver(Instant now, Packet packet) override;
 
  private:
@@ -38,6 +45,8 @@ class SimUdpPort final : public drive::UdpPort, public PacketSink {
   std::uint16_t port_ = 0;
   SeededRng rng_;
   std::deque<Packet> queue_;
+  std::deque<SocketAddress> refusals_;
+  bool wants_refusals_ = false;
   std::size_t queued_bytes_ = 0;
   std::vector<Bytes> lent_;  // what the last recv_batch handed out
   bool is_readable_scheduled_ = false;

@@ -79,6 +79,9 @@ inline constexpr Duration kReconnectDelayMost = std::chrono::seconds(15);
 // One try. Shorter than a first dial: its packets are sent ever more rarely, a new try
 // begins anew, so that it is soon noticed that the network is back.
 inline constexpr Duration kReconnectTry = std::chrono::seconds(5);
+// A dial is given up when ICMP says that nobody listens there of packets that are this far apart:
+// a server that is just starting has as long. The first packet is sent again after 0.6 and 1.8 s.
+inline constexpr Duration kRefusalConfirmed = std::chrono::milliseconds(1'500);
 // The server is silent for this long (or three probe timeouts) although it owes an answer:
 // the client begins to dial anew while it goes on listening.
 inline constexpr Duration kSuspectSilence = std::chrono::seconds(2);

@@ -59,6 +59,7 @@ class ClientRole final : public Client,
   }
   ConnectionHandler* on_connection(Instant, quic::Connection&) override { return nullptr; }
   void on_network_changed(Instant now) override;
+  void on_refused(Instant now, const SocketAddress& remote) override;
   void on_turn_done(Instant now) override;
   void on_transport_ready(Instant now, ClientDial& dial) override;
   void on_dialled(Instant now, ClientDial& dial, Dialled dialled) override;
@@ -134,6 +135,11 @@ Status ClientRole::open() {
 void ClientRole::start(Instant now) {
   give_up_at_ = now + config_.connect_timeout;
   dial_timeout_.set(now + config_.connect_timeout);
+  std::string addresses;
+  for (const SocketAddress& address : addresses_.addresses()) {
+    addresses += (addresses.empty() ? "" : ", ") + address.text();
+  }
+  worker_.log().info("session", "Connecting to {} over UDP", addresses);
   dial_all(now);
 }
 
@@ -142,6 +148,7 @@ void ClientRole::dial_all(Instant now) {
   failures_.clear();
   is_busy_ = false;
   winner_ = nullptr;
+  worker_.want_refusals(true);
   for (const SocketAddress& address : addresses_.addresses()) {
     auto dial = std::make_unique<ClientDial>(
         worker_, config_,
@@ -168,7 +175,10 @@ Error ClientRole::dial_error() const {
     has_wrong_peers_only = has_wrong_peers_only && failure.kind == ErrorKind::authentication;
   }
   for (const auto& dial : dials_) {
-    text += fmt::format("; {}: no answer", dial->server().text());
+    text += fmt::format("; {}: no answer over UDP", dial->server().text());
+  }
+  if (!dials_.empty()) {
+    text += "; is the server running, and do all firewalls on the way let UDP through to its port?";
   }
   return {has_wrong_peers_only ? ErrorKind::authentication : ErrorKind::unreachable,
           std::move(text),
@@ -205,6 +215,7 @@ void ClientRole::on_transport_ready(Instant now, ClientDial& dial) {
 void ClientRole::on_dialled(Instant now, ClientDial& dial, Dialled dialled) {
   forget(dial);
   winner_ = nullptr;
+  worker_.want_refusals(false);
   dial_timeout_.cancel();
   redial_.cancel();
   reconnect_.on_connected();
@@ -240,6 +251,12 @@ void ClientRole::on_dial_failed(Instant now, ClientDial& dial, DialFailure failu
   failures_.push_back(std::move(failure.error));
   is_busy_ = is_busy_ || failure.is_busy;
   if (dials_.empty()) on_attempt_failed(now, {.error = dial_error(), .is_busy = is_busy_});
+}
+
+void ClientRole::on_refused(Instant now, const SocketAddress& remote) {
+  const auto found =
+      std::ranges::find(dials_, remote, [](const auto& dial) { return dial->server(); });
+  if (found != dials_.end()) (*found)->on_refused(now);
 }
 
 void ClientRole::on_attempt_failed(Instant now, DialFailure failure) {
@@ -309,6 +326,7 @@ void ClientRole::on_silence_over(Instant now) {
 }
 
 void ClientRole::stop_reconnecting(Instant now, std::string_view why) {
+  worker_.want_refusals(false);
   reconnect_.on_connected();
   dial_timeout_.cancel();
   redial_.cancel();

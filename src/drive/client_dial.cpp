@@ -1,10 +1,34 @@
 #include "drive/client_dial.h"
 
+#include "base/limits.h"
+#include "base/probe.h"
+
 #include <fmt/format.h>
 
 #include <utility>
 
 namespace culvert::drive {
+
+namespace {
+
+// What the client could do about a refusal. It shows its EndpointId where it has nothing better,
+// or nothing that the server takes.
+std::string hint_for(session::ProofKind shown, const session::ClientCredentials& credentials) {
+  if (shown != session::ProofKind::endpoint_id) {
+    return fmt::format(" (it was the {} that this client gave)", to_string(shown));
+  }
+  if (credentials.token || credentials.key) {
+    return fmt::format("; the server takes no {}: give {}",
+                       credentials.token && credentials.key ? "token and no login key"
+                       : credentials.token                  ? "token"
+                                                            : "login key",
+                       credentials.token ? "--private-key-file" : "--auth-token-file");
+  }
+  return "; no credential was given: give a token with --auth-token-file or a login key with "
+         "--private-key-file, or have the server allow this client's EndpointId";
+}
+
+}  // namespace
 
 Error closed_by_server(const quic::Closed& closed, ErrorKind kind) {
   Error error = closed.error;
@@ -70,6 +94,18 @@ void ClientDial::on_closed(Instant now, quic::Closed& closed) {
             .is_final = code == session::CloseCode::auth_failed});
 }
 
+void ClientDial::on_refused(Instant now) {
+  if (connection_ == nullptr || control_) return;
+  if (!refused_at_) refused_at_ = now;
+  if (now - *refused_at_ < limits::kRefusalConfirmed) return;
+  CULVERT_PROBE("drive.nobody listens at the server's port");
+  fail(now, session::CloseCode::done,
+       {.error = {ErrorKind::unreachable,
+                  "nobody listens at this UDP port: is the server running, is this its port, and "
+                  "does a firewall reject UDP?",
+                  {}}});
+}
+
 void ClientDial::on_transport_ready(Instant now) {
   owner_.on_transport_ready(now, *this);
   if (connection_ == nullptr) return;  // another address won
@@ -101,6 +137,9 @@ void ClientDial::on_handshake_event(Instant now, session::HandshakeEvent& event)
   } else if (const auto* refused = std::get_if<session::Refused>(&event)) {
     const bool is_limit = refused->code == session::CloseCode::session_limit;
     std::string text = fmt::format("Authentication rejected: {}", refused->reason);
+    if (refused->code == session::CloseCode::auth_failed) {
+      text += hint_for(refused->kind, config_.credentials);
+    }
     if (refused->retry_after_s > 0) {
       text += fmt::format(" (try again in {} s)", refused->retry_after_s);
     }

@@ -60,6 +60,9 @@ class ClientDial final : public ConnectionHandler, public ControlHandler {
   // CloseCode::moved the session goes on elsewhere, should the server have resumed it here.
   void abandon(Instant now, session::CloseCode code, std::string_view reason);
   [[nodiscard]] const SocketAddress& server() const { return options_.server; }
+  // ICMP says that nobody listens there. Anybody could have sent that once, and a server may just
+  // be starting: it counts when it was said of a later packet as well.
+  void on_refused(Instant now);
   // With DialOptions::local only.
   [[nodiscard]] PathId path() const;
   [[nodiscard]] Instant started() const { return started_; }
@@ -86,6 +89,7 @@ class ClientDial final : public ConnectionHandler, public ControlHandler {
   quic::Connection* connection_ = nullptr;  // null once it is handed over or given up
   std::unique_ptr<ControlStream> control_;
   Instant started_{};
+  std::optional<Instant> refused_at_;  // first
 };
 
 // What a CONNECTION_CLOSE of the server means to its client; `kind` where it names no refusal.

@@ -63,6 +63,11 @@ class UdpPort {
   // Datagrams that the network refuses (no route, too large, port unreachable) count as
   // taken: UDP promises nothing, and QUIC notices by itself.
   [[nodiscard]] virtual UdpSendResult send_batch(std::span<const TxBatch> batches) = 0;
+  // While wanted, the socket hears where nobody takes its datagrams (ICMP port unreachable). Not
+  // on a socket that carries traffic: an error costs the next datagram.
+  virtual void want_refusals(bool is_wanted) = 0;
+  // Who refused since it was asked last; ask when recv_batch has nothing, until it is empty.
+  [[nodiscard]] virtual std::optional<SocketAddress> poll_refusal() = 0;
   [[nodiscard]] virtual SocketAddress local_address() const = 0;
 };
 

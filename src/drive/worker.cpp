@@ -106,6 +106,7 @@ void Worker::on_udp_readable(Instant now) {
     taken += count;
     for (const RxDatagram& batch : std::span(rx_).first(count)) handle_batch(now, batch);
   }
+  while (const auto remote = udp_->poll_refusal()) handler_.on_refused(now, *remote);
   host_.request_turn_end();
 }
 

@@ -37,6 +37,8 @@ class WorkerHandler {
   // A new incoming connection; nullptr refuses it (it is closed at once).
   virtual ConnectionHandler* on_connection(Instant now, quic::Connection& connection) = 0;
   virtual void on_network_changed(Instant now) = 0;
+  // Nobody takes UDP datagrams there; of a worker that wants to know.
+  virtual void on_refused(Instant now, const SocketAddress& remote) = 0;
   // The end of a turn, before packets leave: delete what died in it.
   virtual void on_turn_done(Instant now) = 0;
 };
@@ -76,6 +78,7 @@ class Worker final : public HostHandler, public UdpHandler {
                                                        const quic::ConnectOptions& options,
                                                        ConnectionHandler& handler);
   void pin_sources(std::vector<LocalAddress> sources) { udp_->pin_sources(std::move(sources)); }
+  void want_refusals(bool is_wanted) { udp_->want_refusals(is_wanted); }
   // Another session takes over the connection.
   void rebind(quic::Connection& connection, ConnectionHandler& handler);
   // The handler is going: events of the connection reach nobody any more. Close it first.

@@ -9,6 +9,9 @@
 #include <cstring>
 #include <utility>
 
+#include <linux/errqueue.h>
+#include <netinet/icmp6.h>
+#include <netinet/ip_icmp.h>
 #include <netinet/udp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -28,6 +31,27 @@ bool may_mean_no_gso(int error) {
 // Too large for the path says the kernel of the first segment; a shorter last one may fit.
 bool may_fit_in_part(int error) {
   return may_mean_no_gso(error) || error == EMSGSIZE;
+}
+
+// An error of the queue that says that nobody takes datagrams there: ICMP port unreachable, or a
+// firewall's "administratively prohibited".
+bool is_refusal(const msghdr& message) {
+  auto* header = const_cast<msghdr*>(&message);  // CMSG_NXTHDR wants it so
+  for (cmsghdr* c = CMSG_FIRSTHDR(header); c != nullptr; c = CMSG_NXTHDR(header, c)) {
+    const bool is_error = (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) ||
+                          (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR);
+    if (!is_error || c->cmsg_len < CMSG_LEN(sizeof(sock_extended_err))) continue;
+    sock_extended_err error{};
+    std::memcpy(&error, CMSG_DATA(c), sizeof error);
+    if (error.ee_origin == SO_EE_ORIGIN_ICMP && error.ee_type == ICMP_DEST_UNREACH) {
+      return error.ee_code == ICMP_PORT_UNREACH || error.ee_code == ICMP_NET_ANO ||
+             error.ee_code == ICMP_HOST_ANO || error.ee_code == ICMP_PKT_FILTERED;
+    }
+    if (error.ee_origin == SO_EE_ORIGIN_ICMP6 && error.ee_type == ICMP6_DST_UNREACH) {
+      return error.ee_code == ICMP6_DST_UNREACH_NOPORT || error.ee_code == ICMP6_DST_UNREACH_ADMIN;
+    }
+  }
+  return false;
 }
 
 // Which of our addresses a datagram comes to or leaves from; pointless where there is one.
@@ -256,6 +280,32 @@ std::size_t UdpSocket::recv_batch(std::span<RxDatagram> out) {
   }
   if (!may_be_readable_ && !is_writable_due_) unlink();
   return 0;
+}
+
+void UdpSocket::want_refusals(bool is_wanted) {
+  if (std::exchange(wants_refusals_, is_wanted) == is_wanted) return;
+  // Switched off, the kernel forgets what waits.
+  if (is_v6_) set_option(fd_.get(), IPPROTO_IPV6, IPV6_RECVERR, is_wanted ? 1 : 0);
+  set_option(fd_.get(), IPPROTO_IP, IP_RECVERR, is_wanted ? 1 : 0);
+}
+
+std::optional<SocketAddress> UdpSocket::poll_refusal() {
+  for (std::size_t errors = 0; wants_refusals_ && errors < kMaxErrorsInTurn;) {
+    RawAddress to;
+    alignas(cmsghdr) std::array<std::uint8_t, 512> control;
+    msghdr header{};
+    header.msg_name = to.get();
+    header.msg_namelen = sizeof to.storage;
+    header.msg_control = control.data();
+    header.msg_controllen = control.size();
+    if (::recvmsg(fd_.get(), &header, MSG_ERRQUEUE) < 0) {
+      if (errno == EINTR) continue;
+      break;
+    }
+    ++errors;  // of other kinds
+    if (is_refusal(header)) return from_raw(to.get());
+  }
+  return std::nullopt;
 }
 
 // --- sending -----------------------------------------------------------------------------

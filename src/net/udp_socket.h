@@ -24,6 +24,8 @@ class UdpSocket final : public drive::UdpPort, private FdWatcher, private Runnab
 
   std::size_t recv_batch(std::span<RxDatagram> out) override;
   drive::UdpSendResult send_batch(std::span<const TxBatch> batches) override;
+  void want_refusals(bool is_wanted) override;
+  std::optional<SocketAddress> poll_refusal() override;
   SocketAddress local_address() const override { return local_; }
   void pin_sources(std::vector<drive::LocalAddress> sources) override {
     pinned_ = std::move(sources);
@@ -65,6 +67,7 @@ class UdpSocket final : public drive::UdpPort, private FdWatcher, private Runnab
   UdpFeatures features_;
   bool is_v6_ = false;  // the socket's family; IPv4 travels mapped
   bool is_connected_ = false;
+  bool wants_refusals_ = false;
   std::vector<drive::LocalAddress> pinned_;
   bool picks_source_ = false;     // bound to a wildcard: pktinfo both ways
   bool may_be_readable_ = false;  // since an edge, until the kernel said it has nothing

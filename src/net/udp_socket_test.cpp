@@ -217,6 +217,38 @@ TEST_P(UdpSocketTest, data_behind_an_icmp_error_of_any_kind_is_read) {
   EXPECT_EQ(ours.received.size(), 1U);
 }
 
+TEST_P(UdpSocketTest, hears_where_nobody_listens_while_it_wants_to) {
+  const IpAddress any = IpAddress::any(Family::v6);
+  const std::array remotes{SocketAddress{IpAddress::loopback(Family::v4), 0},
+                           SocketAddress{IpAddress::loopback(Family::v6), 0}};
+  for (SocketAddress remote : remotes) {
+    UdpRecorder gone_side;
+    auto gone = open(remote, gone_side);
+    remote = gone->local_address();
+    gone.reset();
+    UdpRecorder ours;
+    auto opened =
+        host().open_udp({.bind = {any, 0}, .is_dual_stack = true, .has_large_buffers = true}, ours);
+    ASSERT_TRUE(opened) << opened.error().text();
+    drive::UdpPort& port = **opened;
+    ours.port = &port;
+    const Bytes text = patterned(10);
+    const std::array batches{batch_to(remote, text, text.size())};
+    EXPECT_EQ(port.send_batch(batches).batches_taken, 1U);  // not yet
+    EXPECT_FALSE(port.poll_refusal());
+    port.want_refusals(true);
+    ours.on_more = [&] { done(); };
+    EXPECT_EQ(port.send_batch(batches).batches_taken, 1U);
+    run();
+    EXPECT_EQ(port.poll_refusal(), remote);
+    EXPECT_FALSE(port.poll_refusal());
+    // What came of it disturbs neither what arrives nor what leaves afterwards.
+    port.want_refusals(false);
+    EXPECT_EQ(port.send_batch(batches).batches_taken, 1U);
+    EXPECT_FALSE(port.poll_refusal());
+  }
+}
+
 TEST_P(UdpSocketTest, ports_may_be_destroyed_from_their_own_callback) {
   UdpRecorder sender_side;
   UdpRecorder receiver_side;

@@ -253,10 +253,10 @@ Decoded<void> Culvert1Client::handle_refused(const Message& message) {
   const auto code = message.number(kCode);
   if (is_decided() || !code) return malformed();
   const std::uint64_t retry_after = message.number(kRetryAfter).value_or(0);
-  refuse(
-      {.code = static_cast<CloseCode>(*code),
-       .reason = message.text(kReason),
-       .retry_after_s = static_cast<std::uint32_t>(std::min<std::uint64_t>(retry_after, 86'400))});
+  refuse({.code = static_cast<CloseCode>(*code),
+          .reason = message.text(kReason),
+          .retry_after_s = static_cast<std::uint32_t>(std::min<std::uint64_t>(retry_after, 86'400)),
+          .kind = proof_});
   return {};
 }
 

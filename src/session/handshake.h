@@ -69,9 +69,8 @@ struct Refused {
   CloseCode code = CloseCode::auth_failed;
   std::string reason;
   std::uint32_t retry_after_s = 0;
-  // At the server only, for its log: what was shown, and what that was worth.
-  ProofKind kind = ProofKind::nothing;
-  AuthVerdict verdict{};
+  ProofKind kind = ProofKind::nothing;  // what was shown
+  AuthVerdict verdict{};                // at the server, for its log: what that was worth
 };
 // The other side broke the protocol or was too slow: close with `code` at once.
 struct Failed {

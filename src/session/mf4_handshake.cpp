@@ -39,7 +39,8 @@ Decoded<std::size_t> Mf4Client::handle_message(ByteView input) {
          .dialect = credentials_.key ? Dialect::mf_4 : Dialect::mf_4_token});
   } else {
     refuse({.code = CloseCode::auth_failed,
-            .reason = message.reason.empty() ? std::string(kBadProof) : message.reason});
+            .reason = message.reason.empty() ? std::string(kBadProof) : message.reason,
+            .kind = credentials_.key ? ProofKind::key : ProofKind::token});
   }
   return head->size;
 }

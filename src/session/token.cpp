@@ -33,7 +33,7 @@ Result<Token> parse_token(std::string_view text, std::string_view origin) {
   if (text.size() != kTokenLength) {
     return fail(ErrorKind::configuration,
                 fmt::format("a token has {} characters, this has {}; make one with "
-                            "'culvert generate-auth-token'",
+                            "'culvert token'",
                             kTokenLength, text.size()),
                 offender);
   }

@@ -136,5 +136,85 @@ TEST(SimSessions, client_hears_of_a_restart_at_once) {
   }
 }
 
+// --- nobody there ------------------------------------------------------------------------------
+
+TEST(SimNobody, at_the_servers_port_is_told_soon_where_the_network_says_so) {
+  for (const bool says_so : {true, false}) {
+    TunnelWorld tunnel(1, {.client_up = kGuestLink, .client_down = kGuestLink});
+    tunnel.end_server();
+    tunnel.server_machine->set_refuses_closed_ports(says_so);
+    tunnel.start_client();
+    tunnel.world.run_for(seconds(3));
+    EXPECT_EQ(tunnel.is_finished, says_so);
+    tunnel.world.run_for(limits::kDialTimeout);
+    ASSERT_TRUE(tunnel.is_finished);
+    ASSERT_TRUE(tunnel.end_error);
+    EXPECT_EQ(tunnel.end_error->kind, ErrorKind::unreachable);
+    EXPECT_NE(tunnel.end_error->text().find(says_so ? "nobody listens at this UDP port"
+                                                    : "no answer over UDP"),
+              std::string::npos)
+        << tunnel.end_error->text();
+    EXPECT_NE(tunnel.end_error->text().find("firewall"), std::string::npos);
+  }
+}
+
+TEST(SimNobody, at_one_of_the_servers_addresses_costs_nothing) {
+  TunnelWorld tunnel(1, {.client_up = kGuestLink, .client_down = kGuestLink});
+  tunnel.server_machine->set_refuses_closed_ports(true);
+  drive::ClientConfig config = tunnel.client_config();
+  SocketAddress closed = TunnelWorld::server_address();
+  ++closed.port;
+  config.addresses.insert(config.addresses.begin(), closed);
+  SimHost host(*tunnel.client_machine, {});
+  auto client = drive::Client::create(host, tunnel.log, std::move(config), tunnel);
+  (*client)->start(tunnel.world.now());
+  EXPECT_TRUE(
+      tunnel.world.run_until([&] { return tunnel.is_connected; }, tunnel.world.now() + seconds(1)));
+  tunnel.world.run_for(seconds(5));
+  EXPECT_FALSE(tunnel.is_finished);
+}
+
+TEST(SimNobody, at_the_servers_port_for_a_moment_is_a_server_that_starts) {
+  TunnelWorld tunnel(1, {.client_up = kGuestLink, .client_down = kGuestLink});
+  tunnel.end_server();
+  tunnel.server_machine->set_refuses_closed_ports(true);
+  tunnel.start_client();
+  tunnel.world.run_for(milliseconds(500));
+  tunnel.restart_server();
+  EXPECT_TRUE(
+      tunnel.world.run_until([&] { return tunnel.is_connected; }, tunnel.world.now() + seconds(2)))
+      << tunnel.report();
+}
+
+// --- no credential -----------------------------------------------------------------------------
+
+TEST(SimCredentials, that_were_not_given_or_are_not_taken_are_named) {
+  const auto refusal = [](bool server_wants_keys, auto change) {
+    TunnelWorld tunnel(
+        1, {.client_up = kGuestLink, .client_down = kGuestLink, .uses_key = server_wants_keys});
+    drive::ClientConfig config = tunnel.client_config();
+    SeededRng rng(7);
+    config.credentials = {};
+    change(config.credentials, session::generate_token(rng));
+    SimHost host(*tunnel.client_machine, {});
+    auto client = drive::Client::create(host, tunnel.log, std::move(config), tunnel);
+    (*client)->start(tunnel.world.now());
+    tunnel.world.run_for(seconds(5));
+    EXPECT_TRUE(tunnel.is_finished && tunnel.end_error);
+    EXPECT_EQ(tunnel.end_error->kind, ErrorKind::authentication);
+    return tunnel.end_error->text();
+  };
+  const std::string none = refusal(false, [](auto&, const auto&) {});
+  EXPECT_NE(none.find("no credential was given"), std::string::npos) << none;
+  EXPECT_NE(none.find("--auth-token-file"), std::string::npos) << none;
+  EXPECT_NE(none.find("--private-key-file"), std::string::npos) << none;
+  const std::string not_taken = refusal(
+      true, [](auto& credentials, const session::Token& token) { credentials.token = token; });
+  EXPECT_NE(not_taken.find("takes no token"), std::string::npos) << not_taken;
+  const std::string wrong = refusal(
+      false, [](auto& credentials, const session::Token& token) { credentials.token = token; });
+  EXPECT_NE(wrong.find("it was the token"), std::string::npos) << wrong;
+}
+
 }  // namespace
 }  // namespace culvert::sim

@@ -29,6 +29,7 @@ std::string to_text(Attack attack) {
 
 class Attacker final : public PacketSink {
  public:
+  void on_refused(Instant, const SocketAddress&) override {}
   Attacker(TunnelWorld& tunnel, Attack attack)
       : tunnel_(tunnel),
         attack_(attack),

@@ -108,12 +108,16 @@ TunnelWorld::TunnelWorld(std::uint64_t seed, TunnelWorldConfig config)
 }
 
 void TunnelWorld::restart_server() {
+  end_server();
+  start_server();
+}
+
+void TunnelWorld::end_server() {
   talkers.reset();
   servers.clear();
   server_hosts.clear();
   server_process.workers.clear();
   shared.own_places = {};
-  start_server();
 }
 
 void TunnelWorld::start_server() {

@@ -83,6 +83,7 @@ class TunnelWorld final : public drive::ClientObserver {
   // As killing the server's process and starting it again, with its key and what it is told, but
   // nothing that it knew.
   void restart_server();
+  void end_server();  // as killing it
   // As SIGSTOP and, later, SIGCONT.
   void stop_client(Duration length) { client_host->stop_until(world.now() + length); }
   void stop_server(Duration length) {
