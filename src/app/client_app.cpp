@@ -27,9 +27,10 @@ class ClientAppImpl final : public ClientApp, private ClientServersOwner {
         target_(host().now(), servers_, options_, log),
         control_(host(), target_),
         servers_(host(), options_, control_, *this, log),
-        reloading_(host(), options_.reload, [this](Instant now, Result<ClientReload> loaded) {
-          on_reloaded(now, std::move(loaded));
-        }) {}
+        reloading_(host(), service_, options_.reload,
+                   [this](Instant now, Result<ClientReload> loaded) {
+                     on_reloaded(now, std::move(loaded));
+                   }) {}
 
   Status open() { return control_.open(options_.control, "client", net::process_id()); }
   Status run() override;
@@ -64,6 +65,7 @@ class ClientAppImpl final : public ClientApp, private ClientServersOwner {
   control::ControlServer control_;  // the servers tell it what happens
   ClientServers servers_;           // dies before it
   bool is_stopping_ = false;
+  net::ServiceState service_;
   Status status_;
   std::unique_ptr<net::Timer> watchdog_;
   ReloadThread<ClientReload> reloading_;  // dies first
@@ -100,7 +102,7 @@ void ClientAppImpl::feed_watchdog() {
 
 void ClientAppImpl::on_server_connected(const std::string& name, const SocketAddress& address) {
   reporter_.on_connected(name, address);
-  net::notify_service_manager("READY=1");
+  service_.ready();
 }
 
 void ClientAppImpl::on_reloaded(Instant now, Result<ClientReload> loaded) {
@@ -126,7 +128,7 @@ void ClientAppImpl::stop() {
   }
   is_stopping_ = true;
   target_.set_stopping();
-  net::notify_service_manager("STOPPING=1");
+  service_.stopping();
   servers_.stop();
 }
 

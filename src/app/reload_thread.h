@@ -1,10 +1,11 @@
 // Reads settings again in a thread of its own: a file on a disk that does not answer must not
-// stop the loop that serves flows.
+// stop the loop that serves flows. Tells the service manager when it begins and is done.
 #pragma once
 
 #include "base/result.h"
 #include "base/time.h"
 #include "net/kernel_host.h"
+#include "net/service_manager.h"
 
 #include <chrono>
 #include <functional>
@@ -25,11 +26,15 @@ class ReloadThread {
 
   // `load` is called on the thread; `done` on the loop, once for every begin() or, when more
   // came meanwhile, for the last of them.
-  ReloadThread(net::KernelHost& host, Load load, OnLoaded done)
-      : host_(host), load_(std::move(load)), done_(std::move(done)) {}
+  ReloadThread(net::KernelHost& host, net::ServiceState& service, Load load, OnLoaded done)
+      : host_(host), service_(service), load_(std::move(load)), done_(std::move(done)) {}
 
   void begin() {
-    if (!load_) return;
+    service_.reloading();
+    if (!load_) {
+      service_.reloaded();
+      return;
+    }
     if (std::exchange(is_running_, true)) {
       is_wanted_again_ = true;
       return;
@@ -47,10 +52,15 @@ class ReloadThread {
   void finish(Instant now, Result<Loaded> loaded) {
     is_running_ = false;
     done_(now, std::move(loaded));
-    if (std::exchange(is_wanted_again_, false)) begin();
+    if (std::exchange(is_wanted_again_, false)) {
+      begin();
+    } else {
+      service_.reloaded();
+    }
   }
 
   net::KernelHost& host_;
+  net::ServiceState& service_;
   Load load_;
   OnLoaded done_;
   bool is_running_ = false;

@@ -59,9 +59,9 @@ class ServerAppImpl final : public ServerApp {
         target_(group_, servers_, options_, auth_limiter_, audit_log_, log),
         control_(group_.host(0), target_),
         auth_limiter_(options_.auth_limits, group_.host(0).rng()),
-        reloading_(group_.host(0), options_.reload, [this](Instant, Result<ServerReload> loaded) {
-          on_reloaded(std::move(loaded));
-        }) {}
+        reloading_(
+            group_.host(0), service_, options_.reload,
+            [this](Instant, Result<ServerReload> loaded) { on_reloaded(std::move(loaded)); }) {}
 
   Status open();
   Status run() override;
@@ -99,6 +99,7 @@ class ServerAppImpl final : public ServerApp {
   std::vector<bool> has_policy_;                       // by worker: it is in its mailbox
   std::unique_ptr<net::Timer> policy_retry_;
   bool is_stopping_ = false;
+  net::ServiceState service_;
   ReloadThread<ServerReload> reloading_;  // dies first
 };
 
@@ -172,7 +173,7 @@ Status ServerAppImpl::run() {
     if (std::ranges::find(addresses, address) == addresses.end()) addresses.push_back(address);
   }
   reporter_.on_ready({id, local, addresses, Ticket{id, addresses}.text()});
-  net::notify_service_manager("READY=1");
+  service_.ready();
   feed_watchdog();
   main.run();
 
@@ -189,7 +190,7 @@ void ServerAppImpl::watch_signals() {
   group_.host(0).watch_signals(signals, [this](Instant, int signal) {
     if (signal == SIGHUP) {
       if (audit_log_) audit_log_->reopen();  // log rotation
-      if (options_.reload) reload();
+      reload();
     } else {
       stop();
     }
@@ -241,7 +242,7 @@ void ServerAppImpl::stop() {
   }
   is_stopping_ = true;
   target_.set_stopping();
-  net::notify_service_manager("STOPPING=1");
+  service_.stopping();
   reporter_.on_stopping();
   group_.host(0).set_alarm(options_.drain_timeout + limits::kStopBackstop,
                            [this](Instant) { stop_at_once(); });

@@ -224,10 +224,14 @@ inline constexpr Duration kDialTimeout = std::chrono::seconds(10);
 inline constexpr Duration kHappyEyeballsDelay = std::chrono::milliseconds(250);  // RFC 8305 5
 inline constexpr Duration kResolveTimeout = std::chrono::seconds(5);
 inline constexpr std::size_t kMaxResolvedAddresses = 16;
+// Of a HTTP CONNECT to the proxy port. Browsers send half a kilobyte.
+inline constexpr std::size_t kProxyHeadBytes = 8 << 10;
 
 // --- the control interface ---------------------------------------------------------------
 inline constexpr std::size_t kControlHeaderBytes = 16 << 10;
 inline constexpr std::size_t kControlBodyBytes = 64 << 10;
+// Of processes that were killed, which the next start looks at.
+inline constexpr std::size_t kMaxStaleSockets = 256;
 // Of each socket. One more takes the place of the one that has waited longest, and of these so
 // many may be event streams, so that a question always finds a place.
 inline constexpr std::size_t kMaxControlConnections = 16;

@@ -1,6 +1,7 @@
 #include "control/control_server.h"
 
 #include "base/limits.h"
+#include "control/instances.h"
 #include "control/json.h"
 #include "net/files.h"
 #include "net/unix_client.h"
@@ -44,6 +45,7 @@ Status ControlServer::open(const ControlOptions& options, std::string_view role,
         on_request(now, request, std::move(answer));
       });
   Status opened = is_default ? net::make_private_directory(options.directory) : Status{};
+  if (opened && is_default) remove_stale_instances(options.directory);
   if (opened) opened = socket_->listen(drive::UnixPath{socket_path_});
   if (opened) {
     target_.log().debug("control", "control socket {}", socket_path_);

@@ -342,6 +342,22 @@ void leave_socket(const std::string& path) {
   ::close(fd);
 }
 
+TEST_F(ControlTest, clears_away_what_killed_processes_left) {
+  std::filesystem::create_directory(options_.directory);
+  ASSERT_EQ(::chmod(options_.directory.c_str(), 0700), 0);
+  const auto name = [this](const std::string& file) { return options_.directory + "/" + file; };
+  const std::string starting = name("client-" + std::to_string(::getpid()) + ".sock");
+  const std::array left{name("server-2000000001.sock"), name("client-2000000002.sock")};
+  const std::array kept{starting, name("mine.sock"), name("server-2000000003.sock-old")};
+  for (const auto& path : left) leave_socket(path);
+  for (const auto& path : kept) leave_socket(path);
+  std::ofstream(name("server-2000000004.sock")) << "a file";
+  start();
+  for (const auto& path : left) EXPECT_FALSE(std::filesystem::exists(path)) << path;
+  for (const auto& path : kept) EXPECT_TRUE(std::filesystem::exists(path)) << path;
+  EXPECT_TRUE(std::filesystem::exists(name("server-2000000004.sock")));
+}
+
 TEST_F(ControlTest, finds_nothing_and_removes_nothing_where_others_could_have_put_it) {
   std::filesystem::create_directory(options_.directory);
   const std::string left = options_.directory + "/server-7.sock";

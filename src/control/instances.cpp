@@ -60,6 +60,21 @@ Result<std::vector<Instance>> find_instances(const std::string& directory) {
   return found;
 }
 
+void remove_stale_instances(const std::string& directory) {
+  std::vector<std::string> names = net::files_in(directory, kSuffix);
+  if (names.size() > limits::kMaxStaleSockets) names.resize(limits::kMaxStaleSockets);
+  for (const std::string& name : names) {
+    const char* end = name.data() + name.size() - kSuffix.size();
+    int pid = 0;
+    const auto [rest, failed] = std::from_chars(name.data() + name.rfind('-') + 1, end, pid);
+    // One that has bound its socket and does not listen yet is alive.
+    if (failed != std::errc{} || rest != end || net::is_running(pid)) continue;
+    const std::string socket = fmt::format("{}/{}", directory, name);
+    const auto client = net::UnixClient::connect(socket, kPatience);
+    if (!client && client.error().kind == ErrorKind::unreachable) net::remove_stale_socket(socket);
+  }
+}
+
 bool is_called(const Instance& instance, std::string_view name_or_pid) {
   const std::string_view name = instance.name;
   if (name == name_or_pid) return true;

@@ -25,6 +25,9 @@ struct Instance {
 // are gone are removed. An error when the directory is not this user's alone: whoever can write
 // there could have us take his process for ours.
 [[nodiscard]] Result<std::vector<Instance>> find_instances(const std::string& directory);
+// What killed processes left in the directory, which is this user's alone: sockets on which nobody
+// listens, named after a process id that nobody has. Asks nothing of those that live.
+void remove_stale_instances(const std::string& directory);
 // By the whole name, or by process id alone.
 [[nodiscard]] bool is_called(const Instance& instance, std::string_view name_or_pid);
 

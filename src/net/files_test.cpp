@@ -1,6 +1,5 @@
 #include "net/files.h"
 
-#include "net/service_manager.h"
 #include "net/stderr_sink.h"
 #include "net/system_rng.h"
 
@@ -232,19 +231,6 @@ TEST(SystemRng, gives_fresh_bytes_for_small_and_large_requests) {
   Bytes large(4096);
   rng.fill(large);
   EXPECT_LT(std::ranges::count(large, 0), 100);
-}
-
-TEST(ServiceManager, watchdog_interval_is_half_of_what_systemd_asks) {
-  ::unsetenv("WATCHDOG_PID");
-  ::setenv("WATCHDOG_USEC", "3000000", 1);
-  EXPECT_EQ(watchdog_interval(), std::chrono::milliseconds(1500));
-  ::setenv("WATCHDOG_PID", "1", 1);
-  EXPECT_EQ(watchdog_interval(), std::nullopt);
-  ::unsetenv("WATCHDOG_PID");
-  ::setenv("WATCHDOG_USEC", "soon", 1);
-  EXPECT_EQ(watchdog_interval(), std::nullopt);
-  ::unsetenv("WATCHDOG_USEC");
-  EXPECT_EQ(watchdog_interval(), std::nullopt);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -28,6 +29,30 @@ void notify_service_manager(std::string_view state) {
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
   ::sendto(fd.get(), state.data(), state.size(), MSG_NOSIGNAL,
            reinterpret_cast<const sockaddr*>(&address), size);
+}
+
+void ServiceState::ready() {
+  if (is_stopping_ || std::exchange(is_ready_, true)) return;
+  notify_service_manager("READY=1");
+}
+
+void ServiceState::reloading() {
+  if (is_stopping_ || !is_ready_) return;
+  is_reloading_ = true;
+  // By the clock that systemd compares with when it asked.
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  const auto us = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+  notify_service_manager("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(us));
+}
+
+void ServiceState::reloaded() {
+  if (is_stopping_ || !std::exchange(is_reloading_, false)) return;
+  notify_service_manager("READY=1");
+}
+
+void ServiceState::stopping() {
+  if (std::exchange(is_stopping_, true)) return;
+  notify_service_manager("STOPPING=1");
 }
 
 std::optional<Duration> watchdog_interval() {

@@ -10,6 +10,7 @@
 #include <system_error>
 #include <utility>
 
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <time.h>
@@ -89,6 +90,9 @@ std::vector<std::string> files_in(const std::string& directory, std::string_view
 
 int process_id() {
   return ::getpid();
+}
+bool is_running(int process_id) {
+  return process_id > 0 && (::kill(process_id, 0) == 0 || errno != ESRCH);
 }
 unsigned user_id() {
   return ::geteuid();

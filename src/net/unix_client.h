@@ -36,6 +36,7 @@ class UnixClient {
 [[nodiscard]] std::vector<std::string> files_in(const std::string& directory,
                                                 std::string_view suffix);
 [[nodiscard]] int process_id();
+[[nodiscard]] bool is_running(int process_id);  // of any user
 [[nodiscard]] unsigned user_id();
 [[nodiscard]] std::string host_name();
 [[nodiscard]] bool is_terminal(int fd);
