@@ -159,9 +159,11 @@ void ServerControl::add(Instant now, Gather& gather, Part part) {
       snapshot.paths.push_back(path_info(*session.path, session.connection));
       snapshot.paths.back().session = session.id;
     }
-    for (const auto& [path, connection] : session.joined) {
-      snapshot.paths.push_back(path_info(path, connection));
-      snapshot.paths.back().session = session.id;
+    for (const auto& joined : session.joined) {
+      control::PathInfo& info =
+          snapshot.paths.emplace_back(path_info(joined.path, joined.connection));
+      info.session = session.id;
+      if (joined.is_standby) info.state = "standby";
     }
     snapshot.sessions.push_back({.id = session.id,
                                  .client = session.client.text(),

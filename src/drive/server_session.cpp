@@ -304,7 +304,9 @@ SessionSnapshot ServerSession::snapshot() const {
     snapshot.connection = connection->stats();
   }
   for (const quic::Connection* joined : joined_.connections()) {
-    snapshot.joined.emplace_back(joined->path(), joined->stats());
+    snapshot.joined.push_back({.path = joined->path(),
+                               .connection = joined->stats(),
+                               .is_standby = !uses_several_paths_});
   }
   return snapshot;
 }
@@ -517,6 +519,7 @@ void ServerSession::drop(Instant now, quic::Stream& parked) {
 }
 
 void ServerSession::on_flow_open(Instant now, quic::Stream& stream, const session::FlowOpen& open) {
+  if (open.multipath != Multipath::fastest) uses_several_paths_ = true;
   if (open.multipath != Multipath::fastest && !open.is_udp()) {
     join_flow(now, stream, open);
   } else if (stream.owner != carrier_.connection()) {

@@ -176,7 +176,8 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   std::unordered_set<std::uint64_t> claimed_;       // on this connection
   std::optional<std::uint64_t> claims_;             // that the client said it makes
   bool is_resuming_ = false;
-  bool is_admitted_ = false;  // has a place of ServerShared::places
+  bool uses_several_paths_ = false;  // a flow is or was spread over them
+  bool is_admitted_ = false;         // has a place of ServerShared::places
   bool is_authenticated_ = false;
   bool has_ended_ = false;
   std::uint64_t id_ = 0;

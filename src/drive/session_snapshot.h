@@ -10,7 +10,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace culvert::drive {
@@ -26,7 +25,12 @@ struct SessionSnapshot {
   std::optional<PathId> path{};
   quic::ConnectionStats connection{};
   // Of those that have joined the session.
-  std::vector<std::pair<PathId, quic::ConnectionStats>> joined{};
+  struct Joined {
+    PathId path;
+    quic::ConnectionStats connection;
+    bool is_standby = false;  // carries nothing as long as the session's own one works
+  };
+  std::vector<Joined> joined{};
 };
 
 }  // namespace culvert::drive

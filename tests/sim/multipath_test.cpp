@@ -330,6 +330,22 @@ TEST(SimMultipath, the_session_moves_to_the_faster_path) {
   EXPECT_EQ(talker.state(), Talker::State::finished) << tunnel.report();
 }
 
+// Both ends say the same of a path that carries nothing.
+TEST(SimMultipath, a_path_that_waits_is_standby_at_both_ends) {
+  const Path path{.bits_per_second = 20'000'000, .delay = milliseconds(10)};
+  for (const Multipath mode : {Multipath::fastest, Multipath::aggregate}) {
+    TunnelWorld tunnel(1, two_paths(mode, path, path));
+    wait_for_paths(tunnel, 2);
+    Talker& talker = tunnel.call({.seed = 1, .upload_bytes = 100'000});
+    ASSERT_TRUE(run_until_over(tunnel, talker, seconds(20)));
+    const bool is_standby = mode == Multipath::fastest;
+    EXPECT_EQ(tunnel.client->paths().at(1).is_standby, is_standby);
+    const auto sessions = tunnel.servers[0]->sessions(1);
+    ASSERT_EQ(sessions.at(0).joined.size(), 1U);
+    EXPECT_EQ(sessions.at(0).joined[0].is_standby, is_standby);
+  }
+}
+
 TEST(SimMultipath, uses_both_address_families) {
   TunnelWorldConfig config;
   config.client_up = config.client_down = link(20'000'000, milliseconds(10));
