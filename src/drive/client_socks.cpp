@@ -34,10 +34,6 @@ SocksReply reply_code(const session::FlowReply& reply) {
   }
 }
 
-Bytes connect_reply(const session::FlowReply& reply) {
-  return tunnel::Socks5Server::reply(reply_code(reply), {});
-}
-
 }  // namespace
 
 SocksConnection::SocksConnection(Instant now, SocksListener& listener,
@@ -73,9 +69,9 @@ void SocksConnection::on_stream_readable(Instant now) {
       return;
     }
     if (udp_) continue;  // an association's TCP connection carries nothing
-    socks_.handle_data(ByteView(buffer).first(result.bytes));
-    write(socks_.take_output());
-    if (const auto event = socks_.poll_event()) {
+    proxy_.handle_data(ByteView(buffer).first(result.bytes));
+    write(proxy_.take_output());
+    if (const auto event = proxy_.poll_event()) {
       handle_event(now, *event);
       if (!udp_) return;
     }
@@ -104,14 +100,20 @@ void SocksConnection::handle_event(Instant now, const tunnel::SocksEvent& event)
 
 void SocksConnection::connect(Instant now, const HostPort& destination) {
   auto source = tunnel::Source::parse("tcp://" + destination.text());
+  const tunnel::ProxyProtocol protocol = proxy_.protocol();
   if (!source) {
-    write(tunnel::Socks5Server::reply(SocksReply::general_failure, {}));
+    write(tunnel::ProxyServer::reply(protocol, SocksReply::general_failure));
     port_->shutdown_write();
     end(now);
     return;
   }
   open_stream_flow(now, listener_.sessions(), listener_.worker(), std::move(port_),
-                   {.source = source->text(), .on_reply = connect_reply, .on_end = {}});
+                   {.source = source->text(),
+                    .on_reply =
+                        [protocol](const session::FlowReply& reply) {
+                          return tunnel::ProxyServer::reply(protocol, reply_code(reply));
+                        },
+                    .on_end = {}});
   end(now);
 }
 
@@ -249,7 +251,7 @@ void SocksListener::on_accept(Instant now, std::unique_ptr<StreamPort> stream) {
 
 void SocksListener::note_refusal(Instant now, std::string_view why) {
   worker_.warnings().warn(
-      now, fmt::format("a program at the SOCKS5 port {} was refused: {}", local_address(), why));
+      now, fmt::format("a program at the proxy port {} was refused: {}", local_address(), why));
 }
 
 void SocksListener::close(Instant now) {

@@ -1,9 +1,10 @@
-// The local SOCKS5 listener: CONNECT and UDP ASSOCIATE to whatever the server allows.
+// The local proxy listener: SOCKS5 (CONNECT and UDP ASSOCIATE), SOCKS4, 4A and HTTP CONNECT to
+// whatever the server allows.
 // Private to drive/.
 #pragma once
 
 #include "drive/client_tunnel.h"
-#include "tunnel/socks5.h"
+#include "tunnel/proxy_server.h"
 
 #include <map>
 #include <memory>
@@ -41,7 +42,7 @@ class SocksConnection final : public StreamHandler, public UdpHandler, public Ud
 
   SocksListener& listener_;
   std::unique_ptr<StreamPort> port_;
-  tunnel::Socks5Server socks_;
+  tunnel::ProxyServer proxy_;
   std::unique_ptr<UdpPort> udp_;
   std::optional<tunnel::SocksUdpOwner> udp_owner_;
   std::map<HostPort, ClientUdpFlow*> flows_;  // null: waits for a stream

@@ -7,7 +7,6 @@ namespace culvert::tunnel {
 namespace {
 
 constexpr std::uint8_t kVersion = 5;
-constexpr std::uint8_t kVersion4 = 4;
 constexpr std::uint8_t kNoAuthentication = 0x00;
 constexpr std::uint8_t kNoAcceptableMethod = 0xff;
 constexpr std::uint8_t kCommandConnect = 0x01;
@@ -19,10 +18,7 @@ Decoded<std::string> read_domain(ByteReader& reader) {
   if (!length) return std::unexpected(length.error());
   const auto name = reader.take(*length);
   if (!name) return std::unexpected(name.error());
-  const bool is_plain = std::ranges::all_of(*name, [](std::uint8_t byte) {
-    return byte > 0x20 && byte < 0x7f && byte != '[' && byte != ']' && byte != ':' && byte != '/';
-  });
-  if (name->empty() || !is_plain) return std::unexpected(DecodeError::malformed);
+  if (!is_plain_name(as_text(*name))) return std::unexpected(DecodeError::malformed);
   return std::string(as_text(*name));
 }
 
@@ -80,6 +76,12 @@ void write_host_port(const HostPort& host_port, Bytes& out) {
 
 }  // namespace
 
+bool is_plain_name(std::string_view name) {
+  return !name.empty() && std::ranges::all_of(name, [](char c) {
+    return c > 0x20 && c < 0x7f && c != '[' && c != ']' && c != ':' && c != '/';
+  });
+}
+
 std::size_t Socks5Server::handle_data(ByteView bytes) {
   const std::size_t before = input_.size();
   input_.insert(input_.end(), bytes.begin(), bytes.end());
@@ -112,11 +114,8 @@ Decoded<std::size_t> Socks5Server::read_greeting(ByteView input) {
   const auto version = reader.u8();
   if (!version) return std::unexpected(version.error());
   if (*version != kVersion) {
-    // SOCKS4 or no SOCKS at all: no answer would be understood.
     state_ = State::done;
-    event_ = SocksRefused{*version == kVersion4
-                              ? "it speaks SOCKS4; set it to SOCKS5"
-                              : "it does not speak SOCKS5 (HTTP, perhaps); set it to SOCKS5"};
+    event_ = SocksRefused{"it does not speak SOCKS5"};  // no answer would be understood
     return input.size();
   }
   const auto count = reader.u8();

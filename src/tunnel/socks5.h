@@ -35,6 +35,9 @@ struct SocksRefused {    // take_output() holds the answer; close behind it
 };
 using SocksEvent = std::variant<SocksConnect, SocksUdpAssociate, SocksRefused>;
 
+// Whether a name could stand for a host: printable, and nothing of the grammar around it.
+[[nodiscard]] bool is_plain_name(std::string_view name);
+
 class Socks5Server {
  public:
   // Returns how many bytes it took. After an event it takes no more: what follows is the

@@ -1,7 +1,9 @@
 // What peers and users name: sources, targets, allow lists; and what local programs send to
-// the SOCKS5 port. Accepted texts print and read back as the same value.
+// the proxy port. Accepted texts print and read back as the same value.
 #include "base/assert.h"
+#include "base/limits.h"
 #include "tunnel/allow_list.h"
+#include "tunnel/proxy_server.h"
 #include "tunnel/socks5.h"
 #include "tunnel/source.h"
 
@@ -10,21 +12,27 @@ namespace {
 using namespace culvert;
 using namespace culvert::tunnel;
 
-void fuzz_socks(ByteView input) {
-  Socks5Server socks;
+void fuzz_proxy(ByteView input) {
+  ProxyServer proxy;
   std::size_t given = 0;
   std::size_t taken = 0;
   bool is_decided = false;
   while (given < input.size() && !is_decided) {
     const std::size_t size = std::min<std::size_t>(input.size() - given, 1 + input[given] % 13);
-    const std::size_t used = socks.handle_data(input.subspan(given, size));
+    const std::size_t used = proxy.handle_data(input.subspan(given, size));
     CULVERT_ASSERT(used <= size);
     given += size;
     taken += used;
-    is_decided = socks.poll_event().has_value();
+    const auto event = proxy.poll_event();
+    is_decided = event.has_value();
+    if (const auto* connect = event ? std::get_if<SocksConnect>(&*event) : nullptr) {
+      // What it names is a source that reads back.
+      const auto source = Source::parse("tcp://" + connect->destination.text());
+      CULVERT_ASSERT(!source || Source::parse(source->text()) == *source);
+    }
   }
-  CULVERT_ASSERT(taken <= given && taken <= 2 + 255 + 4 + 1 + 255 + 2);
-  CULVERT_ASSERT(socks.take_output().size() <= 64);
+  CULVERT_ASSERT(taken <= given && taken <= limits::kProxyHeadBytes);
+  CULVERT_ASSERT(proxy.take_output().size() <= 128);
 }
 
 }  // namespace
@@ -42,7 +50,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (list.add(text)) (void)list.allows({IpAddress::v4(0x7f000001), 80});
   UnixAllowList unix_list;
   if (unix_list.add(text)) (void)unix_list.allows(text);
-  fuzz_socks(input);
+  fuzz_proxy(input);
   if (const auto datagram = decode_socks_datagram(input)) {
     Bytes header;
     encode_socks_datagram_header(datagram->destination, header);
