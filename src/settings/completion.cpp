@@ -45,10 +45,22 @@ std::string flags_of(Command command) {
   return words;
 }
 
+// Commands whose first operand is a tunnel.
+bool takes_tunnel(const CommandInfo& command) {
+  return command.operand.starts_with("TUNNEL");
+}
+
 // A pattern of `case` that matches the words of a command: "server", "key generate".
 std::string bash() {
+  // Names are whoever's: they are compared and quoted, never expanded (as compgen -W would).
   std::string text =
       "# culvert completion for bash\n"
+      "_culvert_names() {\n"
+      "  local name\n"
+      "  while IFS= read -r name; do\n"
+      "    [[ $name == \"$2\"* ]] && COMPREPLY+=(\"$(printf '%q' \"$name\")\")\n"
+      "  done < <(\"${COMP_WORDS[0]}\" completion \"$1\" 2>/dev/null)\n"
+      "}\n"
       "_culvert() {\n"
       "  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}\n"
       "  local command=${COMP_WORDS[1]}\n"
@@ -72,6 +84,12 @@ std::string bash() {
         "    return\n  fi\n",
         word, list);
   }
+  text += fmt::format(
+      "  if [[ $command == status || $command == tunnels\\ * ]]; then\n"
+      "    case $previous in\n"
+      "      --instance | -i) _culvert_names {} \"$current\"; return ;;\n"
+      "    esac\n  fi\n",
+      kCompletedInstances);
   text += "  case $previous in\n";
   std::set<std::string_view> seen;
   for (const Setting& setting : table()) {
@@ -90,7 +108,19 @@ std::string bash() {
           setting.flag, choices);
     }
   }
-  text += "  esac\n  case $command in\n";
+  text += "  esac\n";
+  std::string of_tunnels;
+  for (const CommandInfo& command : commands()) {
+    if (!takes_tunnel(command)) continue;
+    of_tunnels += fmt::format("{}'{}'", of_tunnels.empty() ? "" : " | ", command.name);
+  }
+  text += fmt::format(
+      "  if [[ $current != -* ]]; then\n"
+      "    case $command in\n"
+      "      {}) _culvert_names {} \"$current\"; return ;;\n"
+      "    esac\n  fi\n",
+      of_tunnels, kCompletedTunnels);
+  text += "  case $command in\n";
   for (const CommandInfo& command : commands()) {
     const std::string extra = command.command == Command::completion ? " bash zsh fish" : "";
     const std::string pattern = command.alias.empty()
@@ -130,6 +160,14 @@ std::string fish() {
   }
   text += "complete -c culvert -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'\n";
   for (const CommandInfo& command : commands()) {
+    if (!takes_tunnel(command)) continue;
+    const std::size_t space = command.name.find(' ');
+    text += fmt::format(
+        "complete -c culvert -n '__fish_seen_subcommand_from {}; and __fish_seen_subcommand_from "
+        "{}' -a '(culvert completion {} 2>/dev/null)'\n",
+        command.name.substr(0, space), command.name.substr(space + 1), kCompletedTunnels);
+  }
+  for (const CommandInfo& command : commands()) {
     const std::string_view word = command.name.substr(0, command.name.find(' '));
     for (const Setting& setting : table()) {
       if ((setting.commands & bit(command.command)) == 0 || setting.is_secret) continue;
@@ -142,6 +180,8 @@ std::string fish() {
           if (c == '|') c = ' ';
         }
         value = fmt::format(" -x -a '{}'", choices);
+      } else if (setting.id == Id::instance) {
+        value = fmt::format(" -x -a '(culvert completion {} 2>/dev/null)'", kCompletedInstances);
       } else if (!setting.placeholder.empty()) {
         value = " -x";
       }

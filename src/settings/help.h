@@ -18,6 +18,10 @@ namespace culvert::settings {
 
 enum class Shell : std::uint8_t { bash, zsh, fish };
 [[nodiscard]] std::optional<Shell> shell_of(std::string_view name);
+// What a script asks the program for when a name of a running instance or tunnel is due:
+// "culvert completion instances".
+inline constexpr std::string_view kCompletedInstances = "instances";
+inline constexpr std::string_view kCompletedTunnels = "tunnels";
 [[nodiscard]] std::string completion(Shell shell);
 
 }  // namespace culvert::settings
