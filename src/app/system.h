@@ -7,4 +7,5 @@
 #include "net/files.h"        // IWYU pragma: export
 #include "net/stderr_sink.h"  // IWYU pragma: export
 #include "net/system_rng.h"   // IWYU pragma: export
+#include "net/terminal.h"     // IWYU pragma: export
 #include "net/unix_client.h"  // IWYU pragma: export

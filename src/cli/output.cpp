@@ -31,6 +31,10 @@ void print_json(std::initializer_list<std::pair<std::string_view, JsonValue>> me
 void print_line(std::string_view line) {
   write_line(stdout, line);
 }
+void print_text(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
 void print_note(std::string_view line) {
   write_line(stderr, line);
 }

@@ -21,6 +21,7 @@ void print_json(std::initializer_list<std::pair<std::string_view, JsonValue>> me
 // A line on standard output, and one on standard error; flushed, so that a reader of a
 // pipe sees it at once.
 void print_line(std::string_view line);
+void print_text(std::string_view text);  // on standard output, without an end of line
 void print_note(std::string_view line);
 
 // "Error: offender: what", on standard error.

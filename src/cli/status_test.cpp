@@ -114,6 +114,31 @@ TEST(StatusText, survives_answers_it_does_not_understand) {
   }
 }
 
+TEST(StatusText, shows_rates_since_an_earlier_answer) {
+  const StatusBodies before = client();
+  StatusBodies now = client();
+  now.status = R"({"role":"client","version":"1.0","state":"connected","uptime_seconds":67,
+      "counters":{"bytes_up":6144,"bytes_down":0}})";
+  now.paths = R"({"paths":[{"local":"a","remote":"b","state":"active","bytes_sent":4096},
+      {"local":"c","remote":"d","state":"standby","bytes_sent":4096}]})";
+  now.tunnels = R"({"tunnels":[{"name":"db","source":"tcp://h:1","target":"127.0.0.1:2",
+      "state":"listening","bytes_up":1048576}]})";
+  const std::string text = status_text(now, {}, &before);
+  EXPECT_THAT(text, HasSubstr("Now         2.0 KiB/s up, 0 B/s down\n"));
+  EXPECT_THAT(text, HasSubstr("512 KiB/s"));  // of the tunnel
+  EXPECT_THAT(text, HasSubstr("2.0 KiB/s"));  // of the path
+  EXPECT_THAT(status_text(now, {}), Not(HasSubstr("/s")));
+  // Another process by the same name, or one that was asked in the same moment.
+  EXPECT_THAT(status_text(before, {}, &now), Not(HasSubstr("/s")));
+  EXPECT_THAT(status_text(now, {}, &now), Not(HasSubstr("/s")));
+  for (const char* body : {"", "[]", "{\"tunnels\":5,\"paths\":[1],\"counters\":[]}"}) {
+    const StatusBodies odd{
+        .name = "x", .status = body, .paths = body, .sessions = body, .tunnels = body};
+    EXPECT_FALSE(status_text(now, {}, &odd).empty());
+    EXPECT_FALSE(status_text(odd, {}, &now).empty());
+  }
+}
+
 TEST(TunnelsText, says_when_there_are_none) {
   EXPECT_EQ(tunnels_text("{\"tunnels\":[]}", {}), "  no tunnels\n");
 }

@@ -7,13 +7,14 @@
 
 #include <algorithm>
 #include <array>
+#include <tuple>
+#include <utility>
 
 namespace culvert::cli {
 namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kMaxRows = 50;  // a terminal's worth; --json has them all
 constexpr std::size_t kIdLength = 10;
 
 json parsed(const std::string& text) {
@@ -74,8 +75,63 @@ std::string_view colour_of(std::string_view state) {
   return "33";
 }
 
-std::string more(std::size_t count) {
-  return count > kMaxRows ? fmt::format("  ... and {} more (--json)\n", count - kMaxRows) : "";
+std::string more(std::size_t count, StatusStyle style) {
+  if (count <= style.max_rows) return "";
+  return fmt::format("  ... and {} more (--json)\n", count - style.max_rows);
+}
+
+// Counters of an earlier answer, to tell how fast they grow.
+class Rates {
+ public:
+  Rates(const json& status, const StatusBodies* before) {
+    if (before == nullptr) return;
+    bodies_ = before;
+    const json earlier = parsed(before->status);
+    // By the clock of the instance: what the answers took is in it.
+    seconds_ = number_of(status, "uptime_seconds") - number_of(earlier, "uptime_seconds");
+    is_known_ = seconds_ > 0 && count_of(status, "pid") == count_of(earlier, "pid");
+    counters_ = member(earlier, "counters");
+  }
+
+  [[nodiscard]] bool is_known() const { return is_known_; }
+  [[nodiscard]] std::string of_counter(const json& counters, const char* name) const {
+    return text(counters, counters_, name);
+  }
+  // Of an object in a list, which `key` tells from the others.
+  template <typename Key>
+  [[nodiscard]] std::string of(const std::vector<json>& earlier, const json& now, Key key,
+                               const char* name) const {
+    const auto found = std::ranges::find(earlier, key(now), key);
+    return found == earlier.end() ? "-" : text(now, *found, name);
+  }
+  [[nodiscard]] std::vector<json> earlier(std::string StatusBodies::* body,
+                                          const char* name) const {
+    return is_known_ ? objects(parsed(bodies_->*body), name) : std::vector<json>{};
+  }
+
+ private:
+  [[nodiscard]] std::string text(const json& now, const json& before, const char* name) const {
+    const std::uint64_t to = count_of(now, name);
+    const std::uint64_t from = std::min(count_of(before, name), to);
+    return human_bytes(static_cast<std::uint64_t>(static_cast<double>(to - from) / seconds_)) +
+           "/s";
+  }
+
+  const StatusBodies* bodies_ = nullptr;
+  bool is_known_ = false;
+  double seconds_ = 1;
+  json counters_;
+};
+
+// Two cells more behind the others, where there are rates.
+template <typename Key>
+void add_rates(Row& row, const Rates& rates, const std::vector<json>& earlier, const json& now,
+               Key key, std::array<const char*, 2> names) {
+  if (!rates.is_known()) return;
+  for (const char* name : names) row.push_back(rates.of(earlier, now, key, name));
+}
+void add_rate_titles(Row& row, const Rates& rates, std::array<const char*, 2> titles) {
+  if (rates.is_known()) row.insert(row.end(), titles.begin(), titles.end());
 }
 
 std::string short_id(const std::string& id) {
@@ -88,15 +144,21 @@ std::size_t width(std::string_view text) {
       text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
-std::string tunnel_rows(const json& body, StatusStyle style) {
+std::string tunnel_rows(const json& body, StatusStyle style, const Rates& rates) {
   const std::vector<json> tunnels = objects(body, "tunnels");
   if (tunnels.empty()) return "  no tunnels\n";
   const bool has_servers = std::ranges::any_of(
       tunnels, [](const json& tunnel) { return !text_of(tunnel, "server").empty(); });
-  std::vector<Row> rows{{"NAME", "LISTENING", "SOURCE", "FLOWS", "UP", "DOWN", "STATE"}};
+  const auto key = [](const json& tunnel) {
+    return std::pair(text_of(tunnel, "label"), text_of(tunnel, "server"));
+  };
+  const std::vector<json> earlier = rates.earlier(&StatusBodies::tunnels, "tunnels");
+  std::vector<Row> rows{{"NAME", "LISTENING", "SOURCE", "FLOWS", "UP", "DOWN"}};
+  add_rate_titles(rows.front(), rates, {"UP NOW", "DOWN NOW"});
+  rows.front().emplace_back("STATE");
   if (has_servers) rows.front().insert(rows.front().begin(), "SERVER");
   for (const json& tunnel : tunnels) {
-    if (rows.size() > kMaxRows) break;
+    if (rows.size() > style.max_rows) break;
     const std::string listening = joined(tunnel, "listening");
     const std::string state = text_of(tunnel, "state");
     const std::string reason = text_of(tunnel, "reason");
@@ -104,12 +166,16 @@ std::string tunnel_rows(const json& body, StatusStyle style) {
     rows.push_back(
         {name.empty() ? "-" : name, listening.empty() ? text_of(tunnel, "target") : listening,
          text_of(tunnel, "source"), std::to_string(count_of(tunnel, "flows_active")),
-         human_bytes(count_of(tunnel, "bytes_up")), human_bytes(count_of(tunnel, "bytes_down")),
-         coloured(state, colour_of(state), style) + (reason.empty() ? "" : ": " + reason)});
+         human_bytes(count_of(tunnel, "bytes_up")), human_bytes(count_of(tunnel, "bytes_down"))});
+    add_rates(rows.back(), rates, earlier, tunnel, key, {"bytes_up", "bytes_down"});
+    rows.back().push_back(coloured(state, colour_of(state), style) +
+                          (reason.empty() ? "" : ": " + reason));
     if (has_servers) rows.back().insert(rows.back().begin(), text_of(tunnel, "server"));
   }
   const std::size_t numbers = has_servers ? 4 : 3;
-  return aligned(rows, {numbers, numbers + 1, numbers + 2}, "  ") + more(tunnels.size());
+  std::vector<std::size_t> right{numbers, numbers + 1, numbers + 2};
+  if (rates.is_known()) right.insert(right.end(), {numbers + 3, numbers + 4});
+  return aligned(rows, right, "  ") + more(tunnels.size(), style);
 }
 
 // Of a client with several.
@@ -130,13 +196,16 @@ std::string server_rows(const std::vector<json>& servers, StatusStyle style) {
   return "\n" + aligned(rows, {}, "  ");
 }
 
-std::string session_rows(const json& body) {
+std::string session_rows(const json& body, StatusStyle style, const Rates& rates) {
   const std::vector<json> sessions = objects(body, "sessions");
   if (sessions.empty()) return "  no clients\n";
   std::vector<Row> rows{
       {"ID", "CLIENT", "COMMENT", "ADDRESS", "SINCE", "FLOWS", "SENT", "RECEIVED"}};
+  add_rate_titles(rows.front(), rates, {"SENT NOW", "RECEIVED NOW"});
+  const auto key = [](const json& session) { return count_of(session, "id"); };
+  const std::vector<json> earlier = rates.earlier(&StatusBodies::sessions, "sessions");
   for (const json& session : sessions) {
-    if (rows.size() > kMaxRows) break;
+    if (rows.size() > style.max_rows) break;
     const std::string comment = text_of(session, "comment");
     rows.push_back({std::to_string(count_of(session, "id")), short_id(text_of(session, "client")),
                     comment.empty() ? "-" : comment, text_of(session, "address"),
@@ -144,27 +213,35 @@ std::string session_rows(const json& body) {
                     std::to_string(count_of(session, "flows")),
                     human_bytes(count_of(session, "bytes_sent")),
                     human_bytes(count_of(session, "bytes_received"))});
+    add_rates(rows.back(), rates, earlier, session, key, {"bytes_sent", "bytes_received"});
   }
-  return aligned(rows, {0, 5, 6, 7}, "  ") + more(sessions.size());
+  return aligned(rows, {0, 5, 6, 7, 8, 9}, "  ") + more(sessions.size(), style);
 }
 
-std::string path_rows(const json& body) {
+std::string path_rows(const json& body, StatusStyle style, const Rates& rates) {
   const std::vector<json> paths = objects(body, "paths");
   if (paths.empty()) return "";
-  std::vector<Row> rows{{"PATH", "STATE", "RTT", "WINDOW", "LOST", "SENT", "RECEIVED", "MTU"}};
+  std::vector<Row> rows{{"PATH", "STATE", "RTT", "WINDOW", "LOST", "MTU", "SENT", "RECEIVED"}};
+  add_rate_titles(rows.front(), rates, {"SENT NOW", "RECEIVED NOW"});
+  const auto key = [](const json& path) {
+    return std::tuple(text_of(path, "server"), count_of(path, "session"), text_of(path, "local"),
+                      text_of(path, "remote"));
+  };
+  const std::vector<json> earlier = rates.earlier(&StatusBodies::paths, "paths");
   for (const json& path : paths) {
-    if (rows.size() > kMaxRows) break;
+    if (rows.size() > style.max_rows) break;
     const auto sent = static_cast<double>(count_of(path, "packets_sent"));
     const auto lost = static_cast<double>(count_of(path, "packets_lost"));
     rows.push_back({fmt::format("{} -> {}", text_of(path, "local"), text_of(path, "remote")),
                     text_of(path, "state"), human_time(number_of(path, "rtt_seconds")),
                     human_bytes(count_of(path, "congestion_window_bytes")),
                     fmt::format("{:.2f} %", sent > 0 ? 100 * lost / sent : 0.0),
+                    std::to_string(count_of(path, "mtu_bytes")),
                     human_bytes(count_of(path, "bytes_sent")),
-                    human_bytes(count_of(path, "bytes_received")),
-                    std::to_string(count_of(path, "mtu_bytes"))});
+                    human_bytes(count_of(path, "bytes_received"))});
+    add_rates(rows.back(), rates, earlier, path, key, {"bytes_sent", "bytes_received"});
   }
-  return "\n" + aligned(rows, {2, 3, 4, 5, 6, 7}, "  ") + more(paths.size());
+  return "\n" + aligned(rows, {2, 3, 4, 5, 6, 7, 8, 9}, "  ") + more(paths.size(), style);
 }
 
 }  // namespace
@@ -218,8 +295,9 @@ std::string aligned(const std::vector<Row>& rows, const std::vector<std::size_t>
   return text;
 }
 
-std::string status_text(const StatusBodies& bodies, StatusStyle style) {
+std::string status_text(const StatusBodies& bodies, StatusStyle style, const StatusBodies* before) {
   const json status = parsed(bodies.status);
+  const Rates rates(status, before);
   const json counters = member(status, "counters");
   const std::string state = text_of(status, "state");
   const bool is_client = text_of(status, "role") == "client";
@@ -245,6 +323,10 @@ std::string status_text(const StatusBodies& bodies, StatusStyle style) {
       {"Flows",
        fmt::format("{} now, {} opened, {} refused", count_of(counters, "flows_active"),
                    count_of(counters, "flows_opened"), count_of(counters, "flows_refused"))});
+  if (rates.is_known()) {
+    facts.push_back({"Now", fmt::format("{} up, {} down", rates.of_counter(counters, "bytes_up"),
+                                        rates.of_counter(counters, "bytes_down"))});
+  }
   facts.push_back({"Traffic", fmt::format("{} up, {} down, {} datagrams dropped",
                                           human_bytes(count_of(counters, "bytes_up")),
                                           human_bytes(count_of(counters, "bytes_down")),
@@ -260,13 +342,13 @@ std::string status_text(const StatusBodies& bodies, StatusStyle style) {
   text += aligned(facts, {}, "  ");
   if (has_servers) text += server_rows(servers, style);
   text += '\n';
-  text += is_client ? tunnel_rows(parsed(bodies.tunnels), style)
-                    : session_rows(parsed(bodies.sessions));
-  return text + path_rows(parsed(bodies.paths));
+  text += is_client ? tunnel_rows(parsed(bodies.tunnels), style, rates)
+                    : session_rows(parsed(bodies.sessions), style, rates);
+  return text + path_rows(parsed(bodies.paths), style, rates);
 }
 
 std::string tunnels_text(std::string_view tunnels, StatusStyle style) {
-  return tunnel_rows(parsed(std::string(tunnels)), style);
+  return tunnel_rows(parsed(std::string(tunnels)), style, Rates(json::object(), nullptr));
 }
 
 }  // namespace culvert::cli

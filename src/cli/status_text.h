@@ -3,6 +3,7 @@
 // member shows it as empty.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -21,9 +22,12 @@ struct StatusBodies {
 
 struct StatusStyle {
   bool has_colour = false;
+  std::size_t max_rows = 50;  // of each list, a terminal's worth; --json has them all
 };
 
-[[nodiscard]] std::string status_text(const StatusBodies& bodies, StatusStyle style);
+// With `before`, an earlier answer of the same instance, rates since then are shown as well.
+[[nodiscard]] std::string status_text(const StatusBodies& bodies, StatusStyle style,
+                                      const StatusBodies* before = nullptr);
 [[nodiscard]] std::string tunnels_text(std::string_view tunnels, StatusStyle style);
 
 // Columns as wide as their widest cell, two spaces apart; `right` are right-aligned columns.

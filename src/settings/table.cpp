@@ -733,7 +733,7 @@ std::vector<Setting> make_table() {
        .letter = 'w',
        .type = Type::flag,
        .group = group,
-       .help = "draw it again every second, until interrupted"});
+       .help = "draw it again every second, with rates; arrows and Page Up/Down scroll, q ends"});
   add({.id = Id::tunnel_name,
        .commands = bit(Command::tunnels_add),
        .flag = "name",
