@@ -22,7 +22,7 @@ using settings::Id;
 
 constexpr Duration kRefresh = std::chrono::seconds(1);
 constexpr std::string_view kClear = "\x1b[2J";
-constexpr int kStandardInput = 0;
+constexpr int kKeyboard = 0;
 // Of a list on a screen that can be scrolled.
 constexpr std::size_t kMaxWatchedRows = 1'000;
 
@@ -93,7 +93,7 @@ Status watch_lines(const settings::Settings& settings, StatusStyle style) {
 
 // What fits on the screen, drawn again every second and when it is scrolled.
 Status watch_screen(const settings::Settings& settings, StatusStyle style) {
-  const net::KeyInput keys(kStandardInput);
+  const net::KeyInput keys(kKeyboard);
   Earlier earlier;
   Scroll scroll;
   print_text(kClear);

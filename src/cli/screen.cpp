@@ -35,17 +35,29 @@ std::size_t colour_bytes(std::string_view text) {
 
 enum class Move : std::uint8_t { none, up, down, page_up, page_down, home, end };
 
-struct Key {
+struct KeySequence {
   std::string_view sequence;
   Move move;
 };
 constexpr std::array kKeys{
-    Key{"\x1b[A", Move::up},       Key{"\x1bOA", Move::up},   Key{"k", Move::up},
-    Key{"\x1b[B", Move::down},     Key{"\x1bOB", Move::down}, Key{"j", Move::down},
-    Key{"\x1b[5~", Move::page_up}, Key{"b", Move::page_up},   Key{"\x1b[6~", Move::page_down},
-    Key{" ", Move::page_down},     Key{"\x1b[H", Move::home}, Key{"\x1bOH", Move::home},
-    Key{"\x1b[1~", Move::home},    Key{"g", Move::home},      Key{"\x1b[F", Move::end},
-    Key{"\x1bOF", Move::end},      Key{"\x1b[4~", Move::end}, Key{"G", Move::end},
+    KeySequence{"\x1b[A", Move::up},
+    KeySequence{"\x1bOA", Move::up},
+    KeySequence{"k", Move::up},
+    KeySequence{"\x1b[B", Move::down},
+    KeySequence{"\x1bOB", Move::down},
+    KeySequence{"j", Move::down},
+    KeySequence{"\x1b[5~", Move::page_up},
+    KeySequence{"b", Move::page_up},
+    KeySequence{"\x1b[6~", Move::page_down},
+    KeySequence{" ", Move::page_down},
+    KeySequence{"\x1b[H", Move::home},
+    KeySequence{"\x1bOH", Move::home},
+    KeySequence{"\x1b[1~", Move::home},
+    KeySequence{"g", Move::home},
+    KeySequence{"\x1b[F", Move::end},
+    KeySequence{"\x1bOF", Move::end},
+    KeySequence{"\x1b[4~", Move::end},
+    KeySequence{"G", Move::end},
 };
 
 }  // namespace
@@ -55,7 +67,7 @@ bool Scroll::handle_keys(std::string_view keys) {
   for (const char key : keys) {
     if (escape_.empty() && (key == 'q' || key == 'Q' || key == 4)) return false;
     escape_ += key;
-    const auto found = std::ranges::find(kKeys, escape_, &Key::sequence);
+    const auto found = std::ranges::find(kKeys, escape_, &KeySequence::sequence);
     if (found == kKeys.end()) {
       const std::size_t size = escape_.size();
       const bool goes_on = size == 1   ? key == kEscape

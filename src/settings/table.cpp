@@ -376,7 +376,8 @@ std::vector<Setting> make_table() {
        .is_per_server = true,
        .live = kClient,
        .group = group,
-       .help = "SOCKS5 proxy to whatever the server allows, TCP and UDP"});
+       .help = "SOCKS5 proxy to whatever the server allows, TCP and UDP; SOCKS4, SOCKS4a and HTTP "
+               "CONNECT are spoken there, too"});
 
   group = "Limits and times";
   add({.id = Id::max_sessions,
