@@ -8,8 +8,9 @@
 namespace culvert::cli {
 
 void warn_if_others_read(const settings::Value& file, std::string_view secret, Logger& log) {
+  if (file.text == "-" || is_credential(file.text)) return;
   const std::string path = expand_home(file.text);
-  if (file.text == "-" || !net::is_readable_by_others(path)) return;
+  if (!net::is_readable_by_others(path)) return;
   log.warn("keys", "{}: other users can read this {}; chmod 600 it", path, secret);
 }
 

@@ -167,9 +167,11 @@ class Resolver {
     return Value{setting.is_path ? located(node.text) : node.text, origin};
   }
 
-  // A file name of the file, as others may use it. "-" is standard input, "~/" at home.
+  // A file name of the file, as others may use it. "-" is standard input, "~/" at home,
+  // "credential:NAME" a service's own.
   std::string located(const std::string& name) const {
-    const bool stays = name.empty() || name == "-" || name[0] == '/' || name.starts_with("~/");
+    const bool stays = name.empty() || name == "-" || name[0] == '/' || name.starts_with("~/") ||
+                       name.starts_with("credential:");
     return stays ? name : inputs_.directory + name;
   }
   // "unix:local.sock" of a target.
