@@ -177,7 +177,7 @@ void ClientStreamFlow::end_with_tunnel(Instant now) {
   leave(now, broken("the tunnel was taken away"));
 }
 
-void ClientStreamFlow::leave(Instant now, std::optional<Error> error) {
+void ClientStreamFlow::leave(Instant now, const std::optional<Error>& error) {
   if (stream_ == nullptr) return;
   stream_->context = nullptr;
   stream_ = nullptr;

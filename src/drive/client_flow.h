@@ -54,7 +54,7 @@ class ClientStreamFlow final : public StreamUser, public PumpOwner, public Group
  private:
   [[nodiscard]] bool read_reply(Instant now);
   void on_refused(Instant now, const session::FlowRefused& refused);
-  void leave(Instant now, std::optional<Error> error);
+  void leave(Instant now, const std::optional<Error>& error);
   [[nodiscard]] Error broken(std::string what) const;
 
   ClientSession& session_;
