@@ -227,7 +227,7 @@ void Bbr::go_beside(Instant now, double bandwidth) {
   rounds_with_queue_ = 0;
   ask_at_ = now + kAskEvery;
   cubic_.start(now, bandwidth * in_seconds(recent_rtt_.get()), packet_);
-  enter(now, Phase::beside);
+  enter(Phase::beside);
 }
 
 // Whether more is lost than usual, by more than chance explains.
@@ -252,9 +252,9 @@ void Bbr::judge_loss(Instant now) {
 
 void Bbr::on_marked(Instant now) {
   if (phase_ == Phase::startup) {
-    enter(now, Phase::drain);
+    enter(Phase::drain);
   } else if (phase_ == Phase::up) {
-    enter(now, Phase::down);
+    enter(Phase::down);
   } else if (phase_ == Phase::beside && cut_in_round_ != round_) {
     cut_in_round_ = round_;
     cubic_.on_congestion(now);
@@ -264,23 +264,22 @@ void Bbr::on_marked(Instant now) {
 
 // --- phases --------------------------------------------------------------------------------
 
-void Bbr::enter(Instant now, Phase phase) {
+void Bbr::enter(Phase phase) {
   phase_ = phase;
-  phase_since_ = now;
   phase_rounds_ = 0;
 }
 
-void Bbr::cruise(Instant now) {
+void Bbr::cruise() {
   jitter_ = jitter_ * 1664525 + 1013904223;  // any will do: flows shall not keep step
   cruise_rounds_ = kCruiseRounds + (jitter_ >> 16U) % kCruiseJitter;
-  enter(now, Phase::cruise);
+  enter(Phase::cruise);
 }
 
-void Bbr::probe_up(Instant now, double gain) {
+void Bbr::probe_up(double gain) {
   up_gain_ = gain;
   bandwidth_before_probe_ = bandwidth();
   queue_before_probe_ = queue();
-  enter(now, Phase::up);
+  enter(Phase::up);
 }
 
 bool Bbr::has_probe_filled() const {
@@ -299,44 +298,44 @@ void Bbr::next_phase(Instant now, const Ack& ack) {
       const bool is_losing = sent >= kFewPackets * packet_ && round_lost_ > kStartupLoss * sent;
       if (rounds_without_growth_ >= kStartupRoundsWithoutGrowth || is_losing ||
           queue() > probe_queue()) {
-        enter(now, Phase::drain);
+        enter(Phase::drain);
       }
       return;
     }
     case Phase::drain:
-      if (in_flight <= held(1) + bandwidth() * kLump) cruise(now);
+      if (in_flight <= held(1) + bandwidth() * kLump) cruise();
       return;
     case Phase::cruise:
       if (phase_rounds_ <= kResultRounds && has_found_more()) {
-        probe_up(now, kFurtherUpGain);
+        probe_up(kFurtherUpGain);
       } else if (now - drained_at_ >= kProbeRttEvery) {
-        enter(now, Phase::probe_rtt);
+        enter(Phase::probe_rtt);
       } else if (phase_rounds_ >= cruise_rounds_ && rounds_with_queue_ == 0) {
-        probe_up(now, next_up_gain_);
+        probe_up(next_up_gain_);
         next_up_gain_ = std::min(next_up_gain_ + kUpRise, kUpGain);
       }
       return;
     case Phase::up:
-      if (phase_rounds_ >= 1 || has_probe_filled()) enter(now, Phase::down);
+      if (phase_rounds_ >= 1 || has_probe_filled()) enter(Phase::down);
       return;
     case Phase::down:
       if (has_found_more()) {
-        probe_up(now, kFurtherUpGain);
+        probe_up(kFurtherUpGain);
       } else if (phase_rounds_ >= kDownRounds || (in_flight <= held(1) + bandwidth() * kLump &&
                                                   queue() <= at_least(2 * kLeftQueue))) {
-        cruise(now);
+        cruise();
       }
       return;
     case Phase::probe_rtt:
       if (in_flight > held(kProbeRttShare) && phase_rounds_ < kProbeRttRounds) return;
       drained_at_ = now;
       bandwidth_before_probe_ = bandwidth();
-      cruise(now);
+      cruise();
       return;
     case Phase::beside:
       if (now < ask_at_ || phase_rounds_ < kBesideRounds) return;
       empty_since_ = kNever;
-      enter(now, Phase::asking);
+      enter(Phase::asking);
       return;
     case Phase::asking:
       ask_for_others(now, in_flight);
@@ -351,11 +350,11 @@ void Bbr::ask_for_others(Instant now, double in_flight) {
   if (queue() < foreign_queue() / 2) {
     CULVERT_PROBE("quic.bbr has the queue for itself again");
     bandwidth_before_probe_ = bandwidth();
-    cruise(now);
+    cruise();
   } else if ((empty_since_ != kNever && now - empty_since_ > min_rtt() + kRecentMost) ||
              phase_rounds_ >= kAskRounds) {
     ask_at_ = now + kAskEvery;
-    enter(now, Phase::beside);
+    enter(Phase::beside);
   }
 }
 
@@ -382,7 +381,11 @@ double Bbr::pacing_gain() const {
 void Bbr::decide(const Ack& ack) {
   switch (phase_) {
     case Phase::startup: {
-      if (!ack.is_app_limited) window_ += static_cast<double>(ack.acked);
+      // Also where the peer's window was smaller than ours, as it is at first.
+      const auto was_in_flight = static_cast<double>(ack.in_flight + ack.acked);
+      if (!ack.is_app_limited || window_ < 2 * was_in_flight) {
+        window_ += static_cast<double>(ack.acked);
+      }
       const double first = kFirstWindowPackets * packet_;
       window_ = std::min(window_, std::max(first, window_of(kStartupWindow)));
       if (min_rtt() > Duration::zero()) {

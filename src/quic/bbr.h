@@ -86,9 +86,9 @@ class Bbr {
   void go_beside(Instant now, double bandwidth);
   void next_phase(Instant now, const Ack& ack);
   void ask_for_others(Instant now, double in_flight);
-  void enter(Instant now, Phase phase);
-  void cruise(Instant now);
-  void probe_up(Instant now, double gain);
+  void enter(Phase phase);
+  void cruise();
+  void probe_up(double gain);
   [[nodiscard]] bool has_probe_filled() const;
   [[nodiscard]] bool has_found_more() const;
   void decide(const Ack& ack);
@@ -106,7 +106,6 @@ class Bbr {
   double window_;
   double pace_ = 0;
   Phase phase_ = Phase::startup;
-  Instant phase_since_{};
   unsigned phase_rounds_ = 0;
 
   // A round ends when a packet that was sent after its beginning is acknowledged.
