@@ -6,6 +6,7 @@ find_package(Threads REQUIRED)
 find_package(Boost 1.81 REQUIRED)
 find_package(nlohmann_json REQUIRED)
 pkg_check_modules(GNUTLS REQUIRED IMPORTED_TARGET gnutls>=3.7.9)
+pkg_check_modules(CARES REQUIRED libcares>=1.18)
 pkg_check_modules(NGTCP2 REQUIRED libngtcp2>=1.11 libngtcp2_crypto_gnutls>=1.11)
 
 # Linked statically: its congestion controllers can be ours then (quic/bbr_control.h), in the
@@ -24,6 +25,16 @@ else()
 endif()
 if(NOT CULVERT_OWN_BBR)
   message(WARNING "Congestion control: ngtcp2 ${NGTCP2_libngtcp2_VERSION} is not a static 1.11, so its own BBR is used")
+endif()
+
+# Its archive is a part of libc-ares-dev.
+add_library(culvert_cares INTERFACE)
+target_include_directories(culvert_cares SYSTEM INTERFACE ${CARES_INCLUDE_DIRS})
+find_library(CARES_ARCHIVE libcares.a HINTS ${CARES_LIBRARY_DIRS})
+if(CARES_ARCHIVE)
+  target_link_libraries(culvert_cares INTERFACE ${CARES_ARCHIVE})
+else()
+  target_link_libraries(culvert_cares INTERFACE ${CARES_LINK_LIBRARIES})
 endif()
 
 if(CULVERT_TESTS)

@@ -54,6 +54,13 @@ class Machine {
   };
   Interface& add_interface(const IpAddress& ip, LinkConfig up, LinkConfig down);
 
+  // How the kernel's interfaces are classed; `any` unless told.
+  void set_use(const IpAddress& ip, drive::AddressUse use) { uses_[ip] = use; }
+  [[nodiscard]] drive::AddressUse use_of(const IpAddress& ip) const {
+    const auto found = uses_.find(ip);
+    return found == uses_.end() ? drive::AddressUse::any : found->second;
+  }
+
   // Replaces the addresses, as a laptop changing networks does; sockets bound to a
   // wildcard stay usable, and everyone watching is told.
   void set_addresses(std::vector<IpAddress> addresses);
@@ -92,6 +99,7 @@ class Machine {
   Network& network_;
   std::string name_;
   std::vector<IpAddress> addresses_;
+  std::map<IpAddress, drive::AddressUse> uses_;
   Link up_;
   Link down_;
   std::vector<std::unique_ptr<Interface>> interfaces_;

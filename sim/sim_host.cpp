@@ -218,7 +218,8 @@ Result<IpAddress> SimHost::local_address_towards(const IpAddress& remote) {
 
 std::vector<drive::LocalAddress> SimHost::local_addresses() {
   std::vector<drive::LocalAddress> all;
-  for (const IpAddress& ip : machine_.addresses()) all.push_back({.ip = ip});
+  for (const IpAddress& ip : machine_.addresses())
+    all.push_back({.ip = ip, .use = machine_.use_of(ip)});
   return all;
 }
 

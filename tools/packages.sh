@@ -25,7 +25,7 @@ packages_of() {
   case "$1" in
     build)
       printf '%s\n' clang-19 cmake ninja-build ccache mold pkgconf \
-        libgnutls28-dev libngtcp2-dev libngtcp2-crypto-gnutls-dev "$boost" libfmt-dev \
+        libgnutls28-dev libngtcp2-dev libngtcp2-crypto-gnutls-dev libc-ares-dev "$boost" libfmt-dev \
         nlohmann-json3-dev libtomlplusplus-dev libgtest-dev libgmock-dev
       # Faster packet protection; the package exists for this architecture only.
       [ "$(dpkg --print-architecture)" = amd64 ] && printf '%s\n' libipsec-mb-dev

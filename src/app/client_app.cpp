@@ -23,7 +23,7 @@ class ClientAppImpl final : public ClientApp, private ClientServersOwner {
       : options_(std::move(options)),
         reporter_(reporter),
         log_(log),
-        group_(log, options_.udp, 1),
+        group_(log, options_.udp, 1, options_.interfaces),
         target_(host().now(), servers_, options_, log),
         control_(host(), target_),
         servers_(host(), options_, control_, *this, log),

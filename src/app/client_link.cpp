@@ -1,6 +1,5 @@
 #include "app/client_link.h"
 
-#include "app/address_lookup.h"
 #include "app/debug_sinks.h"
 
 #include <array>
@@ -35,7 +34,7 @@ class ClientLink::Worker final : private drive::ClientObserver, private drive::R
   [[nodiscard]] LinkView view() const;
 
  private:
-  [[nodiscard]] Status connect(Instant now, std::vector<SocketAddress> addresses);
+  [[nodiscard]] Status connect(Instant now);
   void end(std::optional<Error> error);
   void tell_end();
 
@@ -56,7 +55,6 @@ class ClientLink::Worker final : private drive::ClientObserver, private drive::R
   drive::RoleEventSink& events_;
   ClientLinkOwner& owner_;
   Logger log_;
-  std::unique_ptr<AddressLookup> lookup_;
   std::unique_ptr<drive::Client> client_;
   std::optional<Error> error_;
   bool is_stopping_ = false;
@@ -64,14 +62,19 @@ class ClientLink::Worker final : private drive::ClientObserver, private drive::R
 };
 
 void ClientLink::Worker::start() {
-  lookup_ = std::make_unique<AddressLookup>(
-      host(), server_.addresses, [this](Instant now, Result<std::vector<SocketAddress>> found) {
-        const Status begun = found ? connect(now, std::move(*found)) : Status(forward(found));
-        if (!begun) end(begun.error());
-      });
+  if (const Status begun = connect(host().now()); !begun) end(begun.error());
 }
 
-Status ClientLink::Worker::connect(Instant now, std::vector<SocketAddress> addresses) {
+Status ClientLink::Worker::connect(Instant now) {
+  std::vector<SocketAddress> addresses;
+  std::vector<HostPort> names;
+  for (const HostPort& address : server_.addresses) {
+    if (const auto literal = address.literal()) {
+      addresses.push_back(*literal);
+    } else {
+      names.push_back(address);
+    }
+  }
   CULVERT_TRY(DebugSinks sinks, DebugSinks::open(options_.debug, log_));
   std::array<std::uint8_t, 32> secret{};
   host().rng().fill(secret);
@@ -84,6 +87,7 @@ Status ClientLink::Worker::connect(Instant now, std::vector<SocketAddress> addre
                                           .qlog = std::move(sinks.qlog)},
                              .server = server_.id,
                              .addresses = std::move(addresses),
+                             .names = std::move(names),
                              .credentials = server_.credentials,
                              .dialect = server_.dialect,
                              .tunnels = std::move(tunnels_),
@@ -136,7 +140,6 @@ LinkView ClientLink::Worker::view() const {
 
 void ClientLink::Worker::end(std::optional<Error> error) {
   if (std::exchange(has_ended_, true)) return;
-  lookup_.reset();
   error_ = std::move(error);
   tell_end();
 }
@@ -173,7 +176,7 @@ ClientLink::ClientLink(net::KernelHost& main, const ClientOptions& options,
                        const ClientServer& server, tunnel::TunnelSet tunnels,
                        drive::RoleEventSink& events, ClientLinkOwner& owner, Logger& log)
     : main_(main),
-      group_(log, options.udp, 1),
+      group_(log, options.udp, 1, options.interfaces),
       worker_(std::make_unique<Worker>(*this, options, server, std::move(tunnels), events, owner,
                                        log)) {
   thread_ = std::jthread([this] {

@@ -40,7 +40,7 @@ struct LinkView {
   drive::ClientStats stats{};
   std::vector<drive::ClientPath> paths{};
   std::vector<drive::TunnelStatus> tunnels{};
-  std::string local_address{};  // empty before its addresses were looked up
+  std::string local_address{};  // empty where the client could not begin
 };
 
 // Owned by ClientServers. Made, asked and destroyed on the main loop's thread; the worker is

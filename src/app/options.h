@@ -9,6 +9,7 @@
 #include "crypto/keys.h"
 #include "drive/server.h"
 #include "net/features.h"
+#include "net/interfaces.h"
 #include "quic/config.h"
 #include "session/auth_limiter.h"
 #include "session/auth_policy.h"
@@ -46,10 +47,11 @@ struct ServerReload {
 struct ClientServer {
   std::string name{};  // unique among several; empty: the only one
   crypto::EndpointId id{};
-  std::vector<HostPort> addresses{};  // names are resolved; all are tried, the first to answer wins
+  // All are tried, the first to answer wins; names are looked up for every try.
+  std::vector<HostPort> addresses{};
   session::ClientCredentials credentials{};
   session::Dialect dialect = session::Dialect::culvert_1;
-  std::optional<SocketAddress> socks5{};
+  std::optional<tunnel::Target> socks5{};  // of one TCP port
 };
 // Whether a session with the one is as good as one with the other.
 [[nodiscard]] bool are_same(const ClientServer& a, const ClientServer& b);
@@ -82,6 +84,7 @@ struct ServerOptions {
   std::function<Result<ServerReload>()> reload{};
   std::vector<std::string> watched_files{};  // a change of one is a SIGHUP; empty: none
   net::UdpFeatures udp{};
+  net::InterfaceRules interfaces{};  // which addresses are told and used
   DebugOptions debug{};
   control::ControlOptions control{};
   std::string version{};  // of the program, for who asks
@@ -106,6 +109,7 @@ struct ClientOptions {
   std::function<Result<ClientReload>()> reload{};
   std::vector<std::string> watched_files{};  // a change of one is a SIGHUP; empty: none
   net::UdpFeatures udp{};
+  net::InterfaceRules interfaces{};  // which addresses are told and used
   DebugOptions debug{};
   control::ControlOptions control{};
   std::string version{};  // of the program, for who asks

@@ -10,7 +10,6 @@
 #include "app/ticket.h"
 #include "base/assert.h"
 #include "net/kernel_host.h"
-#include "net/route.h"
 #include "net/service_manager.h"
 #include "net/timer.h"
 #include "net/unix_client.h"
@@ -26,16 +25,23 @@ namespace {
 
 constexpr Duration kPolicyRetry = std::chrono::milliseconds(100);
 
-// What clients can dial: a wildcard stands for every interface address. Loopback is worth
-// telling only when there is nothing else.
-std::vector<SocketAddress> reachable_addresses(const SocketAddress& local) {
+// What clients can dial: a wildcard stands for the addresses of every interface that is not of a
+// VPN or a bridge of containers, unless there is no other. Loopback is worth telling only when
+// there is nothing else.
+std::vector<SocketAddress> reachable_addresses(const SocketAddress& local,
+                                               const std::vector<drive::LocalAddress>& ours) {
   if (!local.ip.is_unspecified()) return {local};
   std::vector<SocketAddress> addresses;
-  for (const IpAddress& ip : net::interface_addresses()) {
-    if (local.ip.is_v4() && ip.is_v6()) continue;
-    if (ip.is_loopback() && !addresses.empty() && !addresses.front().ip.is_loopback()) continue;
-    addresses.push_back({ip, local.port});
-  }
+  const auto add = [&](auto is_wanted) {
+    if (!addresses.empty()) return;
+    for (const drive::LocalAddress& address : ours) {
+      if (local.ip.is_v4() && address.ip.is_v6()) continue;
+      if (is_wanted(address)) addresses.push_back({address.ip, local.port});
+    }
+  };
+  add([](const auto& a) { return a.use == drive::AddressUse::any && !a.ip.is_loopback(); });
+  add([](const auto& a) { return a.use == drive::AddressUse::inner; });
+  add([](const auto& a) { return a.ip.is_loopback() && a.use != drive::AddressUse::never; });
   return addresses;
 }
 
@@ -54,8 +60,8 @@ class ServerAppImpl final : public ServerApp {
       : options_(std::move(options)),
         reporter_(reporter),
         log_(log),
-        group_(log, options_.udp,
-               options_.workers != 0 ? options_.workers : default_worker_count()),
+        group_(log, options_.udp, options_.workers != 0 ? options_.workers : default_worker_count(),
+               options_.interfaces),
         target_(group_, servers_, options_, auth_limiter_, audit_log_, log),
         control_(group_.host(0), target_),
         auth_limiter_(options_.auth_limits, group_.host(0).rng()),
@@ -169,7 +175,7 @@ Status ServerAppImpl::run() {
   const crypto::EndpointId id = options_.identity.public_key();
   std::vector<SocketAddress> addresses = options_.external_addresses;
   const SocketAddress local = servers_[0]->local_address();
-  for (const SocketAddress& address : reachable_addresses(local)) {
+  for (const SocketAddress& address : reachable_addresses(local, main.local_addresses())) {
     if (std::ranges::find(addresses, address) == addresses.end()) addresses.push_back(address);
   }
   reporter_.on_ready({id, local, addresses, Ticket{id, addresses}.text()});

@@ -64,6 +64,7 @@ inline constexpr std::size_t kMaxStandbyLanes = 2;  // where no flow uses severa
 inline constexpr std::size_t kStripeWindowFirst = 16 << 10;
 inline constexpr std::size_t kStripeWindowStart = 256 << 10;
 inline constexpr std::size_t kStripeWindowMax = 8 << 20;
+inline constexpr std::size_t kMaxExcludedInterfaces = 64;  // of the command line; each may end in *
 // A path that could not be reached is tried again after a pause that doubles.
 inline constexpr Duration kLaneRetryFirst = std::chrono::seconds(2);
 inline constexpr Duration kLaneRetryMost = std::chrono::seconds(60);
@@ -82,6 +83,9 @@ inline constexpr Duration kReconnectTry = std::chrono::seconds(5);
 // A dial is given up when ICMP says that nobody listens there of packets that are this far apart:
 // a server that is just starting has as long. The first packet is sent again after 0.6 and 1.8 s.
 inline constexpr Duration kRefusalConfirmed = std::chrono::milliseconds(1'500);
+// Of a try that is not answered, until a local connection makes the client dial beside it: its
+// second packet would leave at about this time, the third two seconds later.
+inline constexpr Duration kReconnectDialAgain = std::chrono::seconds(1);
 // The server is silent for this long (or three probe timeouts) although it owes an answer:
 // the client begins to dial anew while it goes on listening.
 inline constexpr Duration kSuspectSilence = std::chrono::seconds(2);
@@ -194,6 +198,11 @@ inline constexpr Duration kAuditFlush = std::chrono::seconds(2);
 // --- tunnels of a client --------------------------------------------------------------------
 inline constexpr std::size_t kMaxTunnels = 1'024;
 inline constexpr std::size_t kMaxTunnelNameBytes = 64;  // of servers as well
+// Of a range of ports, and of all tunnels of a client: media servers have ranges of 10,000. Each
+// is a descriptor for each address that it listens on, and half a KiB here.
+inline constexpr std::size_t kMaxTunnelPorts = 16'384;
+// Of a range, opened in one turn: some milliseconds.
+inline constexpr std::size_t kListenersPerTurn = 64;
 // Each has a thread and two MiB of buffers of its own.
 inline constexpr std::size_t kMaxServers = 32;
 // Of several servers one that cannot be reached at first is tried again, each time after twice
@@ -226,6 +235,10 @@ inline constexpr Duration kResolveTimeout = std::chrono::seconds(5);
 inline constexpr std::size_t kMaxResolvedAddresses = 16;
 // Of a HTTP CONNECT to the proxy port. Browsers send half a kilobyte.
 inline constexpr std::size_t kProxyHeadBytes = 8 << 10;
+// Lookups under way, of a process: each has a socket or two. Of one session of a server, so that
+// its slow names leave room for others': a page of a browser has some ten hosts.
+inline constexpr std::uint32_t kMaxLookups = 1'024;
+inline constexpr std::uint32_t kMaxSessionLookups = 64;
 
 // --- the control interface ---------------------------------------------------------------
 inline constexpr std::size_t kControlHeaderBytes = 16 << 10;

@@ -85,7 +85,7 @@ Status set_address(const Settings& settings, app::ClientServer& server) {
 }
 
 Result<tunnel::TunnelSpec> tunnel_spec(const settings::TunnelEntry& entry) {
-  CULVERT_TRY(tunnel::Source source, parse_value(entry.source, tunnel::Source::parse));
+  CULVERT_TRY(tunnel::Source source, parse_value(entry.source, tunnel::Source::parse_range));
   CULVERT_TRY(tunnel::Target target, parse_value(entry.target, tunnel::Target::parse));
   auto spec = tunnel::TunnelSpec::make(entry.name, std::move(source), std::move(target));
   if (!spec) return std::unexpected(std::move(spec).error().in(entry.source.origin));
@@ -110,7 +110,8 @@ Result<app::ClientServer> client_server(const Settings& settings, std::string na
                 "--dialect mf4");
   }
   if (settings.has(Id::socks5)) {
-    CULVERT_TRY(server.socks5, parse_value(settings.value(Id::socks5), SocketAddress::parse));
+    CULVERT_TRY(server.socks5,
+                parse_value(settings.value(Id::socks5), tunnel::Target::parse_one_port));
   }
   return server;
 }
@@ -179,6 +180,7 @@ Result<app::ClientOptions> client_options(const Settings& settings, Logger& log,
   if (Status set = set_servers(settings, options, log, occasion); !set) return forward(set);
   if (Status set = set_stdio(settings, options); !set) return forward(set);
   CULVERT_TRY(options.transport, transport_config(settings));
+  CULVERT_TRY(options.interfaces, interface_rules(settings));
   CULVERT_TRY(options.protection, protection(settings));
   options.connect_timeout = settings.duration(Id::connect_timeout);
   options.udp_flow_idle = settings.duration(Id::udp_idle_timeout);

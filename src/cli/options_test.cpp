@@ -1,5 +1,6 @@
 // From a command line to the options of a role, as users write it.
 #include "app/ticket.h"
+#include "base/limits.h"
 #include "cli/client_options.h"
 #include "cli/commands.h"
 #include "cli/load_settings.h"
@@ -10,7 +11,9 @@
 
 #include <filesystem>
 #include <fstream>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include <stdlib.h>
 
@@ -230,6 +233,53 @@ TEST_F(OptionsTest, read_several_servers_of_a_client) {
   ASSERT_FALSE(nowhere);
   EXPECT_NE(nowhere.error().text().find("servers 'home'"), std::string::npos)
       << nowhere.error().text();
+}
+
+TEST_F(OptionsTest, exclude_interface_takes_names_and_patterns) {
+  const std::vector<std::string> base{"-n",          std::string(kId), "--address",
+                                      "192.0.2.1:1", "--socks5",       "localhost:1080"};
+  const auto with = [&](std::vector<std::string> more) {
+    std::vector<std::string> args = base;
+    args.insert(args.end(), more.begin(), more.end());
+    return client(args);
+  };
+  EXPECT_TRUE(with({})->interfaces.excluded.empty());
+  EXPECT_FALSE(with({})->interfaces.trusts_all);
+  const auto two = with({"--exclude-interface", "wlan0", "--exclude-interface", "eth*"});
+  ASSERT_TRUE(two) << two.error().text();
+  EXPECT_EQ(two->interfaces.excluded, (std::vector<std::string>{"wlan0", "eth*"}));
+  const auto none = with({"--exclude-interface", "none"});
+  EXPECT_TRUE(none->interfaces.trusts_all);
+  EXPECT_TRUE(none->interfaces.excluded.empty());
+  for (const char* wrong : {"e*h", "a/b", "a b", "sixteen-letters-", "**"}) {
+    expect_error(with({"--exclude-interface", wrong}), wrong);
+  }
+  std::vector<std::string> many;
+  for (std::size_t i = 0; i <= limits::kMaxExcludedInterfaces; ++i) {
+    many.insert(many.end(), {"--exclude-interface", "eth" + std::to_string(i)});
+  }
+  expect_error(with(many), "--exclude-interface");
+}
+
+TEST_F(OptionsTest, ports_alone_localhost_and_every_address_are_places_to_listen) {
+  const std::vector<std::string> base{"-n", std::string(kId),    "--address", "192.0.2.1:1",
+                                      "-s", "tcp://h:8000-8009", "-t",        "9000-9009"};
+  for (const auto& [text, count] :
+       {std::pair("localhost:1080", 2U), std::pair("1080", 2U), std::pair("*:1080", 2U),
+        std::pair("[::]:1080", 2U), std::pair("127.0.0.1:1080", 1U)}) {
+    std::vector<std::string> args = base;
+    args.insert(args.end(), {"--socks5", text, "--metrics-listen", text});
+    const auto options = client(args);
+    ASSERT_TRUE(options) << options.error().text();
+    EXPECT_EQ(options->servers[0].socks5->addresses().size(), count) << text;
+    EXPECT_EQ(options->control.metrics.size(), count) << text;
+    EXPECT_EQ(options->tunnels.tunnels()[0].target.port_count, 10);
+  }
+  for (const char* wrong : {"unix:/tmp/x", "1080-1081"}) {
+    std::vector<std::string> args = base;
+    args.insert(args.end(), {"--socks5", wrong});
+    expect_error(client(args), wrong);
+  }
 }
 
 TEST(TunnelsSet, turns_keys_and_values_into_a_change) {

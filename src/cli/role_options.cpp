@@ -1,9 +1,11 @@
 #include "cli/role_options.h"
 
+#include "base/limits.h"
 #include "cli/control_access.h"
 #include "cli/load_settings.h"
 #include "crypto/key_file.h"
 #include "quic/config.h"
+#include "tunnel/source.h"
 
 #include <fmt/format.h>
 
@@ -16,8 +18,9 @@ using settings::Id;
 using settings::Settings;
 
 namespace {
-constexpr std::uint16_t kMinMtu = 1'200;  // RFC 9000 14: every path carries this
-}
+constexpr std::uint16_t kMinMtu = 1'200;       // RFC 9000 14: every path carries this
+constexpr std::size_t kMaxInterfaceName = 15;  // IFNAMSIZ less its NUL
+}  // namespace
 
 std::string trimmed(std::string_view text) {
   constexpr std::string_view kBlank = " \t\r\n";
@@ -84,13 +87,42 @@ Result<control::ControlOptions> control_options(const Settings& settings) {
                 settings.value(Id::control_socket).origin);
   }
   if (settings.has(Id::metrics_listen)) {
-    CULVERT_TRY(options.metrics,
-                parse_value(settings.value(Id::metrics_listen), SocketAddress::parse));
+    CULVERT_TRY(const tunnel::Target metrics,
+                parse_value(settings.value(Id::metrics_listen), tunnel::Target::parse_one_port));
+    options.metrics = metrics.addresses();
     for (const settings::Value& value : settings.values(Id::metrics_hosts)) {
       options.metrics_hosts.push_back(value.text);
     }
   }
   return options;
+}
+
+Result<net::InterfaceRules> interface_rules(const Settings& settings) {
+  net::InterfaceRules rules;
+  for (const settings::Value& value : settings.values(Id::exclude_interfaces)) {
+    if (value.text == "none") {
+      rules.trusts_all = true;
+      continue;
+    }
+    const std::size_t star = value.text.find('*');
+    const bool is_name = !value.text.empty() && value.text.size() <= kMaxInterfaceName &&
+                         value.text.find_first_of("/ \t") == std::string::npos &&
+                         (star == std::string::npos || star + 1 == value.text.size());
+    if (!is_name) {
+      return fail(ErrorKind::configuration,
+                  fmt::format("'{}' is no name of an interface (see: ip link); * may be at its end",
+                              value.text),
+                  value.origin);
+    }
+    if (rules.excluded.size() >= limits::kMaxExcludedInterfaces) {
+      return fail(
+          ErrorKind::configuration,
+          fmt::format("more than {} names: use * at the end", limits::kMaxExcludedInterfaces),
+          value.origin);
+    }
+    rules.excluded.push_back(value.text);
+  }
+  return rules;
 }
 
 net::LogFormat log_format(const Settings& settings) {

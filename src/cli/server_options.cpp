@@ -132,13 +132,16 @@ Result<app::ServerOptions> server_options(const Settings& settings, Logger& log,
   if (options.policy.auth.allows_anyone) {
     log.warn("auth", "--insecure-allow-anyone: who knows the EndpointId gets in");
   }
-  CULVERT_TRY(options.bind, parse_value(settings.value(Id::listen), SocketAddress::parse));
+  Value listen = settings.value(Id::listen);
+  if (listen.text.starts_with("*:")) listen.text.replace(0, 1, "[::]");
+  CULVERT_TRY(options.bind, parse_value(listen, SocketAddress::parse));
   for (const Value& value : settings.values(Id::external_addresses)) {
     CULVERT_TRY(const SocketAddress address, parse_value(value, SocketAddress::parse));
     options.external_addresses.push_back(address);
   }
   CULVERT_TRY(options.dialects, parse_value(settings.value(Id::dialects), parse_dialects));
   CULVERT_TRY(options.transport, transport_config(settings));
+  CULVERT_TRY(options.interfaces, interface_rules(settings));
   CULVERT_TRY(options.protection, protection(settings));
   options.policy.max_sessions = static_cast<std::uint32_t>(settings.number(Id::max_sessions));
   options.policy.max_sessions_per_credential =

@@ -24,16 +24,14 @@ ControlServer::ControlServer(net::KernelHost& host, ControlTarget& target)
     : host_(host), target_(target), api_(target, [this] { return counters(); }) {}
 
 Status ControlServer::open(const ControlOptions& options, std::string_view role, int pid) {
-  if (options.metrics) {
+  if (!options.metrics.empty()) {
     metrics_ = std::make_unique<HttpServer>(
         host_, [this](Instant now, const HttpRequest& request, HttpServer::Answer answer) {
           on_metrics_request(now, request, std::move(answer));
         });
     hosts_ = options.metrics_hosts;
     hosts_.push_back(net::host_name());
-    if (Status listening = metrics_->listen(*options.metrics); !listening) {
-      return std::unexpected(std::move(listening).error().in("metrics"));
-    }
+    if (Status listening = listen_for_metrics(options.metrics); !listening) return listening;
     target_.log().info("control", "Metrics at http://{}/metrics", metrics_address()->text());
   }
   if (!options.is_enabled) return {};
@@ -56,6 +54,24 @@ Status ControlServer::open(const ControlOptions& options, std::string_view role,
   if (!is_default) return std::unexpected(std::move(opened).error().in("control socket"));
   target_.log().warn("control", "no control socket: {}; culvert status will not find this process",
                      opened.error().text());
+  return {};
+}
+
+Status ControlServer::listen_for_metrics(const std::vector<SocketAddress>& addresses) {
+  std::optional<Error> first_error;
+  bool is_listening = false;
+  for (const SocketAddress& address : addresses) {
+    if (Status listening = metrics_->listen(address); listening) {
+      is_listening = true;
+    } else if (!first_error) {
+      first_error = std::move(listening).error().in("metrics");
+    }
+  }
+  if (!is_listening) return std::unexpected(std::move(*first_error));
+  // "localhost" may well be IPv4 only.
+  if (first_error && first_error->kind != ErrorKind::unreachable) {
+    target_.log().warn("control", "{}", first_error->text());
+  }
   return {};
 }
 

@@ -21,9 +21,9 @@ namespace culvert::control {
 
 struct ControlOptions {
   bool is_enabled = false;
-  std::string socket{};     // empty: DIRECTORY/ROLE-PID.sock
-  std::string directory{};  // made with mode 0700; not used when `socket` is given
-  std::optional<SocketAddress> metrics{};
+  std::string socket{};                      // empty: DIRECTORY/ROLE-PID.sock
+  std::string directory{};                   // made with mode 0700; not used when `socket` is given
+  std::vector<SocketAddress> metrics{};      // all that can be had, one at least
   std::vector<std::string> metrics_hosts{};  // by which it is asked, beside addresses and our own
 };
 
@@ -53,6 +53,7 @@ class ControlServer final : public drive::RoleEventSink {
   void on_request(Instant now, const HttpRequest& request, HttpServer::Answer answer);
   void on_metrics_request(Instant now, const HttpRequest& request, HttpServer::Answer answer);
   void update_subscribers();
+  [[nodiscard]] Status listen_for_metrics(const std::vector<SocketAddress>& addresses);
 
   net::KernelHost& host_;
   ControlTarget& target_;

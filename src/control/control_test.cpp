@@ -452,7 +452,7 @@ std::string answer_over_tcp(const SocketAddress& server, const std::string& requ
 }
 
 TEST_F(ControlTest, serves_metrics_over_tcp_only_where_asked_and_by_its_own_names) {
-  options_.metrics = SocketAddress{IpAddress::loopback(Family::v4), 0};
+  options_.metrics = {SocketAddress{IpAddress::loopback(Family::v4), 0}};
   options_.metrics_hosts = {"culvert.example"};
   start();
   ASSERT_TRUE(server_->metrics_address());

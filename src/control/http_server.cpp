@@ -221,7 +221,8 @@ HttpServer::HttpServer(net::KernelHost& host, Handler handler, HttpTimes times)
 HttpServer::~HttpServer() = default;
 
 Status HttpServer::listen(const drive::StreamAddress& address) {
-  CULVERT_TRY(listener_, host_.listen_reserved(address, *this));
+  CULVERT_TRY(auto listener, host_.listen_reserved(address, *this));
+  listeners_.push_back(std::move(listener));
   return {};
 }
 
@@ -242,7 +243,10 @@ void HttpServer::make_room(std::uint64_t newest) {
       idlest = connection.get();
     }
   }
-  if (idlest == nullptr) return listener_->pause();  // all are being answered: until one is
+  if (idlest == nullptr) {  // all are being answered: until one is
+    for (const auto& listener : listeners_) listener->pause();
+    return;
+  }
   ++dropped_connections_;
   idlest->close();
 }
@@ -273,7 +277,7 @@ void HttpServer::retire(Connection& connection) {
   const auto found = connections_.find(connection.id);
   ended_.push_back(std::move(found->second));
   connections_.erase(found);
-  listener_->resume();
+  for (const auto& listener : listeners_) listener->resume();
   arm();
 }
 

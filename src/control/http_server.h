@@ -42,9 +42,12 @@ class HttpServer final : private drive::ListenerHandler {
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  // A Unix socket gets mode 0600.
+  // A Unix socket gets mode 0600. May be called for several addresses.
   [[nodiscard]] Status listen(const drive::StreamAddress& address);
-  [[nodiscard]] drive::StreamAddress local_address() const { return listener_->local_address(); }
+  // Of the first.
+  [[nodiscard]] drive::StreamAddress local_address() const {
+    return listeners_.front()->local_address();
+  }
   // To every event stream; `text` is whole lines of the event stream format.
   void publish(Instant now, std::string_view text);
   [[nodiscard]] std::size_t subscriber_count() const;
@@ -67,7 +70,7 @@ class HttpServer final : private drive::ListenerHandler {
   net::KernelHost& host_;
   Handler handler_;
   HttpTimes times_;
-  std::unique_ptr<drive::ListenerPort> listener_;
+  std::vector<std::unique_ptr<drive::ListenerPort>> listeners_;
   std::map<std::uint64_t, std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> ended_;  // until the next tick: may be calling us
   std::uint64_t next_id_ = 1;

@@ -274,7 +274,7 @@ Result<TunnelChange> parse_tunnel_change(TunnelAction action, std::string_view b
   CULVERT_TRY(change.name, text_member(json, "name"));
   CULVERT_TRY(change.server, text_member(json, "server"));
   if (source) {
-    CULVERT_TRY(change.source, tunnel::Source::parse(*source));
+    CULVERT_TRY(change.source, tunnel::Source::parse_range(*source));
   }
   if (target) {
     CULVERT_TRY(change.target, tunnel::Target::parse(*target));

@@ -1,16 +1,18 @@
 #include "drive/client.h"
 
 #include "base/assert.h"
-#include "drive/address_source.h"
+#include "base/probe.h"
 #include "drive/client_dial.h"
 #include "drive/client_session.h"
 #include "drive/client_socks.h"
 #include "drive/client_tunnel.h"
 #include "drive/reconnect.h"
+#include "drive/server_addresses.h"
 #include "drive/tunnel_manager.h"
 #include "drive/worker.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <utility>
@@ -22,13 +24,14 @@ class ClientRole final : public Client,
                          public WorkerHandler,
                          public ClientDialOwner,
                          public ClientSessionOwner,
+                         public ServerAddressesOwner,
                          public SessionSource {
  public:
   ClientRole(Host& host, Logger& log, ClientConfig config, ClientObserver& observer)
       : config_(std::move(config)),
         observer_(observer),
-        addresses_(config_.addresses),
         worker_(host, log, *this),
+        addresses_(host, worker_.log(), config_.addresses, config_.names, *this),
         context_{.worker = worker_,
                  .config = config_,
                  .stats = stats_,
@@ -70,10 +73,16 @@ class ClientRole final : public Client,
   void on_flow_ended(Instant now) override;
   bool is_resuming() const override { return winner_ != nullptr; }
   void on_take_over(Instant now) override { stop_reconnecting(now, "another path took over"); }
+  void on_wanted(Instant now) override;
+  void on_looked_up(Instant now) override;
 
  private:
   void on_timer(Instant now);
   void dial_all(Instant now);
+  void dial(Instant now, const SocketAddress& address, bool is_second = false);
+  void begin_dial(Instant now, const SocketAddress& address, std::optional<IpAddress> local,
+                  bool is_second);
+  void dial_once_more(Instant now);
   void on_dial_timeout(Instant now);
   void on_redial(Instant now);
   void try_anew(Instant now);
@@ -92,12 +101,14 @@ class ClientRole final : public Client,
   ClientObserver& observer_;
   ClientStats stats_;
   TrafficCounters traffic_;
-  StaticAddresses addresses_;
   Worker worker_;
+  ServerAddresses addresses_;
   ClientContext context_;
   Graveyard graveyard_;
   ClientSession session_;
-  std::vector<std::unique_ptr<ClientDial>> dials_;  // one per address
+  std::vector<std::unique_ptr<ClientDial>> dials_;  // of each address
+  std::vector<SocketAddress> dialled_;              // in this try
+  Instant last_dials_{};                            // when the last of them began
   std::vector<std::unique_ptr<ClientDial>> ended_;  // until the end of the turn
   std::vector<Error> failures_;                     // of dials, the address as offender
   bool is_busy_ = false;                            // a server said that it is, in this try
@@ -118,12 +129,15 @@ class ClientRole final : public Client,
 };
 
 Status ClientRole::open() {
-  if (config_.addresses.empty()) {
+  if (config_.addresses.empty() && config_.names.empty()) {
     return fail(ErrorKind::configuration,
                 "no address of the server is known: give --address or a ticket");
   }
-  const bool needs_v6 = std::ranges::any_of(
-      config_.addresses, [](const SocketAddress& address) { return address.ip.is_v6(); });
+  // A name may stand for anything, and for something else tomorrow.
+  const bool needs_v6 = !config_.names.empty() ||
+                        std::ranges::any_of(config_.addresses, [](const SocketAddress& address) {
+                          return address.ip.is_v6();
+                        });
   const UdpOptions udp{.bind = {IpAddress::any(needs_v6 ? Family::v6 : Family::v4), 0},
                        .is_dual_stack = needs_v6,
                        .has_large_buffers = true};
@@ -135,33 +149,111 @@ Status ClientRole::open() {
 void ClientRole::start(Instant now) {
   give_up_at_ = now + config_.connect_timeout;
   dial_timeout_.set(now + config_.connect_timeout);
-  std::string addresses;
-  for (const SocketAddress& address : addresses_.addresses()) {
-    addresses += (addresses.empty() ? "" : ", ") + address.text();
-  }
-  worker_.log().info("session", "Connecting to {} over UDP", addresses);
+  std::vector<std::string> places;
+  for (const SocketAddress& address : config_.addresses) places.push_back(address.text());
+  for (const HostPort& name : config_.names) places.push_back(name.text());
+  worker_.log().info("session", "Connecting to {} over UDP", fmt::join(places, ", "));
   dial_all(now);
 }
 
-// Every address at once: the first to complete TLS carries the session.
+// Every address at once: the first to complete TLS carries the session. What names stand for now
+// joins them as soon as it is known.
 void ClientRole::dial_all(Instant now) {
   failures_.clear();
+  dialled_.clear();
   is_busy_ = false;
   winner_ = nullptr;
   worker_.want_refusals(true);
-  for (const SocketAddress& address : addresses_.addresses()) {
-    auto dial = std::make_unique<ClientDial>(
-        worker_, config_,
-        DialOptions{
-            .server = address, .ticket = session_.ticket(), .worker = session_.server_worker()},
-        *this);
-    if (auto started = dial->start(now); !started) {
-      failures_.push_back({started.error().kind, started.error().text(), address.text()});
-      continue;
-    }
-    dials_.push_back(std::move(dial));
+  addresses_.look_up();
+  for (const SocketAddress& address : addresses_.addresses()) dial(now, address);
+  if (dials_.empty() && !addresses_.is_looking_up()) dial_timeout_.set(now);
+  worker_.host().request_turn_end();
+}
+
+// As the routes say, unless they lead into a tunnel that we may carry, or where the user does not
+// want it: then from our other addresses.
+void ClientRole::dial(Instant now, const SocketAddress& address, bool is_second) {
+  dialled_.push_back(address);
+  last_dials_ = now;
+  const auto ours = worker_.host().local_addresses();
+  const auto local_ip = worker_.host().local_address_towards(address.ip);
+  const auto routed = local_ip ? std::ranges::find(ours, *local_ip, &LocalAddress::ip) : ours.end();
+  if (routed == ours.end() || session_.may_use(*routed)) {
+    begin_dial(now, address, {}, is_second);
+    return;
   }
-  if (dials_.empty()) dial_timeout_.set(now);
+  const bool may_follow_route = routed->use == AddressUse::inner && session_.is_cut_off();
+  const std::size_t before = dials_.size();
+  if (may_follow_route) begin_dial(now, address, {}, is_second);
+  worker_.pin_local_addresses();
+  for (const LocalAddress& local : ours) {
+    const bool fits = local.ip.family() == address.ip.family() &&
+                      local.ip.is_loopback() == address.ip.is_loopback();
+    // Who has all routes lead into a VPN wants no packets beside it, but where they worked.
+    const bool is_wanted = may_follow_route ? local.ip == session_.proven_local() : true;
+    if (fits && is_wanted && session_.may_use(local)) {
+      begin_dial(now, address, local.ip, is_second);
+    }
+  }
+  if (dials_.size() > before) return;
+  CULVERT_PROBE("drive.a server is only behind an interface that is left out");
+  failures_.push_back({ErrorKind::unreachable,
+                       "is reached only by an interface that is left out (--exclude-interface)",
+                       address.text()});
+}
+
+void ClientRole::begin_dial(Instant now, const SocketAddress& address,
+                            std::optional<IpAddress> local, bool is_second) {
+  auto dial = std::make_unique<ClientDial>(worker_, config_,
+                                           DialOptions{.server = address,
+                                                       .local = local,
+                                                       .ticket = session_.ticket(),
+                                                       .worker = session_.server_worker(),
+                                                       .is_second = is_second},
+                                           *this);
+  if (auto started = dial->start(now); !started) {
+    failures_.push_back({started.error().kind, started.error().text(), address.text()});
+    return;
+  }
+  dials_.push_back(std::move(dial));
+}
+
+void ClientRole::on_looked_up(Instant now) {
+  const bool is_trying = dial_timeout_.is_set() && winner_ == nullptr && !has_finished_;
+  if (!is_trying) return;  // the next try has use for it
+  for (const SocketAddress& address : addresses_.addresses()) {
+    if (std::ranges::find(dialled_, address) == dialled_.end()) dial(now, address);
+  }
+  if (dials_.empty() && !addresses_.is_looking_up()) dial_timeout_.set(now);
+  worker_.host().request_turn_end();
+}
+
+// A local connection should not wait for the back-off, nor for packets that are sent again ever
+// more rarely.
+void ClientRole::on_wanted(Instant now) {
+  if (!reconnect_.is_active()) return;
+  if (redial_.is_set()) {
+    reconnect_.on_wanted(now);
+    redial_.set(reconnect_.next_attempt());
+  } else if (!dials_.empty() && winner_ == nullptr &&
+             now - last_dials_ >= limits::kReconnectDialAgain) {
+    dial_once_more(now);
+  }
+}
+
+// Beside the first dials, whose answer may be on its slow way.
+void ClientRole::dial_once_more(Instant now) {
+  CULVERT_PROBE("drive.a client dials once more beside a dial");
+  ++stats_.reconnect_attempts;
+  for (auto& dial : dials_) {
+    if (!dial->is_second()) continue;
+    dial->abandon(now, session::CloseCode::moved, "dialled anew");
+    ended_.push_back(std::move(dial));
+  }
+  std::erase(dials_, nullptr);
+  addresses_.look_up();
+  const std::vector<SocketAddress> addresses = addresses_.addresses();
+  for (const SocketAddress& address : addresses) dial(now, address, true);
   worker_.host().request_turn_end();
 }
 
@@ -174,8 +266,12 @@ Error ClientRole::dial_error() const {
     text += "; " + failure.text();
     has_wrong_peers_only = has_wrong_peers_only && failure.kind == ErrorKind::authentication;
   }
+  for (const Error& failure : addresses_.failures()) {
+    text += "; " + failure.text();
+    has_wrong_peers_only = false;
+  }
   for (const auto& dial : dials_) {
-    text += fmt::format("; {}: no answer over UDP", dial->server().text());
+    if (!dial->is_second()) text += fmt::format("; {}: no answer over UDP", dial->server().text());
   }
   if (!dials_.empty()) {
     text += "; is the server running, and do all firewalls on the way let UDP through to its port?";
@@ -250,13 +346,19 @@ void ClientRole::on_dial_failed(Instant now, ClientDial& dial, DialFailure failu
   failure.error.offender = dial.server().text();
   failures_.push_back(std::move(failure.error));
   is_busy_ = is_busy_ || failure.is_busy;
-  if (dials_.empty()) on_attempt_failed(now, {.error = dial_error(), .is_busy = is_busy_});
+  if (dials_.empty() && !addresses_.is_looking_up()) {
+    on_attempt_failed(now, {.error = dial_error(), .is_busy = is_busy_});
+  }
 }
 
 void ClientRole::on_refused(Instant now, const SocketAddress& remote) {
-  const auto found =
-      std::ranges::find(dials_, remote, [](const auto& dial) { return dial->server(); });
-  if (found != dials_.end()) (*found)->on_refused(now);
+  // Two dials may be on their way there; one that is given up leaves dials_. Those from addresses
+  // of our choice go on: a firewall behind one interface does not speak for the others.
+  std::vector<ClientDial*> there;
+  for (const auto& dial : dials_) {
+    if (dial->server() == remote && !dial->has_local()) there.push_back(dial.get());
+  }
+  for (ClientDial* dial : there) dial->on_refused(now);
 }
 
 void ClientRole::on_attempt_failed(Instant now, DialFailure failure) {
@@ -340,7 +442,7 @@ void ClientRole::begin_reconnecting(Instant now) {
 }
 
 void ClientRole::on_redial(Instant now) {
-  reconnect_.on_attempt();
+  reconnect_.on_attempt(now);
   ++stats_.reconnect_attempts;
   try_anew(now);
 }
@@ -366,22 +468,22 @@ void ClientRole::on_network_changed(Instant now) {
 
 // --- tunnels -----------------------------------------------------------------------------------
 
-// When no tunnel can listen the client ends: whoever started it believes in its ports.
+// When nothing can listen the client ends: whoever started it believes in its ports. What cannot
+// while others can is tried again.
 void ClientRole::open_tunnels(Instant now) {
-  if (auto opened = tunnels_.start(now); !opened) {
-    finish(now, std::move(opened).error());
-    return;
-  }
+  const Status opened = tunnels_.start(now);
   if (config_.socks5) {
-    auto socks = std::make_unique<SocksListener>(*this, worker_, context_);
-    if (auto opened = socks->open(*config_.socks5); !opened) {
-      finish(now, std::move(opened).error());
-      return;
-    }
-    worker_.log().info("tunnel", "Listening on SOCKS5 {}", socks->local_address());
-    socks_ = std::move(socks);
+    socks_ = std::make_unique<SocksListener>(*this, worker_, context_, *config_.socks5);
+    socks_->open(now);
   }
-  if (config_.stdio) open_stdio(now);
+  const bool has_socks = socks_ && socks_->places().is_any_open();
+  if (!opened && !has_socks && !config_.stdio) {
+    finish(now, opened.error());
+  } else if (socks_ && !has_socks && !tunnels_.is_any_listening() && !config_.stdio) {
+    finish(now, Error{ErrorKind::io, "SOCKS5: " + socks_->places().failure(), {}});
+  } else if (config_.stdio) {
+    open_stdio(now);
+  }
 }
 
 // The stream needs a handler from the beginning; the flow takes its place at once.

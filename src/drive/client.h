@@ -29,11 +29,12 @@ struct ClientConfig {
   quic::EndpointConfig endpoint;  // alpns ignored
   crypto::EndpointId server;
   std::vector<SocketAddress> addresses;  // all tried at once; the first to answer wins
+  std::vector<HostPort> names{};         // looked up for every try; what they stand for as well
   session::ClientCredentials credentials;
   session::Dialect dialect = session::Dialect::culvert_1;
-  tunnel::TunnelSet tunnels;            // at the start
-  std::optional<SocketAddress> socks5;  // listen here
-  std::optional<tunnel::Source> stdio;  // -W: connect stdin/stdout to this, end with it
+  tunnel::TunnelSet tunnels;             // at the start
+  std::optional<tunnel::Target> socks5;  // listen there, on one TCP port
+  std::optional<tunnel::Source> stdio;   // -W: connect stdin/stdout to this, end with it
   Duration connect_timeout = limits::kDialTimeout;
   Duration udp_flow_idle = limits::kUdpFlowIdle;
   Duration drain_timeout = limits::kDrainTimeout;

@@ -46,6 +46,7 @@ struct DialOptions {
   std::optional<session::ResumeTicket> ticket{};  // of the session to go on with
   std::optional<std::uint8_t> worker{};           // that has it
   bool joins = false;                             // ... which keeps its connection
+  bool is_second = false;                         // beside another to the same address
 };
 
 // Owned by the role, to the end of the turn in which it ends.
@@ -63,8 +64,10 @@ class ClientDial final : public ConnectionHandler, public ControlHandler {
   // ICMP says that nobody listens there. Anybody could have sent that once, and a server may just
   // be starting: it counts when it was said of a later packet as well.
   void on_refused(Instant now);
+  [[nodiscard]] bool has_local() const { return options_.local.has_value(); }
   // With DialOptions::local only.
   [[nodiscard]] PathId path() const;
+  [[nodiscard]] bool is_second() const { return options_.is_second; }
   [[nodiscard]] Instant started() const { return started_; }
   [[nodiscard]] bool is_over() const { return connection_ == nullptr; }
 

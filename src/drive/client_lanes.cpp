@@ -2,8 +2,8 @@
 
 #include "base/limits.h"
 #include "base/probe.h"
-#include "drive/address_source.h"
 #include "drive/client_session.h"
+#include "drive/server_addresses.h"
 
 #include <algorithm>
 #include <tuple>
@@ -191,7 +191,7 @@ std::vector<PathId> ClientLanes::candidates() const {
   const auto ours = context_.worker.host().local_addresses();
   for (const SocketAddress& remote : context_.addresses.addresses()) {
     for (const LocalAddress& local : ours) {
-      if (local.ip.family() != remote.ip.family() ||
+      if (!session_.may_use(local) || local.ip.family() != remote.ip.family() ||
           local.ip.is_loopback() != remote.ip.is_loopback()) {
         continue;
       }
@@ -258,9 +258,7 @@ void ClientLanes::dial_missing(Instant now) {
 }
 
 void ClientLanes::begin_dial(Instant now, const PathId& path) {
-  std::vector<LocalAddress> pinned = context_.worker.host().local_addresses();
-  std::erase_if(pinned, [](const LocalAddress& local) { return local.ip.is_loopback(); });
-  context_.worker.pin_sources(std::move(pinned));
+  context_.worker.pin_local_addresses();
   auto dial = std::make_unique<ClientDial>(context_.worker, context_.config,
                                            DialOptions{.server = path.remote,
                                                        .local = path.local.ip,

@@ -153,6 +153,7 @@ void ClientSession::on_datagram(Instant now, ByteView datagram) {
 
 std::size_t ClientSession::adopt(Instant now, Dialled dialled) {
   const auto* begun = std::get_if<session::Authenticated>(&dialled.outcome);
+  const bool was_cut_off = is_cut_off();
   if (connection_ != nullptr) {
     CULVERT_PROBE("drive.a client's connection is replaced while it lives");
     replace(now, begun == nullptr);
@@ -161,6 +162,7 @@ std::size_t ClientSession::adopt(Instant now, Dialled dialled) {
   grace_.cancel();
   connection_ = &dialled.connection;
   streams_changed_ = now;
+  if (was_cut_off) proven_local_ = connection_->path().local.ip;
   server_ = dialled.server;
   carrier_.bind(connection_);
   context_.worker.rebind(*connection_, *this);
@@ -399,6 +401,7 @@ void ClientSession::look_elsewhere(Instant now) {
 // --- flows -------------------------------------------------------------------------------------
 
 void ClientSession::with_new_stream(Instant now, Multipath mode, StartFlow start) {
+  if (connection_ == nullptr || is_silent()) owner_.on_wanted(now);
   if (waiting_.empty()) {
     if (quic::Stream* stream = new_stream(now, mode)) {
       start(now, {stream});
@@ -537,6 +540,24 @@ void ClientSession::on_network_changed(Instant now) {
   move(now, is_ours ? quic::Migration::validate_first : quic::Migration::at_once);
 }
 
+bool ClientSession::may_use(const LocalAddress& local) const {
+  return local.use == AddressUse::any ||
+         (local.use == AddressUse::inner && local.ip == proven_local_);
+}
+
+bool ClientSession::may_use(const IpAddress& local) const {
+  const auto ours = context_.worker.host().local_addresses();
+  const auto found = std::ranges::find(ours, local, &LocalAddress::ip);
+  return found == ours.end() || may_use(*found);
+}
+
+bool ClientSession::is_cut_off() const {
+  if (connection_ == nullptr) return true;
+  if (joined_.size() > 0) return false;
+  const auto ours = context_.worker.host().local_addresses();
+  return std::ranges::find(ours, connection_->path().local.ip, &LocalAddress::ip) == ours.end();
+}
+
 // Nothing is known against the new path. But a server whose congestion window is full of what it
 // sent to the old one may not answer before its probe timeout, which has doubled meanwhile; and
 // the network between may know the old address only.
@@ -571,6 +592,14 @@ void ClientSession::move(Instant now, quic::Migration migration) {
     } else if (!is_move_stalled_ && !stalled_move_.is_set()) {
       stalled_move_.set(now + limits::kSuspectMove);  // the address was away once more
     }
+    return;
+  }
+  if (!may_use(*local)) {
+    CULVERT_PROBE("drive.a connection does not move into a tunnel");
+    context_.worker.log().debug("path", "not moved to {}: its interface is left out",
+                                local->text());
+    end_move(now);
+    if (is_cut_off()) owner_.on_silence(now);
     return;
   }
   const PathId path{.local = {*local, context_.worker.local_address().port}, .remote = server_};

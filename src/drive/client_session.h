@@ -28,7 +28,7 @@ namespace culvert::drive {
 
 class ClientSession;
 class ClientUdpFlow;
-class AddressSource;
+class ServerAddresses;
 
 struct ClientContext {
   Worker& worker;
@@ -36,7 +36,7 @@ struct ClientContext {
   ClientStats& stats;
   TrafficCounters& traffic;
   Graveyard& graveyard;
-  AddressSource& addresses;
+  const ServerAddresses& addresses;
 };
 
 class ClientSessionOwner {
@@ -52,6 +52,8 @@ class ClientSessionOwner {
   [[nodiscard]] virtual bool is_resuming() const = 0;
   // Another path was asked to take over: dials are not needed, unless it fails.
   virtual void on_take_over(Instant now) = 0;
+  // Somebody has something for the server, which is not heard at present.
+  virtual void on_wanted(Instant now) = 0;
 
  protected:
   ~ClientSessionOwner() = default;
@@ -92,6 +94,16 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   [[nodiscard]] std::uint64_t next_flow_id() { return next_flow_id_++; }
   void add_udp_flow(std::uint64_t id, ClientUdpFlow& flow) { udp_flows_[id] = &flow; }
   void remove_udp_flow(std::uint64_t id) { udp_flows_.erase(id); }
+
+  // Whether a path may begin at this address of ours. One of a VPN may only when it led to the
+  // server while nothing was carried: what leaves there now may come back to be carried, and
+  // would be answered through ourselves.
+  [[nodiscard]] bool may_use(const LocalAddress& local) const;
+  [[nodiscard]] bool may_use(const IpAddress& local) const;
+  // Nothing can be carried now: whoever answers, from wherever, does not answer through us.
+  [[nodiscard]] bool is_cut_off() const;
+  // Our address of which that is known.
+  [[nodiscard]] const std::optional<IpAddress>& proven_local() const { return proven_local_; }
 
   [[nodiscard]] const SocketAddress& server() const { return server_; }
   [[nodiscard]] ClientContext& context() { return context_; }
@@ -180,6 +192,7 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   bool is_server_leaving_ = false;
   std::optional<Error> lost_;  // why it waits for a lane to be its connection
   SilenceWatch silence_;
+  std::optional<IpAddress> proven_local_;
   std::optional<IpAddress> moving_to_;  // until the path from there is validated
   bool is_move_stalled_ = false;        // it was not in time
   MemberTimer<ClientSession, &ClientSession::on_grace_over> grace_;

@@ -225,18 +225,29 @@ void SocksConnection::end(Instant now) {
   listener_.remove(*this);
 }
 
-SocksListener::SocksListener(SessionSource& sessions, Worker& worker, ClientContext& context)
-    : sessions_(sessions), worker_(worker), context_(context) {}
+SocksListener::SocksListener(SessionSource& sessions, Worker& worker, ClientContext& context,
+                             const tunnel::Target& target)
+    : sessions_(sessions),
+      worker_(worker),
+      context_(context),
+      target_(target.text()),
+      places_(target),
+      due_(worker.timers(), *this) {}
 
 SocksListener::~SocksListener() = default;
 
-Status SocksListener::open(const SocketAddress& address) {
-  auto listener = worker_.host().listen_stream(address, *this);
-  if (!listener) {
-    return std::unexpected(std::move(listener).error().in("cannot listen for SOCKS5"));
+void SocksListener::on_due(Instant now) {
+  places_.open_due(now, [this](std::size_t, const StreamAddress& at) -> Result<StreamAddress> {
+    CULVERT_TRY(auto listener, worker_.host().listen_stream(at, *this));
+    listeners_.push_back(std::move(listener));
+    return listeners_.back()->local_address();
+  });
+  for (const std::string& address : places_.take_opened()) {
+    worker_.log().info("tunnel", "Listening on SOCKS5 {}", address);
   }
-  listener_ = std::move(*listener);
-  return {};
+  const std::string failure = places_.take_failure();
+  if (!failure.empty()) worker_.log().warn("socks", "{}; trying again", failure);
+  due_.set(places_.next_timeout());
 }
 
 void SocksListener::on_accept(Instant now, std::unique_ptr<StreamPort> stream) {
@@ -251,11 +262,12 @@ void SocksListener::on_accept(Instant now, std::unique_ptr<StreamPort> stream) {
 
 void SocksListener::note_refusal(Instant now, std::string_view why) {
   worker_.warnings().warn(
-      now, fmt::format("a program at the proxy port {} was refused: {}", local_address(), why));
+      now, fmt::format("a program at the proxy port {} was refused: {}", target_, why));
 }
 
 void SocksListener::close(Instant now) {
-  listener_.reset();
+  due_.cancel();
+  listeners_.clear();
   while (!connections_.empty()) connections_.begin()->second->end(now);
 }
 

@@ -4,10 +4,12 @@
 #pragma once
 
 #include "drive/client_tunnel.h"
+#include "drive/listen_places.h"
 #include "tunnel/proxy_server.h"
 
 #include <map>
 #include <memory>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -54,10 +56,12 @@ class SocksConnection final : public StreamHandler, public UdpHandler, public Ud
 
 class SocksListener final : public ListenerHandler {
  public:
-  SocksListener(SessionSource& sessions, Worker& worker, ClientContext& context);
+  SocksListener(SessionSource& sessions, Worker& worker, ClientContext& context,
+                const tunnel::Target& target);
   ~SocksListener() override;
-  [[nodiscard]] Status open(const SocketAddress& address);
-  [[nodiscard]] std::string local_address() const { return to_text(listener_->local_address()); }
+  // Where a place cannot be had, it is tried again until close().
+  void open(Instant now) { on_due(now); }
+  [[nodiscard]] const ListenPlaces& places() const { return places_; }
   void close(Instant now);
   void bury_dead() { dead_.clear(); }
 
@@ -69,13 +73,17 @@ class SocksListener final : public ListenerHandler {
 
  private:
   void on_accept(Instant now, std::unique_ptr<StreamPort> stream) override;
+  void on_due(Instant now);
 
   SessionSource& sessions_;
   Worker& worker_;
   ClientContext& context_;
-  std::unique_ptr<ListenerPort> listener_;
+  std::string target_;
+  ListenPlaces places_;
+  std::vector<std::unique_ptr<ListenerPort>> listeners_;
   std::unordered_map<SocksConnection*, std::unique_ptr<SocksConnection>> connections_;
   std::vector<std::unique_ptr<SocksConnection>> dead_;
+  MemberTimer<SocksListener, &SocksListener::on_due> due_;
 };
 
 }  // namespace culvert::drive

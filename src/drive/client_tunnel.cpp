@@ -42,60 +42,31 @@ void open_stream_flow(Instant now, SessionSource& sessions, Worker& worker,
       });
 }
 
-std::vector<StreamAddress> listen_addresses(const tunnel::Target& target) {
-  switch (target.kind) {
-    case tunnel::Target::Kind::unix_path:
-      return {UnixPath{target.path}};
-    case tunnel::Target::Kind::all_loopback:
-      return {SocketAddress{IpAddress::loopback(Family::v4), target.address.port},
-              SocketAddress{IpAddress::loopback(Family::v6), target.address.port}};
-    case tunnel::Target::Kind::address:
-      break;
-  }
-  return {target.address};
-}
-
 // --- TCP and Unix sockets --------------------------------------------------------------------
 
 StreamTunnel::StreamTunnel(SessionSource& sessions, Worker& worker, const tunnel::TunnelSpec& spec,
                            std::shared_ptr<FlowGroup> flows)
-    : sessions_(sessions), worker_(worker), spec_(spec), flows_(std::move(flows)) {}
+    : sessions_(sessions),
+      worker_(worker),
+      spec_(spec),
+      flows_(std::move(flows)),
+      places_(spec.target) {}
 
-Status StreamTunnel::open() {
-  Error first_error;
-  std::uint16_t port = spec_.target.address.port;
-  for (StreamAddress address : listen_addresses(spec_.target)) {
-    // With port 0, every loopback address gets the port that the first was given.
-    if (auto* socket_address = std::get_if<SocketAddress>(&address)) socket_address->port = port;
-    auto listener = worker_.host().listen_stream(address, *this);
-    if (!listener) {
-      worker_.log().debug("tunnel", "cannot listen on {}: {}", to_text(address),
-                          listener.error().text());
-      if (first_error.what.empty()) first_error = std::move(listener).error();
-      continue;
-    }
-    const StreamAddress bound = (*listener)->local_address();
-    if (const auto* socket_address = std::get_if<SocketAddress>(&bound)) {
-      port = socket_address->port;
-    }
-    listeners_.push_back(std::move(*listener));
-  }
-  if (listeners_.empty()) {
-    return std::unexpected(std::move(first_error).in("cannot listen on " + spec_.target.text()));
-  }
-  return {};
+void StreamTunnel::open_due(Instant now) {
+  places_.open_due(now,
+                   [this](std::size_t place, const StreamAddress& at) -> Result<StreamAddress> {
+                     auto listener = std::make_unique<Listener>(*this, places_.port_offset(place));
+                     CULVERT_TRY(listener->port, worker_.host().listen_stream(at, *listener));
+                     listeners_.push_back(std::move(listener));
+                     return listeners_.back()->port->local_address();
+                   });
 }
 
-std::vector<std::string> StreamTunnel::local_addresses() const {
-  std::vector<std::string> addresses;
-  for (const auto& listener : listeners_) addresses.push_back(to_text(listener->local_address()));
-  return addresses;
-}
-
-void StreamTunnel::on_accept(Instant now, std::unique_ptr<StreamPort> stream) {
+void StreamTunnel::on_accept(Instant now, const Listener& listener,
+                             std::unique_ptr<StreamPort> stream) {
   flows_->count_opened();
   open_stream_flow(now, sessions_, worker_, std::move(stream),
-                   {.source = spec_.source.text(),
+                   {.source = spec_.source.at(listener.port_offset).text(),
                     .multipath = spec_.options.multipath,
                     .on_reply = {},
                     .on_end = {},
@@ -110,6 +81,7 @@ UdpTunnel::UdpTunnel(SessionSource& sessions, Worker& worker, ClientContext& con
       worker_(worker),
       context_(context),
       spec_(spec),
+      places_(spec.target),
       counters_(std::move(counters)),
       flows_(spec.options.udp_idle_timeout.value_or(context.config.udp_flow_idle),
              limits::kMaxUdpFlowsPerTunnel),
@@ -122,37 +94,20 @@ UdpTunnel::~UdpTunnel() {
   }
 }
 
-Status UdpTunnel::open() {
-  Error first_error;
-  std::uint16_t port = spec_.target.address.port;
-  for (const StreamAddress& address : listen_addresses(spec_.target)) {
-    auto socket = std::make_unique<Socket>();
-    socket->tunnel = this;
-    socket->index = static_cast<std::uint16_t>(sockets_.size());
-    SocketAddress bind = std::get<SocketAddress>(address);
-    bind.port = port;
-    const UdpOptions options{.bind = bind,
-                             .is_dual_stack = bind.ip.is_v6() && bind.ip.is_unspecified(),
-                             .has_large_buffers = true};
-    auto opened = worker_.host().open_udp(options, *socket);
-    if (!opened) {
-      if (first_error.what.empty()) first_error = std::move(opened).error();
-      continue;
-    }
-    socket->port = std::move(*opened);
-    port = socket->port->local_address().port;
-    sockets_.push_back(std::move(socket));
-  }
-  if (sockets_.empty()) {
-    return std::unexpected(std::move(first_error).in("cannot listen on " + spec_.target.text()));
-  }
-  return {};
-}
-
-std::vector<std::string> UdpTunnel::local_addresses() const {
-  std::vector<std::string> addresses;
-  for (const auto& socket : sockets_) addresses.push_back(socket->port->local_address().text());
-  return addresses;
+void UdpTunnel::open_due(Instant now) {
+  places_.open_due(now,
+                   [this](std::size_t place, const StreamAddress& at) -> Result<StreamAddress> {
+                     auto socket = std::make_unique<Socket>();
+                     socket->tunnel = this;
+                     socket->index = static_cast<std::uint16_t>(sockets_.size());
+                     socket->port_offset = places_.port_offset(place);
+                     // Of many ports few are busy at a time.
+                     const UdpOptions options{.bind = std::get<SocketAddress>(at),
+                                              .has_large_buffers = spec_.target.port_count == 1};
+                     CULVERT_TRY(socket->port, worker_.host().open_udp(options, *socket));
+                     sockets_.push_back(std::move(socket));
+                     return sockets_.back()->port->local_address();
+                   });
 }
 
 void UdpTunnel::close(Instant now) {
@@ -168,20 +123,19 @@ void UdpTunnel::on_readable(Instant now, Socket& socket) {
     if (count == 0) return;
     taken += count;
     for (const RxDatagram& datagram : std::span(batch).first(count)) {
-      for_each_segment(datagram, [&](ByteView payload) {
-        on_datagram(now, socket, datagram.path.remote, payload);
-      });
+      for_each_segment(datagram,
+                       [&](ByteView payload) { on_datagram(now, socket, datagram.path, payload); });
     }
   }
 }
 
-void UdpTunnel::on_datagram(Instant now, Socket& socket, const SocketAddress& sender,
-                            ByteView payload) {
-  tunnel::UdpFlow* flow = flows_.find(sender, socket.index);
+void UdpTunnel::on_datagram(Instant now, Socket& socket, const PathId& path, ByteView payload) {
+  tunnel::UdpFlow* flow = flows_.find(path.remote, socket.index);
   if (flow == nullptr) {
-    start_flow(now, socket, sender, payload);
+    start_flow(now, socket, path, payload);
     return;
   }
+  flow->local = path.local.ip;
   flows_.touch(now, *flow);
   counters_->traffic().bytes_up += payload.size();
   // Null while the flow waits for a stream.
@@ -192,8 +146,7 @@ void UdpTunnel::on_datagram(Instant now, Socket& socket, const SocketAddress& se
   }
 }
 
-void UdpTunnel::start_flow(Instant now, Socket& socket, const SocketAddress& sender,
-                           ByteView payload) {
+void UdpTunnel::start_flow(Instant now, Socket& socket, const PathId& path, ByteView payload) {
   ClientSession* session = sessions_.session();
   if (session == nullptr) {
     ++context_.stats.udp_dropped;
@@ -201,22 +154,23 @@ void UdpTunnel::start_flow(Instant now, Socket& socket, const SocketAddress& sen
   }
   if (flows_.is_full()) drop(now, *flows_.idlest());
   const std::uint64_t id = session->next_flow_id();
-  flows_.add(now, id, sender, socket.index);
+  flows_.add(now, id, path.remote, socket.index).local = path.local.ip;
   expiry_.set(flows_.next_timeout());
   counters_->count_opened();
   counters_->traffic().bytes_up += payload.size();
   session->with_new_stream(
       now, Multipath::fastest,
-      [this, alive = is_alive_, session, id, first = Bytes(payload.begin(), payload.end())](
-          Instant started, const ClientSession::NewStream& opened) {
+      [this, alive = is_alive_, session, id, offset = socket.port_offset,
+       first = Bytes(payload.begin(), payload.end())](Instant started,
+                                                      const ClientSession::NewStream& opened) {
         quic::Stream* stream = opened.stream;
         if (!*alive) {
           if (stream != nullptr) session->carrier().reset(*stream, 0);
           return;
         }
         if (stream == nullptr) {
-          worker_.warnings().warn(started,
-                                  fmt::format("{}: {}", spec_.source.text(), opened.why_none));
+          worker_.warnings().warn(
+              started, fmt::format("{}: {}", spec_.source.at(offset).text(), opened.why_none));
           ++context_.stats.udp_dropped;
           if (tunnel::UdpFlow* entry = flows_.find(id)) flows_.remove(*entry);
           return;
@@ -225,7 +179,7 @@ void UdpTunnel::start_flow(Instant now, Socket& socket, const SocketAddress& sen
             started, *session, *stream,
             ClientUdpFlowOptions{
                 .id = id,
-                .source = spec_.source.text(),
+                .source = spec_.source.at(offset).text(),
                 .multipath = spec_.options.multipath.value_or(context_.config.multipath)},
             *this);
         ClientUdpFlow& flow = *udp;
@@ -244,8 +198,9 @@ void UdpTunnel::on_udp_reply(Instant now, ClientUdpFlow& flow, ByteView payload)
   if (entry == nullptr || entry->socket >= sockets_.size()) return;
   flows_.touch(now, *entry);
   counters_->traffic().bytes_down += payload.size();
-  worker_.egress().send(*sockets_[entry->socket]->port, {.local = {}, .remote = entry->sender},
-                        payload);
+  // From the address that the sender asked: it knows no other.
+  worker_.egress().send(*sockets_[entry->socket]->port,
+                        {.local = {entry->local, 0}, .remote = entry->sender}, payload);
 }
 
 void UdpTunnel::on_udp_flow_ended(Instant, ClientUdpFlow& flow, const std::string&) {

@@ -5,6 +5,7 @@
 #include "drive/client_flow.h"
 #include "drive/client_session.h"
 #include "drive/flow_group.h"
+#include "drive/listen_places.h"
 #include "tunnel/source.h"
 #include "tunnel/udp_flow_table.h"
 
@@ -27,26 +28,35 @@ class SessionSource {
 void open_stream_flow(Instant now, SessionSource& sessions, Worker& worker,
                       std::unique_ptr<StreamPort> port, ClientStreamFlowOptions options);
 
-// The addresses a target means: both loopbacks for localhost.
-[[nodiscard]] std::vector<StreamAddress> listen_addresses(const tunnel::Target& target);
-
 // The listeners of a TCP or Unix tunnel.
-class StreamTunnel final : public ListenerHandler {
+class StreamTunnel final {
  public:
   StreamTunnel(SessionSource& sessions, Worker& worker, const tunnel::TunnelSpec& spec,
                std::shared_ptr<FlowGroup> flows);
-  // Listens on every address of the target; fails when none can be bound.
-  [[nodiscard]] Status open();
-  [[nodiscard]] std::vector<std::string> local_addresses() const;
+  // Listens where the target says, as far as that is due.
+  void open_due(Instant now);
+  [[nodiscard]] ListenPlaces& places() { return places_; }
 
  private:
-  void on_accept(Instant now, std::unique_ptr<StreamPort> stream) override;
+  struct Listener final : ListenerHandler {
+    Listener(StreamTunnel& its_tunnel, std::uint16_t its_offset)
+        : tunnel(its_tunnel), port_offset(its_offset) {}
+    void on_accept(Instant now, std::unique_ptr<StreamPort> stream) override {
+      tunnel.on_accept(now, *this, std::move(stream));
+    }
+    StreamTunnel& tunnel;
+    std::uint16_t port_offset;
+    std::unique_ptr<ListenerPort> port;
+  };
+
+  void on_accept(Instant now, const Listener& listener, std::unique_ptr<StreamPort> stream);
 
   SessionSource& sessions_;
   Worker& worker_;
   tunnel::TunnelSpec spec_;
   std::shared_ptr<FlowGroup> flows_;  // shared with the flows
-  std::vector<std::unique_ptr<ListenerPort>> listeners_;
+  ListenPlaces places_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
 };
 
 // The sockets of a UDP tunnel and its senders' flows.
@@ -55,25 +65,27 @@ class UdpTunnel final : public UdpReplyHandler {
   UdpTunnel(SessionSource& sessions, Worker& worker, ClientContext& context,
             const tunnel::TunnelSpec& spec, std::shared_ptr<FlowGroup> counters);
   ~UdpTunnel();
-  [[nodiscard]] Status open();
+  // Listens where the target says, as far as that is due.
+  void open_due(Instant now);
   // Ends every flow and closes the sockets.
   void close(Instant now);
   [[nodiscard]] std::size_t flow_count() const { return flows_.size(); }
-  [[nodiscard]] std::vector<std::string> local_addresses() const;
+  [[nodiscard]] ListenPlaces& places() { return places_; }
 
  private:
   struct Socket final : UdpHandler {
     void on_udp_readable(Instant now) override { tunnel->on_readable(now, *this); }
     void on_udp_writable(Instant) override {}
     UdpTunnel* tunnel = nullptr;
-    std::uint16_t index = 0;
+    std::uint16_t index = 0;  // of sockets_
+    std::uint16_t port_offset = 0;
     std::unique_ptr<UdpPort> port;
   };
 
   void on_readable(Instant now, Socket& socket);
-  void on_datagram(Instant now, Socket& socket, const SocketAddress& sender, ByteView payload);
+  void on_datagram(Instant now, Socket& socket, const PathId& path, ByteView payload);
   // Starts a flow whose first datagram is `payload`.
-  void start_flow(Instant now, Socket& socket, const SocketAddress& sender, ByteView payload);
+  void start_flow(Instant now, Socket& socket, const PathId& path, ByteView payload);
   void on_udp_flow_reply(const session::FlowReply& reply) override { counters_->on_reply(reply); }
   void on_udp_reply(Instant now, ClientUdpFlow& flow, ByteView payload) override;
   void on_udp_flow_ended(Instant now, ClientUdpFlow& flow, const std::string& reason) override;
@@ -84,6 +96,7 @@ class UdpTunnel final : public UdpReplyHandler {
   Worker& worker_;
   ClientContext& context_;
   tunnel::TunnelSpec spec_;
+  ListenPlaces places_;
   std::vector<std::unique_ptr<Socket>> sockets_;
   std::shared_ptr<FlowGroup> counters_;  // shared with the tunnel's owner
   tunnel::UdpFlowTable flows_;

@@ -19,13 +19,15 @@ bool allows(const tunnel::SourcePolicy& policy, const StreamAddress& address,
 }
 
 SourceLookup::SourceLookup(Host& host, SharedSourcePolicy policy, tunnel::Source source,
-                           AddressHandler& handler)
+                           const LookupShare& lookups, AddressHandler& handler)
     : policy_(std::move(policy)),
       source_(std::move(source)),
       handler_(handler),
+      use_(lookups),
       lookup_(host.resolve(source_.host_port.host, *this)) {}
 
 void SourceLookup::on_resolved(Instant now, Result<std::vector<IpAddress>> addresses) {
+  use_.release();
   if (!addresses) {
     handler_.on_no_address(
         now, RefusalCode::not_resolved,
@@ -41,11 +43,12 @@ void SourceLookup::on_resolved(Instant now, Result<std::vector<IpAddress>> addre
 }
 
 Dialer::Dialer(Worker& worker, SharedSourcePolicy policy, const tunnel::Source& source,
-               DescriptorShare& descriptors, DialHandler& handler)
+               DescriptorShare& descriptors, const LookupShare& lookups, DialHandler& handler)
     : worker_(worker),
       policy_(std::move(policy)),
       source_(source),
       descriptors_(descriptors),
+      lookups_(lookups),
       handler_(handler),
       timer_(worker.timers(), *this) {}
 
@@ -53,7 +56,7 @@ Dialer::~Dialer() = default;
 
 void Dialer::start(Instant now) {
   if (source_.protocol != tunnel::Protocol::unix_stream) {
-    lookup_ = std::make_unique<SourceLookup>(worker_.host(), policy_, source_, *this);
+    lookup_ = std::make_unique<SourceLookup>(worker_.host(), policy_, source_, lookups_, *this);
     return;
   }
   if (!policy_->unix_sockets.allows(source_.path)) {

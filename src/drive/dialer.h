@@ -3,6 +3,7 @@
 #pragma once
 
 #include "drive/descriptor_share.h"
+#include "drive/lookup_share.h"
 #include "drive/ports.h"
 #include "drive/timer_heap.h"
 #include "session/flow_open.h"
@@ -39,7 +40,7 @@ class AddressHandler {
 class SourceLookup final : public ResolveHandler {
  public:
   SourceLookup(Host& host, SharedSourcePolicy policy, tunnel::Source source,
-               AddressHandler& handler);
+               const LookupShare& lookups, AddressHandler& handler);
 
  private:
   void on_resolved(Instant now, Result<std::vector<IpAddress>> addresses) override;
@@ -47,6 +48,7 @@ class SourceLookup final : public ResolveHandler {
   SharedSourcePolicy policy_;
   tunnel::Source source_;
   AddressHandler& handler_;
+  LookupUse use_;
   std::unique_ptr<ResolvePort> lookup_;
 };
 
@@ -64,9 +66,9 @@ class DialHandler {
 // Both callbacks end the dialer's work; the handler may destroy it from inside them.
 class Dialer final : public AddressHandler {
  public:
-  // `descriptors` outlives it; its attempts are counted there.
+  // `descriptors` and `lookups` outlive it; its attempts are counted there.
   Dialer(Worker& worker, SharedSourcePolicy policy, const tunnel::Source& source,
-         DescriptorShare& descriptors, DialHandler& handler);
+         DescriptorShare& descriptors, const LookupShare& lookups, DialHandler& handler);
   ~Dialer();
   void start(Instant now);
 
@@ -97,6 +99,7 @@ class Dialer final : public AddressHandler {
   SharedSourcePolicy policy_;
   tunnel::Source source_;
   DescriptorShare& descriptors_;
+  const LookupShare& lookups_;
   DialHandler& handler_;
   bool has_met_limit_ = false;  // an attempt could not even begin
   std::unique_ptr<SourceLookup> lookup_;

@@ -39,10 +39,19 @@ class UdpHandler {
   virtual void on_udp_writable(Instant now) = 0;
 };
 
+enum class AddressUse : std::uint8_t {
+  any,
+  // Of a VPN or a bridge of containers: what leaves there may come back to us to be carried, and
+  // others cannot reach it. A client may try it while it carries nothing (drive/client_session.h).
+  inner,
+  never,  // the user excludes it
+};
+
 // Of an interface that is up.
 struct LocalAddress {
   IpAddress ip;
   std::uint32_t interface_index = 0;
+  AddressUse use = AddressUse::any;
   friend auto operator<=>(const LocalAddress&, const LocalAddress&) = default;
 };
 
@@ -193,6 +202,7 @@ class Host {
   // Gives a datagram to another worker of this process (copies it). False: its queue is full.
   virtual bool hand_over(std::uint8_t worker_index, const RxDatagram& datagram) = 0;
 
+  // To bind fails with ErrorKind::unreachable where this machine has no such address.
   [[nodiscard]] virtual Result<std::unique_ptr<UdpPort>> open_udp(const UdpOptions& options,
                                                                   UdpHandler& handler) = 0;
   // Starts connecting; the outcome comes by the handler.

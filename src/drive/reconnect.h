@@ -19,12 +19,15 @@ class Reconnect {
   // The connection is gone, or seems to be: the first try is due at once.
   void on_lost(Instant now);
   // The next try is under way.
-  void on_attempt();
+  void on_attempt(Instant now);
   // It failed; the next is due after a pause that doubles, with jitter, or after `wait` when
   // the server asked for that. False: that was the last.
   [[nodiscard]] bool on_failed(Instant now, Duration wait = {});
   // A connection works: forget the past.
   void on_connected();
+  // Somebody has a use for the server now: there is a try at once, unless the last one began just
+  // before. It changes nothing about those that wait, and counts as none of them.
+  void on_wanted(Instant now);
   // A waiting try is due at once, and the pauses begin anew.
   void on_network_changed(Instant now);
 
@@ -40,6 +43,8 @@ class Reconnect {
   Duration pause_ = limits::kReconnectDelayFirst;
   Instant next_attempt_ = kNever;
   Instant not_before_{};  // by the server's wish
+  Instant last_attempt_{};
+  std::optional<Instant> postponed_;  // the try that waits behind one that was wanted
   bool is_active_ = false;
 };
 

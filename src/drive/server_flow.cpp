@@ -79,7 +79,7 @@ ServerStreamFlow::ServerStreamFlow(ServerSession& session, quic::Stream& stream,
       stream_(&stream),
       source_(source.text()),
       dialer_(std::make_unique<Dialer>(session.context().worker, source_policy(session), source,
-                                       session.descriptors(), *this)),
+                                       session.descriptors(), session.lookups(), *this)),
       pump_(session.context().worker, session.carrier(), stream, session.context().traffic, *this) {
   stream.context = static_cast<StreamUser*>(this);
 }
@@ -184,7 +184,8 @@ ServerUdpFlow::ServerUdpFlow(ServerSession& session, quic::Stream& stream, std::
       mode_(mode),
       source_(source),
       lookup_(std::make_unique<SourceLookup>(session.context().worker.host(),
-                                             source_policy(session), source, *this)),
+                                             source_policy(session), source, session.lookups(),
+                                             *this)),
       idle_(session.context().worker.timers(), *this) {
   stream.context = static_cast<StreamUser*>(this);
   stream.owner->carry_messages(stream);

@@ -16,6 +16,11 @@ namespace {
 // How long a refused client may take to read the refusal before the connection closes.
 constexpr Duration kRefusalLinger = std::chrono::seconds(2);
 
+// A name, which somebody must be asked for.
+bool needs_lookup(const tunnel::Source& source) {
+  return source.protocol != tunnel::Protocol::unix_stream && !source.host_port.literal();
+}
+
 // A striped flow that its client does not bring back for this long after a resume is over.
 constexpr Duration kOrphanTimeout = std::chrono::seconds(5);
 
@@ -707,6 +712,11 @@ void ServerSession::start_flow(Instant now, quic::Stream& stream, const session:
   const auto source = tunnel::Source::parse(open.source);
   if (!source) {
     refuse_flow(now, stream, open.source, session::RefusalCode::malformed, source.error().text());
+    return;
+  }
+  if (needs_lookup(*source) && lookups_.is_full()) {
+    CULVERT_PROBE("drive.a client has too many names looked up");
+    refuse_flow(now, stream, open.source, session::RefusalCode::limit, lookups_.refusal());
     return;
   }
   const bool is_udp = source->protocol == tunnel::Protocol::udp;

@@ -8,6 +8,7 @@
 #include "drive/descriptor_share.h"
 #include "drive/flow_set.h"
 #include "drive/lanes.h"
+#include "drive/lookup_share.h"
 #include "drive/parked_streams.h"
 #include "drive/server.h"
 #include "drive/server_lanes.h"
@@ -90,6 +91,7 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   [[nodiscard]] const crypto::EndpointId& peer() const { return peer_; }
   [[nodiscard]] session::Dialect dialect() const { return dialect_; }
   [[nodiscard]] DescriptorShare& descriptors() { return descriptors_; }
+  [[nodiscard]] const LookupShare& lookups() const { return lookups_; }
   // Whether a flow may be opened as far as the audit log is concerned.
   [[nodiscard]] bool is_audited() const {
     return context_.shared.audit == nullptr || context_.shared.audit->takes_flows();
@@ -163,6 +165,7 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   std::unique_ptr<ControlStream> control_;
   session::AuthIdentity identity_;  // once authenticated
   DescriptorShare descriptors_;
+  LookupShare lookups_;
   FlowSet flows_;
   std::unordered_map<std::uint64_t, ServerUdpFlow*> udp_flows_;  // ids are the client's choice
   // --- resume; without terms the session ends with its connection

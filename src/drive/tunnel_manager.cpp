@@ -5,24 +5,22 @@
 
 namespace culvert::drive {
 
-// One tunnel. Has listeners exactly while `stream` or `udp` is there.
+// One tunnel. It is open, with listeners or without, exactly while `stream` or `udp` is there.
 struct TunnelManager::Entry {
   explicit Entry(tunnel::TunnelSpec its_spec) : spec(std::move(its_spec)) {}
 
   [[nodiscard]] bool is_udp() const { return spec.source.protocol == tunnel::Protocol::udp; }
-  [[nodiscard]] bool is_listening() const { return stream != nullptr || udp != nullptr; }
-  [[nodiscard]] std::vector<std::string> local_addresses() const {
-    if (stream) return stream->local_addresses();
-    return udp ? udp->local_addresses() : std::vector<std::string>{};
+  [[nodiscard]] ListenPlaces* places() const {
+    if (stream) return &stream->places();
+    return udp ? &udp->places() : nullptr;
   }
+  [[nodiscard]] bool is_listening() const { return places() != nullptr && places()->is_any_open(); }
 
   tunnel::TunnelSpec spec;
   std::shared_ptr<FlowGroup> flows = std::make_shared<FlowGroup>();
   std::unique_ptr<StreamTunnel> stream;
   std::unique_ptr<UdpTunnel> udp;
-  std::string failure;                // why it cannot listen
-  std::optional<Instant> next_retry;  // exactly while it cannot
-  Duration retry_delay = limits::kTunnelRetryMin;
+  bool was_told_listening = false;
 };
 
 std::string_view to_string(TunnelState state) {
@@ -48,7 +46,7 @@ TunnelManager::TunnelManager(SessionSource& sessions, Worker& worker, ClientCont
       context_(context),
       observer_(observer),
       set_(std::move(set)),
-      retry_(worker.timers(), *this) {
+      due_(worker.timers(), *this) {
   for (const tunnel::TunnelSpec& spec : set_.tunnels()) {
     entries_.push_back(std::make_unique<Entry>(spec));
   }
@@ -58,27 +56,36 @@ TunnelManager::~TunnelManager() = default;
 
 // --- opening and closing ---------------------------------------------------------------------
 
-Status TunnelManager::open(Instant now, Entry& entry) {
+void TunnelManager::open(Instant now, Entry& entry) {
   if (entry.is_udp()) {
-    auto tunnel =
-        std::make_unique<UdpTunnel>(sessions_, worker_, context_, entry.spec, entry.flows);
-    if (auto opened = tunnel->open(); !opened) return forward(opened);
-    entry.udp = std::move(tunnel);
+    entry.udp = std::make_unique<UdpTunnel>(sessions_, worker_, context_, entry.spec, entry.flows);
   } else {
-    auto tunnel = std::make_unique<StreamTunnel>(sessions_, worker_, entry.spec, entry.flows);
-    if (auto opened = tunnel->open(); !opened) return forward(opened);
-    entry.stream = std::move(tunnel);
+    entry.stream = std::make_unique<StreamTunnel>(sessions_, worker_, entry.spec, entry.flows);
   }
-  entry.failure.clear();
-  entry.next_retry.reset();
-  entry.retry_delay = limits::kTunnelRetryMin;
-  announce(now, entry);
   entry.flows->watch_refusal([this, &entry](const std::string& refusal) {
     tell_state(entry, refusal.empty() ? TunnelState::listening : TunnelState::source_refused,
                refusal);
   });
-  tell_state(entry, TunnelState::listening);
-  return {};
+  open_due(now, entry);
+}
+
+void TunnelManager::open_due(Instant now, Entry& entry) {
+  if (entry.stream) entry.stream->open_due(now);
+  if (entry.udp) entry.udp->open_due(now);
+  ListenPlaces& places = *entry.places();
+  for (const std::string& address : places.take_opened()) announce(now, entry, address);
+  // Once for each reason: it may go on for days.
+  const std::string failure = places.take_failure();
+  if (!failure.empty()) {
+    worker_.log().warn("tunnel", "tunnel '{}': {}; trying again", entry.spec.label(), failure);
+  }
+  const bool is_listening = places.has_tried_all() && places.is_any_open();
+  if (is_listening && !entry.was_told_listening) {
+    entry.was_told_listening = true;
+    tell_state(entry, TunnelState::listening, failure);
+  } else if (!failure.empty()) {
+    tell_state(entry, is_listening ? TunnelState::listening : TunnelState::failed, failure);
+  }
 }
 
 void TunnelManager::tell_state(const Entry& entry, TunnelState state,
@@ -91,36 +98,17 @@ void TunnelManager::tell_state(const Entry& entry, TunnelState state,
   });
 }
 
-void TunnelManager::announce(Instant now, const Entry& entry) const {
-  for (const std::string& address : entry.local_addresses()) {
-    worker_.log().info("tunnel", "Listening on {} {} -> {}", entry.is_udp() ? "UDP" : "TCP",
-                       address, entry.spec.source.text());
-    observer_.on_listening(now, entry.spec, address);
-  }
-}
-
-void TunnelManager::open_or_retry(Instant now, Entry& entry) {
-  const Status opened = open(now, entry);
-  if (opened) return;
-  const std::string failure = opened.error().text();
-  // Once for each reason: it may go on for days.
-  const bool is_news = failure != entry.failure;
-  entry.failure = failure;
-  if (is_news) {
-    worker_.log().warn("tunnel", "tunnel '{}': {}; trying again", entry.spec.label(), failure);
-    tell_state(entry, TunnelState::failed, failure);
-  }
-  entry.next_retry = now + entry.retry_delay;
-  entry.retry_delay = std::min(2 * entry.retry_delay, limits::kTunnelRetryMax);
+void TunnelManager::announce(Instant now, const Entry& entry, const std::string& address) const {
+  worker_.log().info("tunnel", "Listening on {} {} -> {}", entry.is_udp() ? "UDP" : "TCP", address,
+                     entry.spec.source.text());
+  observer_.on_listening(now, entry.spec, address);
 }
 
 void TunnelManager::close(Instant now, Entry& entry) {
   entry.stream.reset();
   if (entry.udp) entry.udp->close(now);
   entry.udp.reset();
-  entry.failure.clear();
-  entry.next_retry.reset();
-  entry.retry_delay = limits::kTunnelRetryMin;
+  entry.was_told_listening = false;
   if (entry.spec.is_enabled) tell_state(entry, TunnelState::disabled);
   entry.flows->close(now);
   // Connections that wait for a stream hold the old group and see that it is closed.
@@ -144,25 +132,29 @@ Status TunnelManager::start(Instant now) {
   bool is_any_listening = false;
   for (const auto& entry : entries_) {
     if (!entry->spec.is_enabled) continue;
-    open_or_retry(now, *entry);
-    is_any_listening = is_any_listening || entry->is_listening();
-    if (!first_error && !entry->is_listening()) {
-      first_error = Error{ErrorKind::io, entry->failure, {}};
-    }
+    open(now, *entry);
+    const ListenPlaces& places = *entry->places();
+    // Of a large range the rest may do better.
+    const bool is_hopeful = places.is_any_open() || !places.has_tried_all();
+    is_any_listening = is_any_listening || is_hopeful;
+    if (!first_error && !is_hopeful) first_error = Error{ErrorKind::io, places.failure(), {}};
   }
-  arm_retry();
+  arm();
   if (first_error && !is_any_listening) return std::unexpected(std::move(*first_error));
   return {};
 }
 
 void TunnelManager::stop(Instant now) {
   is_stopped_ = true;
-  retry_.cancel();
+  due_.cancel();
   for (const auto& entry : entries_) {
     entry->stream.reset();
     if (entry->udp) entry->udp->close(now);
-    entry->next_retry.reset();
   }
+}
+
+bool TunnelManager::is_any_listening() const {
+  return std::ranges::any_of(entries_, [](const auto& entry) { return entry->is_listening(); });
 }
 
 // --- changes -----------------------------------------------------------------------------------
@@ -193,29 +185,30 @@ tunnel::TunnelDiff TunnelManager::apply(Instant now, tunnel::TunnelSet set) {
   set_ = std::move(set);
   if (is_started_ && !is_stopped_) {
     for (const auto& entry : entries_) {
-      const bool is_new = !entry->is_listening() && !entry->next_retry;
-      if (entry->spec.is_enabled && is_new) open_or_retry(now, *entry);
+      if (entry->spec.is_enabled && entry->places() == nullptr) open(now, *entry);
     }
-    arm_retry();
+    arm();
   }
   if (!diff.is_empty()) worker_.log().info("tunnel", "tunnels: {}", diff.text());
   worker_.host().request_turn_end();
   return diff;
 }
 
-void TunnelManager::on_retry(Instant now) {
+void TunnelManager::on_due(Instant now) {
   for (const auto& entry : entries_) {
-    if (entry->next_retry && *entry->next_retry <= now) open_or_retry(now, *entry);
+    if (entry->places() != nullptr && entry->places()->next_timeout() <= now) {
+      open_due(now, *entry);
+    }
   }
-  arm_retry();
+  arm();
 }
 
-void TunnelManager::arm_retry() {
+void TunnelManager::arm() {
   Instant next = kNever;
   for (const auto& entry : entries_) {
-    if (entry->next_retry) next = std::min(next, *entry->next_retry);
+    if (entry->places() != nullptr) next = std::min(next, entry->places()->next_timeout());
   }
-  retry_.set(next);
+  due_.set(next);
 }
 
 // --- what can be seen --------------------------------------------------------------------------
@@ -226,8 +219,11 @@ std::vector<TunnelStatus> TunnelManager::status() const {
   for (const auto& entry : entries_) {
     const FlowCounters& counters = entry->flows->counters();
     TunnelStatus& status = all.emplace_back(TunnelStatus{.spec = entry->spec});
-    status.local_addresses = entry->local_addresses();
-    status.next_retry = entry->next_retry;
+    const ListenPlaces* places = entry->places();
+    if (places != nullptr) {
+      status.local_addresses = places->open_texts();
+      status.next_retry = places->next_retry();
+    }
     status.flows_opened = counters.opened;
     status.flows_refused = counters.refused;
     status.flows_active = entry->udp ? entry->udp->flow_count() : entry->flows->active();
@@ -235,13 +231,13 @@ std::vector<TunnelStatus> TunnelManager::status() const {
     status.bytes_down = counters.traffic.bytes_down;
     if (!entry->spec.is_enabled) {
       status.state = TunnelState::disabled;
-    } else if (entry->next_retry) {
-      status.state = TunnelState::failed;
-      status.reason = entry->failure;
     } else if (entry->is_listening()) {
       const bool is_refused = !counters.refusal.empty();
       status.state = is_refused ? TunnelState::source_refused : TunnelState::listening;
-      status.reason = counters.refusal;
+      status.reason = is_refused ? counters.refusal : places->failure();
+    } else if (places != nullptr && places->has_tried_all()) {
+      status.state = TunnelState::failed;
+      status.reason = places->failure();
     }
   }
   return all;

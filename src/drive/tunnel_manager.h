@@ -31,6 +31,8 @@ class TunnelManager {
   // Closes every listener; flows over streams go on.
   void stop(Instant now);
 
+  [[nodiscard]] bool is_any_listening() const;
+
   [[nodiscard]] const tunnel::TunnelSet& set() const { return set_; }
   [[nodiscard]] std::vector<TunnelStatus> status() const;
   // Of all stream flows of tunnels so far.
@@ -39,14 +41,14 @@ class TunnelManager {
  private:
   struct Entry;
 
-  [[nodiscard]] Status open(Instant now, Entry& entry);
-  void open_or_retry(Instant now, Entry& entry);
+  void open(Instant now, Entry& entry);
+  void open_due(Instant now, Entry& entry);
   void close(Instant now, Entry& entry);
   void forget_counters(Entry& entry);
-  void announce(Instant now, const Entry& entry) const;
+  void announce(Instant now, const Entry& entry, const std::string& address) const;
   void tell_state(const Entry& entry, TunnelState state, std::string_view reason = {}) const;
-  void on_retry(Instant now);
-  void arm_retry();
+  void on_due(Instant now);
+  void arm();
 
   SessionSource& sessions_;
   Worker& worker_;
@@ -57,7 +59,7 @@ class TunnelManager {
   TrafficCounters gone_;                         // stream traffic of tunnels that are gone
   bool is_started_ = false;
   bool is_stopped_ = false;
-  MemberTimer<TunnelManager, &TunnelManager::on_retry> retry_;
+  MemberTimer<TunnelManager, &TunnelManager::on_due> due_;
 };
 
 }  // namespace culvert::drive

@@ -14,7 +14,7 @@ namespace culvert::drive {
 
 enum class TunnelState : std::uint8_t {
   waiting,         // the client is not connected yet
-  listening,       // takes connections
+  listening,       // takes connections, at some of its ports at least
   source_refused,  // listens too, but the server refused the source when last asked
   failed,          // cannot listen; tries again at `next_retry`
   disabled,
@@ -24,9 +24,9 @@ enum class TunnelState : std::uint8_t {
 struct TunnelStatus {
   tunnel::TunnelSpec spec;
   TunnelState state = TunnelState::waiting;
-  std::vector<std::string> local_addresses{};  // where it listens
-  std::string reason{};                        // failed, source_refused: why
-  std::optional<Instant> next_retry{};         // failed
+  std::vector<std::string> local_addresses{};  // where it listens, a run of ports as one
+  std::string reason{};  // failed, source_refused: why; listening: what could not be opened
+  std::optional<Instant> next_retry{};  // of what could not
   std::uint64_t flows_opened = 0;
   std::uint64_t flows_refused = 0;
   std::uint64_t flows_active = 0;

@@ -34,9 +34,21 @@ Worker::Worker(Host& host, Logger& log, WorkerHandler& handler)
 Worker::~Worker() = default;
 
 Status Worker::open(quic::EndpointConfig config, const UdpOptions& udp) {
-  CULVERT_TRY(udp_, host_.open_udp(udp, *this));
+  auto opened = host_.open_udp(udp, *this);
+  if (!opened) {
+    // Unreachable is a peer, not an address that is not ours.
+    if (opened.error().kind == ErrorKind::unreachable) opened.error().kind = ErrorKind::io;
+    return forward(opened);
+  }
+  udp_ = std::move(*opened);
   CULVERT_TRY(endpoint_, quic::Endpoint::create(std::move(config), host_.rng(), log_, chunks_));
   return {};
+}
+
+void Worker::pin_local_addresses() {
+  std::vector<LocalAddress> pinned = host_.local_addresses();
+  std::erase_if(pinned, [](const LocalAddress& local) { return local.ip.is_loopback(); });
+  udp_->pin_sources(std::move(pinned));
 }
 
 Worker::Slot& Worker::slot_of(quic::Connection& connection) {

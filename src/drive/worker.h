@@ -77,7 +77,8 @@ class Worker final : public HostHandler, public UdpHandler {
                                                        const SocketAddress& remote,
                                                        const quic::ConnectOptions& options,
                                                        ConnectionHandler& handler);
-  void pin_sources(std::vector<LocalAddress> sources) { udp_->pin_sources(std::move(sources)); }
+  // What is sent from one of our addresses leaves by its interface from now on.
+  void pin_local_addresses();
   void want_refusals(bool is_wanted) { udp_->want_refusals(is_wanted); }
   // Another session takes over the connection.
   void rebind(quic::Connection& connection, ConnectionHandler& handler);

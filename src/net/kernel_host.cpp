@@ -65,8 +65,11 @@ struct KernelHost::State {
   std::deque<HandedOver> handed_over;  // guarded by handover_mutex
 };
 
-HostGroup::HostGroup(Logger& log, UdpFeatures features, unsigned worker_count)
-    : log_(log), features_(features), resolver_(std::make_unique<Resolver>()) {
+HostGroup::HostGroup(Logger& log, UdpFeatures features, unsigned worker_count, InterfaceRules rules)
+    : log_(log),
+      features_(features),
+      interface_rules_(std::move(rules)),
+      resolver_(std::make_unique<Resolver>()) {
   // A peer that closes while we write is an error value (EPIPE), not a reason to die.
   ::signal(SIGPIPE, SIG_IGN);
   for (unsigned i = 0; i < worker_count; ++i) {
@@ -75,6 +78,10 @@ HostGroup::HostGroup(Logger& log, UdpFeatures features, unsigned worker_count)
 }
 
 HostGroup::~HostGroup() = default;
+
+void HostGroup::set_resolver(const ResolverOptions& options) {
+  resolver_ = std::make_unique<Resolver>(options);
+}
 
 KernelHost::KernelHost(HostGroup& group) : group_(group), state_(std::make_unique<State>(*this)) {}
 
@@ -212,7 +219,7 @@ Result<IpAddress> KernelHost::local_address_towards(const IpAddress& remote) {
 }
 
 std::vector<drive::LocalAddress> KernelHost::local_addresses() {
-  return net::local_addresses();
+  return net::local_addresses(group_.interface_rules());
 }
 
 }  // namespace culvert::net

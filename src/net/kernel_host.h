@@ -10,6 +10,7 @@
 #include "drive/ports.h"
 #include "net/descriptors.h"
 #include "net/features.h"
+#include "net/interfaces.h"
 #include "net/system_rng.h"
 #include "net/timer.h"
 
@@ -25,13 +26,14 @@ namespace culvert::net {
 class Loop;
 class NetworkWatch;
 class Resolver;
+struct ResolverOptions;
 class KernelHost;
 
 // What the hosts of one process share. Created before and destroyed after the threads
 // that run its hosts; the hosts belong to it.
 class HostGroup {
  public:
-  HostGroup(Logger& log, UdpFeatures features, unsigned worker_count);
+  HostGroup(Logger& log, UdpFeatures features, unsigned worker_count, InterfaceRules rules = {});
   ~HostGroup();
   HostGroup(const HostGroup&) = delete;
   HostGroup& operator=(const HostGroup&) = delete;
@@ -39,8 +41,11 @@ class HostGroup {
   [[nodiscard]] KernelHost& host(unsigned index) { return *hosts_[index]; }
   [[nodiscard]] unsigned size() const { return static_cast<unsigned>(hosts_.size()); }
   [[nodiscard]] Resolver& resolver() { return *resolver_; }
+  // Instead of that of this machine; before any lookup. For tests.
+  void set_resolver(const ResolverOptions& options);
   [[nodiscard]] Logger& log() { return log_; }
   [[nodiscard]] UdpFeatures features() const { return features_; }
+  [[nodiscard]] const InterfaceRules& interface_rules() const { return interface_rules_; }
   [[nodiscard]] const DescriptorBudget& descriptors() const { return descriptors_; }
 
   // Conditions worth one log line per process, not one per socket.
@@ -56,6 +61,7 @@ class HostGroup {
  private:
   Logger& log_;
   UdpFeatures features_;
+  InterfaceRules interface_rules_;
   DescriptorBudget descriptors_;
   Notes notes_;
   std::unique_ptr<Resolver> resolver_;

@@ -4,44 +4,24 @@
 #include "net/socket_address.h"
 
 #include <algorithm>
-#include <condition_variable>
-#include <deque>
-#include <mutex>
-#include <thread>
+#include <chrono>
+#include <list>
+#include <optional>
 #include <utility>
+#include <vector>
 
-#include <netdb.h>
+#include <ares.h>
 #include <netinet/in.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 namespace culvert::net {
 namespace {
 
-constexpr std::size_t kThreads = 2;
-constexpr std::size_t kMaxQueued = 256;
+constexpr int kTries = 2;  // of each server
 
 using Addresses = Result<std::vector<IpAddress>>;
-
-Addresses look_up(const std::string& host) {
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_ADDRCONFIG;
-  addrinfo* list = nullptr;
-  if (const int error = ::getaddrinfo(host.c_str(), nullptr, &hints, &list); error != 0) {
-    return fail(ErrorKind::unreachable, std::string("cannot resolve: ") + ::gai_strerror(error),
-                host);
-  }
-  std::vector<IpAddress> found;
-  for (const addrinfo* entry = list; entry != nullptr; entry = entry->ai_next) {
-    const auto address = from_raw(entry->ai_addr);
-    if (!address || found.size() >= limits::kMaxResolvedAddresses) continue;
-    if (std::ranges::find(found, address->ip) == found.end()) found.push_back(address->ip);
-  }
-  ::freeaddrinfo(list);
-  if (found.empty()) return fail(ErrorKind::unreachable, "the name has no address", host);
-  return found;
-}
 
 bool has_ipv6_loopback() {
   const Fd fd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -60,112 +40,209 @@ std::optional<std::vector<IpAddress>> known_addresses(const std::string& host) {
   return loopbacks;
 }
 
-// One lookup, on its loop's thread. Threads and timers reach it only by tasks that check
-// `is_alive`.
-class Lookup final : public drive::ResolvePort, private Runnable {
- public:
-  Lookup(Loop& loop, drive::ResolveHandler& handler) : loop_(loop), handler_(handler) {}
-  ~Lookup() override { *is_alive_ = false; }
+Addresses addresses_of(const std::string& host, int status, const ares_addrinfo* list) {
+  if (status != ARES_SUCCESS) {
+    return fail(ErrorKind::unreachable, std::string("cannot resolve: ") + ares_strerror(status),
+                host);
+  }
+  std::vector<IpAddress> found;
+  const ares_addrinfo_node* node = list != nullptr ? list->nodes : nullptr;
+  for (; node != nullptr; node = node->ai_next) {
+    const auto address = from_raw(node->ai_addr);
+    if (!address || found.size() >= limits::kMaxResolvedAddresses) continue;
+    if (std::ranges::find(found, address->ip) == found.end()) found.push_back(address->ip);
+  }
+  if (found.empty()) return fail(ErrorKind::unreachable, "the name has no address", host);
+  return found;
+}
 
-  void answer_soon(Addresses answer) {
-    answer_ = std::move(answer);
-    loop_.make_ready(*this);
-  }
-  void start_timeout(const std::string& host) {
-    timeout_ = loop_.after(limits::kResolveTimeout, [this, host](Instant now) {
-      finish(now, fail(ErrorKind::unreachable, "cannot resolve: no answer in time", host));
-    });
-  }
-  // Owned by the loop's thread: only tasks that run there may read it.
-  [[nodiscard]] const std::shared_ptr<bool>& is_alive() const { return is_alive_; }
-  void finish(Instant now, Addresses answer) {
-    if (std::exchange(is_finished_, true)) return;
-    timeout_.reset();
-    handler_.on_resolved(now, std::move(answer));  // may destroy us
+// An answer that is known already, for the next turn.
+class KnownAnswer final : public drive::ResolvePort, private Runnable {
+ public:
+  KnownAnswer(Loop& loop, drive::ResolveHandler& handler, Addresses answer)
+      : handler_(handler), answer_(std::move(answer)) {
+    loop.make_ready(*this);
   }
 
  private:
-  void run(Instant now) override { finish(now, std::move(answer_)); }
+  void run(Instant now) override { handler_.on_resolved(now, std::move(answer_)); }
+
+  drive::ResolveHandler& handler_;
+  Addresses answer_;
+};
+
+// One lookup with a c-ares channel of its own: it reads the configuration as it is now, asks from
+// a port that nobody knows, and is cancelled alone. c-ares calls back from inside its functions:
+// what it says is noted, and acted upon in run().
+class Lookup final : public drive::ResolvePort, private Runnable {
+ public:
+  Lookup(Loop& loop, drive::ResolveHandler& handler, std::string host,
+         std::shared_ptr<Resolver::Count> count)
+      : loop_(loop), handler_(handler), host_(std::move(host)), count_(std::move(count)) {
+    count_->fetch_add(1, std::memory_order_relaxed);
+  }
+  ~Lookup() override {
+    is_closing_ = true;
+    if (channel_ != nullptr) ares_destroy(channel_);
+    count_->fetch_sub(1, std::memory_order_relaxed);
+  }
+  Lookup(const Lookup&) = delete;
+  Lookup& operator=(const Lookup&) = delete;
+
+  void start(const ResolverOptions& how) {
+    ares_options options{};
+    options.timeout = static_cast<int>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(how.server_timeout).count());
+    options.tries = kTries;
+    options.sock_state_cb = on_socket_state;
+    options.sock_state_cb_data = this;
+    int status = ares_init_options(&channel_, &options,
+                                   ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
+    if (status != ARES_SUCCESS) channel_ = nullptr;
+    if (status == ARES_SUCCESS && !how.servers.empty()) {
+      status = ares_set_servers_ports_csv(channel_, how.servers.c_str());
+    }
+    if (status != ARES_SUCCESS) {
+      note_answer(addresses_of(host_, status, nullptr));
+      return;
+    }
+    overall_ = loop_.after(limits::kResolveTimeout, [this](Instant) {
+      note_answer(fail(ErrorKind::unreachable, "cannot resolve: no answer in time", host_));
+    });
+    ares_addrinfo_hints hints{};
+    hints.ai_family = AF_UNSPEC;
+    hints.ai_socktype = SOCK_STREAM;  // each address once
+    ares_getaddrinfo(channel_, host_.c_str(), nullptr, &hints, on_answer, this);
+    arm();
+  }
+
+ private:
+  // A socket of c-ares.
+  struct Socket final : FdWatcher {
+    Socket(Lookup& its_lookup, ares_socket_t its_fd) : lookup(its_lookup), fd(its_fd) {}
+    void on_fd_events(std::uint32_t events) override {
+      is_readable = is_readable || (events & ~std::uint32_t{EPOLLOUT}) != 0;
+      is_writable = is_writable || (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0;
+      lookup.loop_.make_ready(lookup);
+    }
+    Lookup& lookup;
+    ares_socket_t fd;
+    std::uint32_t wanted = 0;
+    WatchId watch;
+    bool is_readable = false;
+    bool is_writable = false;
+  };
+
+  static void on_socket_state(void* data, ares_socket_t fd, int reads, int writes) {
+    static_cast<Lookup*>(data)->set_socket(fd, reads != 0, writes != 0);
+  }
+  static void on_answer(void* data, int status, int, ares_addrinfo* list) {
+    auto& self = *static_cast<Lookup*>(data);
+    if (!self.is_closing_) self.note_answer(addresses_of(self.host_, status, list));
+    ares_freeaddrinfo(list);
+  }
+
+  void set_socket(ares_socket_t fd, bool reads, bool writes) {
+    const auto found = std::ranges::find(sockets_, fd, &Socket::fd);
+    if (!reads && !writes) {  // about to be closed
+      if (found == sockets_.end()) return;
+      loop_.unwatch(found->watch, fd);
+      sockets_.erase(found);
+      return;
+    }
+    const std::uint32_t wanted =
+        (reads ? std::uint32_t{EPOLLIN} : 0U) | (writes ? std::uint32_t{EPOLLOUT} : 0U);
+    if (found != sockets_.end()) {
+      found->wanted = wanted;
+      loop_.change(found->watch, fd, wanted);
+      return;
+    }
+    Socket& socket = sockets_.emplace_back(*this, fd);
+    socket.wanted = wanted;
+    // Without a watch its server counts as one that does not answer.
+    if (auto watch = loop_.watch(fd, wanted, socket)) socket.watch = *watch;
+  }
+
+  void note_answer(Addresses answer) {
+    if (answer_) return;
+    answer_ = std::move(answer);
+    loop_.make_ready(*this);
+  }
+
+  void run(Instant now) override {
+    // They come and go while c-ares works on one.
+    std::vector<std::pair<ares_socket_t, std::pair<bool, bool>>> ready;
+    for (Socket& socket : sockets_) {
+      const bool reads = std::exchange(socket.is_readable, false);
+      const bool writes = std::exchange(socket.is_writable, false);
+      if (reads || writes) ready.push_back({socket.fd, {reads, writes}});
+    }
+    for (const auto& [fd, is_ready] : ready) {
+      if (answer_) break;
+      ares_process_fd(channel_, is_ready.first ? fd : ARES_SOCKET_BAD,
+                      is_ready.second ? fd : ARES_SOCKET_BAD);
+      // c-ares need not have read all there is: ask for another edge.
+      const auto found = std::ranges::find(sockets_, fd, &Socket::fd);
+      if (found != sockets_.end()) loop_.change(found->watch, fd, found->wanted);
+    }
+    if (!answer_) {
+      arm();
+      return;
+    }
+    timer_.reset();
+    overall_.reset();
+    Addresses answer = std::move(*answer_);
+    if (std::exchange(is_answered_, true)) return;
+    handler_.on_resolved(now, std::move(answer));  // may destroy us
+  }
+
+  void arm() {
+    if (answer_) return;
+    timeval wait{};
+    if (ares_timeout(channel_, nullptr, &wait) == nullptr) return;
+    const Duration delay =
+        std::chrono::seconds(wait.tv_sec) + std::chrono::microseconds(wait.tv_usec);
+    timer_ = loop_.after(delay, [this](Instant) {
+      if (answer_) return;
+      ares_process_fd(channel_, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+      loop_.make_ready(*this);
+    });
+  }
 
   Loop& loop_;
   drive::ResolveHandler& handler_;
-  std::unique_ptr<Timer> timeout_;
-  Addresses answer_;
-  bool is_finished_ = false;
-  std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
+  std::string host_;
+  std::shared_ptr<Resolver::Count> count_;  // shared with the resolver, which it may outlive
+  ares_channel channel_ = nullptr;
+  std::list<Socket> sockets_;
+  std::unique_ptr<Timer> timer_;    // c-ares wants to act
+  std::unique_ptr<Timer> overall_;  // it has had its time
+  std::optional<Addresses> answer_;
+  bool is_answered_ = false;
+  bool is_closing_ = false;
 };
 
 }  // namespace
 
-struct Resolver::Pool {
-  struct Job {
-    std::string host;
-    std::shared_ptr<Mailbox> mailbox;
-    Loop* loop;      // used by tasks in its mailbox only
-    Lookup* lookup;  // valid while *is_alive, looked at in such tasks only
-    std::shared_ptr<bool> is_alive;
-  };
-
-  std::mutex mutex;
-  std::condition_variable has_work;
-  std::deque<Job> jobs;
-  std::size_t threads = 0;
-  bool is_closed = false;
-
-  bool add(const std::shared_ptr<Pool>& self, Job job) {
-    const std::lock_guard lock(mutex);
-    if (jobs.size() >= kMaxQueued) return false;
-    jobs.push_back(std::move(job));
-    if (threads < kThreads) {
-      ++threads;
-      std::thread([self] { self->work(); }).detach();
-    }
-    has_work.notify_one();
-    return true;
-  }
-
-  void work() {
-    std::unique_lock lock(mutex);
-    for (;;) {
-      has_work.wait(lock, [this] { return is_closed || !jobs.empty(); });
-      if (is_closed) return;
-      Job job = std::move(jobs.front());
-      jobs.pop_front();
-      lock.unlock();
-      Addresses answer = look_up(job.host);
-      // `is_alive` belongs to the loop's thread: the task carries it there and drops it there.
-      const std::shared_ptr<Mailbox> mailbox = std::move(job.mailbox);
-      mailbox->post([loop = job.loop, lookup = job.lookup, is_alive = std::move(job.is_alive),
-                     answer = std::move(answer)]() mutable {
-        if (*is_alive) lookup->finish(loop->now(), std::move(answer));
-      });
-      lock.lock();
-    }
-  }
-};
-
-Resolver::Resolver() : pool_(std::make_shared<Pool>()) {}
+Resolver::Resolver(ResolverOptions options) : options_(std::move(options)) {
+  ares_library_init(ARES_LIB_INIT_ALL);  // no-op but on Windows, says the manual
+}
 
 Resolver::~Resolver() {
-  const std::lock_guard lock(pool_->mutex);
-  pool_->is_closed = true;
-  pool_->has_work.notify_all();
+  ares_library_cleanup();
 }
 
 std::unique_ptr<drive::ResolvePort> Resolver::resolve(Loop& loop, const std::string& host,
                                                       drive::ResolveHandler& handler) {
-  auto lookup = std::make_unique<Lookup>(loop, handler);
   if (auto known = known_addresses(host)) {
-    lookup->answer_soon(std::move(*known));
-    return lookup;
+    return std::make_unique<KnownAnswer>(loop, handler, std::move(*known));
   }
-  const bool is_queued =
-      pool_->add(pool_, {host, loop.mailbox(), &loop, lookup.get(), lookup->is_alive()});
-  if (is_queued) {
-    lookup->start_timeout(host);
-  } else {
-    lookup->answer_soon(fail(ErrorKind::limit, "too many name lookups at once", host));
+  if (lookups_->load(std::memory_order_relaxed) >= limits::kMaxLookups) {
+    return std::make_unique<KnownAnswer>(
+        loop, handler, fail(ErrorKind::limit, "too many name lookups at once", host));
   }
+  auto lookup = std::make_unique<Lookup>(loop, handler, host, lookups_);
+  lookup->start(options_);
   return lookup;
 }
 

@@ -1,21 +1,31 @@
-// Host names to addresses, by getaddrinfo on two threads (it has no asynchronous form that
-// honours /etc/nsswitch.conf). One per process; threads start with the first lookup.
-// Private to net/.
+// Host names to addresses, by c-ares on the loop that asks: no thread waits for a name server,
+// so a name that is slow delays no other. Honours /etc/hosts, /etc/resolv.conf and, of
+// /etc/nsswitch.conf, files and dns (docs/decisions/0017-*). Private to net/.
 #pragma once
 
 #include "drive/ports.h"
 #include "net/loop.h"
 
+#include <atomic>
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
 namespace culvert::net {
 
+struct ResolverOptions {
+  // Twice each server, the second time for twice as long: all of it within kResolveTimeout where
+  // there is one, and a second one has its turn where the first is dead.
+  Duration server_timeout = std::chrono::milliseconds(1'500);
+  // Instead of those of /etc/resolv.conf: "127.0.0.1:5353,...". For tests.
+  std::string servers{};
+};
+
+// One per process; any thread. Lookups belong to their loop and die before it.
 class Resolver {
  public:
-  Resolver();
-  // Does not wait for lookups under way: their threads end by themselves, into nothing.
+  explicit Resolver(ResolverOptions options = {});
   ~Resolver();
 
   // Literal addresses and "localhost" are answered without a lookup, but never from inside
@@ -23,10 +33,12 @@ class Resolver {
   [[nodiscard]] std::unique_ptr<drive::ResolvePort> resolve(Loop& loop, const std::string& host,
                                                             drive::ResolveHandler& handler);
 
-  struct Pool;  // what the lookup threads hold on to
+  // How many are under way.
+  using Count = std::atomic<std::uint32_t>;
 
  private:
-  std::shared_ptr<Pool> pool_;  // shared with the threads
+  ResolverOptions options_;
+  std::shared_ptr<Count> lookups_ = std::make_shared<Count>(0);  // shared with them
 };
 
 }  // namespace culvert::net

@@ -3,6 +3,7 @@
 #include "net/socket_address.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <utility>
 
@@ -11,6 +12,13 @@
 #include <sys/socket.h>
 
 namespace culvert::net {
+namespace {
+
+// Somewhere behind the default route: addresses for documentation (RFC 5737, 3849), to which
+// nothing is sent.
+constexpr std::array<const char*, 2> kAnywhere{"192.0.2.1", "2001:db8::1"};
+
+}  // namespace
 
 Result<IpAddress> local_address_towards(const IpAddress& remote) {
   // Connecting a UDP socket only looks up the route. The port does not matter (not 0: some
@@ -32,13 +40,13 @@ Result<IpAddress> local_address_towards(const IpAddress& remote) {
   return local->ip;
 }
 
-std::vector<IpAddress> interface_addresses() {
-  std::vector<IpAddress> ips;
-  for (const drive::LocalAddress& address : local_addresses()) ips.push_back(address.ip);
-  return ips;
-}
-
-std::vector<drive::LocalAddress> local_addresses() {
+std::vector<drive::LocalAddress> local_addresses(const InterfaceRules& rules) {
+  const std::vector<Interface> links = interfaces();
+  std::vector<IpAddress> default_sources;
+  for (const char* anywhere : kAnywhere) {
+    const auto local = local_address_towards(IpAddress::parse(anywhere).value());
+    if (local) default_sources.push_back(*local);
+  }
   ifaddrs* list = nullptr;
   if (::getifaddrs(&list) != 0) return {};
   std::vector<drive::LocalAddress> found;
@@ -47,7 +55,15 @@ std::vector<drive::LocalAddress> local_addresses() {
     const auto address = from_raw(entry->ifa_addr);
     if (!address || address->ip.is_link_local()) continue;
     if (std::ranges::find(found, address->ip, &drive::LocalAddress::ip) != found.end()) continue;
-    found.push_back({.ip = address->ip, .interface_index = ::if_nametoindex(entry->ifa_name)});
+    const std::uint32_t index = ::if_nametoindex(entry->ifa_name);
+    const auto link = std::ranges::find(links, index, &Interface::index);
+    const Interface unknown{.index = index, .name = entry->ifa_name};
+    const bool has_default_route =
+        std::ranges::find(default_sources, address->ip) != default_sources.end();
+    found.push_back(
+        {.ip = address->ip,
+         .interface_index = index,
+         .use = use_of(link != links.end() ? *link : unknown, links, rules, has_default_route)});
   }
   ::freeifaddrs(list);
   std::ranges::sort(found, {}, [](const drive::LocalAddress& address) {

@@ -5,6 +5,7 @@
 #include "base/address.h"
 #include "base/result.h"
 #include "drive/ports.h"
+#include "net/interfaces.h"
 
 #include <memory>
 #include <vector>
@@ -16,8 +17,6 @@ namespace culvert::net {
 
 // Addresses of interfaces that are up, global ones first (IPv4 before IPv6), loopback
 // last; no link-local ones, which mean nothing elsewhere.
-[[nodiscard]] std::vector<IpAddress> interface_addresses();
-// The same with their interfaces.
-[[nodiscard]] std::vector<drive::LocalAddress> local_addresses();
+[[nodiscard]] std::vector<drive::LocalAddress> local_addresses(const InterfaceRules& rules = {});
 
 }  // namespace culvert::net

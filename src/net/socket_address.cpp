@@ -119,9 +119,11 @@ Error system_error(int error, std::string what, std::string offender) {
                std::move(what) + ": " + std::strerror(error), std::move(offender)};
 }
 
-Error bind_error(int error, std::string what, const SocketAddress& address) {
+Error listen_error(int error, std::string what, const SocketAddress& address) {
   constexpr std::uint16_t kFirstFreePort = 1024;  // net.ipv4.ip_unprivileged_port_start
   Error failed = system_error(error, std::move(what), address.text());
+  const bool is_absent = error == EADDRNOTAVAIL || error == EAFNOSUPPORT;
+  if (is_absent) failed.kind = ErrorKind::unreachable;
   if (error == EACCES && address.port != 0 && address.port < kFirstFreePort) {
     failed.what +=
         "; ports below 1024 need root or CAP_NET_BIND_SERVICE (AmbientCapabilities= of a unit, or "

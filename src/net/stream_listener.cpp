@@ -45,14 +45,14 @@ Status StreamListener::open_tcp(const SocketAddress& address) {
   fd_ = Fd(::socket(address.ip.is_v6() ? AF_INET6 : AF_INET,
                     SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd_.is_open()) {
-    return std::unexpected(system_error(errno, "cannot open a socket", address.text()));
+    return std::unexpected(listen_error(errno, "cannot open a socket", address));
   }
   set_option(fd_.get(), SOL_SOCKET, SO_REUSEADDR, 1);
   if (address.ip.is_v6()) set_option(fd_.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
   RawAddress raw;
   to_raw(address, address.ip.is_v6(), raw);
   if (::bind(fd_.get(), raw.get(), raw.size) != 0 || ::listen(fd_.get(), kBacklog) != 0) {
-    return std::unexpected(bind_error(errno, "cannot listen", address));
+    return std::unexpected(listen_error(errno, "cannot listen", address));
   }
   raw.size = sizeof raw.storage;
   if (::getsockname(fd_.get(), raw.get(), &raw.size) == 0) {

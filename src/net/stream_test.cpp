@@ -156,7 +156,8 @@ TEST(BindError, says_which_right_a_low_port_needs) {
        {std::tuple{EACCES, 443, true}, std::tuple{EACCES, 1023, true},
         std::tuple{EACCES, 1024, false}, std::tuple{EACCES, 0, false},
         std::tuple{EADDRINUSE, 443, false}}) {
-    const Error text = bind_error(error, "cannot listen", {any, static_cast<std::uint16_t>(port)});
+    const Error text =
+        listen_error(error, "cannot listen", {any, static_cast<std::uint16_t>(port)});
     EXPECT_EQ(text.what.find("CAP_NET_BIND_SERVICE") != std::string::npos, is_about_rights)
         << text.text();
   }

@@ -119,7 +119,7 @@ Status UdpSocket::bind(const drive::UdpOptions& options) {
     if (error == 0) break;
     const bool is_v6_absent = error == EAFNOSUPPORT || error == EADDRNOTAVAIL;
     if (!is_v6_ || !options.is_dual_stack || !is_v6_absent) {
-      return std::unexpected(bind_error(error, "cannot open a UDP socket", bind));
+      return std::unexpected(listen_error(error, "cannot open a UDP socket", bind));
     }
     if (!group_.notes().ipv6_absent.exchange(true)) {
       group_.log().info("net", "no IPv6 on this machine: using IPv4 only");

@@ -264,7 +264,7 @@ std::vector<Setting> make_table() {
        .environment = "CULVERT_LISTEN",
        .key = "iroh.listen",
        .group = group,
-       .help = "UDP address to listen on; [::] takes IPv4 too, port 0 any free port"});
+       .help = "UDP address to listen on; [::] or * takes IPv4 too, port 0 any free port"});
   add({.id = Id::external_addresses,
        .commands = kServer,
        .flag = "external-address",
@@ -274,6 +274,18 @@ std::vector<Setting> make_table() {
        .is_repeatable = true,
        .group = group,
        .help = "address that reaches this server from outside (port forwarding), for the ticket"});
+  add({.id = Id::exclude_interfaces,
+       .commands = kRoles,
+       .flag = "exclude-interface",
+       .placeholder = "NAME",
+       .environment = "CULVERT_EXCLUDE_INTERFACES",
+       .key = "iroh.exclude_interfaces",
+       .is_repeatable = true,
+       .group = group,
+       .help =
+           "network interface whose addresses are neither told to clients nor used for paths; * "
+           "at the end stands for anything. VPNs and bridges of containers are left out anyhow "
+           "where there are others, unless this is none"});
   add({.id = Id::dialects,
        .commands = kServer,
        .flag = "dialects",
@@ -309,7 +321,9 @@ std::vector<Setting> make_table() {
        .is_per_server = true,
        .live = kClient,
        .group = group,
-       .help = "where the server listens; all are tried, the first to answer carries the session"});
+       .help =
+           "where the server listens; all are tried, the first to answer carries the session; a "
+           "name is looked up anew for each try"});
   add({.id = Id::ticket,
        .commands = kClient,
        .flag = "ticket",
@@ -346,7 +360,7 @@ std::vector<Setting> make_table() {
        .live = kClient,
        .group = group,
        .help = "what the server shall connect to: tcp://host:port, udp://host:port, unix:///path; "
-               "one --target each"});
+               "a range of ports (tcp://host:8000-8009) is one tunnel; one --target each"});
   add({.id = Id::target,
        .commands = kClient,
        .flag = "target",
@@ -358,7 +372,8 @@ std::vector<Setting> make_table() {
        .live = kClient,
        .group = group,
        .help = "where to listen here for the --source at the same place: address:port, "
-               "localhost:port (every loopback address), unix:/path"});
+               "localhost:port or a port alone (every loopback address), *:port or [::]:port "
+               "(every address, IPv6 and IPv4), unix:/path; a range for a range"});
   add({.id = Id::stdio,
        .commands = kClient,
        .flag = "stdio",
@@ -377,7 +392,8 @@ std::vector<Setting> make_table() {
        .live = kClient,
        .group = group,
        .help = "SOCKS5 proxy to whatever the server allows, TCP and UDP; SOCKS4, SOCKS4a and HTTP "
-               "CONNECT are spoken there, too"});
+               "CONNECT are spoken there, too; localhost:port, *:port and a port alone as for "
+               "--target"});
 
   group = "Limits and times";
   add({.id = Id::max_sessions,
@@ -710,7 +726,8 @@ std::vector<Setting> make_table() {
        .environment = "CULVERT_METRICS_LISTEN",
        .key = "control.metrics_listen",
        .group = group,
-       .help = "serve /metrics (Prometheus) and /healthz at this TCP address"});
+       .help = "serve /metrics (Prometheus) and /healthz at this TCP address; localhost:port, "
+               "*:port and a port alone as for --target"});
   add({.id = Id::metrics_hosts,
        .commands = kRoles,
        .flag = "metrics-host",

@@ -73,6 +73,7 @@ enum class Id : std::uint8_t {
   // the server and its address
   listen,
   external_addresses,
+  exclude_interfaces,
   dialects,
   server_node_id,
   addresses,

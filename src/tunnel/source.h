@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace culvert::tunnel {
 
@@ -23,24 +24,36 @@ struct Source {
   Protocol protocol = Protocol::tcp;
   HostPort host_port;  // tcp, udp
   std::string path;    // unix_stream: absolute
+  // A tunnel may be for this many ports in a row, of which host_port has the first.
+  std::uint16_t port_count = 1;
 
   [[nodiscard]] static Result<Source> parse(std::string_view text);
+  // Also "tcp://host:8000-8009". At most limits::kMaxTunnelPorts.
+  [[nodiscard]] static Result<Source> parse_range(std::string_view text);
+  // Of one of its ports.
+  [[nodiscard]] Source at(std::uint16_t offset) const;
   [[nodiscard]] std::string text() const;
   friend bool operator==(const Source&, const Source&) = default;
 };
 
 // "host:port" where host is an address literal, or "localhost" for every loopback address,
-// or "*" for every address; "unix:/path". Port 0 lets the kernel choose. A leading tcp://
-// or udp:// is accepted (tunnel-rs nostr spelling) and must agree with the source.
+// or "*" or "[::]" for every address, IPv4 as well as IPv6; a port alone means localhost;
+// "unix:/path". Port 0 lets the kernel choose; "8000-8009" is as many ports. A leading tcp:// or
+// udp:// is accepted (tunnel-rs nostr spelling) and must agree with the source.
 struct Target {
   enum class Kind : std::uint8_t { address, all_loopback, unix_path };
   Kind kind = Kind::address;
   SocketAddress address;  // all_loopback: only its port counts
+  std::uint16_t port_count = 1;
   std::string path;
   std::optional<Protocol> protocol;  // when spelt out
 
   [[nodiscard]] static Result<Target> parse(std::string_view text);
+  // The same without ranges and paths: where one service of TCP listens.
+  [[nodiscard]] static Result<Target> parse_one_port(std::string_view text);
   [[nodiscard]] std::string text() const;
+  // Those it means, with its first port; none for a path.
+  [[nodiscard]] std::vector<SocketAddress> addresses() const;
   friend bool operator==(const Target&, const Target&) = default;
 };
 

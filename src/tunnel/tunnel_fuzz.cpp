@@ -40,8 +40,8 @@ void fuzz_proxy(ByteView input) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const ByteView input(data, size);
   const std::string_view text = as_text(input);
-  if (const auto source = Source::parse(text)) {
-    CULVERT_ASSERT(Source::parse(source->text()) == *source);
+  if (const auto source = Source::parse_range(text)) {
+    CULVERT_ASSERT(Source::parse_range(source->text()) == *source);
   }
   if (const auto target = Target::parse(text); target && !target->protocol) {
     CULVERT_ASSERT(Target::parse(target->text()) == *target);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -27,20 +28,48 @@ Status check_name(const TunnelSpec& tunnel) {
   return {};
 }
 
-// Where a target listens, as far as two of them can be known to collide: the kernel knows
-// more (wildcards), and its answer becomes the tunnel's state.
-std::vector<std::string> places(const TunnelSpec& tunnel) {
-  const Target& target = tunnel.target;
-  if (target.kind == Target::Kind::unix_path) return {target.text()};
-  if (target.address.port == 0) return {};  // the kernel chooses
-  const std::string_view transport = tunnel.source.protocol == Protocol::udp ? "udp" : "tcp";
-  const auto place = [&](const SocketAddress& address) {
-    return fmt::format("{} {}", transport, address.text());
+// Which ports are taken at one address, by the first of each run.
+struct TakenPorts {
+  struct Run {
+    std::uint32_t last;
+    std::size_t owner;
   };
-  if (target.kind == Target::Kind::address) return {place(target.address)};
-  return {place({IpAddress::loopback(Family::v4), target.address.port}),
-          place({IpAddress::loopback(Family::v6), target.address.port})};
-}
+  std::map<std::uint32_t, Run> runs;  // never overlap
+
+  [[nodiscard]] std::optional<std::size_t> owner(std::uint32_t first, std::uint32_t last) const {
+    const auto after = runs.upper_bound(last);
+    if (after == runs.begin() || std::prev(after)->second.last < first) return std::nullopt;
+    return std::prev(after)->second.owner;
+  }
+};
+
+// Where targets listen, as far as two of them can be known to collide: the kernel knows more
+// (wildcards), and its answer becomes the tunnel's state.
+class TakenPlaces {
+ public:
+  // Whose tunnel `tunnel` is in the way of; empty: nobody's, and the places are now its own.
+  std::optional<std::size_t> take(std::size_t index, const TunnelSpec& tunnel) {
+    const Target& target = tunnel.target;
+    if (target.kind == Target::Kind::unix_path) {
+      const auto [other, is_free] = paths_.emplace(target.path, index);
+      return is_free ? std::nullopt : std::optional(other->second);
+    }
+    if (target.address.port == 0) return std::nullopt;  // the kernel chooses
+    const std::uint32_t first = target.address.port;
+    const std::uint32_t last = first + target.port_count - 1;
+    const bool is_udp = tunnel.source.protocol == Protocol::udp;
+    for (const SocketAddress& address : target.addresses()) {
+      TakenPorts& taken = ports_[{is_udp, address.ip}];
+      if (const auto owner = taken.owner(first, last)) return owner;
+      taken.runs.emplace(first, TakenPorts::Run{last, index});
+    }
+    return std::nullopt;
+  }
+
+ private:
+  std::map<std::pair<bool, IpAddress>, TakenPorts> ports_;
+  std::unordered_map<std::string, std::size_t> paths_;
+};
 
 bool does_the_same(const TunnelSpec& a, const TunnelSpec& b) {
   return a.source == b.source && a.target == b.target && a.options == b.options &&
@@ -76,7 +105,8 @@ Result<TunnelSet> TunnelSet::make(std::vector<TunnelSpec> tunnels) {
                             limits::kMaxTunnels));
   }
   std::unordered_map<std::string, std::size_t> labels;
-  std::unordered_map<std::string, std::size_t> taken;  // place: whose
+  TakenPlaces taken;
+  std::size_t ports = 0;
   for (std::size_t i = 0; i < tunnels.size(); ++i) {
     const TunnelSpec& tunnel = tunnels[i];
     if (Status checked = check_name(tunnel); !checked) return forward(checked);
@@ -88,12 +118,18 @@ Result<TunnelSet> TunnelSet::make(std::vector<TunnelSpec> tunnels) {
                         fmt::format("two tunnels are called '{}'", tunnel.name), tunnel.label());
     }
     if (!tunnel.is_enabled) continue;
-    for (const std::string& place : places(tunnel)) {
-      const auto [other, is_free] = taken.emplace(place, i);
-      if (is_free) continue;
+    if (const auto other = taken.take(i, tunnel)) {
       return fail(ErrorKind::configuration,
                   fmt::format("listens at {} as tunnel '{}' does: change or disable one of them",
-                              tunnel.target.text(), tunnels[other->second].label()),
+                              tunnel.target.text(), tunnels[*other].label()),
+                  tunnel.label());
+    }
+    ports += tunnel.target.port_count;
+    if (ports > limits::kMaxTunnelPorts) {
+      return fail(ErrorKind::configuration,
+                  fmt::format("with it the tunnels have more ports than a client may listen on "
+                              "({})",
+                              limits::kMaxTunnelPorts),
                   tunnel.label());
     }
   }

@@ -40,7 +40,8 @@ class TunnelSet {
  public:
   TunnelSet() = default;
   // Errors name the tunnel at fault: two with one label, two enabled ones that would listen
-  // at the same place, a name that cannot be shown, more than limits::kMaxTunnels.
+  // at the same place, a name that cannot be shown, more than limits::kMaxTunnels or
+  // limits::kMaxTunnelPorts.
   [[nodiscard]] static Result<TunnelSet> make(std::vector<TunnelSpec> tunnels);
 
   [[nodiscard]] const std::vector<TunnelSpec>& tunnels() const { return tunnels_; }

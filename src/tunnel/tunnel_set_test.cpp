@@ -10,7 +10,7 @@ namespace culvert::tunnel {
 namespace {
 
 TunnelSpec spec(std::string name, const std::string& source, const std::string& target) {
-  return *TunnelSpec::make(std::move(name), *Source::parse(source), *Target::parse(target));
+  return *TunnelSpec::make(std::move(name), *Source::parse_range(source), *Target::parse(target));
 }
 
 TunnelSpec numbered(unsigned i) {
@@ -89,6 +89,14 @@ TEST(TunnelSet, refuses_two_that_would_listen_at_one_place) {
       {"tcp://a:1", "127.0.0.1:9", "udp://b:1", "127.0.0.1:9", false},
       {"tcp://a:1", "127.0.0.1:0", "tcp://b:1", "127.0.0.1:0", false},
       {"tcp://a:1", "unix:/s", "unix:///t", "unix:/s", true},
+      {"tcp://a:1", "*:9", "tcp://b:1", "0.0.0.0:9", true},
+      {"tcp://a:1", "*:9", "tcp://b:1", "[::]:9", true},
+      {"tcp://a:1-5", "127.0.0.1:10-14", "tcp://b:1", "127.0.0.1:12", true},
+      {"tcp://a:1-5", "127.0.0.1:10-14", "tcp://b:1", "127.0.0.1:15", false},
+      {"tcp://a:1-5", "127.0.0.1:10-14", "tcp://b:1-9", "127.0.0.1:1-9", false},
+      {"tcp://a:1-5", "127.0.0.1:10-14", "tcp://b:1-9", "localhost:2-10", true},
+      {"tcp://a:1", "127.0.0.1:12", "tcp://b:1-9", "127.0.0.1:8-16", true},
+      {"tcp://a:1-5", "127.0.0.1:10-14", "udp://b:1-5", "127.0.0.1:10-14", false},
   };
   for (const Case& c : cases) {
     const auto made = TunnelSet::make(
@@ -114,6 +122,15 @@ TEST(TunnelSet, is_bounded) {
             std::string::npos);
   EXPECT_NE(error_of({spec("a\nb", "tcp://a:1", "127.0.0.1:1")}).what.find("control"),
             std::string::npos);
+}
+
+TEST(TunnelSet, has_as_many_ports_as_a_client_may_listen_on) {
+  const TunnelSpec half = spec("half", "tcp://a:1-8192", "127.0.0.1:1-8192");
+  const TunnelSpec rest = spec("rest", "tcp://a:1-8192", "127.0.0.1:8193-16384");
+  EXPECT_TRUE(TunnelSet::make({half, rest}));
+  const Error error = error_of({half, rest, spec("more", "tcp://a:1", "127.0.0.1:20000")});
+  EXPECT_EQ(error.offender, "more");
+  EXPECT_NE(error.what.find("16384"), std::string::npos);
 }
 
 TEST(TunnelSet, changes_by_one_tunnel) {

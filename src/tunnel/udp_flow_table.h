@@ -18,6 +18,7 @@ struct UdpFlow {
   std::uint64_t id = 0;
   SocketAddress sender;      // replies go here
   std::uint16_t socket = 0;  // ... from this one of the tunnel's sockets
+  IpAddress local{};         // ... and this address of ours, where it was asked; 0.0.0.0: any
   Instant last_active{};
   void* context = nullptr;  // the driver's own
 };

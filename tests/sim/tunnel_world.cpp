@@ -27,7 +27,7 @@ T must(Result<T> result) {
 
 tunnel::TunnelSpec parse_tunnel(const std::string& text) {
   const std::size_t arrow = text.find('>');
-  return must(tunnel::TunnelSpec::make({}, must(tunnel::Source::parse(text.substr(0, arrow))),
+  return must(tunnel::TunnelSpec::make({}, must(tunnel::Source::parse_range(text.substr(0, arrow))),
                                        must(tunnel::Target::parse(text.substr(arrow + 1)))));
 }
 
@@ -152,7 +152,7 @@ drive::ClientConfig TunnelWorld::client_config() const {
   drive::ClientConfig client_config{
       .endpoint = {.identity = make_key(world, "client key"), .transport = config_.transport},
       .server = server_key.public_key(),
-      .addresses = {{kServerIp, kServerPort}},
+      .names = config_.server_names,
       .credentials = {.token = token_, .key = auth_key_},
       .dialect = config_.dialect,
       .socks5 = config_.socks5,
@@ -161,6 +161,7 @@ drive::ClientConfig TunnelWorld::client_config() const {
       .max_reconnect_attempts = config_.max_reconnect_attempts,
       .multipath = config_.multipath,
       .events = config_.client_events};
+  if (config_.has_server_address) client_config.addresses.push_back({kServerIp, kServerPort});
   if (config_.has_second_server_address) {
     client_config.addresses.push_back({kServerIp6, kServerPort});
   }

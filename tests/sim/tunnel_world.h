@@ -53,18 +53,20 @@ struct TunnelWorldConfig {
   std::uint32_t max_sessions = limits::kDefaultMaxSessions;
   std::uint32_t max_flows = limits::kDefaultMaxFlowsPerSession;
   std::vector<std::string> tunnels{"tcp://127.0.0.1:9000>127.0.0.1:7000"};  // SOURCE>TARGET
-  std::optional<SocketAddress> socks5;
+  std::optional<tunnel::Target> socks5;
   std::optional<std::string> stdio;
   Duration udp_flow_idle = limits::kUdpFlowIdle;
   Duration resume_grace = limits::kResumeGrace;  // of both
   std::optional<std::uint32_t> max_reconnect_attempts{};
   std::optional<SecondInterface> second_client_interface{};
+  std::vector<HostPort> server_names{};    // by which the client knows the server
+  bool has_server_address = true;          // ... and by address
   bool has_second_server_address = false;  // IPv6, for the client, too
   Multipath multipath = Multipath::fastest;
   drive::RoleEventSink* client_events = nullptr;  // outlives the world
 };
 
-class TunnelWorld final : public drive::ClientObserver {
+class TunnelWorld : public drive::ClientObserver {
  public:
   static constexpr std::uint16_t kServerPort = 4433;
   static constexpr std::uint16_t kTargetPort = 9000;  // where the talkers listen

@@ -310,6 +310,103 @@ TEST(SimTunnels, wait_for_a_port_that_is_taken) {
   EXPECT_EQ(caller.state(), Talker::State::finished);
 }
 
+// Each port leads to its own; what is taken costs the others nothing, and comes when it is free.
+TEST(SimTunnels, of_a_range_are_one_tunnel_of_many_ports) {
+  EventList events;
+  TunnelWorldConfig config = one_tunnel();
+  config.client_events = &events;
+  config.tunnels = {"tcp://127.0.0.1:8998-9001>127.0.0.1:7000-7003"};
+  TunnelWorld world(1, config);
+  const TalkerListener last(*world.server_hosts[0], {kLoopback, 9001});
+  SimHost other_program(*world.client_machine, {});
+  auto squatter = std::make_unique<Squatter>(other_program, 7001);
+  ASSERT_TRUE(world.connect());
+  world.world.run_for(seconds(5));
+  ASSERT_FALSE(world.is_finished) << "the other ports can be had";
+  const std::string label = "tcp://127.0.0.1:8998-9001 -> 127.0.0.1:7000-7003";
+  drive::TunnelStatus status = status_of(world, label);
+  EXPECT_EQ(status.state, drive::TunnelState::listening);
+  EXPECT_EQ(status.local_addresses,
+            (std::vector<std::string>{"127.0.0.1:7000", "127.0.0.1:7002-7003"}));
+  EXPECT_NE(status.reason.find("127.0.0.1:7001"), std::string::npos) << status.reason;
+  EXPECT_TRUE(status.next_retry);
+  EXPECT_EQ(events.take_changes(label).size(), 1U) << "told once";
+
+  Talker& third = call(world, 7002, {.seed = 5, .download_bytes = 1000});  // to 9000
+  Talker& fourth = call(world, 7003, {.seed = 6, .download_bytes = 1000});
+  world.world.run_for(seconds(2));
+  EXPECT_EQ(third.state(), Talker::State::finished) << world.report();
+  EXPECT_EQ(fourth.state(), Talker::State::finished) << world.report();
+  EXPECT_EQ(world.talkers->talkers().size(), 1U);
+  EXPECT_EQ(last.talkers().size(), 1U);
+
+  squatter.reset();
+  const TalkerListener second(*world.server_hosts[0], {kLoopback, 8999});
+  world.world.run_for(limits::kTunnelRetryMax);
+  status = status_of(world, label);
+  EXPECT_EQ(status.local_addresses, std::vector<std::string>{"127.0.0.1:7000-7003"});
+  EXPECT_EQ(status.reason, "");
+  Talker& caller = call(world, 7001, {.seed = 7, .download_bytes = 1000});
+  world.world.run_for(seconds(2));
+  EXPECT_EQ(caller.state(), Talker::State::finished) << world.report();
+  EXPECT_EQ(second.talkers().size(), 1U);
+  EXPECT_EQ(status_of(world, label).flows_opened, 3U);
+}
+
+TEST(SimTunnels, of_a_range_carry_udp) {
+  TunnelWorldConfig config = one_tunnel();
+  config.tunnels.push_back("udp://127.0.0.1:9053-9055>127.0.0.1:5353-5355");
+  TunnelWorld world(1, config);
+  ASSERT_TRUE(world.connect());
+  const UdpEcho first(*world.server_hosts[0], 9053);
+  const UdpEcho last(*world.server_hosts[0], 9055);
+  UdpEcho sender(*world.client_host, 5400);
+  sender.echoes = false;
+  const Bytes query(40, 1);
+  sender.send({kLoopback, 5353}, ByteView(query).first(20));
+  sender.send({kLoopback, 5355}, ByteView(query).first(30));
+  world.world.run_for(seconds(1));
+  EXPECT_EQ(first.sizes, std::vector<std::size_t>{20}) << world.report();
+  EXPECT_EQ(last.sizes, std::vector<std::size_t>{30}) << world.report();
+  std::ranges::sort(sender.sizes);
+  EXPECT_EQ(sender.sizes, (std::vector<std::size_t>{20, 30})) << world.report();
+}
+
+TEST(SimTunnels, of_a_large_range_open_beside_others) {
+  TunnelWorldConfig config = one_tunnel();
+  config.tunnels.push_back("tcp://127.0.0.1:10000-13999>127.0.0.1:10000-13999");
+  TunnelWorld world(1, config);
+  ASSERT_TRUE(world.connect());
+  const std::string label = "tcp://127.0.0.1:10000-13999 -> 127.0.0.1:10000-13999";
+  EXPECT_LE(world.client_machine->listeners().size(), limits::kListenersPerTurn + 1);
+  world.world.run_for(seconds(1));
+  EXPECT_EQ(status_of(world, label).local_addresses,
+            std::vector<std::string>{"127.0.0.1:10000-13999"});
+  EXPECT_EQ(world.listening.size(), 2U) << "a line for each tunnel";
+  ASSERT_TRUE(world.client->remove_tunnel(world.world.now(), label));
+  EXPECT_EQ(world.client_machine->listeners().size(), 1U);
+}
+
+TEST(SimTunnels, work_while_the_socks_port_is_taken) {
+  TunnelWorldConfig config = one_tunnel();
+  config.socks5 = *tunnel::Target::parse("localhost:1080");
+  TunnelWorld world(1, config);
+  SimHost other_program(*world.client_machine, {});
+  auto squatter = std::make_unique<Squatter>(other_program, 1080);
+  ASSERT_TRUE(world.connect());
+  world.world.run_for(seconds(3));
+  ASSERT_FALSE(world.is_finished);
+  const SocketAddress v6{IpAddress::loopback(Family::v6), 1080};
+  EXPECT_TRUE(world.client_machine->listeners().contains(v6)) << "which is free";
+  const auto mine = world.client_machine->listeners().size();
+  squatter.reset();
+  world.world.run_for(limits::kTunnelRetryMax);
+  EXPECT_EQ(world.client_machine->listeners().size(), mine) << "IPv4 as well";
+  world.client->stop(world.world.now());
+  world.world.run_for(seconds(1));
+  EXPECT_TRUE(world.client_machine->listeners().empty());
+}
+
 TEST(SimTunnels, end_the_client_at_its_start_when_none_can_listen) {
   TunnelWorld world(1, one_tunnel());
   SimHost other_program(*world.client_machine, {});
