@@ -66,7 +66,7 @@ void remove_stale_instances(const std::string& directory) {
   for (const std::string& name : names) {
     const char* end = name.data() + name.size() - kSuffix.size();
     int pid = 0;
-    const auto [rest, failed] = std::from_chars(name.data() + name.rfind('-') + 1, end, pid);
+    const auto [rest, failed] = std::from_chars(name.data() + (name.rfind('-') + 1), end, pid);
     // One that has bound its socket and does not listen yet is alive.
     if (failed != std::errc{} || rest != end || net::is_running(pid)) continue;
     const std::string socket = fmt::format("{}/{}", directory, name);
