@@ -4,6 +4,12 @@
 #include <utility>
 
 namespace culvert::drive {
+namespace {
+
+// Received between two looks: fewer are answers, keep-alives, a keystroke.
+constexpr std::uint64_t kPacketsOfAFlow = 3;
+
+}  // namespace
 
 void SilenceWatch::begin(Instant now) {
   *this = {};
@@ -13,7 +19,8 @@ void SilenceWatch::begin(Instant now) {
 SilenceWatch::News SilenceWatch::look(Instant now, const quic::Liveness& life, Duration patience) {
   const bool has_news = life.packets_received != packets_seen_;
   const bool was_waiting = std::exchange(is_waiting_, life.bytes_in_flight > 0);
-  const bool was_sending = std::exchange(was_sending_, has_news);
+  const bool was_sending =
+      std::exchange(was_sending_, life.packets_received - packets_seen_ >= kPacketsOfAFlow);
   packets_seen_ = life.packets_received;
   if (has_news || !was_waiting) {  // what is outstanding may have left a moment ago
     last_life_ = now;

@@ -12,7 +12,7 @@ class SilenceWatch {
  public:
   enum class News : std::uint8_t {
     none,
-    pause,  // it was sending and has stopped, and owes nothing: ask it
+    pause,  // it was sending a flow and has stopped, and owes nothing: ask it
     silent,
     alive_again,
   };
