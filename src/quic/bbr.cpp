@@ -212,7 +212,8 @@ void Bbr::end_round(Instant now) {
 
 void Bbr::look_for_others(Instant now) {
   if (phase_ == Phase::startup || phase_ == Phase::drain || phase_ >= Phase::beside) return;
-  if (round_rtt_ == Duration::max() || round_rtt_ - min_rtt() < foreign_queue()) {
+  if (is_round_app_limited_ || round_rtt_ == Duration::max() ||
+      round_rtt_ - min_rtt() < foreign_queue()) {
     rounds_with_queue_ = 0;
     return;
   }
@@ -290,20 +291,26 @@ bool Bbr::has_found_more() const {
   return bandwidth() > kFoundMuch * bandwidth_before_probe_ && !has_probe_filled();
 }
 
+bool Bbr::is_drained(double in_flight) const {
+  return in_flight <= held(1) + bandwidth() * kLump + packet_;
+}
+
 void Bbr::next_phase(Instant now, const Ack& ack) {
   const auto in_flight = static_cast<double>(ack.in_flight);
   switch (phase_) {
     case Phase::startup: {
       const double sent = round_acked_ + round_lost_;
       const bool is_losing = sent >= kFewPackets * packet_ && round_lost_ > kStartupLoss * sent;
+      // A queue that is there while we send little is not ours.
+      if (is_round_app_limited_) queue_before_probe_ = queue();
       if (rounds_without_growth_ >= kStartupRoundsWithoutGrowth || is_losing ||
-          queue() > probe_queue()) {
+          has_probe_filled()) {
         enter(Phase::drain);
       }
       return;
     }
     case Phase::drain:
-      if (in_flight <= held(1) + bandwidth() * kLump) cruise();
+      if (is_drained(in_flight)) cruise();
       return;
     case Phase::cruise:
       if (phase_rounds_ <= kResultRounds && has_found_more()) {
@@ -321,8 +328,8 @@ void Bbr::next_phase(Instant now, const Ack& ack) {
     case Phase::down:
       if (has_found_more()) {
         probe_up(kFurtherUpGain);
-      } else if (phase_rounds_ >= kDownRounds || (in_flight <= held(1) + bandwidth() * kLump &&
-                                                  queue() <= at_least(2 * kLeftQueue))) {
+      } else if (phase_rounds_ >= kDownRounds ||
+                 (is_drained(in_flight) && queue() <= at_least(2 * kLeftQueue))) {
         cruise();
       }
       return;

@@ -90,6 +90,7 @@ class Bbr {
   void cruise();
   void probe_up(double gain);
   [[nodiscard]] bool has_probe_filled() const;
+  [[nodiscard]] bool is_drained(double in_flight) const;
   [[nodiscard]] bool has_found_more() const;
   void decide(const Ack& ack);
   [[nodiscard]] double pacing_gain() const;

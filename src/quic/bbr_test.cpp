@@ -119,7 +119,10 @@ TEST(Bbr, leaves_the_queue_again_when_the_other_has_gone) {
   Flow& other = wire.add_cubic();
   flow.send();
   wire.at(wire.now() + seconds(1), [&] { other.send(); });
-  wire.run_for(seconds(10));
+  wire.run_for(seconds(5));
+  for (int i = 0; i < 5000 && bbr_of(flow).phase() != Phase::beside; ++i) {
+    wire.run_for(milliseconds(1));
+  }
   EXPECT_EQ(bbr_of(flow).phase(), Phase::beside);
   other.is_interactive = true;  // has nothing to send any more
   wire.run_for(seconds(8));
@@ -166,6 +169,28 @@ TEST(Bbr, remembers_the_rate_over_quiet_times) {
     flow.offer(1);
   }
   EXPECT_GT(bbr_of(flow).bandwidth() * 8, 90e6);
+}
+
+// Others have come while there were only keystrokes: that says nothing of the bandwidth.
+TEST(Bbr, bulk_after_keystrokes_gets_up_to_speed_as_at_the_beginning) {
+  for (const int more : {0, 4, 10, 40}) {
+    Wire wire(kUsualWire);
+    Flow& flow = wire.add_bbr();
+    flow.is_interactive = true;
+    for (int i = 0; i < 500; ++i) {
+      if (i == 200) wire.bottleneck.round_trip += milliseconds(more);
+      wire.run_for(milliseconds(20));
+      flow.offer(1);
+    }
+    flow.is_interactive = false;
+    flow.send();
+    wire.run_for(seconds(1));
+    const std::uint64_t before = flow.delivered();
+    wire.run_for(seconds(1));
+    // Where the least round trip of the last half minute is a third of what it is now, it takes
+    // somewhat longer.
+    EXPECT_GT(static_cast<double>(flow.delivered() - before) * 8, more == 40 ? 50e6 : 75e6) << more;
+  }
 }
 
 TEST(Bbr, believes_a_longer_round_trip_in_the_end) {

@@ -595,6 +595,78 @@ TEST(Connection, nobody_answering_is_unreachable) {
   EXPECT_EQ(pair.client.closed[0].error.kind, ErrorKind::unreachable);
 }
 
+TEST(Connection, a_ping_is_answered_within_a_round_trip_and_is_one) {
+  LoopbackPair pair;
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  pair.run_for(1s);
+  const std::size_t sent_before = pair.datagrams_sent;
+  const std::uint64_t heard_before = connection.liveness().packets_received;
+  connection.ping();
+  const Instant asked = pair.now;
+  ASSERT_TRUE(
+      pair.run_until([&] { return connection.liveness().packets_received > heard_before; }, 1s));
+  EXPECT_LE(pair.now - asked, 2 * pair.delay + 30ms);  // the peer may hold its answer back
+  pair.run_for(2s);
+  EXPECT_LE(pair.datagrams_sent - sent_before, 3U);
+}
+
+// What goes to the server passes a wire of 100 Mbit/s, packet by packet.
+struct SlowWire {
+  explicit SlowWire(LoopbackPair& its_pair, double its_loss = 0) : pair(its_pair), loss(its_loss) {
+    pair.mtu = 1500;
+    pair.filter = [this](LoopbackPair::Packet& packet) {
+      ++(packet.to_server ? to_server : to_client);
+      if (static_cast<double>(rng.below(1000)) < 1000 * loss) return false;
+      if (!packet.to_server) return true;
+      free_at = std::max(free_at, pair.now) + 80ns * packet.bytes.size();
+      pair.wire.emplace(free_at + pair.delay, packet);
+      return false;
+    };
+  }
+  LoopbackPair& pair;
+  double loss;
+  SeededRng rng{1};
+  Instant free_at{};
+  std::size_t to_server = 0;
+  std::size_t to_client = 0;
+};
+
+// One for ten packets instead of two where a round trip is long.
+TEST(Connection, acknowledges_bulk_of_a_long_path_in_lumps) {
+  LoopbackPair pair;
+  pair.delay = 20ms;
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  const SlowWire wire(pair);
+  std::size_t received = 0;
+  pair.server.on_readable = [&](Connection& c, Stream& s) { received += take(c, s).size(); };
+  Sender sender{.data = pattern(16 << 20)};
+  pair.client.on_writable = [&](Connection& c, Stream& s) { sender.pump(c, s); };
+  sender.pump(connection, *connection.open_stream());
+  ASSERT_TRUE(pair.run_until([&] { return received == sender.data.size(); }, 60s));
+  EXPECT_GT(wire.to_server, 10'000U);
+  EXPECT_LT(wire.to_client, wire.to_server / 5);
+}
+
+// What a stream may hold follows what waits behind a lost packet, which may be several windows.
+TEST(Connection, packets_that_are_lost_again_do_not_stop_a_flow) {
+  LoopbackPair pair;
+  pair.delay = 50ms;
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  const SlowWire wire(pair, 0.05);
+  std::size_t received = 0;
+  pair.server.on_readable = [&](Connection& c, Stream& s) { received += take(c, s).size(); };
+  Sender sender{.data = pattern(256 << 20)};
+  pair.client.on_writable = [&](Connection& c, Stream& s) { sender.pump(c, s); };
+  sender.pump(connection, *connection.open_stream());
+  pair.run_for(4s);
+  const std::size_t before = received;
+  pair.run_for(10s);
+  EXPECT_GT(static_cast<double>(received - before) * 8 / 10, 84e6);
+}
+
 TEST(Connection, keep_alive_holds_an_idle_connection_open) {
   LoopbackPair pair;
   pair.connect();

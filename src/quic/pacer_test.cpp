@@ -65,6 +65,17 @@ TEST(Pacer, BelievesASampleThatShowsTheAverageToBeOutdated) {
   EXPECT_TRUE(pacer.may_send());
 }
 
+TEST(Pacer, LetsTwoMillisecondsLeaveAtOnce) {
+  Pacer pacer;
+  EXPECT_EQ(pacer.burst_bytes(), 65'536U);  // it is not known what there is to pace by
+  pacer.update(kStart, 12.5e6);
+  EXPECT_NEAR(static_cast<double>(pacer.burst_bytes()), 25'000, 1);
+  pacer.update(kStart, 1e9);
+  EXPECT_EQ(pacer.burst_bytes(), 65'536U);
+  pacer.update(kStart, 1e5);
+  EXPECT_EQ(pacer.burst_bytes(), 3000U);
+}
+
 TEST(Pacer, PacesNothingBeforeTheFirstSample) {
   Pacer pacer;
   pacer.update(kStart, pace_of_window(Duration::zero(), Duration::zero(), kWindow));
