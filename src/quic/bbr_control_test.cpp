@@ -35,6 +35,7 @@ ngtcp2_conn_info info_of(Connection& connection) {
 class ControlledPair : public ::testing::Test {
  public:
   void SetUp() override {
+    // With any other version than 1.11 ngtcp2's own BBR is used (CMake says so): nothing is here.
     if (!BbrControl::kIsBuiltIn) GTEST_SKIP() << "this ngtcp2 is not the one it is made for";
     pair.server.on_readable = [this](Connection& connection, Stream& stream) {
       received += stream.input.size();
