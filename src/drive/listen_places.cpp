@@ -39,7 +39,7 @@ void ListenPlaces::open_due(Instant now, const Open& open) {
     try_place(next_again_, open);
     ++tries;
   }
-  if (next_again_ < places_.size()) return;  // the rest in the next turn
+  if (next_again_ < places_.size() && failed_count_ > 0) return;  // the rest in the next turn
   next_again_ = 0;
   retry_delay_ = std::min(2 * retry_delay_, limits::kTunnelRetryMax);
   retry_at_ = failed_count_ > 0 ? now + retry_delay_ : kNever;

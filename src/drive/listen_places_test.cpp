@@ -141,6 +141,19 @@ TEST(ListenPlaces, opens_a_large_range_over_several_turns_and_tells_of_it_as_one
   EXPECT_EQ(machine.tries, limits::kMaxTunnelPorts);
 }
 
+TEST(ListenPlaces, has_nothing_to_do_when_the_last_taken_port_comes_at_the_end_of_a_turn) {
+  Machine machine;
+  for (std::size_t i = 0; i < limits::kListenersPerTurn; ++i) {
+    machine.take("127.0.0.1:" + std::to_string(1000 + i));
+  }
+  ListenPlaces places = places_of("127.0.0.1:1000-1199");
+  while (!places.has_tried_all()) places.open_due(at(1), machine.open());
+  machine.refuses.clear();
+  places.open_due(*places.next_retry(), machine.open());
+  EXPECT_EQ(places.open_texts(), Texts{"127.0.0.1:1000-1199"});
+  EXPECT_EQ(places.next_timeout(), kNever);
+}
+
 TEST(ListenPlaces, tries_many_taken_ports_again_over_several_turns) {
   Machine machine;
   for (int port = 1000; port < 1200; ++port) machine.take("127.0.0.1:" + std::to_string(port));
