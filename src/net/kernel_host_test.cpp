@@ -1,5 +1,6 @@
 #include "net/kernel_host.h"
 
+#include "net/loop.h"
 #include "net/test_support.h"
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <thread>
 
 #include <net/if.h>
+#include <sys/epoll.h>
 
 namespace culvert::net {
 namespace {
@@ -107,6 +109,14 @@ TEST_F(KernelHostTest, turn_end_comes_once_after_the_events_already_waiting) {
   recorder_.on_call = [&] { done(); };
   run();
   EXPECT_EQ(recorder_.calls, (std::vector<std::string>{"datagram", "datagram", "turn end"}));
+}
+
+TEST(LoopWatch, that_could_not_be_had_can_be_changed_and_ended) {
+  Loop loop;
+  WatchId none;
+  loop.change(none, -1, EPOLLIN);
+  loop.unwatch(none, -1);
+  EXPECT_FALSE(none.is_valid());
 }
 
 TEST_F(KernelHostTest, signal_is_delivered_on_the_loop) {

@@ -129,6 +129,7 @@ Result<WatchId> Loop::watch(int fd, std::uint32_t epoll_events, FdWatcher& watch
 }
 
 void Loop::change(WatchId id, int fd, std::uint32_t epoll_events) {
+  if (!id.is_valid()) return;
   epoll_event event{};
   event.events = epoll_events | EPOLLET;
   event.data.u64 = (std::uint64_t{slots_[id.slot].generation} << 32) | id.slot;

@@ -47,7 +47,7 @@ struct WatchId {
 class Loop;
 
 // How other threads reach a loop. Shared by the loop and by everyone who may post to it
-// (resolver threads, other workers), because those may outlive it: then posts are dropped.
+// (other workers, a thread that reloads), because those may outlive it: then posts are dropped.
 class Mailbox {
  public:
   using Task = std::move_only_function<void()>;
@@ -80,6 +80,7 @@ class Loop {
 
   // Edge-triggered. EPOLLERR and EPOLLHUP always come. EPERM (a regular file) is an error.
   [[nodiscard]] Result<WatchId> watch(int fd, std::uint32_t epoll_events, FdWatcher& watcher);
+  // Of a watch that could not be had: nothing.
   void change(WatchId id, int fd, std::uint32_t epoll_events);
   // Before the descriptor is closed. No events come after this.
   void unwatch(WatchId& id, int fd);
