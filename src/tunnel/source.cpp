@@ -155,6 +155,7 @@ Result<Target> Target::parse(std::string_view text) {
     target.kind = Kind::unix_path;
     std::string_view path = text.substr(5);
     if (path.starts_with("//")) path.remove_prefix(2);
+    while (path.starts_with("//")) path.remove_prefix(1);  // the same, and text() reads back
     target.path = path;
     if (auto checked = check_path(target.path, offender); !checked) return forward(checked);
     return target;

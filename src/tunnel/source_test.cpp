@@ -56,6 +56,16 @@ TEST(Target, reads_every_kind) {
   }
 }
 
+TEST(Target, is_the_same_path_however_many_slashes_it_begins_with) {
+  for (const char* text : {"unix:/r/s", "unix:///r/s", "unix:////r/s", "unix://///r/s"}) {
+    const auto target = Target::parse(text);
+    ASSERT_TRUE(target) << text;
+    EXPECT_EQ(target->path, "/r/s") << text;
+    EXPECT_EQ(Target::parse(target->text()), *target) << text;
+  }
+  EXPECT_FALSE(Target::parse("unix:////"));
+}
+
 TEST(Target, means_loopback_by_a_port_alone) {
   for (const auto& [text, canonical] :
        {std::pair("2222", "localhost:2222"), std::pair("8000-8009", "localhost:8000-8009"),
