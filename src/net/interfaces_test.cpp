@@ -1,6 +1,7 @@
 #include "net/interfaces.h"
 
 #include "net/route.h"
+#include "net/socket_address.h"
 
 #include <gtest/gtest.h>
 
@@ -12,6 +13,7 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <sys/socket.h>
 
 namespace culvert::net {
 namespace {
@@ -126,14 +128,18 @@ TEST(Interfaces, are_read_from_what_the_kernel_says) {
 }
 
 TEST(Interfaces, of_this_machine_have_the_kernels_names) {
+  // Sandboxes of builds forbid it; interfaces() knows of none then, and must not otherwise.
+  const Fd netlink(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  if (!netlink.is_open()) GTEST_SKIP() << "this sandbox has no netlink";
   const auto all = interfaces();
-  if (all.empty()) GTEST_SKIP() << "no netlink";
   for (const Interface& interface : all) {
     EXPECT_EQ(::if_nametoindex(interface.name.c_str()), interface.index) << interface.name;
   }
   EXPECT_NE(std::ranges::find(all, "lo", &Interface::name), all.end());
   for (const drive::LocalAddress& address : local_addresses({.excluded = {"lo"}})) {
-    EXPECT_EQ(address.use == AddressUse::never, address.ip.is_loopback()) << address.ip.text();
+    // By interface, not by address: some machines have others at "lo".
+    EXPECT_EQ(address.use == AddressUse::never, address.interface_index == ::if_nametoindex("lo"))
+        << address.ip.text();
   }
 }
 

@@ -170,7 +170,8 @@ TEST_F(ResolverTest, knows_the_hosts_of_the_machine_without_a_name_server) {
     words >> address >> name;
     if (name.starts_with("localhost") || !IpAddress::parse(address)) name.clear();
   }
-  if (name.empty()) GTEST_SKIP() << "there are none";
+  // Builds in a bare root have no such file, or only localhost in it, which needs no lookup.
+  if (name.empty()) GTEST_SKIP() << "/etc/hosts names no other host";
   const auto hosts = ask(name);
   run_until({hosts.get()});
   ASSERT_TRUE(*hosts->answer) << hosts->answer->error().text();
