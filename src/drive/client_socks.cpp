@@ -54,7 +54,7 @@ void SocksConnection::on_stream_failed(Instant now, const Error&) {
 }
 
 // Reads no further than the request, byte by byte: what follows belongs to the flow, and an
-// optimistic client sends it before the reply. A request is tiny.
+// optimistic client sends it before the reply. A request is small (limits::kProxyHeadBytes).
 void SocksConnection::on_stream_readable(Instant now) {
   std::array<std::uint8_t, kReadBytes> buffer;
   const std::array<ByteSpan, 1> spans{ByteSpan(buffer).first(udp_ ? kReadBytes : 1)};
