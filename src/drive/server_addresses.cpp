@@ -55,11 +55,14 @@ void ServerAddresses::on_answer(Instant now, Name& name, Result<std::vector<IpAd
   if (!answer) {
     name.failure = std::move(answer).error();
   } else if (*answer != name.found) {
-    const bool is_first = name.found.empty();
-    name.found = std::move(*answer);
+    const std::vector<IpAddress> before = std::exchange(name.found, std::move(*answer));
     collect();
     for (const IpAddress& ip : name.found) {
-      if (!is_first) log_.info("session", "{} now has the address {}", name.name.host, ip.text());
+      // Name servers give the same ones in another order each time.
+      const bool is_new = std::ranges::find(before, ip) == before.end();
+      if (!before.empty() && is_new) {
+        log_.info("session", "{} now has the address {}", name.name.host, ip.text());
+      }
     }
   }
   owner_.on_looked_up(now);
