@@ -3,6 +3,7 @@
 #include "base/result.h"
 #include "base/rng.h"
 #include "base/secret.h"
+#include "base/trimmed.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -34,6 +35,13 @@ TEST(Result, hands_values_and_errors_through) {
   EXPECT_EQ(failed.error().text(), "3: is odd");
   EXPECT_EQ(Error(failed.error()).in("halving").text(), "3: halving: is odd");
   EXPECT_EQ((Error{ErrorKind::io, "alone", {}}).text(), "alone");
+}
+
+TEST(Trimmed, leaves_out_what_is_around_words) {
+  EXPECT_EQ(trimmed(" \ta b\r\n"), "a b");
+  EXPECT_EQ(trimmed("a"), "a");
+  EXPECT_EQ(trimmed(" \t\r\n"), "");
+  EXPECT_EQ(trimmed(""), "");
 }
 
 TEST(SeededRng, repeats_itself_and_splits_apart) {

@@ -3,6 +3,7 @@
 #include "app/system.h"
 #include "app/ticket.h"
 #include "base/secret.h"
+#include "base/trimmed.h"
 #include "cli/key_source.h"
 #include "cli/load_settings.h"
 #include "cli/role_options.h"

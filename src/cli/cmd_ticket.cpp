@@ -1,4 +1,5 @@
 #include "app/ticket.h"
+#include "base/trimmed.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/role_options.h"

@@ -22,18 +22,11 @@ constexpr std::uint16_t kMinMtu = 1'200;       // RFC 9000 14: every path carrie
 constexpr std::size_t kMaxInterfaceName = 15;  // IFNAMSIZ less its NUL
 }  // namespace
 
-std::string trimmed(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\r\n";
-  const std::size_t first = text.find_first_not_of(kBlank);
-  if (first == std::string_view::npos) return {};
-  return std::string(text.substr(first, text.find_last_not_of(kBlank) - first + 1));
-}
-
-Result<crypto::EndpointId> parse_endpoint_id(const std::string& text) {
+Result<crypto::EndpointId> parse_endpoint_id(std::string_view text) {
   // The whole output, or a line of it, with its label.
-  std::string line = trimmed(std::string_view(text).substr(0, text.find('\n')));
+  std::string_view line = trimmed(text.substr(0, text.find('\n')));
   for (const std::string_view label : {"EndpointId:", "authorized_keys:"}) {
-    if (line.starts_with(label)) line = trimmed(std::string_view(line).substr(label.size()));
+    if (line.starts_with(label)) line = trimmed(line.substr(label.size()));
   }
   if (!line.starts_with("ssh-ed25519 ") && !line.starts_with("ed25519-pub:")) {
     return crypto::EndpointId::parse(line);

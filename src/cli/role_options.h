@@ -4,6 +4,7 @@
 #include "app/options.h"
 #include "app/system.h"
 #include "base/log.h"
+#include "base/trimmed.h"
 #include "settings/resolver.h"
 
 namespace culvert::cli {
@@ -17,15 +18,13 @@ namespace culvert::cli {
 [[nodiscard]] net::LogFormat log_format(const settings::Settings& settings);
 [[nodiscard]] LogLevel log_level(const settings::Settings& settings);
 
-// Without the blanks and ends of lines around it, as words that were copied have them.
-[[nodiscard]] std::string trimmed(std::string_view text);
 // In the forms that `culvert key show`, its lines and other programs print it.
-[[nodiscard]] Result<crypto::EndpointId> parse_endpoint_id(const std::string& text);
+[[nodiscard]] Result<crypto::EndpointId> parse_endpoint_id(std::string_view text);
 
 // `parse` of a value's text, trimmed; its error names where the value came from.
 template <typename Parse>
 auto parse_value(const settings::Value& value, Parse parse) -> decltype(parse(value.text)) {
-  auto parsed = parse(trimmed(value.text));
+  auto parsed = parse(std::string(trimmed(value.text)));
   if (!parsed) return std::unexpected(std::move(parsed).error().in(value.origin));
   return parsed;
 }

@@ -2,6 +2,7 @@
 
 #include "app/system.h"
 #include "base/secret.h"
+#include "base/trimmed.h"
 #include "cli/key_source.h"
 #include "cli/load_settings.h"
 #include "cli/role_options.h"

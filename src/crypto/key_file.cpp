@@ -2,6 +2,7 @@
 
 #include "base/encoding.h"
 #include "base/secret.h"
+#include "base/trimmed.h"
 
 #include <fmt/format.h>
 
@@ -18,13 +19,6 @@ constexpr std::string_view kPemBegin = "-----BEGIN OPENSSH PRIVATE KEY-----";
 constexpr std::string_view kPemEnd = "-----END OPENSSH PRIVATE KEY-----";
 constexpr std::string_view kOpensshMagic{"openssh-key-v1\0", 15};
 
-std::string_view trim(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  const std::size_t first = text.find_first_not_of(kSpace);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
-}
-
 struct Line {
   std::size_t number;
   std::string_view text;
@@ -35,7 +29,7 @@ std::vector<Line> significant_lines(std::string_view text) {
   std::vector<Line> lines;
   for (std::size_t number = 1; !text.empty(); ++number) {
     const std::size_t end = text.find('\n');
-    const std::string_view line = trim(text.substr(0, end));
+    const std::string_view line = trimmed(text.substr(0, end));
     if (!line.empty() && line.front() != '#') lines.push_back({number, line});
     if (end == std::string_view::npos) break;
     text.remove_prefix(end + 1);
@@ -174,7 +168,7 @@ struct KeyAndComment {
 Result<KeyAndComment> parse_public_line(std::string_view line, const std::string& offender) {
   const std::size_t space = line.find_first_of(" \t");
   const std::string_view word = line.substr(0, space);
-  std::string_view rest = space == std::string_view::npos ? "" : trim(line.substr(space));
+  std::string_view rest = space == std::string_view::npos ? "" : trimmed(line.substr(space));
   if (word.starts_with(kPublicPrefix)) {
     const auto bytes = base64url_decode(word.substr(kPublicPrefix.size()));
     if (!bytes || bytes->size() != PublicKey::kSize) {
@@ -187,7 +181,7 @@ Result<KeyAndComment> parse_public_line(std::string_view line, const std::string
   if (word == kOpensshType) {
     const std::size_t end = rest.find_first_of(" \t");
     CULVERT_TRY(const PublicKey key, parse_openssh_public(rest.substr(0, end), offender));
-    return KeyAndComment{key, end == std::string_view::npos ? "" : trim(rest.substr(end))};
+    return KeyAndComment{key, end == std::string_view::npos ? "" : trimmed(rest.substr(end))};
   }
   if (auto key = PublicKey::parse(word)) return KeyAndComment{*key, rest};
   if (line.find(kOpensshType) != std::string_view::npos) {

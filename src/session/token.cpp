@@ -1,6 +1,7 @@
 #include "session/token.h"
 
 #include "base/encoding.h"
+#include "base/trimmed.h"
 #include "crypto/mac.h"
 
 #include <fmt/format.h>
@@ -11,13 +12,6 @@ namespace culvert::session {
 namespace {
 
 constexpr std::size_t kRandomBytes = 32;
-
-std::string_view trim(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r";
-  const std::size_t first = text.find_first_not_of(kSpace);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
-}
 
 }  // namespace
 
@@ -63,7 +57,7 @@ Result<TokenSet> TokenSet::parse(std::string_view text, std::string_view origin)
   for (std::size_t number = 1; !text.empty(); ++number) {
     const std::size_t end = text.find('\n');
     std::string_view line = text.substr(0, end);
-    line = trim(line.substr(0, line.find('#')));
+    line = trimmed(line.substr(0, line.find('#')));
     if (!line.empty()) {
       const std::string place = fmt::format("{}:{}", origin, number);
       CULVERT_TRY(Token token, parse_token(line, place));

@@ -1,0 +1,17 @@
+// Words that were copied, or stand in lines of files, without what is around them.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+namespace culvert {
+
+// Without the blanks and ends of lines at both ends.
+[[nodiscard]] constexpr std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kBlank = " \t\r\n";
+  const std::size_t first = text.find_first_not_of(kBlank);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
+}
+
+}  // namespace culvert
