@@ -5,6 +5,7 @@
 #include "net/core_dumps.h"   // IWYU pragma: export
 #include "net/descriptors.h"  // IWYU pragma: export
 #include "net/files.h"        // IWYU pragma: export
+#include "net/libraries.h"    // IWYU pragma: export
 #include "net/stderr_sink.h"  // IWYU pragma: export
 #include "net/system_rng.h"   // IWYU pragma: export
 #include "net/terminal.h"     // IWYU pragma: export

@@ -1,5 +1,6 @@
 #include "cli/version.h"
 
+#include "app/system.h"
 #include "cli/commit.h"
 #include "cli/output.h"
 #include "quic/libraries.h"
@@ -21,10 +22,11 @@ std::string version_text() {
       "culvert {}\n"
       "commit      {}\n"
       "compiler    {}\n"
-      "libraries   ngtcp2 {}, GnuTLS {}, {}\n"
+      "libraries   ngtcp2 {}, GnuTLS {}, c-ares {}, {}\n"
       "encryption  {}\n"
       "protocols   {}, {}",
       CULVERT_VERSION, kCommit, kCompiler, libraries.ngtcp2, libraries.gnutls,
+      net::c_ares_version(),
       libraries.ipsec_mb.empty() ? "no ipsec-mb" : "ipsec-mb " + libraries.ipsec_mb,
       libraries.encryption, session::alpn(session::Dialect::culvert_1),
       session::alpn(session::Dialect::mf_4));
@@ -37,6 +39,7 @@ void print_version_json() {
               {"compiler", std::string(kCompiler)},
               {"ngtcp2", std::move(libraries.ngtcp2)},
               {"gnutls", std::move(libraries.gnutls)},
+              {"c_ares", net::c_ares_version()},
               {"ipsec_mb", std::move(libraries.ipsec_mb)},
               {"encryption", std::move(libraries.encryption)},
               {"protocols",

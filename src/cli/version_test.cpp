@@ -26,8 +26,8 @@ TEST(Version, begins_with_the_line_that_scripts_read) {
 
 TEST(Version, names_commit_compiler_and_libraries) {
   const std::string text = printed({});
-  for (const char* word : {"\ncommit ", "\ncompiler ", "ngtcp2 1.", "GnuTLS 3.", "\nencryption ",
-                           "culvert/1", "mf/4"}) {
+  for (const char* word : {"\ncommit ", "\ncompiler ", "ngtcp2 1.", "GnuTLS 3.", "c-ares 1.",
+                           "\nencryption ", "culvert/1", "mf/4"}) {
     EXPECT_NE(text.find(word), std::string::npos) << word << " in\n" << text;
   }
 }
