@@ -1,5 +1,7 @@
 #include "cli/screen.h"
 
+#include "base/printable.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -33,7 +35,7 @@ std::size_t colour_bytes(std::string_view text) {
   return end == std::string_view::npos ? 0 : end + 1;
 }
 
-enum class Move : std::uint8_t { none, up, down, page_up, page_down, home, end };
+enum class Move : std::uint8_t { up, down, page_up, page_down, home, end };
 
 struct KeySequence {
   std::string_view sequence;
@@ -97,8 +99,6 @@ bool Scroll::handle_keys(std::string_view keys) {
       case Move::end:
         wanted_ = kFarAway;
         break;
-      case Move::none:
-        break;
     }
     wanted_ = std::clamp<std::ptrdiff_t>(wanted_, 0, last_);
   }
@@ -124,8 +124,7 @@ std::string clipped(std::string_view line, std::size_t columns) {
       continue;
     }
     if (used == columns) break;
-    std::size_t bytes = 1;  // of UTF-8
-    while (bytes < line.size() && (static_cast<unsigned char>(line[bytes]) & 0xc0) == 0x80) ++bytes;
+    const std::size_t bytes = character_bytes(line);
     result += line.substr(0, bytes);
     line.remove_prefix(bytes);
     ++used;
