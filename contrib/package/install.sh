@@ -2,11 +2,12 @@
 # Installs culvert from the directory that this script is in. Touches nothing but the files it
 # names, starts nothing, and asks the network nothing.
 set -eu
+umask 022 # what root installs is for everybody, whatever root's own files are
 
 usage() {
   cat <<'TEXT'
 usage: ./install.sh [--prefix DIRECTORY | --user] [--dry-run]
-       ./install.sh --uninstall [--prefix DIRECTORY | --user]
+       ./install.sh --uninstall [--prefix DIRECTORY | --user] [--dry-run]
 
   --prefix DIRECTORY  where to (default /usr/local)
   --user              to ~/.local, for this user alone
@@ -50,6 +51,11 @@ files() {
     *) find bin share -type f ;;
   esac
 }
+# What a package manager put there is not this script's to change.
+if [ "$prefix" = /usr ] && command -v dpkg-query >/dev/null &&
+  dpkg-query -S /usr/bin/culvert >/dev/null 2>&1; then
+  die "/usr/bin/culvert belongs to the Debian package, which apt installs and removes"
+fi
 run() {
   if [ -n "$dry_run" ]; then printf '%s\n' "$*"; else "$@"; fi
 }
@@ -60,8 +66,10 @@ if [ -n "$uninstall" ]; then
   done
   for directory in "$prefix/share/doc/culvert/examples" "$prefix/share/doc/culvert" \
     "$prefix/share/culvert"; do
+    # One that holds something else stays; rmdir fails then, and that is all right.
     [ ! -d "$directory" ] || run rmdir -- "$directory" 2>/dev/null || true
   done
+  if [ -n "$dry_run" ]; then exit 0; fi
   printf 'culvert is removed from %s; configuration, keys and tokens stay where they are\n' "$prefix"
   exit 0
 fi
