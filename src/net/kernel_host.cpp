@@ -2,16 +2,15 @@
 
 #include "base/assert.h"
 #include "net/file_watch.h"
-#include "net/loop_asio.h"
+#include "net/loop.h"
 #include "net/network_watch.h"
 #include "net/resolver.h"
 #include "net/route.h"
+#include "net/signal_watch.h"
 #include "net/stdio_stream.h"
 #include "net/stream_listener.h"
 #include "net/stream_socket.h"
 #include "net/udp_socket.h"
-
-#include <boost/asio/signal_set.hpp>
 
 #include <csignal>
 #include <deque>
@@ -44,10 +43,7 @@ struct KernelHost::State {
     State& state;
   };
 
-  explicit State(KernelHost& host) : signals(loop.asio().context), host(host) {}
-
   void take_handed_over();
-  void wait_for_signal();
 
   Loop loop;
   drive::HostHandler* handler = nullptr;
@@ -57,9 +53,7 @@ struct KernelHost::State {
   std::unique_ptr<FileWatch> file_watch;
   std::function<void(Instant)> on_files_changed;
   std::unique_ptr<Timer> alarm;
-  boost::asio::signal_set signals;
-  std::function<void(Instant, int)> on_signal;
-  KernelHost& host;
+  std::unique_ptr<SignalWatch> signal_watch;
 
   std::mutex handover_mutex;
   std::deque<HandedOver> handed_over;  // guarded by handover_mutex
@@ -83,7 +77,7 @@ void HostGroup::set_resolver(const ResolverOptions& options) {
   resolver_ = std::make_unique<Resolver>(options);
 }
 
-KernelHost::KernelHost(HostGroup& group) : group_(group), state_(std::make_unique<State>(*this)) {}
+KernelHost::KernelHost(HostGroup& group) : group_(group), state_(std::make_unique<State>()) {}
 
 KernelHost::~KernelHost() = default;
 
@@ -104,18 +98,8 @@ bool KernelHost::post(std::move_only_function<void(Instant now)> task) {
 
 void KernelHost::watch_signals(const std::vector<int>& signals,
                                std::function<void(Instant now, int signal)> task) {
-  state_->on_signal = std::move(task);
-  state_->signals.clear();
-  for (const int signal : signals) state_->signals.add(signal);
-  state_->wait_for_signal();
-}
-
-void KernelHost::State::wait_for_signal() {
-  signals.async_wait([this](const boost::system::error_code& error, int signal) {
-    if (error) return;
-    wait_for_signal();
-    on_signal(loop.refresh_now(), signal);
-  });
+  state_->signal_watch.reset();  // before the next one takes its signals
+  state_->signal_watch = std::make_unique<SignalWatch>(state_->loop, signals, std::move(task));
 }
 
 Status KernelHost::watch_files(std::vector<std::string> paths,

@@ -1,12 +1,6 @@
 #include "net/loop.h"
 
 #include "base/assert.h"
-#include "net/loop_asio.h"
-
-#include <boost/asio/error.hpp>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>
 #include <array>
@@ -25,28 +19,41 @@ namespace culvert::net {
 namespace {
 
 constexpr int kMaxEvents = 256;
-// How long the data path turns before Asio's own queue (signals, coroutines) gets a look.
-constexpr Duration kMaxTurn = std::chrono::milliseconds(4);
-// After events the next ones are waited for here, without the way through Asio (which costs
-// three system calls and a second wake-up in the kernel). Asio waits no longer than this.
-constexpr int kHotWaitMs = 3;
-// After a round that took this long more events are likely; after a shorter one asking at
-// once would mostly cost a system call for nothing.
-constexpr Duration kLongRound = std::chrono::microseconds(20);
 constexpr std::uint64_t kTimerTag = ~std::uint64_t{0};
 constexpr std::uint64_t kMailTag = kTimerTag - 1;
 
-struct AsioTimer final : Timer {
-  AsioTimer(boost::asio::io_context& context, Duration delay) : timer(context, delay) {}
-  ~AsioTimer() override { *is_cancelled = true; }
+Instant read_clock() {
+  return Instant(std::chrono::steady_clock::now().time_since_epoch());  // CLOCK_MONOTONIC
+}
 
-  boost::asio::steady_timer timer;
-  // Shared with the waiting handler: one that has expired but not yet run cannot be
-  // cancelled any more and outlives us.
-  std::shared_ptr<bool> is_cancelled = std::make_shared<bool>(false);
-};
+timespec to_timespec(Instant instant) {
+  const auto ns = instant.time_since_epoch().count();
+  return {.tv_sec = ns / 1'000'000'000, .tv_nsec = ns % 1'000'000'000};
+}
 
 }  // namespace
+
+class Loop::SlowTimer final : public Timer {
+ public:
+  SlowTimer(Loop& loop, Instant due, std::function<void(Instant)> task)
+      : task_(std::move(task)), loop_(&loop), place_(loop.timers_.emplace(due, this)) {}
+  ~SlowTimer() override {
+    if (loop_ != nullptr) loop_->timers_.erase(place_);
+  }
+  SlowTimer(const SlowTimer&) = delete;
+  SlowTimer& operator=(const SlowTimer&) = delete;
+
+  // It is due, or the loop ends: it is on no list any more.
+  std::function<void(Instant)> take() {
+    std::exchange(loop_, nullptr)->timers_.erase(place_);
+    return std::move(task_);
+  }
+
+ private:
+  std::function<void(Instant)> task_;
+  Loop* loop_;
+  SlowTimers::iterator place_;
+};
 
 bool Mailbox::post(Task task) {
   const std::lock_guard lock(mutex_);
@@ -56,14 +63,13 @@ bool Mailbox::post(Task task) {
   return true;
 }
 
-Loop::Loop() : asio_(std::make_unique<Asio>()), mailbox_(std::make_shared<Mailbox>()) {
+Loop::Loop() : mailbox_(std::make_shared<Mailbox>()) {
   epoll_fd_ = ::epoll_create1(EPOLL_CLOEXEC);
   timer_fd_ = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
   mail_fd_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   CULVERT_ASSERT(epoll_fd_ >= 0 && timer_fd_ >= 0 && mail_fd_ >= 0);
   watch_own(timer_fd_, kTimerTag);
   watch_own(mail_fd_, kMailTag);
-  asio_->epoll.assign(epoll_fd_);
   mailbox_->loop_ = this;
   refresh_now();
 }
@@ -73,9 +79,10 @@ Loop::~Loop() {
     const std::lock_guard lock(mailbox_->mutex_);
     mailbox_->loop_ = nullptr;
   }
-  // Tasks may own ports of this loop: they go while it is still whole.
+  // Tasks may own ports and timers of this loop: they go while it is still whole.
   mailbox_->waiting_.clear();
-  asio_.reset();  // closes epoll_fd_
+  while (!timers_.empty()) timers_.begin()->second->take();
+  ::close(epoll_fd_);
   ::close(timer_fd_);
   ::close(mail_fd_);
 }
@@ -90,19 +97,16 @@ void Loop::watch_own(int fd, std::uint64_t tag) {
 }
 
 void Loop::run() {
-  asio_->context.restart();
-  const auto work = boost::asio::make_work_guard(asio_->context);
-  schedule_turn();
-  asio_->context.run();
+  is_stopped_ = false;
+  while (!is_stopped_) turn();
 }
 
 void Loop::stop() {
-  asio_->context.stop();
+  is_stopped_ = true;
 }
 
 Instant Loop::refresh_now() {
-  // The steady clock is CLOCK_MONOTONIC, as is the timer descriptor.
-  now_ = Instant(std::chrono::steady_clock::now().time_since_epoch());
+  now_ = read_clock();
   return now_;
 }
 
@@ -149,30 +153,19 @@ void Loop::unwatch(WatchId& id, int fd) {
 
 void Loop::make_ready(Runnable& item) {
   ready_.push(item);
-  schedule_turn();
 }
 
 void Loop::set_deadline(Instant deadline, Runnable& item) {
   deadline_item_ = &item;
-  if (deadline == deadline_) return;
   deadline_ = deadline;
-  // Armed when the turn ends: many changes in one turn cost one system call at most.
-  if (!is_in_turn_) schedule_turn();
 }
 
 void Loop::request_turn_end(Runnable& item) {
   turn_end_item_ = &item;
-  schedule_turn();
 }
 
 std::unique_ptr<Timer> Loop::after(Duration delay, std::function<void(Instant)> task) {
-  auto timer = std::make_unique<AsioTimer>(asio_->context, delay);
-  timer->timer.async_wait([this, is_cancelled = timer->is_cancelled,
-                           task = std::move(task)](const boost::system::error_code&) {
-    if (*is_cancelled) return;
-    task(refresh_now());
-  });
-  return timer;
+  return std::make_unique<SlowTimer>(*this, read_clock() + delay, std::move(task));
 }
 
 std::uint8_t* Loop::receive_arena() {
@@ -199,53 +192,43 @@ void Loop::run_mail() {
   for (Mailbox::Task& task : tasks) task();
 }
 
-void Loop::schedule_turn() {
-  if (is_in_turn_ || is_turn_scheduled_) return;
-  is_turn_scheduled_ = true;
-  boost::asio::post(asio_->context, [this] {
-    is_turn_scheduled_ = false;
-    turn();
-  });
-}
-
-void Loop::arm_epoll_wait() {
-  if (is_epoll_wait_armed_) return;
-  is_epoll_wait_armed_ = true;
-  asio_->epoll.async_wait(boost::asio::posix::stream_descriptor::wait_read,
-                          [this](const boost::system::error_code& error) {
-                            if (error) return;
-                            is_epoll_wait_armed_ = false;
-                            turn();
-                          });
-}
-
-void Loop::turn() {
-  is_in_turn_ = true;
-  const Instant yield_at = refresh_now() + kMaxTurn;
-  int timeout_ms = 0;
-  while (!asio_->context.stopped()) {
-    const Activity activity = round(timeout_ms);
-    if (activity == Activity::none || now_ >= yield_at) break;
-    timeout_ms = activity == Activity::more && rest_ == Duration::zero() ? 0 : kHotWaitMs;
-    if (timeout_ms > 0) arm_timer();
-    rest();
+// A timer that a task starts has its turn later, however short it is.
+void Loop::run_timers() {
+  const Instant now = now_;
+  while (!timers_.empty() && timers_.begin()->first <= now) {
+    const auto task = timers_.begin()->second->take();  // may destroy the timer
+    task(refresh_now());
   }
-  is_in_turn_ = false;
-  arm_timer();
-  arm_epoll_wait();
-  if (!ready_.is_empty() || turn_end_item_ != nullptr) schedule_turn();
+}
+
+Instant Loop::next_due() const {
+  return timers_.empty() ? deadline_ : std::min(deadline_, timers_.begin()->first);
+}
+
+// What is due later than the timer says, or not at all any more, is let be: the timer fires early
+// once and finds nothing. That is cheaper than a system call on every change, and far cheaper than
+// a timeout of epoll_wait: setting the processor's timer leaves a virtual machine.
+void Loop::arm_timer() {
+  const Instant due = next_due();
+  if (due >= timer_armed_at_) return;
+  timer_armed_at_ = due;
+  itimerspec spec{};
+  spec.it_value = to_timespec(due);
+  if (spec.it_value.tv_sec == 0) spec.it_value.tv_nsec = std::max(spec.it_value.tv_nsec, 1L);
+  ::timerfd_settime(timer_fd_, TFD_TIMER_ABSTIME, &spec, nullptr);
 }
 
 void Loop::rest() {
   if (rest_ == Duration::zero() || !ready_.is_empty() || turn_end_item_ != nullptr) return;
-  const auto until = std::min(now_ + rest_, deadline_).time_since_epoch().count();
-  const timespec when{.tv_sec = until / 1'000'000'000, .tv_nsec = until % 1'000'000'000};
+  const timespec when = to_timespec(std::min(now_ + rest_, next_due()));
   ::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, nullptr);
 }
 
-Loop::Activity Loop::round(int timeout_ms) {
+void Loop::turn() {
   std::array<epoll_event, kMaxEvents> events;
-  const int count = ::epoll_wait(epoll_fd_, events.data(), kMaxEvents, timeout_ms);
+  const bool has_work = !ready_.is_empty() || turn_end_item_ != nullptr;
+  if (!has_work) arm_timer();
+  const int count = ::epoll_wait(epoll_fd_, events.data(), kMaxEvents, has_work ? 0 : -1);
   refresh_now();
   bool has_mail = false;
   for (int i = 0; i < count; ++i) {
@@ -264,31 +247,16 @@ Loop::Activity Loop::round(int timeout_ms) {
     }
     slot.watcher->on_fd_events(events[static_cast<std::size_t>(i)].events);
   }
-  const Instant start = now_;
   if (has_mail) run_mail();
+  run_timers();
   if (deadline_ <= now_) {
     deadline_ = kNever;
     ready_.push(*deadline_item_);
   }
-
   running_.take_all(ready_);
   while (Runnable* item = running_.pop()) item->run(now_);
   if (Runnable* item = std::exchange(turn_end_item_, nullptr)) item->run(refresh_now());
-  if (!ready_.is_empty() || turn_end_item_ != nullptr || count == kMaxEvents) return Activity::more;
-  if (count <= 0) return Activity::none;
-  return refresh_now() - start > kLongRound ? Activity::more : Activity::some;
-}
-
-void Loop::arm_timer() {
-  // Moved later or removed: the timer fires early once and finds nothing due; cheaper than
-  // a system call on every change.
-  if (deadline_ >= timer_armed_at_) return;
-  timer_armed_at_ = deadline_;
-  const auto since_epoch = deadline_.time_since_epoch().count();
-  itimerspec spec{};
-  spec.it_value.tv_sec = since_epoch / 1'000'000'000;
-  spec.it_value.tv_nsec = std::max<std::int64_t>(since_epoch % 1'000'000'000, 1);
-  ::timerfd_settime(timer_fd_, TFD_TIMER_ABSTIME, &spec, nullptr);
+  if (count > 0) rest();
 }
 
 }  // namespace culvert::net

@@ -1,15 +1,13 @@
 // One thread's event loop: readiness of file descriptors, one data-path deadline, posted
 // functions and slow timers. Private to net/ (others see drive::Host).
 //
-// Two layers. Boost.Asio's io_context is the outer reactor, for control-flow coroutines,
-// signals and posts. The data path has its own edge-triggered epoll set, registered in
-// Asio as one descriptor: a flow costs one epoll_ctl in its whole life instead of one per
-// wish, and no per-operation memory. Readiness is remembered in the ports until a system
+// One edge-triggered epoll set: a flow costs one epoll_ctl in its whole life instead of one
+// per wish, and no per-operation memory. Readiness is remembered in the ports until a system
 // call says EAGAIN (or moved less than asked).
 //
-// A turn: collect events -> run what is ready, each once -> the turn-end callback; repeated
-// while more is due or likely, and a moment longer: the answer to what was sent often comes
-// soon. A bound lets Asio's own work have its share.
+// A turn: wait for events, at most until something is due -> posted functions and timers ->
+// what is ready, each once -> the turn-end callback. That is one system call beside those of
+// the ports.
 //
 // Everything except Mailbox belongs to the thread that runs the loop.
 #pragma once
@@ -21,6 +19,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -90,7 +89,7 @@ class Loop {
 
   // The single data-path deadline; `item` is run when it is due. kNever: none.
   void set_deadline(Instant deadline, Runnable& item);
-  // After each round, so long nothing is looked at, the deadline left out.
+  // After each turn with events, so long nothing is looked at, what is due left out.
   void set_rest(Duration rest) { rest_ = rest; }
   // `item` is run once at the end of this turn (or the next when idle).
   void request_turn_end(Runnable& item);
@@ -104,10 +103,6 @@ class Loop {
   static constexpr std::size_t kReceiveSlotBytes = 65'536;
   [[nodiscard]] std::uint8_t* receive_arena();
 
-  // Asio's io_context, for net/'s own .cpp files that include Asio (signals).
-  struct Asio;
-  [[nodiscard]] Asio& asio() { return *asio_; }
-
  private:
   friend class Mailbox;
   struct Slot {
@@ -116,22 +111,18 @@ class Loop {
     std::uint32_t next_free = WatchId::kNone;
   };
 
-  enum class Activity : std::uint8_t {
-    none,  // no event came
-    some,
-    more,  // and more is due, or likely
-  };
-  void turn();  // rounds until idle or the bound is reached
-  Activity round(int timeout_ms);
-  void watch_own(int fd, std::uint64_t tag);
-  void arm_epoll_wait();
+  class SlowTimer;
+  using SlowTimers = std::multimap<Instant, SlowTimer*>;
+
+  void turn();
+  [[nodiscard]] Instant next_due() const;
   void arm_timer();
+  void run_timers();
+  void watch_own(int fd, std::uint64_t tag);
   void rest();
-  void schedule_turn();
   void run_mail();
   void wake_for_mail();  // from any thread
 
-  std::unique_ptr<Asio> asio_;
   std::shared_ptr<Mailbox> mailbox_;
   std::vector<Slot> slots_;
   std::uint32_t free_slot_ = WatchId::kNone;
@@ -141,14 +132,13 @@ class Loop {
   Runnable* turn_end_item_ = nullptr;  // requested and not yet run
   Instant deadline_ = kNever;
   Instant timer_armed_at_ = kNever;
+  SlowTimers timers_;
   Duration rest_{};
   Instant now_{};
   int epoll_fd_ = -1;
   int timer_fd_ = -1;
   int mail_fd_ = -1;  // readable when the mailbox has something
-  bool is_in_turn_ = false;
-  bool is_turn_scheduled_ = false;
-  bool is_epoll_wait_armed_ = false;
+  bool is_stopped_ = false;
   std::unique_ptr<std::uint8_t[]> receive_arena_;
 };
 
