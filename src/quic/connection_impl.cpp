@@ -234,6 +234,7 @@ void ConnectionImpl::handle_datagram(Instant now, const PathId& path, Ecn ecn, B
   const ngtcp2_path* from = wildcard_local_ ? rx_path_.get(arrival_path(path)) : rx_path_.get(path);
   const int rv =
       ngtcp2_conn_read_pkt(connection_, from, &info, bytes.data(), bytes.size(), timestamp);
+  settle_acknowledged();
   may_have_stopped_ = true;
   if (was_reset_) {
     begin_drain();

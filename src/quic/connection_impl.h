@@ -172,6 +172,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   void on_stream_opened(StreamId id);
   void on_stream_data(StreamId id, Stream* stream, bool is_fin, ByteView data);
   void on_stream_acked(Stream& stream, std::uint64_t count);
+  void settle_acknowledged();
   void on_stream_reset(Stream& stream, std::uint64_t code);
   void on_stream_closed(Stream& stream, std::optional<std::uint64_t> code);
   void on_orphan_closed(StreamId id);  // its Stream is gone already
@@ -248,6 +249,9 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   std::unique_ptr<Stream> reported_closed_;  // lives until the next poll_event
   bool is_datagram_lent_ = false;            // front() was handed out by poll_datagram
   std::size_t unsent_limit_ = 0;
+  // Of the packet that is being read: an ACK frame tells of each of its many packets alone.
+  Stream* acknowledged_ = nullptr;
+  std::size_t acknowledged_bytes_ = 0;
   std::uint64_t streams_granted_;  // places the peer has, in use or not
   std::uint64_t streams_allowed_;  // places it should have
 

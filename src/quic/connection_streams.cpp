@@ -280,8 +280,19 @@ void ConnectionImpl::on_stream_data(StreamId, Stream* stream, bool is_fin, ByteV
 }
 
 void ConnectionImpl::on_stream_acked(Stream& stream, std::uint64_t count) {
+  if (acknowledged_ != &stream) {
+    settle_acknowledged();
+    acknowledged_ = &stream;
+  }
+  acknowledged_bytes_ += static_cast<std::size_t>(count);
+}
+
+void ConnectionImpl::settle_acknowledged() {
+  if (acknowledged_ == nullptr) return;
+  Stream& stream = *std::exchange(acknowledged_, nullptr);
+  const std::size_t count = std::exchange(acknowledged_bytes_, 0);
   if (stream.is_output_over) return;
-  stream.output.acknowledge(static_cast<std::size_t>(count));
+  stream.output.acknowledge(count);
   account_output(stream);
   offer_space(stream);
   if (stream.is_input_dropped) report_if_over(stream);
@@ -295,6 +306,7 @@ void ConnectionImpl::on_stream_reset(Stream& stream, std::uint64_t code) {
 }
 
 void ConnectionImpl::on_stream_closed(Stream& stream, std::optional<std::uint64_t> code) {
+  settle_acknowledged();
   if (!stream.is_output_over && !stream.is_fin_sent) on_stopped_by_peer(stream, code.value_or(0));
   lost_with_closed_streams_ += ngtcp2_conn_get_stream_loss_count(connection_, stream.id);
   stream.is_closed_by_transport = true;

@@ -87,7 +87,7 @@ bool SendScheduler::add_stream(ngtcp2_conn& connection, const Slot& slot, Stream
                                Packet& packet, ngtcp2_ssize& result) {
   std::array<ByteView, kMaxViews> views;
   std::array<ngtcp2_vec, kMaxViews> vecs;
-  const std::size_t count = stream.output.unsent(views);
+  const std::size_t count = stream.output.unsent(slot.bytes.size(), views);
   std::size_t total = 0;
   for (std::size_t i = 0; i < count; ++i) {
     vecs[i] = to_vec(views[i]);

@@ -173,9 +173,10 @@ void SendBuffer::append(ByteView bytes) {
   }
 }
 
-std::size_t SendBuffer::unsent(std::span<ByteView> out) const {
+std::size_t SendBuffer::unsent(std::size_t max_bytes, std::span<ByteView> out) const {
   std::size_t count = 0;
-  for_each_piece(chunks_, base_, sent_, end_, [&](const std::uint8_t* data, std::size_t size) {
+  const std::uint64_t to = sent_ + std::min<std::uint64_t>(max_bytes, end_ - sent_);
+  for_each_piece(chunks_, base_, sent_, to, [&](const std::uint8_t* data, std::size_t size) {
     if (count == out.size()) return false;
     out[count++] = ByteView(data, size);
     return true;

@@ -97,8 +97,8 @@ class SendBuffer {
   // others looks at space() first.
   void append(ByteView bytes);
 
-  // Views of the bytes from `sent_offset()` on, at most out.size() of them.
-  [[nodiscard]] std::size_t unsent(std::span<ByteView> out) const;
+  // Views of the bytes from `sent_offset()` on, at most out.size() of them and `max_bytes` in all.
+  [[nodiscard]] std::size_t unsent(std::size_t max_bytes, std::span<ByteView> out) const;
   // Views of `count` bytes from `offset` on, all of them appended and not acknowledged.
   [[nodiscard]] std::size_t views(std::uint64_t offset, std::size_t count,
                                   std::span<ByteView> out) const;

@@ -162,7 +162,7 @@ class SendModel {
   // What was given to ngtcp2 stays where it is until acknowledged.
   void remember_sent(std::size_t count) {
     std::array<ByteView, 16> views;
-    const std::size_t pieces = buffer_.unsent(views);
+    const std::size_t pieces = buffer_.unsent(SIZE_MAX, views);
     std::size_t offset = sent_;
     for (std::size_t i = 0; i < pieces && offset < sent_ + count; ++i) {
       const std::size_t size = std::min(views[i].size(), sent_ + count - offset);
@@ -180,7 +180,7 @@ class SendModel {
                                    ? buffer_.limit() - (all_.size() - acked_)
                                    : 0U);
     std::array<ByteView, 16> views;
-    const std::size_t count = buffer_.unsent(views);
+    const std::size_t count = buffer_.unsent(SIZE_MAX, views);
     std::size_t at = sent_;
     for (std::size_t i = 0; i < count; ++i) {
       ASSERT_TRUE(std::equal(views[i].begin(), views[i].end(),
@@ -188,6 +188,12 @@ class SendModel {
       at += views[i].size();
     }
     ASSERT_EQ(at, all_.size());
+    constexpr std::size_t kPacket = 1500;
+    std::size_t in_packet = 0;
+    for (const ByteView view : std::span(views).first(buffer_.unsent(kPacket, views))) {
+      in_packet += view.size();
+    }
+    ASSERT_EQ(in_packet, std::min(kPacket, all_.size() - sent_));
     std::erase_if(lent_, [&](const Lent& lent) { return lent.offset < acked_; });
     for (const Lent& lent : lent_) {
       ASSERT_TRUE(std::equal(lent.bytes.begin(), lent.bytes.end(),
@@ -292,7 +298,7 @@ Bytes numbered(std::size_t from, std::size_t count) {
 
 Bytes unsent_of(const SendBuffer& buffer) {
   std::array<ByteView, 64> views;
-  const std::size_t count = buffer.unsent(views);
+  const std::size_t count = buffer.unsent(SIZE_MAX, views);
   Bytes out;
   for (const ByteView& view : std::span(views).first(count)) {
     out.insert(out.end(), view.begin(), view.end());

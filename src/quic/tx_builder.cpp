@@ -19,10 +19,11 @@ void TxBuilder::commit(const PathId& path, Ecn ecn, std::size_t size, Batching b
   const bool is_shared = batching == Batching::shared;
   if (is_last_open_ && is_shared) {
     TxBatch& last = batches_.back();
-    const std::size_t count = last.bytes.size() / last.segment_size;
-    if (size > 0 && size <= last.segment_size && ecn == last.ecn && count < kMaxBatchSegments &&
-        last.bytes.size() + size <= kMaxBatchBytes && path == last.path) {
+    if (size > 0 && size <= last.segment_size && ecn == last.ecn &&
+        last_segments_ < kMaxBatchSegments && last.bytes.size() + size <= kMaxBatchBytes &&
+        path == last.path) {
       last.bytes = ByteView(last.bytes.data(), last.bytes.size() + size);
+      ++last_segments_;
       is_last_open_ = size == last.segment_size;
       return;
     }
@@ -30,6 +31,7 @@ void TxBuilder::commit(const PathId& path, Ecn ecn, std::size_t size, Batching b
   batches_.push_back(TxBatch{
       .path = path, .ecn = ecn, .segment_size = static_cast<std::uint16_t>(size), .bytes = packet});
   is_last_open_ = is_shared && size > 0;
+  last_segments_ = 1;
 }
 
 void TxBuilder::clear() {

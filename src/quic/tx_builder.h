@@ -39,7 +39,8 @@ class TxBuilder {
   std::vector<std::uint8_t> arena_;
   std::size_t used_ = 0;
   std::vector<TxBatch> batches_;
-  bool is_last_open_ = false;  // the last batch may still grow
+  std::size_t last_segments_ = 0;  // of the last batch
+  bool is_last_open_ = false;      // the last batch may still grow
 };
 
 }  // namespace culvert::quic
