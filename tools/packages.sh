@@ -30,7 +30,7 @@ packages_of() {
       # Faster packet protection; the package exists for this architecture only.
       [ "$(dpkg --print-architecture)" = amd64 ] && printf '%s\n' libipsec-mb-dev
       ;;
-    lint) printf '%s\n' git jq clang-format-19 clang-tidy-19 clang-tools-19 shellcheck ;;
+    lint) printf '%s\n' git jq clang-format-19 clang-tidy-19 shellcheck ;;
     sanitize) printf '%s\n' libclang-rt-19-dev llvm-19 ;;
     package) printf '%s\n' git jq python3 binutils dpkg-dev lintian man-db ;;
     demo) printf '%s\n' curl jq iperf3 iproute2 python3 ;;
