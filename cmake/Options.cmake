@@ -15,6 +15,14 @@ if(CMAKE_UNITY_BUILD)
   target_compile_options(culvert_flags INTERFACE
     $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
 endif()
+# What a test judges by figures (times, rates, amounts held) is the same under every compiler and
+# far slower under sanitizers, which look for faults: suites whose names end in Figures run in
+# clang's ordinary builds only. The same goes for what counts over all seeds.
+if(CULVERT_SANITIZE OR NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  set(CULVERT_JUDGES_FIGURES OFF)
+else()
+  set(CULVERT_JUDGES_FIGURES ON)
+endif()
 # Rare branches say that they were taken (base/probe.h); only tests ask.
 if(CULVERT_TESTS)
   target_compile_definitions(culvert_flags INTERFACE CULVERT_PROBES)

@@ -71,6 +71,8 @@ class ControlledPair : public ::testing::Test {
   std::size_t received = 0;
 };
 
+using ControlledPairFigures = ControlledPair;
+
 TEST_F(ControlledPair, has_its_window_from_bbr) {
   EXPECT_TRUE(impl_of(*connection).bbr_control().is_attached());
   EXPECT_EQ(info_of(*connection).cwnd, bbr().window_bytes());
@@ -79,7 +81,7 @@ TEST_F(ControlledPair, has_its_window_from_bbr) {
   EXPECT_GT(received, 1U << 20);
 }
 
-TEST_F(ControlledPair, tells_bbr_round_trips_and_rates) {
+TEST_F(ControlledPairFigures, tells_bbr_round_trips_and_rates) {
   send_for(seconds(2));
   EXPECT_GE(bbr().min_rtt(), milliseconds(20));
   EXPECT_LT(bbr().min_rtt(), milliseconds(22));
@@ -90,7 +92,7 @@ TEST_F(ControlledPair, tells_bbr_round_trips_and_rates) {
   EXPECT_LT(bbr().bandwidth(), 2 * rate);
 }
 
-TEST_F(ControlledPair, is_not_slowed_by_random_loss) {
+TEST_F(ControlledPairFigures, is_not_slowed_by_random_loss) {
   SeededRng rng(3);
   pair.filter = [&](LoopbackPair::Packet&) { return rng.below(100) != 0; };
   send_for(seconds(3));

@@ -60,14 +60,14 @@ WireOutcome outcome_of(const Bottleneck& bottleneck, const std::string& flows, D
   return outcome;
 }
 
-TEST(Bbr, fills_a_wire_and_leaves_its_queue_empty) {
+TEST(BbrFigures, fills_a_wire_and_leaves_its_queue_empty) {
   const WireOutcome outcome = outcome_of(kUsualWire, "b", seconds(20));
   EXPECT_GT(outcome.rates[0], 0.97);
   EXPECT_LT(outcome.queue_at(0.5), 2.0);
   EXPECT_LT(outcome.queue_at(1), 15.0);
 }
 
-TEST(Bbr, fills_a_wire_that_loses_packets_at_random) {
+TEST(BbrFigures, fills_a_wire_that_loses_packets_at_random) {
   for (const unsigned seed : {1U, 2U, 3U}) {
     Bottleneck bottleneck{.round_trip = milliseconds(50), .loss = 0.01};
     EXPECT_GT(outcome_of(bottleneck, "b", seconds(20), seed).rates[0], 0.92) << seed;
@@ -78,7 +78,7 @@ TEST(Bbr, fills_a_wire_that_loses_packets_at_random) {
   }
 }
 
-TEST(Bbr, fills_wires_of_all_rates_and_queues) {
+TEST(BbrFigures, fills_wires_of_all_rates_and_queues) {
   for (const double rate : {1e6, 10e6, 1e9}) {
     const Bottleneck bottleneck{
         .bits_per_second = rate, .round_trip = milliseconds(10), .queue = milliseconds(200)};
@@ -90,7 +90,7 @@ TEST(Bbr, fills_wires_of_all_rates_and_queues) {
   }
 }
 
-TEST(Bbr, is_not_misled_by_jitter) {
+TEST(BbrFigures, is_not_misled_by_jitter) {
   const Bottleneck bottleneck{.bits_per_second = 50e6,
                               .round_trip = milliseconds(40),
                               .loss = 0.01,
@@ -99,7 +99,7 @@ TEST(Bbr, is_not_misled_by_jitter) {
   EXPECT_GT(outcome_of(bottleneck, "b", seconds(20)).rates[0], 0.85);
 }
 
-TEST(Bbr, shares_with_cubic_whichever_was_first) {
+TEST(BbrFigures, shares_with_cubic_whichever_was_first) {
   for (const unsigned seed : {1U, 2U, 3U}) {
     for (const int queue : {10, 50, 200}) {
       const Bottleneck bottleneck{.queue = milliseconds(queue)};
@@ -113,7 +113,7 @@ TEST(Bbr, shares_with_cubic_whichever_was_first) {
   }
 }
 
-TEST(Bbr, leaves_the_queue_again_when_the_other_has_gone) {
+TEST(BbrFigures, leaves_the_queue_again_when_the_other_has_gone) {
   Wire wire(kUsualWire);
   Flow& flow = wire.add_bbr();
   Flow& other = wire.add_cubic();
@@ -136,7 +136,7 @@ TEST(Bbr, leaves_the_queue_again_when_the_other_has_gone) {
   EXPECT_GT(bbr_of(flow).bandwidth() * 8, 90e6);
 }
 
-TEST(Bbr, shares_with_its_like) {
+TEST(BbrFigures, shares_with_its_like) {
   const WireOutcome two = outcome_of(kUsualWire, "bb", seconds(30));
   EXPECT_GT(std::ranges::min(two.rates), 0.35);
   EXPECT_GT(two.rates[0] + two.rates[1], 0.95);
@@ -144,7 +144,7 @@ TEST(Bbr, shares_with_its_like) {
   EXPECT_GT(std::ranges::min(four.rates), 0.1);
 }
 
-TEST(Bbr, follows_a_rate_that_changes) {
+TEST(BbrFigures, follows_a_rate_that_changes) {
   Wire wire(kUsualWire);
   Flow& flow = wire.add_bbr();
   flow.send();
@@ -158,7 +158,7 @@ TEST(Bbr, follows_a_rate_that_changes) {
   EXPECT_GT(bbr_of(flow).bandwidth() * 8, 90e6);
 }
 
-TEST(Bbr, remembers_the_rate_over_quiet_times) {
+TEST(BbrFigures, remembers_the_rate_over_quiet_times) {
   Wire wire(kUsualWire);
   Flow& flow = wire.add_bbr();
   flow.send();
@@ -172,7 +172,7 @@ TEST(Bbr, remembers_the_rate_over_quiet_times) {
 }
 
 // Others have come while there were only keystrokes: that says nothing of the bandwidth.
-TEST(Bbr, bulk_after_keystrokes_gets_up_to_speed_as_at_the_beginning) {
+TEST(BbrFigures, bulk_after_keystrokes_gets_up_to_speed_as_at_the_beginning) {
   for (const int more : {0, 4, 10, 40}) {
     Wire wire(kUsualWire);
     Flow& flow = wire.add_bbr();
@@ -193,7 +193,7 @@ TEST(Bbr, bulk_after_keystrokes_gets_up_to_speed_as_at_the_beginning) {
   }
 }
 
-TEST(Bbr, believes_a_longer_round_trip_in_the_end) {
+TEST(BbrFigures, believes_a_longer_round_trip_in_the_end) {
   Wire wire(kUsualWire);
   Flow& flow = wire.add_bbr();
   flow.send();

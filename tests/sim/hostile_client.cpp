@@ -5,6 +5,7 @@
 
 #include <array>
 #include <string>
+#include <utility>
 
 namespace culvert::sim {
 namespace {
@@ -12,9 +13,10 @@ namespace {
 using session::MessageBuilder;
 using session::MessageType;
 
-quic::EndpointConfig hostile_config(const TunnelWorld& tunnel, std::uint8_t number) {
+quic::EndpointConfig hostile_config(const TunnelWorld& tunnel, std::uint8_t number,
+                                    quic::TransportConfig transport) {
   SeededRng rng = tunnel.world.rng_for("hostile client " + std::to_string(number));
-  return {.identity = crypto::SecretKey::generate(rng)};
+  return {.identity = crypto::SecretKey::generate(rng), .transport = std::move(transport)};
 }
 
 Machine& hostile_machine(TunnelWorld& tunnel, std::uint8_t number) {
@@ -129,8 +131,11 @@ bool HostileLine::is_thrown_out(session::CloseCode code, Duration within) {
 
 // --- the client ---------------------------------------------------------------------------------
 
-HostileClient::HostileClient(TunnelWorld& tunnel, std::uint8_t number)
-    : tunnel_(tunnel), peer_(hostile_machine(tunnel, number), hostile_config(tunnel, number)) {}
+HostileClient::HostileClient(TunnelWorld& tunnel, std::uint8_t number,
+                             quic::TransportConfig transport)
+    : tunnel_(tunnel),
+      peer_(hostile_machine(tunnel, number), hostile_config(tunnel, number, std::move(transport))) {
+}
 
 HostileLine& HostileClient::connect() {
   RawConnection& wire =

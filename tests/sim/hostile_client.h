@@ -77,7 +77,8 @@ class HostileLine {
 class HostileClient {
  public:
   // A machine and a key of its own; the token is the one that the server knows.
-  explicit HostileClient(TunnelWorld& tunnel, std::uint8_t number = 1);
+  explicit HostileClient(TunnelWorld& tunnel, std::uint8_t number = 1,
+                         quic::TransportConfig transport = {});
 
   // Another connection of the same key, to worker 0.
   [[nodiscard]] HostileLine& connect();

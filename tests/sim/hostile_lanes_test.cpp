@@ -271,6 +271,26 @@ TEST(SimHostileLanes, have_only_so_many_legs_a_flow) {
   EXPECT_EQ(fixture.calls(), 1U);
 }
 
+// One that lost its only connection, while the session goes on without it.
+TEST(SimHostileLanes, end_a_flow_that_they_do_not_bring_back) {
+  TunnelWorldConfig config;
+  config.resume_grace = seconds(5);
+  LanesFixture fixture(config);
+  HostileLine& line = fixture.client.log_in();
+  HostileLine& lane = fixture.client.join(line);
+  ASSERT_NE(lane.open(striped(1)), nullptr);
+  fixture.client.run_for(milliseconds(100));
+  ASSERT_EQ(fixture.calls(), 1U);
+  lane.wire.close(7);
+  fixture.client.run_for(config.resume_grace);
+  EXPECT_EQ(fixture.tunnel.servers[0]->stats().flows_active, 1U);
+  EXPECT_EQ(fixture.tunnel.talkers->talkers()[0]->state(), Talker::State::running);
+  fixture.client.run_for(seconds(10));
+  EXPECT_EQ(fixture.tunnel.servers[0]->stats().flows_active, 0U);
+  EXPECT_EQ(fixture.tunnel.talkers->talkers()[0]->state(), Talker::State::reset);
+  EXPECT_FALSE(line.wire.is_closed());
+}
+
 TEST(SimHostileLanes, need_the_feature_for_striped_flows) {
   LanesFixture fixture;
   HostileLine& line = fixture.client.connect();

@@ -3,13 +3,13 @@
 //
 // One seed alone: CULVERT_SIM_SEED=8812 build/release/tests/sim/sim_multipath_test
 // More of them:   CULVERT_SIM_SEEDS=100000 ...
+#include "tests/sim/seeds.h"
 #include "tests/sim/survival.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -79,7 +79,7 @@ double speed_alone(const Path& path, const FlowPlan& plan) {
 constexpr FlowPlan kUpload{.seed = 1, .upload_bytes = 40'000'000};
 constexpr FlowPlan kDownload{.seed = 1, .download_bytes = 40'000'000};
 
-TEST(SimMultipath, aggregates_two_equal_paths) {
+TEST(SimMultipathFigures, aggregates_two_equal_paths) {
   const Path path{.bits_per_second = 20'000'000, .delay = milliseconds(10)};
   for (const FlowPlan& plan : {kUpload, kDownload}) {
     const double alone = speed_alone(path, plan);
@@ -89,7 +89,7 @@ TEST(SimMultipath, aggregates_two_equal_paths) {
   }
 }
 
-TEST(SimMultipath, aggregates_paths_of_different_rates) {
+TEST(SimMultipathFigures, aggregates_paths_of_different_rates) {
   const Path fast{.bits_per_second = 40'000'000, .delay = milliseconds(10)};
   const Path slow{.bits_per_second = 10'000'000, .delay = milliseconds(10)};
   // Long enough that its beginning counts for little: all there is to win is a quarter.
@@ -101,7 +101,7 @@ TEST(SimMultipath, aggregates_paths_of_different_rates) {
   }
 }
 
-TEST(SimMultipath, aggregates_paths_of_different_delays) {
+TEST(SimMultipathFigures, aggregates_paths_of_different_delays) {
   const Path near{.bits_per_second = 20'000'000, .delay = milliseconds(10)};
   const Path far{.bits_per_second = 20'000'000, .delay = milliseconds(60)};
   for (const FlowPlan& plan : {kUpload, kDownload}) {
@@ -148,7 +148,7 @@ Duration longest_gap(Multipath mode, bool is_first, std::uint64_t seed) {
 
 // One that fills both paths has their queues in its round trip, and one leg behind the other by
 // up to that.
-TEST(SimMultipath, redundant_flows_do_not_notice_the_death_of_a_path) {
+TEST(SimMultipathFigures, redundant_flows_do_not_notice_the_death_of_a_path) {
   for (std::uint64_t seed = 1; seed <= 4; ++seed) {
     for (const bool is_first : {true, false}) {
       EXPECT_LT(longest_gap(Multipath::redundant, is_first, seed),
@@ -158,7 +158,7 @@ TEST(SimMultipath, redundant_flows_do_not_notice_the_death_of_a_path) {
   }
 }
 
-TEST(SimMultipath, another_path_takes_over_soon_in_the_other_modes) {
+TEST(SimMultipathFigures, another_path_takes_over_soon_in_the_other_modes) {
   for (std::uint64_t seed = 1; seed <= 2; ++seed) {
     for (const Multipath mode : {Multipath::fastest, Multipath::aggregate}) {
       for (const bool is_first : {true, false}) {
@@ -182,7 +182,7 @@ TEST(SimMultipath, gives_up_a_path_at_once_whose_address_vanishes) {
   EXPECT_FALSE(tunnel.client->paths().at(0).is_silent);
 }
 
-TEST(SimMultipath, holds_a_bounded_amount_without_any_connection) {
+TEST(SimMultipathFigures, holds_a_bounded_amount_without_any_connection) {
   const Path path{.bits_per_second = 0, .delay = milliseconds(5)};
   TunnelWorldConfig config = two_paths(Multipath::aggregate, path, path);
   config.transport.idle_timeout = seconds(5);
@@ -457,22 +457,16 @@ Drawn draw(std::uint64_t seed) {
   return drawn;
 }
 
-struct Outcome {
-  bool is_right = true;
-  std::string why;
-  std::uint64_t trace_hash = 0;
-};
-
 void set_outage(TunnelWorld& tunnel, const Outage& outage, bool is_down) {
   if (outage.is_on_first) set_link_down(tunnel, is_down);
   if (outage.is_on_second) set_second_down(tunnel, is_down);
 }
 
-Outcome run(std::uint64_t seed) {
+SeedOutcome run(std::uint64_t seed) {
   const Drawn drawn = draw(seed);
   TunnelWorld tunnel(seed, drawn.config);
   const auto fail = [&](std::string why) {
-    return Outcome{.is_right = false, .why = std::move(why) + "\n" + tunnel.report()};
+    return SeedOutcome{.why = std::move(why) + "\n" + tunnel.report()};
   };
   if (!tunnel.connect(seconds(60))) return fail("did not connect");
   for (const Outage& outage : drawn.outages) {
@@ -497,20 +491,8 @@ Outcome run(std::uint64_t seed) {
   return {.trace_hash = tunnel.world.trace_hash()};
 }
 
-TEST(SimMultipath, every_byte_survives_every_outage) {
-  if (std::getenv("CULVERT_SIM_SEED") != nullptr) {
-    const Outcome outcome = run(number_from_environment("CULVERT_SIM_SEED", 0));
-    EXPECT_TRUE(outcome.is_right) << outcome.why;
-    return;
-  }
-  const std::uint64_t seeds = number_from_environment("CULVERT_SIM_SEEDS", 600) / 2;
-  int failures = 0;
-  for (std::uint64_t seed = 1; seed <= seeds && failures < 3; ++seed) {
-    const Outcome outcome = run(seed);
-    if (outcome.is_right) continue;
-    ++failures;
-    ADD_FAILURE() << "CULVERT_SIM_SEED=" << seed << ": " << outcome.why;
-  }
+TEST(SimMultipathSeeds, every_byte_survives_every_outage) {
+  try_seeds(300, run, 0.5);
 }
 
 TEST(SimMultipath, replays_exactly) {

@@ -86,7 +86,7 @@ struct Talk final : drive::StreamHandler, drive::ListenerHandler {
 
 // Whatever tries were under way or waiting when the network came back: the handshake of a new
 // connection is all that lies between, and one round trip later both directions flow.
-TEST(SimOutage, is_over_one_round_trip_after_the_handshake_that_begins_at_once) {
+TEST(SimOutageFigures, is_over_one_round_trip_after_the_handshake_that_begins_at_once) {
   constexpr Duration kRoundTrip = milliseconds(100);
   constexpr Duration kOwnTime = milliseconds(5);  // packets at 100 Mbit/s, local connections
   std::vector<Duration> outages;

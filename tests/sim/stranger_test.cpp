@@ -149,7 +149,7 @@ std::vector<IpAddress> thousand(std::uint32_t step) {
   return addresses;
 }
 
-TEST(SimStranger, thousand_besiegers_keep_nobody_out_for_two_seconds) {
+TEST(SimStrangerFigures, thousand_besiegers_keep_nobody_out_for_two_seconds) {
   for (std::uint64_t seed = 1; seed <= 4; ++seed) {
     TunnelWorldConfig config;
     config.client_up.delay = config.client_down.delay = milliseconds(5 * seed * seed);
