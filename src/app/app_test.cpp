@@ -213,10 +213,10 @@ class RunningServer : public ServerReporter {
   [[nodiscard]] session::AuthMetrics auth_metrics() { return app_->auth_metrics(); }
 
   void on_ready(const ServerReady& ready) override { ready_.set_value(ready); }
-  void on_stopped(const drive::ServerStats& result) override { stats = result; }
+  void on_stopped(const control::Counters& result) override { stats = result; }
 
   ServerReady info;
-  drive::ServerStats stats;
+  control::Counters stats;
 
  private:
   std::promise<ServerReady> ready_;
@@ -301,9 +301,9 @@ class RunningClient : public ClientReporter {
     if (address) ports_[tunnel.source.text()] = address->port;
     changed_.notify_all();
   }
-  void on_stopped(const drive::ClientStats& result) override { stats = result; }
+  void on_stopped(const control::Counters& result) override { stats = result; }
 
-  drive::ClientStats stats;
+  control::Counters stats;
 
  private:
   std::size_t expected_;

@@ -77,7 +77,7 @@ Status ClientAppImpl::run() {
   feed_watchdog();
   servers_.start();
   host().run();
-  reporter_.on_stopped(servers_.stats());
+  reporter_.on_stopped(servers_.counters());
   return status_;
 }
 

@@ -5,6 +5,7 @@
 #include "app/options.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "control/counters.h"
 #include "drive/client.h"
 
 #include <memory>
@@ -19,7 +20,7 @@ class ClientReporter {
   // And authenticated. `name` is ClientServer::name.
   virtual void on_connected(const std::string& name, const SocketAddress& server) = 0;
   virtual void on_listening(const tunnel::TunnelSpec& tunnel, const std::string& local) = 0;
-  virtual void on_stopped(const drive::ClientStats&) {}
+  virtual void on_stopped(const control::Counters&) {}
 };
 
 class ClientApp {

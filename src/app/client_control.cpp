@@ -1,5 +1,6 @@
 #include "app/client_control.h"
 
+#include "app/counters.h"
 #include "app/server_control.h"
 #include "net/unix_client.h"
 
@@ -10,30 +11,6 @@
 
 namespace culvert::app {
 namespace {
-
-control::Counters counters_of(const drive::ClientStats& stats) {
-  return {.sessions_resumed = stats.sessions_resumed,
-          .reconnect_attempts = stats.reconnect_attempts,
-          .flows_opened = stats.flows_opened,
-          .flows_refused = stats.flows_refused,
-          .flows_active = stats.flows_active,
-          .bytes_up = stats.bytes_up,
-          .bytes_down = stats.bytes_down,
-          .udp_dropped = stats.udp_dropped,
-          .path_changes = stats.path_changes};
-}
-
-void add(control::Counters& sum, const control::Counters& part) {
-  sum.sessions_resumed += part.sessions_resumed;
-  sum.reconnect_attempts += part.reconnect_attempts;
-  sum.flows_opened += part.flows_opened;
-  sum.flows_refused += part.flows_refused;
-  sum.flows_active += part.flows_active;
-  sum.bytes_up += part.bytes_up;
-  sum.bytes_down += part.bytes_down;
-  sum.udp_dropped += part.udp_dropped;
-  sum.path_changes += part.path_changes;
-}
 
 control::TunnelInfo tunnel_info(Instant now, const drive::TunnelStatus& tunnel) {
   control::TunnelInfo info{.label = tunnel.spec.label(),
@@ -96,7 +73,7 @@ control::Snapshot ClientControl::snapshot(Instant now, const std::vector<ServerV
                             .reason = view.reason,
                             .endpoint_id = view.id.text(),
                             .counters = counters_of(view.link.stats)});
-    add(snapshot.counters, server.counters);
+    control::add(snapshot.counters, server.counters);
     if (view.next_try) server.retry_in = std::max(Duration{}, *view.next_try - now);
     for (const drive::ClientPath& path : view.link.paths) {
       if (server.address.empty()) server.address = path.path.remote.text();

@@ -1,5 +1,6 @@
 #include "app/client_servers.h"
 
+#include "app/counters.h"
 #include "base/limits.h"
 #include "net/timer.h"
 
@@ -11,21 +12,6 @@
 
 namespace culvert::app {
 namespace {
-
-void add(drive::ClientStats& sum, const drive::ClientStats& part) {
-  sum.flows_opened += part.flows_opened;
-  sum.flows_refused += part.flows_refused;
-  sum.flows_unserved += part.flows_unserved;
-  sum.flows_dropped += part.flows_dropped;
-  sum.bytes_up += part.bytes_up;
-  sum.bytes_down += part.bytes_down;
-  sum.udp_dropped += part.udp_dropped;
-  sum.path_changes += part.path_changes;
-  sum.sessions_opened += part.sessions_opened;
-  sum.sessions_resumed += part.sessions_resumed;
-  sum.reconnect_attempts += part.reconnect_attempts;
-  sum.has_connected = sum.has_connected || part.has_connected;
-}
 
 // What time may mend. Wrong credentials it does not, nor a server that has closed the session.
 bool may_pass(ErrorKind kind) {
@@ -135,7 +121,7 @@ void ClientServers::on_link_ended(Instant now, ClientLink& link, std::optional<E
                                   const drive::ClientStats& stats) {
   Server& server = *find(link);
   server.link.reset();
-  add(ended_, stats);
+  control::add(ended_, counters_of(stats));
   if (server.is_leaving) {
     std::erase_if(servers_, [&](const auto& other) { return other.get() == &server; });
   } else if (is_stopping_) {

@@ -4,6 +4,7 @@
 
 #include "app/client_link.h"
 #include "app/options.h"
+#include "control/counters.h"
 #include "net/kernel_host.h"
 #include "tunnel/tunnel_set.h"
 
@@ -61,7 +62,7 @@ class ClientServers final : private ClientLinkOwner {
   using OnViews = std::move_only_function<void(Instant now, std::vector<ServerView> views)>;
   void look(Instant now, OnViews done);
   // Of all links that there were and are no more.
-  [[nodiscard]] const drive::ClientStats& stats() const { return ended_; }
+  [[nodiscard]] const control::Counters& counters() const { return ended_; }
 
  private:
   struct Server;
@@ -82,7 +83,7 @@ class ClientServers final : private ClientLinkOwner {
   Logger& log_;
   tunnel::TunnelSet tunnels_;
   std::vector<std::unique_ptr<Server>> servers_;
-  drive::ClientStats ended_;
+  control::Counters ended_;
   std::optional<Error> first_error_;
   bool is_stopping_ = false;
 };

@@ -2,6 +2,7 @@
 
 #include "app/audit_log.h"
 #include "app/config_watch.h"
+#include "app/counters.h"
 #include "app/debug_sinks.h"
 #include "app/reload_thread.h"
 #include "app/server_control.h"
@@ -184,8 +185,8 @@ Status ServerAppImpl::run() {
   main.run();
 
   threads.clear();
-  drive::ServerStats sum;
-  for (const auto& server : servers_) app::add(sum, server->stats());
+  control::Counters sum;
+  for (const auto& server : servers_) control::add(sum, counters_of(server->stats()));
   reporter_.on_stopped(sum);
   return {};
 }

@@ -1,5 +1,6 @@
 #include "app/server_control.h"
 
+#include "app/counters.h"
 #include "net/unix_client.h"
 
 #include <algorithm>
@@ -8,31 +9,6 @@
 #include <utility>
 
 namespace culvert::app {
-
-void add(drive::ServerStats& sum, const drive::ServerStats& part) {
-  sum.sessions_accepted += part.sessions_accepted;
-  sum.sessions_refused += part.sessions_refused;
-  sum.sessions_active += part.sessions_active;
-  sum.flows_opened += part.flows_opened;
-  sum.flows_refused += part.flows_refused;
-  sum.flows_active += part.flows_active;
-  sum.flows_dropped += part.flows_dropped;
-  sum.bytes_up += part.bytes_up;
-  sum.bytes_down += part.bytes_down;
-  sum.udp_dropped += part.udp_dropped;
-  sum.sessions_resumed += part.sessions_resumed;
-  sum.sessions_suspended += part.sessions_suspended;
-  sum.handed_over += part.handed_over;
-  sum.path_changes += part.path_changes;
-  sum.endpoint.accepted += part.endpoint.accepted;
-  sum.endpoint.retries_sent += part.endpoint.retries_sent;
-  sum.endpoint.version_negotiations_sent += part.endpoint.version_negotiations_sent;
-  sum.endpoint.stateless_resets_sent += part.endpoint.stateless_resets_sent;
-  sum.endpoint.dropped_unknown += part.endpoint.dropped_unknown;
-  sum.endpoint.dropped_malformed += part.endpoint.dropped_malformed;
-  sum.endpoint.refused_over_limit += part.endpoint.refused_over_limit;
-  sum.endpoint.displaced += part.endpoint.displaced;
-}
 
 control::PathInfo path_info(const PathId& path, const quic::ConnectionStats& stats) {
   return {.local = path.local.text(),
@@ -55,14 +31,14 @@ std::int64_t unix_time_s() {
 }
 
 struct ServerControl::Part {
-  drive::ServerStats stats{};
+  control::Counters counters{};
   std::vector<drive::SessionSnapshot> sessions{};
 };
 
 struct ServerControl::Gather {
   std::size_t missing;
   OnSnapshot done;
-  drive::ServerStats stats{};
+  control::Counters counters{};
   std::vector<drive::SessionSnapshot> sessions{};
 };
 
@@ -97,7 +73,7 @@ void ServerControl::ask_workers(Instant now, const Ask& ask, const Add& add) {
 }
 
 ServerControl::Part ServerControl::part_of(unsigned worker) const {
-  return {.stats = servers_[worker]->stats(),
+  return {.counters = counters_of(servers_[worker]->stats()),
           .sessions = servers_[worker]->sessions(limits::kMaxListedSessions)};
 }
 
@@ -110,11 +86,10 @@ void ServerControl::collect(Instant now, OnSnapshot done) {
 }
 
 void ServerControl::add(Instant now, Gather& gather, Part part) {
-  app::add(gather.stats, part.stats);
+  control::add(gather.counters, part.counters);
   std::ranges::move(part.sessions, std::back_inserter(gather.sessions));
   if (--gather.missing > 0) return;
 
-  const drive::ServerStats& stats = gather.stats;
   control::Snapshot snapshot{.role = "server",
                              .version = options_.version,
                              .state = is_stopping_ ? "stopping" : "serving",
@@ -122,24 +97,8 @@ void ServerControl::add(Instant now, Gather& gather, Part part) {
                              .started_at_s = started_at_s_,
                              .uptime = now - started_at_,
                              .endpoint_id = options_.identity.public_key().text(),
-                             .listening = {servers_[0]->local_address().text()}};
-  snapshot.counters = {
-      .sessions_accepted = stats.sessions_accepted,
-      .sessions_refused = stats.sessions_refused,
-      .sessions_active = stats.sessions_active,
-      .sessions_suspended = stats.sessions_suspended,
-      .sessions_resumed = stats.sessions_resumed,
-      .connections_accepted = stats.endpoint.accepted,
-      .connections_refused = stats.endpoint.refused_over_limit + stats.endpoint.displaced,
-      .retries_sent = stats.endpoint.retries_sent,
-      .flows_opened = stats.flows_opened,
-      .flows_refused = stats.flows_refused,
-      .flows_active = stats.flows_active,
-      .bytes_up = stats.bytes_up,
-      .bytes_down = stats.bytes_down,
-      .udp_dropped = stats.udp_dropped,
-      .handed_over = stats.handed_over,
-      .path_changes = stats.path_changes};
+                             .listening = {servers_[0]->local_address().text()},
+                             .counters = gather.counters};
   snapshot.auth = auth_limiter_.metrics(now);
   if (audit_log_) {
     AuditStats audit = audit_log_->stats();

@@ -51,9 +51,6 @@ class ServerControl final : public control::ControlTarget {
   bool is_stopping_ = false;
 };
 
-// Adds up what the workers of a server counted.
-void add(drive::ServerStats& sum, const drive::ServerStats& part);
-
 // What a path shows of its connection.
 [[nodiscard]] control::PathInfo path_info(const PathId& path, const quic::ConnectionStats& stats);
 [[nodiscard]] std::int64_t unix_time_s();

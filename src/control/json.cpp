@@ -23,22 +23,12 @@ std::string dumped(const Json& json) {
 }
 
 Json counters(const Snapshot& snapshot) {
-  const Counters& c = snapshot.counters;
-  Json json{{"flows_opened", c.flows_opened}, {"flows_refused", c.flows_refused},
-            {"flows_active", c.flows_active}, {"bytes_up", c.bytes_up},
-            {"bytes_down", c.bytes_down},     {"udp_dropped", c.udp_dropped},
-            {"path_changes", c.path_changes}, {"sessions_resumed", c.sessions_resumed}};
-  if (snapshot.role == "server") {
-    json["sessions_accepted"] = c.sessions_accepted;
-    json["sessions_refused"] = c.sessions_refused;
-    json["sessions_active"] = c.sessions_active;
-    json["sessions_suspended"] = c.sessions_suspended;
-    json["connections_accepted"] = c.connections_accepted;
-    json["connections_refused"] = c.connections_refused;
-    json["retries_sent"] = c.retries_sent;
-    json["handed_over"] = c.handed_over;
-  } else {
-    json["reconnect_attempts"] = c.reconnect_attempts;
+  const CountedBy role = snapshot.role == "server" ? CountedBy::server : CountedBy::client;
+  Json json = Json::object();
+  for (const CounterRow& row : counter_rows()) {
+    if (row.by == CountedBy::both || row.by == role) {
+      json[std::string(row.name)] = snapshot.counters.*row.value;
+    }
   }
   return json;
 }

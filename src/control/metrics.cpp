@@ -41,12 +41,13 @@ class Writer {
   [[nodiscard]] bool has_servers() const {
     return !snapshot.servers.empty() && !snapshot.servers.front().name.empty();
   }
-  template <typename Value>
-  void add_counters(Value value_of, std::string_view labels = {}) {
-    if (!has_servers()) return add(value_of(snapshot.counters), labels);
+  void add_counter(const CounterRow& row) {
+    if (row.by == CountedBy::server || !has_servers()) {
+      return add(snapshot.counters.*row.value, row.label);
+    }
     for (const ServerInfo& server : snapshot.servers) {
-      add(value_of(server.counters), fmt::format("server=\"{}\"{}{}", escaped(server.name),
-                                                 labels.empty() ? "" : ",", labels));
+      add(server.counters.*row.value, fmt::format("server=\"{}\"{}{}", escaped(server.name),
+                                                  row.label.empty() ? "" : ",", row.label));
     }
   }
   template <typename Value>
@@ -124,21 +125,6 @@ constexpr std::array kMetrics{
     Metric{{"culvert_connected", "gauge",
             "Client: 1 while authenticated with the server. Server: 1 while it serves."},
            add_connected},
-    Metric{{"culvert_sessions", "gauge", "Authenticated clients now."},
-           [](Writer& o) { o.add(o.snapshot.counters.sessions_active); }},
-    Metric{{"culvert_sessions_suspended", "gauge", "Of these, those that wait for a connection."},
-           [](Writer& o) { o.add(o.snapshot.counters.sessions_suspended); }},
-    Metric{{"culvert_sessions_resumed_total", "counter",
-            "Sessions that went on over another connection."},
-           [](Writer& o) { o.add_counters([](const Counters& c) { return c.sessions_resumed; }); }},
-    Metric{
-        {"culvert_reconnect_attempts_total", "counter", "Client: tries to reach the server again."},
-        [](Writer& o) { o.add_counters([](const Counters& c) { return c.reconnect_attempts; }); }},
-    Metric{{"culvert_auth_decisions_total", "counter", "Decisions about clients, by outcome."},
-           [](Writer& o) {
-             o.add(o.snapshot.counters.sessions_accepted, "decision=\"accepted\"");
-             o.add(o.snapshot.counters.sessions_refused, "decision=\"refused\"");
-           }},
     Metric{{"culvert_auth_checks_total", "counter",
             "Server: credentials presented by clients that asked for a session, by outcome."},
            [](Writer& o) {
@@ -203,33 +189,6 @@ constexpr std::array kMetrics{
            [](Writer& o) {
              add_audit(o, [&o](const AuditInfo& audit) { o.add(audit.failure.empty() ? 0 : 1); });
            }},
-    Metric{{"culvert_connections_accepted_total", "counter", "QUIC connections that began."},
-           [](Writer& o) { o.add(o.snapshot.counters.connections_accepted); }},
-    Metric{{"culvert_connections_refused_total", "counter",
-            "QUIC connections refused over the limit of unauthenticated ones."},
-           [](Writer& o) { o.add(o.snapshot.counters.connections_refused); }},
-    Metric{{"culvert_retries_sent_total", "counter", "QUIC Retry packets sent."},
-           [](Writer& o) { o.add(o.snapshot.counters.retries_sent); }},
-    Metric{{"culvert_flows", "gauge", "TCP connections and UDP flows open now."},
-           [](Writer& o) { o.add_counters([](const Counters& c) { return c.flows_active; }); }},
-    Metric{{"culvert_flows_opened_total", "counter", "Flows that began."},
-           [](Writer& o) { o.add_counters([](const Counters& c) { return c.flows_opened; }); }},
-    Metric{{"culvert_flows_refused_total", "counter", "Flows that the server refused."},
-           [](Writer& o) { o.add_counters([](const Counters& c) { return c.flows_refused; }); }},
-    Metric{{"culvert_flow_bytes_total", "counter",
-            "Payload of flows; up is towards sources, down from them."},
-           [](Writer& o) {
-             o.add_counters([](const Counters& c) { return c.bytes_up; }, "direction=\"up\"");
-             o.add_counters([](const Counters& c) { return c.bytes_down; }, "direction=\"down\"");
-           }},
-    Metric{{"culvert_udp_datagrams_dropped_total", "counter",
-            "Datagrams of UDP flows dropped by full queues or without a flow."},
-           [](Writer& o) { o.add_counters([](const Counters& c) { return c.udp_dropped; }); }},
-    Metric{{"culvert_packets_handed_over_total", "counter",
-            "Packets that the kernel gave to another worker than theirs."},
-           [](Writer& o) { o.add(o.snapshot.counters.handed_over); }},
-    Metric{{"culvert_path_changes_total", "counter", "Connections that moved to another address."},
-           [](Writer& o) { o.add_counters([](const Counters& c) { return c.path_changes; }); }},
     Metric{{"culvert_paths", "gauge", "Paths that carry connections now."},
            [](Writer& o) { o.add(o.snapshot.paths.size()); }},
     Metric{{"culvert_path_rtt_seconds", "gauge", "Smoothed round-trip time of a path."},
@@ -270,12 +229,23 @@ constexpr std::array kMetrics{
            [](Writer& o) { o.add(o.control.hosts_refused); }},
 };
 
+bool begins_metric(std::size_t row) {
+  return row == 0 || counter_rows()[row].metric != counter_rows()[row - 1].metric;
+}
+
+MetricInfo info_of(const CounterRow& row) {
+  return {row.metric, row.type, row.help};
+}
+
 }  // namespace
 
 std::span<const MetricInfo> metrics() {
   static const std::vector<MetricInfo> infos = [] {
     std::vector<MetricInfo> list;
     for (const Metric& metric : kMetrics) list.push_back(metric.info);
+    for (std::size_t i = 0; i < counter_rows().size(); ++i) {
+      if (begins_metric(i)) list.push_back(info_of(counter_rows()[i]));
+    }
     return list;
   }();
   return infos;
@@ -286,6 +256,10 @@ std::string metrics_text(const Snapshot& snapshot, const ControlCounters& contro
   for (const Metric& metric : kMetrics) {
     out.begin(metric.info);
     metric.write(out);
+  }
+  for (std::size_t i = 0; i < counter_rows().size(); ++i) {
+    if (begins_metric(i)) out.begin(info_of(counter_rows()[i]));
+    out.add_counter(counter_rows()[i]);
   }
   return std::move(out.text);
 }

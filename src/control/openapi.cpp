@@ -56,6 +56,13 @@ Json object(std::string_view members, std::string_view required = {}) {
   return json;
 }
 
+std::string counter_properties() {
+  std::string properties;
+  for (const CounterRow& row : counter_rows()) properties += fmt::format("{}:i ", row.name);
+  if (!properties.empty()) properties.pop_back();
+  return properties;
+}
+
 Json schemas() {
   Json log_level = object("level:s", "level");
   log_level["properties"]["level"]["enum"] = {"error", "warn", "info", "debug", "trace"};
@@ -69,11 +76,7 @@ Json schemas() {
       {"Server", object("endpoint_id:s address:s")},
       {"ClientServer",
        object("name:s state:s reason:s endpoint_id:s address:s retry_in_seconds:n", "name state")},
-      {"Counters", object("flows_opened:i flows_refused:i flows_active:i bytes_up:i bytes_down:i "
-                          "udp_dropped:i path_changes:i sessions_accepted:i sessions_refused:i "
-                          "sessions_active:i sessions_suspended:i sessions_resumed:i "
-                          "reconnect_attempts:i connections_accepted:i connections_refused:i "
-                          "retries_sent:i handed_over:i")},
+      {"Counters", object(counter_properties())},
       {"Authentication",
        object("accepted:i invalid:i rate_limited:i credential_lockouts:i address_lockouts:i "
               "global_lockouts:i credentials_locked:i addresses_locked:i "

@@ -5,6 +5,7 @@
 
 #include "base/multipath.h"
 #include "base/time.h"
+#include "control/counters.h"
 #include "session/auth_limiter.h"
 
 #include <cstdint>
@@ -71,27 +72,6 @@ struct AuditInfo {
   std::uint64_t refusals_suppressed = 0;  // beyond what is written of them
   std::uint64_t bytes_waiting = 0;        // now
   std::string failure{};                  // why nothing can be written now; empty: it can
-};
-
-// Since the start, but for *_active.
-struct Counters {
-  std::uint64_t sessions_accepted = 0;
-  std::uint64_t sessions_refused = 0;
-  std::uint64_t sessions_active = 0;
-  std::uint64_t sessions_suspended = 0;  // server: of these, without a connection now
-  std::uint64_t sessions_resumed = 0;
-  std::uint64_t reconnect_attempts = 0;    // client
-  std::uint64_t connections_accepted = 0;  // server: QUIC handshakes begun
-  std::uint64_t connections_refused = 0;   // over the limit of unauthenticated ones
-  std::uint64_t retries_sent = 0;
-  std::uint64_t flows_opened = 0;
-  std::uint64_t flows_refused = 0;
-  std::uint64_t flows_active = 0;
-  std::uint64_t bytes_up = 0;    // towards sources
-  std::uint64_t bytes_down = 0;  // from sources
-  std::uint64_t udp_dropped = 0;
-  std::uint64_t handed_over = 0;
-  std::uint64_t path_changes = 0;
 };
 
 // Client: one server that it uses.
