@@ -67,6 +67,10 @@ constexpr double kHeavyLoss = 0.2;
 constexpr unsigned kHeavyLossRounds = 2;
 constexpr double kUsualLossWeight = 1.0 / 16;
 constexpr double kDeviations = 3;
+// What is lost on the way to the bottleneck leaves a gap in its queue. Most of it is made up for;
+// all would be, where the loss is our own doing, what keeps it up.
+constexpr double kMakeUp = 0.75;
+constexpr double kMostMadeUp = 0.1;
 
 constexpr double kBesidePace = 1.2;
 constexpr Duration kAskEvery = seconds(4);
@@ -287,6 +291,13 @@ bool Bbr::has_probe_filled() const {
   return queue() > queue_before_probe_ + probe_queue();
 }
 
+// What is in flight tells at once that the probe's queue is gone, the round trip half a round trip
+// later, while the bottleneck already idles. But what is in flight says nothing of a queue that
+// was there before.
+bool Bbr::is_probe_worked_off() const {
+  return queue() <= at_least(2 * kLeftQueue) || queue_before_probe_ <= at_least(kProbeQueue);
+}
+
 bool Bbr::has_found_more() const {
   return bandwidth() > kFoundMuch * bandwidth_before_probe_ && !has_probe_filled();
 }
@@ -328,8 +339,7 @@ void Bbr::next_phase(Instant now, const Ack& ack) {
     case Phase::down:
       if (has_found_more()) {
         probe_up(kFurtherUpGain);
-      } else if (phase_rounds_ >= kDownRounds ||
-                 (is_drained(in_flight) && queue() <= at_least(2 * kLeftQueue))) {
+      } else if (phase_rounds_ >= kDownRounds || (is_drained(in_flight) && is_probe_worked_off())) {
         cruise();
       }
       return;
@@ -381,7 +391,8 @@ double Bbr::pacing_gain() const {
       break;
   }
   const Duration excess = queue() - at_least(kLeftQueue);
-  if (phase_ != Phase::cruise || excess <= Duration::zero()) return 1;
+  // The queue that is seen in the first round is that of before it.
+  if (phase_ != Phase::cruise || phase_rounds_ == 0 || excess <= Duration::zero()) return 1;
   return std::max(1 - kWorkOff * in_seconds(excess) / in_seconds(min_rtt()), kLeastCruiseGain);
 }
 
@@ -411,7 +422,7 @@ void Bbr::decide(const Ack& ack) {
       return;
     default:
       window_ = window_of(phase_ == Phase::cruise ? kCruiseWindow : kProbeWindow);
-      pace_ = pacing_gain() * bandwidth();
+      pace_ = pacing_gain() * bandwidth() / (1 - kMakeUp * std::min(usual_loss_, kMostMadeUp));
   }
 }
 

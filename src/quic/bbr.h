@@ -92,6 +92,7 @@ class Bbr {
   [[nodiscard]] bool has_probe_filled() const;
   [[nodiscard]] bool is_drained(double in_flight) const;
   [[nodiscard]] bool has_found_more() const;
+  [[nodiscard]] bool is_probe_worked_off() const;
   void decide(const Ack& ack);
   [[nodiscard]] double pacing_gain() const;
   // What the path holds without a queue.

@@ -78,6 +78,42 @@ TEST(BbrFigures, fills_a_wire_that_loses_packets_at_random) {
   }
 }
 
+TEST(BbrFigures, makes_up_for_what_is_lost_on_the_way_to_the_bottleneck) {
+  for (const unsigned seed : {1U, 2U, 3U}) {
+    Bottleneck bottleneck{.round_trip = milliseconds(50), .loss = 0.01, .is_lost_before = true};
+    WireOutcome outcome = outcome_of(bottleneck, "b", seconds(20), seed);
+    EXPECT_GT(outcome.rates[0], 0.985) << seed;
+    EXPECT_LT(outcome.queue_at(0.5), 4.0) << seed;
+    bottleneck.round_trip = milliseconds(100);
+    bottleneck.loss = 0.02;
+    outcome = outcome_of(bottleneck, "b", seconds(20), seed);
+    EXPECT_GT(outcome.rates[0], 0.975) << seed;
+    EXPECT_LT(outcome.queue_at(0.5), 4.0) << seed;
+  }
+}
+
+// Its own losses, where a queue is short, are no reason to send more.
+TEST(BbrFigures, does_not_make_up_for_what_it_loses_itself) {
+  Wire wire({.round_trip = milliseconds(20), .queue = milliseconds(2)});
+  Flow& flow = wire.add_bbr();
+  flow.send();
+  wire.run_for(kWarmUp);
+  const std::uint64_t dropped = wire.dropped();
+  const std::uint64_t delivered = flow.delivered();
+  wire.run_for(seconds(20));
+  const auto packets = static_cast<double>(flow.delivered() - delivered) / model::kPacket;
+  EXPECT_LT(static_cast<double>(wire.dropped() - dropped) / packets, 0.02);
+}
+
+// A machine that is busy looks at its packets when it gets to it.
+TEST(BbrFigures, is_not_misled_by_jitter_on_a_fast_wire) {
+  const Bottleneck bottleneck{.bits_per_second = 1e9,
+                              .round_trip = milliseconds(10),
+                              .queue = milliseconds(10),
+                              .jitter = milliseconds(3)};
+  EXPECT_GT(outcome_of(bottleneck, "b", seconds(10)).rates[0], 0.99);
+}
+
 TEST(BbrFigures, fills_wires_of_all_rates_and_queues) {
   for (const double rate : {1e6, 10e6, 1e9}) {
     const Bottleneck bottleneck{
@@ -140,6 +176,7 @@ TEST(BbrFigures, shares_with_its_like) {
   const WireOutcome two = outcome_of(kUsualWire, "bb", seconds(30));
   EXPECT_GT(std::ranges::min(two.rates), 0.35);
   EXPECT_GT(two.rates[0] + two.rates[1], 0.95);
+  EXPECT_LT(two.queue_at(0.5), 15.0);
   const WireOutcome four = outcome_of(kUsualWire, "bbbb", seconds(30));
   EXPECT_GT(std::ranges::min(four.rates), 0.1);
 }

@@ -24,7 +24,8 @@ inline constexpr std::uint64_t kPacket = 1500;
 struct Bottleneck {
   double bits_per_second = 100e6;
   Duration round_trip = std::chrono::milliseconds(20);
-  double loss = 0;  // each way
+  double loss = 0;              // each way
+  bool is_lost_before = false;  // the bottleneck, of whose rate it then takes nothing
   Duration queue = std::chrono::milliseconds(50);
   Duration jitter{};  // of the way back, at most
 };
@@ -166,6 +167,7 @@ class Wire {
 
   // False: the queue was full, or chance took it.
   void carry(std::function<void()> arrive) {
+    if (bottleneck.is_lost_before && chance(bottleneck.loss)) return;
     if (queue_delay() > bottleneck.queue) {
       ++dropped_;
       return;
@@ -173,7 +175,7 @@ class Wire {
     const auto serialization = Duration(static_cast<Duration::rep>(
         8e9 * static_cast<double>(kPacket) / bottleneck.bits_per_second));
     free_at_ = std::max(free_at_, now_) + serialization;
-    if (chance(bottleneck.loss)) return;
+    if (!bottleneck.is_lost_before && chance(bottleneck.loss)) return;
     at(free_at_ + bottleneck.round_trip / 2, std::move(arrive));
   }
 
