@@ -38,6 +38,7 @@ class SimHost final : public drive::Host {
   ~SimHost() override;
 
   void set_handler(drive::HostHandler& handler) override { handler_ = &handler; }
+  [[nodiscard]] Instant now() override { return world().now(); }
   void set_deadline(Instant deadline) override;
   void set_rest(Duration) override {}  // here a turn costs nothing
   void request_turn_end() override;

@@ -193,6 +193,9 @@ class Host {
   virtual ~Host() = default;
 
   virtual void set_handler(HostHandler& handler) = 0;
+  // Reads the clock, for who must know when something really was: between a callback's `now` and
+  // what it does this thread may have stood still.
+  [[nodiscard]] virtual Instant now() = 0;
   // One deadline; a later call replaces it. kNever = none. A past deadline fires next turn.
   virtual void set_deadline(Instant deadline) = 0;
   virtual void request_turn_end() = 0;

@@ -116,6 +116,9 @@ void Worker::on_udp_readable(Instant now) {
     const std::size_t count = udp_->recv_batch(rx_);
     if (count == 0) break;
     taken += count;
+    // Read afterwards: what had not arrived yet at `now` would make the round trip look shorter
+    // than it ever was.
+    now = host_.now();
     for (const RxDatagram& batch : std::span(rx_).first(count)) handle_batch(now, batch);
   }
   while (const auto remote = udp_->poll_refusal()) handler_.on_refused(now, *remote);

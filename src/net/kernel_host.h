@@ -92,7 +92,7 @@ class KernelHost final : public drive::Host {
   void set_alarm(Duration delay, std::function<void(Instant now)> task);
   // Any number of these at a time; destroying the timer cancels it, and so does the host's end.
   [[nodiscard]] std::unique_ptr<Timer> after(Duration delay, std::function<void(Instant)> task);
-  [[nodiscard]] Instant now();  // reads the clock
+  [[nodiscard]] Instant now() override;
   // As listen_stream(), of connections that are no flows: they may have the descriptors that
   // flows must leave.
   [[nodiscard]] Result<std::unique_ptr<drive::ListenerPort>> listen_reserved(

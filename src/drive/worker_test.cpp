@@ -1,0 +1,131 @@
+#include "drive/worker.h"
+
+#include <gtest/gtest.h>
+
+namespace culvert::drive {
+namespace {
+
+using namespace std::chrono_literals;
+
+const SocketAddress kServer{IpAddress::v4(0x0A000001), 4433};
+const SocketAddress kClient{IpAddress::v4(0x0A000002), 50'000};
+
+quic::EndpointConfig endpoint_config(bool is_server) {
+  std::array<std::uint8_t, 32> seed;
+  seed.fill(is_server ? 2 : 1);
+  return {.identity = crypto::SecretKey::from_seed(seed),
+          .alpns = {"culvert/1"},
+          .transport = {},
+          .protection = {},
+          .accepts_connections = is_server,
+          .static_secret = Secret(std::array<std::uint8_t, 32>{7}),
+          .key_log = {},
+          .qlog = {}};
+}
+
+// A machine with one UDP port and a clock, on which to receive takes a while.
+class SlowHost final : public Host {
+ public:
+  class Port final : public UdpPort {
+   public:
+    explicit Port(SlowHost& host) : host_(host) {}
+    void pin_sources(std::vector<LocalAddress>) override {}
+    std::size_t recv_batch(std::span<RxDatagram> out) override {
+      host_.clock += kReceiving;
+      if (host_.waiting.empty()) return 0;
+      given_ = std::exchange(host_.waiting, {});
+      out[0] = {.path = {.local = kServer, .remote = kClient},
+                .segment_size = static_cast<std::uint16_t>(given_.size()),
+                .bytes = given_};
+      return 1;
+    }
+    UdpSendResult send_batch(std::span<const TxBatch> batches) override {
+      return {.batches_taken = batches.size()};
+    }
+    void want_refusals(bool) override {}
+    std::optional<SocketAddress> poll_refusal() override { return {}; }
+    [[nodiscard]] SocketAddress local_address() const override { return kServer; }
+
+   private:
+    SlowHost& host_;
+    Bytes given_;
+  };
+
+  void set_handler(HostHandler&) override {}
+  [[nodiscard]] Instant now() override { return clock; }
+  void set_deadline(Instant) override {}
+  void request_turn_end() override {}
+  void set_rest(Duration) override {}
+  bool hand_over(std::uint8_t, const RxDatagram&) override { return false; }
+  Result<std::unique_ptr<UdpPort>> open_udp(const UdpOptions&, UdpHandler& handler) override {
+    udp_handler = &handler;
+    return std::make_unique<Port>(*this);
+  }
+  Result<std::unique_ptr<StreamPort>> connect_stream(const StreamAddress&,
+                                                     StreamHandler&) override {
+    return fail(ErrorKind::internal, "no streams here");
+  }
+  Result<std::unique_ptr<ListenerPort>> listen_stream(const StreamAddress&,
+                                                      ListenerHandler&) override {
+    return fail(ErrorKind::internal, "no streams here");
+  }
+  Result<std::unique_ptr<StreamPort>> open_stdio(StreamHandler&) override {
+    return fail(ErrorKind::internal, "no streams here");
+  }
+  std::unique_ptr<ResolvePort> resolve(const std::string&, ResolveHandler&) override {
+    return nullptr;
+  }
+  Result<IpAddress> local_address_towards(const IpAddress&) override { return kServer.ip; }
+  std::vector<LocalAddress> local_addresses() override { return {}; }
+  Rng& rng() override { return rng_; }
+
+  static constexpr Duration kReceiving = 3ms;
+  Instant clock{1s};
+  Bytes waiting;  // a datagram that the next receive finds
+  UdpHandler* udp_handler = nullptr;
+
+ private:
+  SeededRng rng_{1};
+};
+
+struct Arrival final : WorkerHandler {
+  ConnectionHandler* on_connection(Instant now, quic::Connection&) override {
+    at = now;
+    return nullptr;
+  }
+  void on_network_changed(Instant) override {}
+  void on_refused(Instant, const SocketAddress&) override {}
+  void on_turn_done(Instant) override {}
+  Instant at{};
+};
+
+Bytes first_packet_of_a_client(Instant now) {
+  SeededRng rng(2);
+  quic::ChunkPool chunks;
+  auto endpoint = quic::Endpoint::create(endpoint_config(false), rng, null_logger(), chunks);
+  EXPECT_TRUE(endpoint);
+  auto connection = (*endpoint)->connect(
+      now, {.local = kClient, .remote = kServer},
+      {.peer = endpoint_config(true).identity.public_key(), .alpn = "culvert/1"});
+  EXPECT_TRUE(connection);
+  quic::TxBuilder packets(1 << 16);
+  EXPECT_FALSE((*connection)->poll_transmit(now, 1 << 16, packets));
+  const TxBatch& batch = packets.batches().front();
+  return Bytes(batch.bytes.begin(), batch.bytes.begin() + batch.segment_size);
+}
+
+// A datagram may arrive while a turn stands still. Taken for older than it is, it would make the
+// round trip look shorter than it ever was, and the queue longer.
+TEST(Worker, takes_no_datagram_for_older_than_it_is) {
+  SlowHost host;
+  Arrival arrival;
+  Worker worker(host, null_logger(), arrival);
+  ASSERT_TRUE(worker.open(endpoint_config(true), {}));
+  const Instant turn = host.clock;
+  host.waiting = first_packet_of_a_client(turn);
+  host.udp_handler->on_udp_readable(turn);
+  EXPECT_EQ(arrival.at, turn + SlowHost::kReceiving);
+}
+
+}  // namespace
+}  // namespace culvert::drive
