@@ -110,6 +110,7 @@ struct BbrHooks {
   static void on_packet_lost(Controller* self, ConnectionStatistics*, const Packet* packet,
                              ngtcp2_tstamp) {
     self->ours->bbr_.on_lost(packet->pktlen);
+    self->ours->path_loss_.on_lost();
   }
   static void on_congestion(Controller* self, ConnectionStatistics* statistics, ngtcp2_tstamp,
                             std::uint64_t bytes_lost, ngtcp2_tstamp now) {
@@ -128,6 +129,11 @@ struct BbrHooks {
     const auto& sampler = *static_cast<const RateSampler*>(self->ours->rate_sampler_);
     Bbr& bbr = self->ours->bbr_;
     bbr.set_packet_bytes(statistics->max_tx_udp_payload_size);
+    // Small packets count for more than they are, but few of them are acknowledged together.
+    self->ours->path_loss_.on_delivered(
+        std::max(static_cast<double>(ack->bytes_delivered) /
+                     static_cast<double>(statistics->max_tx_udp_payload_size),
+                 1.0));
     bbr.on_ack(to_instant(now), {.delivered = sampler.delivered,
                                  .prior_delivered = sampler.prior_delivered,
                                  .interval = duration_of(sampler.interval),
@@ -139,6 +145,7 @@ struct BbrHooks {
   }
   static void on_reset(Controller* self, ConnectionStatistics* statistics, ngtcp2_tstamp) {
     self->ours->bbr_ = Bbr(statistics->max_tx_udp_payload_size);
+    self->ours->path_loss_ = {};
     apply(*self->ours, *statistics);
   }
 };

@@ -9,6 +9,7 @@
 
 #include "base/rng.h"
 #include "quic/bbr.h"
+#include "quic/repeats.h"
 
 #include <ngtcp2/ngtcp2.h>
 
@@ -24,6 +25,7 @@ class BbrControl {
   // The connection that was set up with a LibraryContext that names this is controlled by it.
   [[nodiscard]] bool is_attached() const { return connection_statistics_ != nullptr; }
   [[nodiscard]] const Bbr& bbr() const { return bbr_; }
+  [[nodiscard]] const PathLoss& path_loss() const { return path_loss_; }
   // As the connection has written all that it may: whether it had nothing more to say.
   // `before` is what app_limited_until() was before it wrote.
   void note_end_of_data(bool is_app_limited, std::uint64_t before);
@@ -33,6 +35,7 @@ class BbrControl {
   friend struct BbrHooks;
 
   Bbr bbr_{NGTCP2_MAX_UDP_PAYLOAD_SIZE};
+  PathLoss path_loss_;
   void* connection_statistics_ = nullptr;  // ngtcp2's
   void* rate_sampler_ = nullptr;
 };

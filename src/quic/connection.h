@@ -66,6 +66,7 @@ struct Stream {
   ListHook<Stream> readable_hook;
   ListHook<Stream> writable_hook;
   std::uint32_t index = 0;              // in its table
+  std::size_t burst_bytes = 0;          // sent since there last was nothing to send
   bool is_local = false;                // we opened it
   bool is_flow_blocked = false;         // waits for MAX_STREAM_DATA
   bool is_output_over = false;          // reset by us, or stopped by the peer
@@ -125,6 +126,7 @@ struct ConnectionStats {
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_received = 0;
   std::uint64_t packets_sent = 0;
+  std::uint64_t packets_repeated = 0;  // of those (quic/repeats.h)
   std::uint64_t packets_received = 0;
   std::uint64_t packets_lost = 0;         // those that carried stream data or DATAGRAMs
   std::uint64_t datagrams_dropped = 0;    // by our own queues

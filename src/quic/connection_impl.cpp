@@ -281,9 +281,9 @@ Instant ConnectionImpl::next_timeout() const {
     case Life::open:
       // Also where ngtcp2 names a later time: what it lost or owes has no timer of its own,
       // it expects to be asked after every packet.
-      if (is_holding_answer()) return answer_due_;
+      if (is_holding_answer()) return std::min(answer_due_, repeats_.next_due());
       return std::min(
-          {from_library(ngtcp2_conn_get_expiry(connection_)), paced_until(),
+          {from_library(ngtcp2_conn_get_expiry(connection_)), paced_until(), repeats_.next_due(),
            credit_.next_timeout() == kNever ? kNever : credit_.next_timeout() + stopped_});
     case Life::drained:
       return kNever;
@@ -313,6 +313,7 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
   if (life_ == Life::must_close) return write_close_packet(out);
   if (life_ == Life::closing && is_close_resend_due_) return resend_close_packet(out);
   if (life_ != Life::open) return false;
+  if (!write_repeats(now, out)) return true;
   if (now < answer_due_ && is_holding_answer()) {
     CULVERT_PROBE("quic.an acknowledgement waits for what goes along with it");
     return false;
@@ -357,6 +358,10 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
       const bool is_probe = bytes > path_size;
       if (is_probe) in_flight += bytes - path_size;  // paced as an ordinary packet
       commit(out, *tx_path_.path(), info.ecn, bytes, is_probe ? Batching::alone : Batching::shared);
+      if (!is_probe && is_worth_repeating()) {
+        repeats_.keep(now, round_trip_, sent_path_value_, static_cast<Ecn>(info.ecn & 3U),
+                      tail.first(bytes));
+      }
       spent += bytes;
       unpaced += bytes;
     }
@@ -378,6 +383,27 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
     }
     return tail.empty() || size > 0;
   }
+}
+
+bool ConnectionImpl::is_worth_repeating() const {
+  return scheduler_.has_ended_small_write() && is_established_ && bbr_control_.is_attached() &&
+         bbr_control_.path_loss().is_lossy();
+}
+
+bool ConnectionImpl::write_repeats(Instant now, TxBuilder& out) {
+  for (; const auto copy = repeats_.front(now); repeats_.drop_front()) {
+    if (copy->path != sent_path_value_) continue;  // it has moved since
+    const ByteSpan tail = out.tail(copy->bytes.size());
+    if (tail.empty()) return false;
+    CULVERT_PROBE("quic.a small packet goes out twice");
+    std::ranges::copy(copy->bytes, tail.begin());
+    out.commit(copy->path, copy->ecn, copy->bytes.size());
+    if (has_own_pacer_) pacer_.on_sent(copy->bytes.size());
+    ++stats_.packets_sent;
+    ++stats_.packets_repeated;
+    stats_.bytes_sent += copy->bytes.size();
+  }
+  return true;
 }
 
 std::uint64_t ConnectionImpl::bytes_in_flight() const {

@@ -10,6 +10,7 @@
 #include "quic/connection_id.h"
 #include "quic/datagram_queue.h"
 #include "quic/pacer.h"
+#include "quic/repeats.h"
 #include "quic/send_scheduler.h"
 #include "quic/sockaddr.h"
 #include "quic/stream_table.h"
@@ -157,6 +158,9 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   // When data may leave that pacing holds back; kNever: it holds nothing back.
   [[nodiscard]] Instant paced_until() const;
   [[nodiscard]] std::uint64_t bytes_in_flight() const;
+  // Copies that are due. False: no room in `out`.
+  [[nodiscard]] bool write_repeats(Instant now, TxBuilder& out);
+  [[nodiscard]] bool is_worth_repeating() const;
   // Since `in_flight_before`, whose new value it becomes.
   void note_sent(ngtcp2_tstamp timestamp, std::uint64_t& in_flight_before);
   // Time must not go back (ngtcp2 asserts it): a batch may carry a `now` read before
@@ -245,6 +249,8 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   BbrControl bbr_control_;
   LibraryContext library_context_;
   Pacer pacer_;
+  Repeats repeats_;
+  Duration round_trip_{};  // smoothed
   std::deque<Event> events_;
   std::unique_ptr<Stream> reported_closed_;  // lives until the next poll_event
   bool is_datagram_lent_ = false;            // front() was handed out by poll_datagram

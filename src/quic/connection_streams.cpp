@@ -348,10 +348,10 @@ void ConnectionImpl::update_allowances(Instant now) {
   ngtcp2_conn_info info;
   ngtcp2_conn_get_conn_info(connection_, &info);
   unsent_limit_ = static_cast<std::size_t>(info.cwnd);
-  const Duration round_trip(static_cast<Duration::rep>(info.smoothed_rtt));
-  credit_.set_round_trip(round_trip);
+  round_trip_ = Duration(static_cast<Duration::rep>(info.smoothed_rtt));
+  credit_.set_round_trip(round_trip_);
   may_go_unanswered_ = static_cast<std::size_t>(
-      std::clamp<Duration::rep>(round_trip / kRoundTripForEach, 1, kMostUnanswered));
+      std::clamp<Duration::rep>(round_trip_ / kRoundTripForEach, 1, kMostUnanswered));
   note_rtt_sample(info.latest_rtt != 0);
   if (is_ping_due_ && info.bytes_in_flight > 0) {
     is_ping_due_ = false;

@@ -291,7 +291,8 @@ TEST(Endpoint, restarted_server_resets_its_old_connections) {
   connection.submit(*stream);
   ASSERT_TRUE(pair.run_until([&] { return !pair.client.closed.empty(); }, 1s));
   EXPECT_EQ(pair.client.closed[0].error.kind, ErrorKind::lost);
-  EXPECT_EQ(pair.server.endpoint->stats().stateless_resets_sent, 1U);
+  EXPECT_GE(pair.server.endpoint->stats().stateless_resets_sent, 1U);
+  EXPECT_LE(pair.server.endpoint->stats().stateless_resets_sent, 2U);  // small packets go out twice
   EXPECT_EQ(pair.server.endpoint->connection_count(), 0U);
   pair.run_for(10s);
   EXPECT_EQ(pair.client.endpoint->connection_count(), 0U);

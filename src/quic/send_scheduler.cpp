@@ -13,6 +13,8 @@ constexpr std::size_t kTurnBytes = 8 * 1024;
 constexpr std::size_t kDatagramBurst = 8;
 // Chunks that one packet can draw from: 64 KiB touch at most three.
 constexpr std::size_t kMaxViews = 4;
+// A request, an answer, keystrokes: since the stream last had nothing to send.
+constexpr std::size_t kSmallWrite = 1024;
 
 ngtcp2_vec to_vec(ByteView view) {
   // ngtcp2 never writes to it; its type just lacks the const.
@@ -23,6 +25,7 @@ ngtcp2_vec to_vec(ByteView view) {
 
 ngtcp2_ssize SendScheduler::write_packet(ngtcp2_conn& connection, const Slot& slot, bool with_data,
                                          std::size_t max_datagram_payload) {
+  has_ended_small_write_ = false;
   Packet packet;
   packet.skips_streams = !with_data;
   packet.skips_datagrams = !with_data || max_datagram_payload == 0 ||
@@ -143,6 +146,11 @@ void SendScheduler::on_written(Stream& stream, std::size_t count, bool with_fin)
     observer_.on_running_low(stream);
   }
   const bool is_done = !stream.output.has_unsent() && (!stream.is_fin_queued || stream.is_fin_sent);
+  stream.burst_bytes += count;
+  if (is_done) {
+    has_ended_small_write_ |= stream.burst_bytes <= kSmallWrite;
+    stream.burst_bytes = 0;
+  }
   if (!is_done && turn_bytes_ < kTurnBytes) return;
   turn_bytes_ = 0;
   streams_.sendable.remove(stream);

@@ -39,6 +39,9 @@ class SendScheduler {
   [[nodiscard]] ngtcp2_ssize write_packet(ngtcp2_conn& connection, const Slot& slot, bool with_data,
                                           std::size_t max_datagram_payload);
 
+  // Whether the packet just written has the end of what a stream had to say, and that was little.
+  [[nodiscard]] bool has_ended_small_write() const { return has_ended_small_write_; }
+
   [[nodiscard]] std::uint64_t datagrams_dropped() const { return datagrams_dropped_; }
 
  private:
@@ -59,6 +62,7 @@ class SendScheduler {
   Observer& observer_;
   std::size_t turn_bytes_ = 0;        // written by the stream at the front of the queue
   std::size_t datagram_packets_ = 0;  // in a row
+  bool has_ended_small_write_ = false;
   std::uint64_t datagrams_dropped_ = 0;
 };
 

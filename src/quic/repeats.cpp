@@ -1,0 +1,65 @@
+#include "quic/repeats.h"
+
+#include "base/limits.h"
+
+#include <algorithm>
+
+namespace culvert::quic {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr double kWeight = 1.0 / 256;       // of the latest packet
+constexpr double kNoticeable = 1.0 / 1024;  // one loss is forgotten after some 350 packets
+
+// Long enough that a queue or a moment of noise that took the first does not take both; short
+// enough that the copy is acknowledged before the first counts as lost, an eighth of a round
+// trip too late (RFC 9002 6.1.2), and is sent again for nothing.
+constexpr int kPartOfRoundTrip = 16;
+constexpr Duration kLeastApart = milliseconds(1);
+constexpr Duration kMostApart = milliseconds(10);
+
+}  // namespace
+
+void PathLoss::on_delivered(double packets) {
+  share_ /= 1 + kWeight * packets;
+}
+
+void PathLoss::on_lost() {
+  share_ += (1 - share_) * kWeight;
+}
+
+bool PathLoss::is_lossy() const {
+  return share_ > kNoticeable;
+}
+
+void Repeats::keep(Instant now, Duration round_trip, const PathId& path, Ecn ecn, ByteView packet) {
+  allowance_bytes_ = std::min(
+      allowance_bytes_ + limits::kRepeatedBytesPerSecond * in_seconds(now - updated_), kMostAtOnce);
+  updated_ = now;
+  const auto size = static_cast<double>(packet.size());
+  if (count_ == kMostWaiting || size > allowance_bytes_ || round_trip < kLeastRoundTrip) return;
+  allowance_bytes_ -= size;
+  Waiting& last = waiting_.at((first_ + count_++) % kMostWaiting);
+  last.due = now + std::clamp(round_trip / kPartOfRoundTrip, kLeastApart, kMostApart);
+  last.path = path;
+  last.ecn = ecn;
+  last.bytes.assign(packet.begin(), packet.end());
+}
+
+Instant Repeats::next_due() const {
+  return count_ == 0 ? kNever : waiting_.at(first_).due;
+}
+
+std::optional<Repeats::Copy> Repeats::front(Instant now) const {
+  if (next_due() > now) return std::nullopt;
+  const Waiting& waiting = waiting_.at(first_);
+  return Copy{.path = waiting.path, .ecn = waiting.ecn, .bytes = waiting.bytes};
+}
+
+void Repeats::drop_front() {
+  first_ = (first_ + 1) % kMostWaiting;
+  --count_;
+}
+
+}  // namespace culvert::quic

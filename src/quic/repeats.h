@@ -1,0 +1,68 @@
+// Second copies of small packets, for paths that lose some. What is lost amid bulk is told by the
+// packets after it, a round trip later, and goes out again then; a lone request or answer waits
+// for a timeout. On a path of 100 ms that loses two packets of a hundred each such wait is a
+// keystroke that hangs. So a packet that ends what a stream had to say, where that was little,
+// is sent again a moment later: the same datagram, which its receiver knows by its packet number
+// and drops when it has the first (RFC 9000 12.3). ngtcp2 has no part in it. Sans-I/O, O(1).
+#pragma once
+
+#include "base/datagram.h"
+#include "base/time.h"
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace culvert::quic {
+
+// Whether a path loses packets, by those of the last some hundred.
+class PathLoss {
+ public:
+  void on_delivered(double packets);
+  void on_lost();
+  // What is not known yet counts as lossy: the first request must not pay for the lesson.
+  [[nodiscard]] bool is_lossy() const;
+
+ private:
+  double share_ = kAtFirst;
+  static constexpr double kAtFirst = 1.0 / 64;
+};
+
+class Repeats {
+ public:
+  // Where nothing is gained, too: a timeout of so short a round trip is short itself.
+  static constexpr Duration kLeastRoundTrip = std::chrono::milliseconds(5);
+  static constexpr std::size_t kMostWaiting = 4;
+
+  // A packet was just sent. More than some at once are not repeated: they tell of each other's
+  // loss; nor more than some kilobytes a second, so that nobody has to yield to them.
+  void keep(Instant now, Duration round_trip, const PathId& path, Ecn ecn, ByteView packet);
+  // kNever: none waits.
+  [[nodiscard]] Instant next_due() const;
+
+  struct Copy {
+    PathId path;
+    Ecn ecn;
+    ByteView bytes;
+  };
+  // What is due, in order. Valid until drop_front() or keep().
+  [[nodiscard]] std::optional<Copy> front(Instant now) const;
+  void drop_front();
+
+ private:
+  struct Waiting {
+    Instant due;
+    PathId path;
+    Ecn ecn = Ecn::not_ect;
+    std::vector<std::uint8_t> bytes;  // keeps its room
+  };
+  std::array<Waiting, kMostWaiting> waiting_;  // a ring
+  std::size_t first_ = 0;
+  std::size_t count_ = 0;
+  double allowance_bytes_ = kMostAtOnce;
+  Instant updated_{};
+  static constexpr double kMostAtOnce = 32 * 1024;
+};
+
+}  // namespace culvert::quic
