@@ -15,6 +15,10 @@ TEST(SimQueueFigures, is_shared_while_another_fills_it_and_left_afterwards) {
   constexpr std::uint64_t kRate = 50'000'000;
   TunnelWorldConfig config;
   config.client_up.delay = config.client_down.delay = milliseconds(10);
+  for (LinkConfig* link :
+       {&config.client_up, &config.client_down, &config.server_up, &config.server_down}) {
+    link->mtu = 1500;
+  }
   config.server_down.bits_per_second = kRate;
   config.server_down.queue_bytes = kRate / 8 / 20;  // 50 ms
   TunnelWorld tunnel(1, config);
