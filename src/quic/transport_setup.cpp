@@ -12,9 +12,10 @@ namespace {
 // largest batch of one UDP_SEGMENT call (TxBuilder::kMaxBatchBytes).
 constexpr std::array<std::uint16_t, 11> kProbes{1452, 1400, 1372,  1332,  1280, 1232,
                                                 4096, 8952, 16384, 32768, 65000};
-// Above every legal size. A list of only this ends discovery at once; `no_pmtud` would do
-// the same, but ngtcp2 1.11 asserts that it is off when a peer migrates back.
-constexpr std::array<std::uint16_t, 1> kNoProbes{65535};
+// Never larger than a path that is not this large by itself: a list of only this ends discovery
+// at once. `no_pmtud` would do the same, but ngtcp2 1.11 asserts that it is off when a peer
+// migrates back; versions from 1.17 on assert that no probe is above the largest legal size.
+constexpr std::array<std::uint16_t, 1> kNoProbes{limits::kUdpPayloadOwnPeers};
 
 // RFC 9002 6.2.2 suggests 333 ms; most paths are well below, and until the first sample a
 // lost Initial costs three times this.
