@@ -20,6 +20,9 @@ inline constexpr std::size_t kControlOutboxBytes = 256 << 10;
 // --- handshakes and sessions ----------------------------------------------------------------
 // Authenticated by then, from the first packet of the connection on.
 inline constexpr Duration kHandshakeTimeout = std::chrono::seconds(10);
+// 1-RTT packets that a client keeps until it has written the end of its handshake: some ten, sent
+// within the round trip that it takes to answer.
+inline constexpr std::size_t kEarlyPacketBytes = 16 << 10;
 // Places for those who have not authenticated (quic/admission.h), per worker; each costs some
 // 100 KiB. More than the round trips of a login need at a thousand logins a second.
 inline constexpr std::size_t kMaxUnauthenticatedConnections = 256;

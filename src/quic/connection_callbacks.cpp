@@ -92,6 +92,8 @@ struct Callbacks {
   }
   static int dcid_status(ngtcp2_conn*, ngtcp2_connection_id_status_type type, std::uint64_t,
                          const ngtcp2_cid*, const std::uint8_t* token, void* user_data) {
+    // Not called before a client has written, and a server read, the end of the handshake.
+    of(user_data).has_ended_handshake_ = true;
     if (token == nullptr) return 0;
     of(user_data).on_peer_token(type == NGTCP2_CONNECTION_ID_STATUS_TYPE_ACTIVATE,
                                 {token, NGTCP2_STATELESS_RESET_TOKENLEN});

@@ -216,7 +216,7 @@ PathId ConnectionImpl::arrival_path(const PathId& path) const {
 
 void ConnectionImpl::handle_datagram(Instant now, const PathId& path, Ecn ecn, ByteView bytes) {
   account_for_stop(now);
-  const ngtcp2_tstamp timestamp = advance(now);
+  advance(now);
   ++stats_.packets_received;
   heard_at_ = now;
   stats_.bytes_received += bytes.size();
@@ -229,11 +229,26 @@ void ConnectionImpl::handle_datagram(Instant now, const PathId& path, Ecn ecn, B
     }
     return;
   }
+  if (is_client_ && !has_ended_handshake_) {
+    bytes = early_packets_.hold(path, ecn, bytes);
+    if (bytes.empty()) return;
+  }
+  read_early_packets(now);
+  if (life_ == Life::open) read(now, path, ecn, bytes);
+}
 
+void ConnectionImpl::read_early_packets(Instant now) {
+  if (!has_early_packets_to_read()) return;
+  for (const EarlyPackets::Packet& packet : early_packets_.take()) {
+    if (life_ == Life::open) read(now, packet.path, packet.ecn, packet.bytes);
+  }
+}
+
+void ConnectionImpl::read(Instant now, const PathId& path, Ecn ecn, ByteView bytes) {
   const ngtcp2_pkt_info info{.ecn = static_cast<std::uint8_t>(ecn)};
   const ngtcp2_path* from = wildcard_local_ ? rx_path_.get(arrival_path(path)) : rx_path_.get(path);
   const int rv =
-      ngtcp2_conn_read_pkt(connection_, from, &info, bytes.data(), bytes.size(), timestamp);
+      ngtcp2_conn_read_pkt(connection_, from, &info, bytes.data(), bytes.size(), last_now_);
   settle_acknowledged();
   may_have_stopped_ = true;
   if (was_reset_) {
@@ -272,6 +287,8 @@ void ConnectionImpl::handle_timeout(Instant now) {
     return;
   }
   may_have_stopped_ = true;
+  read_early_packets(now);
+  if (life_ != Life::open) return;
   if (credit_.next_timeout() <= library_now()) extend_connection();
   if (const int rv = ngtcp2_conn_handle_expiry(connection_, timestamp); rv != 0) fail_with(rv);
 }
@@ -279,6 +296,7 @@ void ConnectionImpl::handle_timeout(Instant now) {
 Instant ConnectionImpl::next_timeout() const {
   switch (life_) {
     case Life::open:
+      if (has_early_packets_to_read()) return from_library(last_now_);
       // Also where ngtcp2 names a later time: what it lost or owes has no timer of its own,
       // it expects to be asked after every packet.
       if (is_holding_answer()) return std::min(answer_due_, repeats_.next_due());

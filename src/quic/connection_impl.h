@@ -9,6 +9,7 @@
 #include "quic/connection.h"
 #include "quic/connection_id.h"
 #include "quic/datagram_queue.h"
+#include "quic/early_packets.h"
 #include "quic/pacer.h"
 #include "quic/repeats.h"
 #include "quic/send_scheduler.h"
@@ -214,6 +215,12 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   // Reports StreamClosed once nothing is left for the application to see.
   void report_if_over(Stream& stream);
 
+  void read(Instant now, const PathId& path, Ecn ecn, ByteView bytes);
+  void read_early_packets(Instant now);
+  [[nodiscard]] bool has_early_packets_to_read() const {
+    return has_ended_handshake_ && !early_packets_.is_empty();
+  }
+
   void fail_with(int library_error);
   void begin_close(const ngtcp2_ccerr& error);
   void begin_drain();
@@ -228,6 +235,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   const bool has_own_pacer_;  // ngtcp2's BBR has a rate of its own to pace by
   Life life_ = Life::open;
   bool is_established_ = false;
+  bool has_ended_handshake_ = false;
   bool had_rtt_sample_ = false;
   bool is_ping_due_ = false;
   bool may_lack_loss_timer_ = false;  // ngtcp2 has forgotten its congestion state
@@ -246,6 +254,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   DatagramQueue incoming_datagrams_;
   DatagramQueue outgoing_datagrams_;
   SendScheduler scheduler_;
+  EarlyPackets early_packets_;  // a client's
   BbrControl bbr_control_;
   LibraryContext library_context_;
   Pacer pacer_;

@@ -36,8 +36,9 @@ class EndpointImpl final : public Endpoint, private ConnectionHost {
   [[nodiscard]] const EndpointStats& stats() const override { return stats_; }
   [[nodiscard]] ProtectionBackend protection() const override { return protection_; }
 
-  // For tests: ids in the routing table.
+  // For tests: ids in the routing table, and whose one is.
   [[nodiscard]] std::size_t connection_id_count() const { return by_id_.size(); }
+  [[nodiscard]] ConnectionImpl* find(ByteView destination);
 
  private:
   // What the datagrams of one call have in common.
@@ -47,7 +48,6 @@ class EndpointImpl final : public Endpoint, private ConnectionHost {
     Ecn ecn;
     ByteView bytes;
   };
-  [[nodiscard]] ConnectionImpl* find(ByteView destination);
   [[nodiscard]] Routing handle_unknown_short(const Arrival& arrival, ByteView destination,
                                              TxBuilder& replies);
   [[nodiscard]] Routing handle_unknown_long(const Arrival& arrival, const ngtcp2_version_cid& ids,
