@@ -142,6 +142,7 @@ Status ConnectionImpl::set_up(Instant now, const PathId& path, const ConnectionI
   TlsOptions with_protection = tls_options;
   with_protection.protection = host_.protection();
   with_protection.key_log = &config.key_log;
+  with_protection.refuses_preferred_address = settings.qlog_write != nullptr;
   CULVERT_TRY(tls_, TlsSession::create(host_.credentials(), with_protection));
 
   if (is_client_ && path.local.ip.is_unspecified()) wildcard_local_ = path.local;
@@ -476,6 +477,11 @@ void ConnectionImpl::fail_with(int library_error) {
       life_ = Life::drained;
       return;
     case NGTCP2_ERR_CRYPTO:
+      if (tls_->has_refused_preferred_address()) {
+        host_.log().warn("quic",
+                         "the server offers a preferred address, which cannot be written to qlog; "
+                         "leave out --qlog-dir");
+      }
       ngtcp2_ccerr_set_tls_alert(&error, alert, nullptr, 0);
       break;
     default:

@@ -376,6 +376,28 @@ TEST(HostilePeer, a_server_fills_all_ids_before_it_names_another_address) {
   EXPECT_EQ(server.pair.client.completed.size(), 1U);
 }
 
+// CVE-2026-40170: ngtcp2 1.11 writes them into a buffer of 1 KiB on its stack.
+TEST(HostilePeer, a_servers_parameters_are_too_long_for_qlog) {
+  std::string log;
+  for (const bool with_preferred_address : {true, false}) {
+    SCOPED_TRACE(with_preferred_address);
+    HostileServer server([&](EndpointConfig& config) {
+      if (!config.accepts_connections) {
+        config.qlog = [&](std::string_view, std::string_view text) { log += text; };
+      }
+    });
+    server.bend = [&](ngtcp2_transport_params& params) {
+      make_parameters_long(params);
+      if (!with_preferred_address) params.preferred_addr_present = 0;
+    };
+    server.pair.connect();
+    server.pair.run_for(200ms);
+    EXPECT_EQ(server.pair.client.closed.size(), with_preferred_address ? 1U : 0U);
+    EXPECT_EQ(server.pair.client.completed.size(), with_preferred_address ? 0U : 1U);
+  }
+  EXPECT_NE(log.find("4611686018427387903"), std::string::npos);
+}
+
 // ngtcp2 forgets the keys of the handshake, and then writes its end.
 TEST(HostilePeer, a_server_confirms_the_handshake_before_the_client_has_answered) {
   HostileServer server;
@@ -385,6 +407,15 @@ TEST(HostilePeer, a_server_confirms_the_handshake_before_the_client_has_answered
   EXPECT_GT(server.forged, 0);
   EXPECT_EQ(server.pair.client.completed.size(), 1U);
   EXPECT_EQ(server.pair.server.completed.size(), 1U);  // the client has answered
+}
+
+// Who does not write a log does not care.
+TEST(HostilePeer, a_preferred_address_is_no_reason_to_refuse_a_server) {
+  HostileServer server;
+  server.bend = make_parameters_long;
+  server.pair.connect();
+  server.pair.run_for(200ms);
+  EXPECT_EQ(server.pair.client.completed.size(), 1U);
 }
 
 // No end aborts, whatever the other writes once it has keys. (ngtcp2 has assertions, and Debian's

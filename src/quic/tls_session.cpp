@@ -127,8 +127,13 @@ Result<std::unique_ptr<TlsSession>> TlsSession::create(const TlsCredentials& cre
   // whose hook runs before GnuTLS has parsed them; Finished is the last message of all.
   const auto settled_by =
       options.is_server ? GNUTLS_HANDSHAKE_CLIENT_HELLO : GNUTLS_HANDSHAKE_FINISHED;
-  gnutls_handshake_set_hook_function(handle, settled_by, GNUTLS_HOOK_POST,
-                                     &TlsSession::check_extensions);
+  if (options.refuses_preferred_address && !options.is_server) {  // a session has one hook
+    gnutls_handshake_set_hook_function(handle, GNUTLS_HANDSHAKE_ANY, GNUTLS_HOOK_BOTH,
+                                       &TlsSession::check_before_parsing);
+  } else {
+    gnutls_handshake_set_hook_function(handle, settled_by, GNUTLS_HOOK_POST,
+                                       &TlsSession::check_extensions);
+  }
   return session;
 }
 
@@ -178,6 +183,34 @@ int TlsSession::check_extensions(gnutls_session_t session, unsigned, unsigned, u
   return ngtcp2_conn_get_remote_transport_params(self.connection_) != nullptr
              ? 0
              : GNUTLS_E_MISSING_EXTENSION;
+}
+
+// A client's, for every message: what check_extensions looks at, and the server's parameters
+// before ngtcp2 has them.
+int TlsSession::check_before_parsing(gnutls_session_t session, unsigned type, unsigned when,
+                                     unsigned incoming, const gnutls_datum_t* message) {
+  if (type == GNUTLS_HANDSHAKE_FINISHED && when == GNUTLS_HOOK_POST) {
+    return check_extensions(session, type, when, incoming, message);
+  }
+  if (type != GNUTLS_HANDSHAKE_ENCRYPTED_EXTENSIONS || when != GNUTLS_HOOK_PRE) return 0;
+  TlsSession& self = of(session);
+  // What it cannot parse GnuTLS refuses itself.
+  static_cast<void>(gnutls_ext_raw_parse(&self, &TlsSession::check_parameters, message, 0));
+  return self.has_refused_preferred_address_ ? GNUTLS_E_ILLEGAL_PARAMETER : 0;
+}
+
+int TlsSession::check_parameters(void* self, unsigned extension, const unsigned char* data,
+                                 unsigned size) {
+  constexpr unsigned kTransportParameters = 0x39;  // RFC 9001 8.2
+  ngtcp2_transport_params params;
+  if (extension != kTransportParameters ||
+      ngtcp2_transport_params_decode(&params, data, size) != 0) {
+    return 0;
+  }
+  if (params.preferred_addr_present != 0) {
+    static_cast<TlsSession*>(self)->has_refused_preferred_address_ = true;
+  }
+  return 0;
 }
 
 bool TlsSession::has_known_alpn() const {

@@ -40,6 +40,9 @@ struct TlsOptions {
   std::optional<crypto::EndpointId> peer;  // client: whom we must meet; server: learn
   ProtectionBackend protection = ProtectionBackend::gnutls;
   const KeyLogSink* key_log = nullptr;  // outlives the session
+  // Client: as ngtcp2 up to 1.22.0 writes the peer's transport parameters to qlog through a
+  // buffer that they fit only without one (CVE-2026-40170).
+  bool refuses_preferred_address = false;
 };
 
 // One TLS session, belonging to one connection.
@@ -60,6 +63,9 @@ class TlsSession {
   // Once the handshake completed, whatever the library made of it: the peer has proven a key,
   // and alpn() is one of those that the options named.
   [[nodiscard]] bool is_agreed() const { return is_peer_proven_ && has_known_alpn(); }
+  [[nodiscard]] bool has_refused_preferred_address() const {
+    return has_refused_preferred_address_;
+  }
   [[nodiscard]] Status export_keying_material(std::string_view label, ByteView context,
                                               ByteSpan out) const;
 
@@ -70,6 +76,10 @@ class TlsSession {
   [[nodiscard]] bool has_known_alpn() const;
   static int check_extensions(gnutls_session_t session, unsigned type, unsigned when,
                               unsigned incoming, const gnutls_datum_t* message);
+  static int check_before_parsing(gnutls_session_t session, unsigned type, unsigned when,
+                                  unsigned incoming, const gnutls_datum_t* message);
+  static int check_parameters(void* self, unsigned extension, const unsigned char* data,
+                              unsigned size);
   static int log_key(gnutls_session_t session, const char* label, const gnutls_datum_t* secret);
 
   gnutls_session_t handle_ = nullptr;
@@ -79,6 +89,7 @@ class TlsSession {
   std::optional<crypto::EndpointId> expected_peer_;
   crypto::EndpointId peer_;
   bool is_peer_proven_ = false;
+  bool has_refused_preferred_address_ = false;
   const KeyLogSink* key_log_ = nullptr;
 };
 
