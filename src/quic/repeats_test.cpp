@@ -9,7 +9,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-const Instant kStart(100s);
+const Instant kRepeatsStart(100s);
 const PathId kSomePath{.local = {IpAddress::v4(0x0A000001), 1},
                        .remote = {IpAddress::v4(0x0A000002), 2}};
 
@@ -25,51 +25,51 @@ TEST(Repeats, gives_a_packet_out_again_once_and_a_moment_later) {
   Repeats repeats;
   EXPECT_EQ(repeats.next_due(), kNever);
   const Bytes packet = packet_of(90);
-  keep(repeats, kStart, packet);
-  EXPECT_EQ(repeats.next_due(), kStart + 5ms);
-  EXPECT_FALSE(repeats.front(kStart + 4ms));
-  const auto copy = repeats.front(kStart + 5ms);
+  keep(repeats, kRepeatsStart, packet);
+  EXPECT_EQ(repeats.next_due(), kRepeatsStart + 5ms);
+  EXPECT_FALSE(repeats.front(kRepeatsStart + 4ms));
+  const auto copy = repeats.front(kRepeatsStart + 5ms);
   ASSERT_TRUE(copy);
   EXPECT_EQ(copy->path, kSomePath);
   EXPECT_EQ(copy->ecn, Ecn::ect0);
   EXPECT_EQ(Bytes(copy->bytes.begin(), copy->bytes.end()), packet);
   repeats.drop_front();
   EXPECT_EQ(repeats.next_due(), kNever);
-  EXPECT_FALSE(repeats.front(kStart + 1s));
+  EXPECT_FALSE(repeats.front(kRepeatsStart + 1s));
 }
 
 // An eighth of a round trip after it should have been acknowledged the first counts as lost.
 TEST(Repeats, are_acknowledged_before_the_first_counts_as_lost) {
   for (const Duration round_trip : {10ms, 20ms, 50ms, 100ms, 300ms, 1000ms}) {
     Repeats repeats;
-    keep(repeats, kStart, packet_of(90), round_trip);
-    EXPECT_LT(repeats.next_due() - kStart, round_trip / 8);
-    EXPECT_GE(repeats.next_due() - kStart, 1ms);
+    keep(repeats, kRepeatsStart, packet_of(90), round_trip);
+    EXPECT_LT(repeats.next_due() - kRepeatsStart, round_trip / 8);
+    EXPECT_GE(repeats.next_due() - kRepeatsStart, 1ms);
   }
   Repeats repeats;
-  keep(repeats, kStart, packet_of(90), 4ms);
+  keep(repeats, kRepeatsStart, packet_of(90), 4ms);
   EXPECT_EQ(repeats.next_due(), kNever);
 }
 
 TEST(Repeats, keep_their_order_and_are_few) {
   Repeats repeats;
   for (std::uint8_t i = 0; i < 2 * Repeats::kMostWaiting; ++i) {
-    keep(repeats, kStart, packet_of(90, i));
+    keep(repeats, kRepeatsStart, packet_of(90, i));
   }
   for (std::uint8_t i = 0; i < Repeats::kMostWaiting; ++i) {
-    ASSERT_TRUE(repeats.front(kStart + 1s));
-    EXPECT_EQ(repeats.front(kStart + 1s)->bytes[0], i);
+    ASSERT_TRUE(repeats.front(kRepeatsStart + 1s));
+    EXPECT_EQ(repeats.front(kRepeatsStart + 1s)->bytes[0], i);
     repeats.drop_front();
   }
   EXPECT_EQ(repeats.next_due(), kNever);
-  keep(repeats, kStart, packet_of(90, 77));  // there is room again
-  EXPECT_EQ(repeats.front(kStart + 1s)->bytes[0], 77);
+  keep(repeats, kRepeatsStart, packet_of(90, 77));  // there is room again
+  EXPECT_EQ(repeats.front(kRepeatsStart + 1s)->bytes[0], 77);
 }
 
 TEST(Repeats, take_no_more_than_their_share) {
   Repeats repeats;
   std::size_t bytes = 0;
-  Instant now = kStart;
+  Instant now = kRepeatsStart;
   for (int i = 0; i < 10'000; ++i, now += 1ms) {
     keep(repeats, now, packet_of(1452));
     for (; const auto copy = repeats.front(now); repeats.drop_front()) bytes += copy->bytes.size();
