@@ -5,11 +5,14 @@
 #
 #   client 10.1.1.2 ---- router (NAT: 10.2.2.1) ---- server 10.2.2.2
 
+# shellcheck source=tools/leftovers.sh
+. "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/../../tools/leftovers.sh"
+remove_leftovers
 tag=$$
 client_ns=culvert-c-$tag
 router_ns=culvert-r-$tag
 server_ns=culvert-s-$tag
-work=$(mktemp -d)
+work=$(work_directory lab)
 pids=()
 failures=0
 
