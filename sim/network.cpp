@@ -129,12 +129,18 @@ std::vector<PacketSink*> Machine::sinks_at(const SocketAddress& to) const {
 
 void Machine::refuse(const Packet& packet) {
   if (!refuses_closed_ports_) return;
-  network_.world().after(up_link(packet.to.ip).config().delay, [this, remote = packet.to,
-                                                                sender = packet.from](Instant now) {
-    Machine* machine = sender.ip.is_loopback() ? this : network_.machine_at(sender.ip);
-    if (machine == nullptr) return;
-    for (PacketSink* sink : machine->sinks_at(sender)) sink->on_refused(now, remote);
-  });
+  const ByteView quote =
+      ByteView(packet.payload)
+          .first(std::min(packet.payload.size(), drive::UdpRefusal::kMaxQuoteBytes));
+  drive::UdpRefusal refusal{.remote = packet.to, .quote = Bytes(quote.begin(), quote.end())};
+  network_.world().after(up_link(packet.to.ip).config().delay,
+                         [this, refusal = std::move(refusal), sender = packet.from](Instant now) {
+                           if (!sender.ip.is_loopback()) {
+                             network_.inject_refusal(sender, refusal);
+                             return;
+                           }
+                           for (PacketSink* sink : sinks_at(sender)) sink->on_refused(now, refusal);
+                         });
 }
 
 void Machine::deliver(Instant now, Packet packet) {
@@ -164,6 +170,12 @@ Machine* Network::machine_at(const IpAddress& ip) {
     if (machine->has_address(ip)) return machine.get();
   }
   return nullptr;
+}
+
+void Network::inject_refusal(const SocketAddress& sender, const drive::UdpRefusal& refusal) {
+  const Machine* machine = machine_at(sender.ip);
+  if (machine == nullptr) return;
+  for (PacketSink* sink : machine->sinks_at(sender)) sink->on_refused(world_.now(), refusal);
 }
 
 void Network::enter_uplink(Machine& machine, Packet packet) {

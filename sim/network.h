@@ -27,8 +27,7 @@ class PacketSink {
  public:
   virtual ~PacketSink() = default;
   virtual void deliver(Instant now, Packet packet) = 0;
-  // ICMP says that nobody listens there.
-  virtual void on_refused(Instant now, const SocketAddress& remote) = 0;
+  virtual void on_refused(Instant now, const drive::UdpRefusal& refusal) = 0;
 };
 
 // A computer: addresses, ports, and what listens on them. Owned by the Network.
@@ -138,6 +137,8 @@ class Network {
   std::function<bool(Instant now, Packet& packet)> tap;
   // Puts a packet into the core as if someone had sent it: forged sources, replays.
   void inject(Packet packet) { route(world_.now(), std::move(packet)); }
+  // An ICMP error reaches the machine that has the address `sender`, as if it had sent there.
+  void inject_refusal(const SocketAddress& sender, const drive::UdpRefusal& refusal);
 
  private:
   friend class Machine;

@@ -44,17 +44,17 @@ void SimUdpPort::deliver(Instant, Packet packet) {
   schedule_readable();
 }
 
-void SimUdpPort::on_refused(Instant, const SocketAddress& remote) {
+void SimUdpPort::on_refused(Instant, const drive::UdpRefusal& refusal) {
   if (!wants_refusals_) return;
-  refusals_.push_back(remote);
+  refusals_.push_back(refusal);
   schedule_readable();
 }
 
-std::optional<SocketAddress> SimUdpPort::poll_refusal() {
+std::optional<drive::UdpRefusal> SimUdpPort::poll_refusal() {
   if (refusals_.empty()) return std::nullopt;
-  const SocketAddress remote = refusals_.front();
+  drive::UdpRefusal refusal = std::move(refusals_.front());
   refusals_.pop_front();
-  return remote;
+  return refusal;
 }
 
 void SimUdpPort::schedule_readable() {

@@ -28,9 +28,9 @@ class SimUdpPort final : public drive::UdpPort, public PacketSink {
     wants_refusals_ = is_wanted;
     refusals_.clear();
   }
-  std::optional<SocketAddress> poll_refusal() override;
+  std::optional<drive::UdpRefusal> poll_refusal() override;
 
-  void on_refused(Instant now, const SocketAddress& remote) override;
+  void on_refused(Instant now, const drive::UdpRefusal& refusal) override;
   void deliver(Instant now, Packet packet) override;
 
  private:
@@ -45,7 +45,7 @@ class SimUdpPort final : public drive::UdpPort, public PacketSink {
   std::uint16_t port_ = 0;
   SeededRng rng_;
   std::deque<Packet> queue_;
-  std::deque<SocketAddress> refusals_;
+  std::deque<drive::UdpRefusal> refusals_;
   bool wants_refusals_ = false;
   std::size_t queued_bytes_ = 0;
   std::vector<Bytes> lent_;  // what the last recv_batch handed out

@@ -62,7 +62,7 @@ class ClientRole final : public Client,
   }
   ConnectionHandler* on_connection(Instant, quic::Connection&) override { return nullptr; }
   void on_network_changed(Instant now) override;
-  void on_refused(Instant now, const SocketAddress& remote) override;
+  void on_refused(Instant now, const UdpRefusal& refusal) override;
   void on_turn_done(Instant now) override;
   void on_transport_ready(Instant now, ClientDial& dial) override;
   void on_dialled(Instant now, ClientDial& dial, Dialled dialled) override;
@@ -112,6 +112,7 @@ class ClientRole final : public Client,
   std::vector<std::unique_ptr<ClientDial>> ended_;  // until the end of the turn
   std::vector<Error> failures_;                     // of dials, the address as offender
   bool is_busy_ = false;                            // a server said that it is, in this try
+  bool is_nobody_ = false;                          // nobody is at an address, in this try
   Instant give_up_at_{};                            // the first connecting
   const ClientDial* winner_ = nullptr;              // the first to complete a handshake
   Instant hurried_at_{};                            // a change of the network last began a try
@@ -161,7 +162,7 @@ void ClientRole::start(Instant now) {
 void ClientRole::dial_all(Instant now) {
   failures_.clear();
   dialled_.clear();
-  is_busy_ = false;
+  is_busy_ = is_nobody_ = false;
   winner_ = nullptr;
   worker_.want_refusals(true);
   addresses_.look_up();
@@ -271,10 +272,14 @@ Error ClientRole::dial_error() const {
     has_wrong_peers_only = false;
   }
   for (const auto& dial : dials_) {
-    if (!dial->is_second()) text += fmt::format("; {}: no answer over UDP", dial->server().text());
+    if (dial->is_second()) continue;
+    text += fmt::format("; {}: no answer over UDP{}", dial->server().text(),
+                        dial->is_said_refused() ? " (ICMP says that nobody listens there)" : "");
   }
   if (!dials_.empty()) {
     text += "; is the server running, and do all firewalls on the way let UDP through to its port?";
+  } else if (is_nobody_) {
+    text += "; is the server running, is this its port, and does a firewall reject UDP?";
   }
   return {has_wrong_peers_only ? ErrorKind::authentication : ErrorKind::unreachable,
           std::move(text),
@@ -346,19 +351,18 @@ void ClientRole::on_dial_failed(Instant now, ClientDial& dial, DialFailure failu
   failure.error.offender = dial.server().text();
   failures_.push_back(std::move(failure.error));
   is_busy_ = is_busy_ || failure.is_busy;
+  is_nobody_ = is_nobody_ || failure.is_nobody;
   if (dials_.empty() && !addresses_.is_looking_up()) {
     on_attempt_failed(now, {.error = dial_error(), .is_busy = is_busy_});
   }
 }
 
-void ClientRole::on_refused(Instant now, const SocketAddress& remote) {
-  // Two dials may be on their way there; one that is given up leaves dials_. Those from addresses
-  // of our choice go on: a firewall behind one interface does not speak for the others.
-  std::vector<ClientDial*> there;
+void ClientRole::on_refused(Instant now, const UdpRefusal& refusal) {
+  // Two dials may be on their way there. Those from addresses of our choice go on: a firewall
+  // behind one interface does not speak for the others.
   for (const auto& dial : dials_) {
-    if (dial->server() == remote && !dial->has_local()) there.push_back(dial.get());
+    if (dial->server() == refusal.remote && !dial->has_local()) dial->on_refused(now, refusal);
   }
-  for (ClientDial* dial : there) dial->on_refused(now);
 }
 
 void ClientRole::on_attempt_failed(Instant now, DialFailure failure) {

@@ -2,9 +2,11 @@
 
 #include "base/limits.h"
 #include "base/probe.h"
+#include "quic/connection_id.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace culvert::drive {
@@ -44,7 +46,11 @@ Error closed_by_server(const quic::Closed& closed, ErrorKind kind) {
 
 ClientDial::ClientDial(Worker& worker, const ClientConfig& config, DialOptions options,
                        ClientDialOwner& owner)
-    : worker_(worker), config_(config), options_(std::move(options)), owner_(owner) {}
+    : worker_(worker),
+      config_(config),
+      options_(std::move(options)),
+      owner_(owner),
+      refusal_due_(worker.timers(), *this) {}
 
 ClientDial::~ClientDial() {
   if (connection_ != nullptr) worker_.detach(*connection_);
@@ -94,16 +100,29 @@ void ClientDial::on_closed(Instant now, quic::Closed& closed) {
             .is_final = code == session::CloseCode::auth_failed});
 }
 
-void ClientDial::on_refused(Instant now) {
+void ClientDial::on_refused(Instant now, const UdpRefusal& refusal) {
   if (connection_ == nullptr || control_) return;
+  is_said_refused_ = true;
+  const auto quoted = quic::source_id_of(refusal.quote);
+  if (!quoted || !connection_->owns_connection_id(quoted->view())) {
+    CULVERT_PROBE("drive.a refusal does not quote the dial");
+    return;
+  }
   if (!refused_at_) refused_at_ = now;
-  if (now - *refused_at_ < limits::kRefusalConfirmed) return;
+  if (now - *refused_at_ < limits::kRefusalConfirmed || refusal_due_.is_set()) return;
+  refusal_due_.set(std::max(now, started_ + limits::kRefusedDial));
+}
+
+void ClientDial::on_refusal_due(Instant now) {
+  if (connection_ == nullptr || control_) return;
+  if (connection_->liveness().packets_received > 0) {
+    CULVERT_PROBE("drive.a server answers where nobody is said to listen");
+    return;
+  }
   CULVERT_PROBE("drive.nobody listens at the server's port");
   fail(now, session::CloseCode::done,
-       {.error = {ErrorKind::unreachable,
-                  "nobody listens at this UDP port: is the server running, is this its port, and "
-                  "does a firewall reject UDP?",
-                  {}}});
+       {.error = {ErrorKind::unreachable, "nobody listens at this UDP port", {}},
+        .is_nobody = true});
 }
 
 void ClientDial::on_transport_ready(Instant now) {

@@ -25,9 +25,10 @@ struct Dialled {
 
 struct DialFailure {
   Error error;
-  bool is_final = false;  // our server said no to our credentials: no use to ask again
-  Duration wait{};        // ... or to ask before this
-  bool is_busy = false;   // it takes no more connections now: soon it may
+  bool is_final = false;   // our server said no to our credentials: no use to ask again
+  Duration wait{};         // ... or to ask before this
+  bool is_busy = false;    // it takes no more connections now: soon it may
+  bool is_nobody = false;  // ICMP says that nobody listens there
 };
 
 class ClientDialOwner {
@@ -61,9 +62,13 @@ class ClientDial final : public ConnectionHandler, public ControlHandler {
   // CloseCode::moved the session goes on elsewhere, should the server have resumed it here.
   void abandon(Instant now, session::CloseCode code, std::string_view reason);
   [[nodiscard]] const SocketAddress& server() const { return options_.server; }
-  // ICMP says that nobody listens there. Anybody could have sent that once, and a server may just
-  // be starting: it counts when it was said of a later packet as well.
-  void on_refused(Instant now);
+  // ICMP says that nobody listens there. A hint (RFC 9000 14.2.1): it ends the dial if it quotes
+  // packets of this connection, which is more than a stranger beside the path can know, of two
+  // times, as a server may just be starting, and if nothing comes from there by
+  // limits::kRefusedDial.
+  void on_refused(Instant now, const UdpRefusal& refusal);
+  // It was said at all: something to tell when the dial has ended for want of an answer.
+  [[nodiscard]] bool is_said_refused() const { return is_said_refused_; }
   [[nodiscard]] bool has_local() const { return options_.local.has_value(); }
   // With DialOptions::local only.
   [[nodiscard]] PathId path() const;
@@ -79,6 +84,7 @@ class ClientDial final : public ConnectionHandler, public ControlHandler {
  private:
   void on_handshake_event(Instant now, session::HandshakeEvent& event) override;
   void on_transport_ready(Instant now);
+  void on_refusal_due(Instant now);
   void on_closed(Instant now, quic::Closed& closed);
   template <typename Outcome>
   void succeed(Instant now, Outcome outcome);
@@ -92,7 +98,9 @@ class ClientDial final : public ConnectionHandler, public ControlHandler {
   quic::Connection* connection_ = nullptr;  // null once it is handed over or given up
   std::unique_ptr<ControlStream> control_;
   Instant started_{};
+  bool is_said_refused_ = false;
   std::optional<Instant> refused_at_;  // first
+  MemberTimer<ClientDial, &ClientDial::on_refusal_due> refusal_due_;
 };
 
 // What a CONNECTION_CLOSE of the server means to its client; `kind` where it names no refusal.

@@ -11,6 +11,7 @@
 //  - want_*() are one-shot: one call, at most one callback. Asking twice is one wish.
 #pragma once
 
+#include "base/bytes.h"
 #include "base/datagram.h"
 #include "base/log.h"
 #include "base/result.h"
@@ -60,6 +61,13 @@ struct UdpSendResult {
   bool is_blocked = false;
 };
 
+// ICMP says that nobody takes our datagrams there. Who can guess our port can send that.
+struct UdpRefusal {
+  static constexpr std::size_t kMaxQuoteBytes = 64;  // of a QUIC packet: both connection ids
+  SocketAddress remote;
+  Bytes quote;  // how the datagram began that it answers; many routers and systems send none of it
+};
+
 class UdpPort {
  public:
   virtual ~UdpPort() = default;
@@ -76,7 +84,7 @@ class UdpPort {
   // on a socket that carries traffic: an error costs the next datagram.
   virtual void want_refusals(bool is_wanted) = 0;
   // Who refused since it was asked last; ask when recv_batch has nothing, until it is empty.
-  [[nodiscard]] virtual std::optional<SocketAddress> poll_refusal() = 0;
+  [[nodiscard]] virtual std::optional<UdpRefusal> poll_refusal() = 0;
   [[nodiscard]] virtual SocketAddress local_address() const = 0;
 };
 

@@ -45,7 +45,7 @@ class ServerRole final : public Server, public WorkerHandler, public SessionOwne
 
   ConnectionHandler* on_connection(Instant now, quic::Connection& connection) override;
   void on_network_changed(Instant) override {}
-  void on_refused(Instant, const SocketAddress&) override {}
+  void on_refused(Instant, const UdpRefusal&) override {}
   void on_turn_done(Instant now) override;
   void on_session_ended(Instant now, ServerSession& session) override;
   void on_flow_ended(Instant now) override;

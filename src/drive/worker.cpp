@@ -121,7 +121,7 @@ void Worker::on_udp_readable(Instant now) {
     now = host_.now();
     for (const RxDatagram& batch : std::span(rx_).first(count)) handle_batch(now, batch);
   }
-  while (const auto remote = udp_->poll_refusal()) handler_.on_refused(now, *remote);
+  while (const auto refusal = udp_->poll_refusal()) handler_.on_refused(now, *refusal);
   host_.request_turn_end();
 }
 

@@ -38,7 +38,7 @@ class WorkerHandler {
   virtual ConnectionHandler* on_connection(Instant now, quic::Connection& connection) = 0;
   virtual void on_network_changed(Instant now) = 0;
   // Nobody takes UDP datagrams there; of a worker that wants to know.
-  virtual void on_refused(Instant now, const SocketAddress& remote) = 0;
+  virtual void on_refused(Instant now, const UdpRefusal& refusal) = 0;
   // The end of a turn, before packets leave: delete what died in it.
   virtual void on_turn_done(Instant now) = 0;
 };

@@ -289,21 +289,29 @@ void UdpSocket::want_refusals(bool is_wanted) {
   set_option(fd_.get(), IPPROTO_IP, IP_RECVERR, is_wanted ? 1 : 0);
 }
 
-std::optional<SocketAddress> UdpSocket::poll_refusal() {
+std::optional<drive::UdpRefusal> UdpSocket::poll_refusal() {
   for (std::size_t errors = 0; wants_refusals_ && errors < kMaxErrorsInTurn;) {
     RawAddress to;
+    std::array<std::uint8_t, drive::UdpRefusal::kMaxQuoteBytes> quote;
+    iovec slice{quote.data(), quote.size()};
     alignas(cmsghdr) std::array<std::uint8_t, 512> control;
     msghdr header{};
     header.msg_name = to.get();
     header.msg_namelen = sizeof to.storage;
+    header.msg_iov = &slice;
+    header.msg_iovlen = 1;
     header.msg_control = control.data();
     header.msg_controllen = control.size();
-    if (::recvmsg(fd_.get(), &header, MSG_ERRQUEUE) < 0) {
+    const ssize_t quoted = ::recvmsg(fd_.get(), &header, MSG_ERRQUEUE);
+    if (quoted < 0) {
       if (errno == EINTR) continue;
       break;
     }
     ++errors;  // of other kinds
-    if (is_refusal(header)) return from_raw(to.get());
+    const auto remote = from_raw(to.get());
+    if (!remote || !is_refusal(header)) continue;
+    return drive::UdpRefusal{.remote = *remote,
+                             .quote = Bytes(quote.begin(), quote.begin() + quoted)};
   }
   return std::nullopt;
 }

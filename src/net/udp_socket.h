@@ -25,7 +25,7 @@ class UdpSocket final : public drive::UdpPort, private FdWatcher, private Runnab
   std::size_t recv_batch(std::span<RxDatagram> out) override;
   drive::UdpSendResult send_batch(std::span<const TxBatch> batches) override;
   void want_refusals(bool is_wanted) override;
-  std::optional<SocketAddress> poll_refusal() override;
+  std::optional<drive::UdpRefusal> poll_refusal() override;
   SocketAddress local_address() const override { return local_; }
   void pin_sources(std::vector<drive::LocalAddress> sources) override {
     pinned_ = std::move(sources);

@@ -2,6 +2,7 @@
 
 #include "net/test_support.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <numeric>
@@ -232,7 +233,7 @@ TEST_P(UdpSocketTest, hears_where_nobody_listens_while_it_wants_to) {
     ASSERT_TRUE(opened) << opened.error().text();
     drive::UdpPort& port = **opened;
     ours.port = &port;
-    const Bytes text = patterned(10);
+    const Bytes text = patterned(2 * drive::UdpRefusal::kMaxQuoteBytes);
     const std::array batches{batch_to(remote, text, text.size())};
     EXPECT_EQ(port.send_batch(batches).batches_taken, 1U);  // not yet
     EXPECT_FALSE(port.poll_refusal());
@@ -240,7 +241,11 @@ TEST_P(UdpSocketTest, hears_where_nobody_listens_while_it_wants_to) {
     ours.on_more = [&] { done(); };
     EXPECT_EQ(port.send_batch(batches).batches_taken, 1U);
     run();
-    EXPECT_EQ(port.poll_refusal(), remote);
+    const auto refusal = port.poll_refusal();
+    ASSERT_TRUE(refusal);
+    EXPECT_EQ(refusal->remote, remote);
+    EXPECT_TRUE(std::ranges::equal(refusal->quote,
+                                   ByteView(text).first(drive::UdpRefusal::kMaxQuoteBytes)));
     EXPECT_FALSE(port.poll_refusal());
     // What came of it disturbs neither what arrives nor what leaves afterwards.
     port.want_refusals(false);

@@ -11,6 +11,19 @@ ConnectionId::ConnectionId(ByteView view) : size(static_cast<std::uint8_t>(view.
   if (!view.empty()) std::memcpy(bytes.data(), view.data(), view.size());
 }
 
+std::optional<ConnectionId> source_id_of(ByteView packet) {
+  ByteReader reader(packet);
+  const auto first = reader.u8();
+  constexpr std::uint8_t kLongHeader = 0x80;
+  if (!first || (*first & kLongHeader) == 0 || !reader.u32()) return std::nullopt;
+  const auto destination_size = reader.u8();
+  if (!destination_size || !reader.take(*destination_size)) return std::nullopt;
+  const auto size = reader.u8();
+  if (!size || *size > ConnectionId::kMaxSize) return std::nullopt;
+  const auto id = reader.take(*size);
+  return id ? std::optional<ConnectionId>(*id) : std::nullopt;
+}
+
 KeyedHash::KeyedHash(Rng& rng) : key0_(rng.next()), key1_(rng.next()) {}
 
 std::uint64_t KeyedHash::operator()(ByteView bytes) const {

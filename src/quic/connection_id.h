@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <unordered_map>
 
 namespace culvert::quic {
@@ -24,6 +25,10 @@ struct ConnectionId {
   [[nodiscard]] ByteView view() const { return {bytes.data(), size}; }
   friend bool operator==(const ConnectionId&, const ConnectionId&) = default;
 };
+
+// The source connection id of a packet with a long header (RFC 8999 5.1), of which this is the
+// beginning; empty: it has none, or ends before.
+[[nodiscard]] std::optional<ConnectionId> source_id_of(ByteView packet);
 
 // SipHash-1-3. Peers choose the ids of their first packets; without the key they cannot
 // choose which bucket those fall into.

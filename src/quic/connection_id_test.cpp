@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 namespace culvert::quic {
@@ -24,6 +25,25 @@ TEST(ConnectionIdMap, finds_ids_by_all_their_bytes_and_length) {
   map.erase(ConnectionId(shorter));
   EXPECT_EQ(map.find(shorter), nullptr);
   EXPECT_EQ(map.size(), 1U);
+}
+
+TEST(SourceIdOf, reads_long_headers_that_are_there_so_far) {
+  const Bytes packet{0xc0, 0, 0, 0, 1, 3, 7, 7, 7, 2, 8, 9, 0xaa};  // RFC 8999 5.1
+  const auto id = source_id_of(packet);
+  ASSERT_TRUE(id);
+  EXPECT_TRUE(std::ranges::equal(id->view(), Bytes{8, 9}));
+  const std::size_t end = packet.size() - 1;
+  EXPECT_TRUE(source_id_of(ByteView(packet).first(end)));
+  for (std::size_t size = 0; size < end; ++size) {
+    EXPECT_FALSE(source_id_of(ByteView(packet).first(size))) << size;
+  }
+  Bytes bent = packet;
+  bent[0] = 0x40;  // a short header
+  EXPECT_FALSE(source_id_of(bent));
+  bent = packet;
+  bent[9] = ConnectionId::kMaxSize + 1;
+  bent.resize(100);
+  EXPECT_FALSE(source_id_of(bent));
 }
 
 TEST(KeyedHash, depends_on_the_key_every_byte_and_the_length) {

@@ -138,7 +138,7 @@ class RawPeer final : public drive::WorkerHandler {
  private:
   drive::ConnectionHandler* on_connection(Instant now, quic::Connection& connection) override;
   void on_network_changed(Instant) override {}
-  void on_refused(Instant, const SocketAddress&) override {}
+  void on_refused(Instant, const drive::UdpRefusal&) override {}
   void on_turn_done(Instant) override {}
 
   SimHost host_;

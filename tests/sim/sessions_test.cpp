@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace culvert::sim {
 namespace {
 
@@ -140,7 +142,8 @@ TEST(SimSessions, client_hears_of_a_restart_at_once) {
 
 TEST(SimNobody, at_the_servers_port_is_told_soon_where_the_network_says_so) {
   for (const bool says_so : {true, false}) {
-    TunnelWorld tunnel(1, {.client_up = kGuestLink, .client_down = kGuestLink});
+    TunnelWorld tunnel(
+        1, {.client_up = kGuestLink, .client_down = kGuestLink, .has_second_server_address = true});
     tunnel.end_server();
     tunnel.server_machine->set_refuses_closed_ports(says_so);
     tunnel.start_client();
@@ -154,7 +157,9 @@ TEST(SimNobody, at_the_servers_port_is_told_soon_where_the_network_says_so) {
                                                     : "no answer over UDP"),
               std::string::npos)
         << tunnel.end_error->text();
-    EXPECT_NE(tunnel.end_error->text().find("firewall"), std::string::npos);
+    const std::string text = tunnel.end_error->text();
+    EXPECT_NE(text.find("firewall"), std::string::npos);
+    EXPECT_EQ(text.find("firewall"), text.rfind("firewall")) << "one question for all addresses";
   }
 }
 
@@ -184,6 +189,59 @@ TEST(SimNobody, at_the_servers_port_for_a_moment_is_a_server_that_starts) {
   EXPECT_TRUE(
       tunnel.world.run_until([&] { return tunnel.is_connected; }, tunnel.world.now() + seconds(2)))
       << tunnel.report();
+}
+
+// Anybody can send ICMP errors from anywhere.
+TEST(SimNobody, is_not_there_because_a_stranger_says_so) {
+  // Slower than refusals are believed.
+  const LinkConfig slow{.delay = milliseconds(1'600)};
+  TunnelWorld tunnel(1, {.client_up = slow, .client_down = slow});
+  tunnel.start_client();
+  const SocketAddress client{tunnel.client_machine->addresses().front(),
+                             tunnel.client->local_address().port};
+  Bytes guess(64);
+  guess[0] = 0xc3;
+  guess[5] = guess[24] = 18;  // sizes of both connection ids
+  for (int i = 0; i < 30; ++i) {
+    tunnel.world.run_for(milliseconds(100));
+    for (const Bytes& quote : {Bytes{}, Bytes{0xc3, 0, 0, 0, 1}, guess}) {
+      tunnel.network.inject_refusal(client,
+                                    {.remote = TunnelWorld::server_address(), .quote = quote});
+    }
+  }
+  EXPECT_TRUE(tunnel.world.run_until([&] { return tunnel.is_connected || tunnel.is_finished; },
+                                     tunnel.world.now() + limits::kDialTimeout));
+  EXPECT_TRUE(tunnel.is_connected) << tunnel.report();
+}
+
+// Some know what they speak of, and it is a hint all the same.
+TEST(SimNobody, is_not_there_according_to_a_router_yet_the_server_answers) {
+  const LinkConfig slow{.delay = milliseconds(1'000)};
+  TunnelWorld tunnel(1, {.server_up = slow, .server_down = slow});
+  tunnel.network.tap = [&](Instant, Packet& packet) {
+    if (packet.to != TunnelWorld::server_address()) return true;
+    const auto head =
+        ByteView(packet.payload)
+            .first(std::min(packet.payload.size(), drive::UdpRefusal::kMaxQuoteBytes));
+    tunnel.network.inject_refusal(packet.from,
+                                  {.remote = packet.to, .quote = Bytes(head.begin(), head.end())});
+    return true;
+  };
+  EXPECT_TRUE(tunnel.connect()) << tunnel.report();
+}
+
+TEST(SimNobody, is_said_to_be_there_by_what_could_not_be_believed) {
+  TunnelWorld tunnel(1, {.client_up = kGuestLink, .client_down = kGuestLink});
+  tunnel.end_server();
+  tunnel.start_client();
+  const SocketAddress client{tunnel.client_machine->addresses().front(),
+                             tunnel.client->local_address().port};
+  tunnel.world.run_for(milliseconds(20));
+  tunnel.network.inject_refusal(client, {.remote = TunnelWorld::server_address()});
+  tunnel.world.run_for(limits::kDialTimeout);
+  ASSERT_TRUE(tunnel.end_error);
+  EXPECT_NE(tunnel.end_error->text().find("ICMP says that nobody listens there"), std::string::npos)
+      << tunnel.end_error->text();
 }
 
 // --- no credential -----------------------------------------------------------------------------
