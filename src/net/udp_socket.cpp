@@ -366,7 +366,7 @@ UdpSocket::Outcome UdpSocket::send_all(std::span<const TxBatch> batches, Cursor&
       headers[count].msg_hdr = messages[count].header();
       next.advance(batches, size);
     }
-    const int sent = ::sendmmsg(fd_.get(), headers.data(), static_cast<unsigned>(count), 0);
+    const int sent = send_messages(headers.data(), count);
     for (int i = 0; i < sent; ++i) {
       cursor.advance(batches, messages[static_cast<std::size_t>(i)].size());
     }
@@ -378,11 +378,20 @@ UdpSocket::Outcome UdpSocket::send_all(std::span<const TxBatch> batches, Cursor&
       if (send_singly(batches, cursor, size, error) == Outcome::blocked) return Outcome::blocked;
       continue;
     }
-    // The network refuses this message (ENETUNREACH, EPERM...), or reports the
-    // fate of an earlier one (ECONNREFUSED): it counts as taken.
+    // The network refuses this message (ENETUNREACH, EPERM...): it counts as taken.
     cursor.advance(batches, size);
   }
   return Outcome::taken;
+}
+
+// As sendmmsg. A socket that hears of errors says once, in place of sending, what became of an
+// earlier datagram; that must not cost these, or whoever can forge ICMP could stop them.
+int UdpSocket::send_messages(mmsghdr* messages, std::size_t count) {
+  const auto number = static_cast<unsigned>(count);
+  const int sent = ::sendmmsg(fd_.get(), messages, number, 0);
+  const bool may_be_old = is_connected_ || wants_refusals_;
+  if (sent >= 0 || errno == EAGAIN || !may_be_old) return sent;
+  return ::sendmmsg(fd_.get(), messages, number, 0);
 }
 
 // The next message's share of a batch: as many segments as one GSO call takes, or one.
@@ -407,7 +416,8 @@ UdpSocket::Outcome UdpSocket::send_singly(std::span<const TxBatch> batches, Curs
     const std::size_t one = std::min<std::size_t>(batch.segment_size, end - cursor.offset);
     UdpMessage message;
     message.write(batch, batch.bytes.subspan(cursor.offset, one), addressing());
-    const ssize_t sent = ::sendmsg(fd_.get(), &message.header(), 0);
+    mmsghdr header{.msg_hdr = message.header(), .msg_len = 0};
+    const int sent = send_messages(&header, 1);
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0 && errno == EAGAIN) return Outcome::blocked;
     if (sent >= 0 && one == batch.segment_size && may_mean_no_gso(error)) disable_gso();

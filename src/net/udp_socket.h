@@ -51,6 +51,7 @@ class UdpSocket final : public drive::UdpPort, private FdWatcher, private Runnab
             .picks_source = picks_source_,
             .pinned = pinned_};
   }
+  int send_messages(mmsghdr* messages, std::size_t count);
   [[nodiscard]] std::size_t chunk_bytes(const TxBatch& batch, std::size_t offset) const;
   Outcome send_all(std::span<const TxBatch> batches, Cursor& cursor);
   Outcome send_singly(std::span<const TxBatch> batches, Cursor& cursor, std::size_t size,

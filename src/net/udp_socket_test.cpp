@@ -202,6 +202,31 @@ void send_icmp_error(int raw_fd, const SocketAddress& from, const SocketAddress&
             static_cast<ssize_t>(packet.size()));
 }
 
+TEST_P(UdpSocketTest, an_icmp_error_costs_no_datagram_that_is_sent_later) {
+  const Fd raw(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP));
+  if (!raw.is_open()) GTEST_SKIP() << "needs CAP_NET_RAW";
+  for (const bool is_connected : {true, false}) {
+    UdpRecorder peer_side;
+    UdpRecorder ours;
+    const auto peer = open(loopback_v4(), peer_side);
+    const SocketAddress to = peer->local_address();
+    const auto port = open(loopback_v4(), ours, is_connected ? std::optional(to) : std::nullopt);
+    port->want_refusals(!is_connected);
+    const Bytes text = patterned(10);
+    const std::array batches{batch_to(to, text, text.size())};
+    constexpr std::size_t kErrors = 5;
+    for (std::size_t i = 0; i < kErrors; ++i) {
+      send_icmp_error(raw.get(), port->local_address(), to);
+      EXPECT_EQ(port->send_batch(batches).batches_taken, 1U);
+    }
+    peer_side.on_more = [&] {
+      if (peer_side.received.size() == kErrors) done();
+    };
+    run();
+    EXPECT_EQ(peer_side.received.size(), kErrors);
+  }
+}
+
 TEST_P(UdpSocketTest, data_behind_an_icmp_error_of_any_kind_is_read) {
   const Fd raw(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP));
   if (!raw.is_open()) GTEST_SKIP() << "needs CAP_NET_RAW";
