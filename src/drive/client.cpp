@@ -139,7 +139,8 @@ Status ClientRole::open() {
                         std::ranges::any_of(config_.addresses, [](const SocketAddress& address) {
                           return address.ip.is_v6();
                         });
-  const UdpOptions udp{.bind = {IpAddress::any(needs_v6 ? Family::v6 : Family::v4), 0},
+  const UdpOptions udp{.purpose = Purpose::process,
+                       .bind = {IpAddress::any(needs_v6 ? Family::v6 : Family::v4), 0},
                        .is_dual_stack = needs_v6,
                        .has_large_buffers = true};
   return worker_.open(config_.endpoint, udp);

@@ -102,7 +102,8 @@ void UdpTunnel::open_due(Instant now) {
                      socket->index = static_cast<std::uint16_t>(sockets_.size());
                      socket->port_offset = places_.port_offset(place);
                      // Of many ports few are busy at a time.
-                     const UdpOptions options{.bind = std::get<SocketAddress>(at),
+                     const UdpOptions options{.purpose = Purpose::listener,
+                                              .bind = std::get<SocketAddress>(at),
                                               .has_large_buffers = spec_.target.port_count == 1};
                      CULVERT_TRY(socket->port, worker_.host().open_udp(options, *socket));
                      sockets_.push_back(std::move(socket));

@@ -28,6 +28,10 @@
 
 namespace culvert::drive {
 
+// What a file descriptor is for. Flows leave the last of a process to the rest, and the listeners
+// of tunnels some of those.
+enum class Purpose : std::uint8_t { process, listener, flow };
+
 // --- UDP -------------------------------------------------------------------------------
 
 class UdpHandler {
@@ -89,6 +93,7 @@ class UdpPort {
 };
 
 struct UdpOptions {
+  Purpose purpose = Purpose::flow;
   SocketAddress bind{};                   // port 0 = any
   std::optional<SocketAddress> remote{};  // connected socket: only this peer, errors seen
   bool is_shared = false;                 // SO_REUSEPORT among the workers of this process
@@ -219,6 +224,7 @@ class Host {
   // Starts connecting; the outcome comes by the handler.
   [[nodiscard]] virtual Result<std::unique_ptr<StreamPort>> connect_stream(
       const StreamAddress& address, StreamHandler& handler) = 0;
+  // Of a tunnel: a connection that it accepts is a flow's.
   [[nodiscard]] virtual Result<std::unique_ptr<ListenerPort>> listen_stream(
       const StreamAddress& address, ListenerHandler& handler) = 0;
   // Standard input and output as one stream (-W).

@@ -27,6 +27,7 @@ class ServerRole final : public Server, public WorkerHandler, public SessionOwne
 
   Status open() {
     const UdpOptions udp{
+        .purpose = Purpose::process,
         .bind = config_.bind,
         .is_shared = config_.is_shared,
         .is_dual_stack = config_.bind.ip.is_v6() && config_.bind.ip.is_unspecified(),

@@ -28,11 +28,26 @@ Error no_descriptor(std::string offender) {
           std::move(offender)};
 }
 
-DescriptorBudget::DescriptorBudget() : bound_(std::numeric_limits<int>::max()) {
+DescriptorBudget::DescriptorBudget()
+    : bound_(std::numeric_limits<int>::max()),
+      listener_bound_(bound_),
+      most_listeners_(static_cast<std::uint32_t>(bound_)) {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
   const rlim_t reserve = std::min<rlim_t>(limits::kReservedDescriptors, limit.rlim_cur / 4);
+  listener_bound_ = static_cast<int>(std::min<rlim_t>(limit.rlim_cur - reserve / 2, bound_));
   bound_ = static_cast<int>(std::min<rlim_t>(limit.rlim_cur - reserve, bound_));
+  most_listeners_ = static_cast<std::uint32_t>(bound_ / 2);
+}
+
+Result<ListenerPlace> DescriptorBudget::take_listener(int fd, const std::string& name) {
+  const std::uint32_t before = listeners_.fetch_add(1, std::memory_order_relaxed);
+  ListenerPlace place(listeners_);
+  if (fd < listener_bound_ && before < most_listeners_) return place;
+  return fail(ErrorKind::limit,
+              "a limit is reached: tunnels may listen with half of the file descriptors; raise "
+              "the limit (ulimit -n, LimitNOFILE=)",
+              name);
 }
 
 bool DescriptorBudget::has_room(int fd) const {

@@ -95,7 +95,7 @@ TEST(DescriptorBudget, leaves_some_that_no_flow_gets) {
     ASSERT_TRUE(listener) << i << ": " << listener.error().text();
     listeners.push_back(std::move(*listener));
   }
-  EXPECT_TRUE(host.open_udp({.bind = any, .has_large_buffers = true}, quiet));
+  EXPECT_TRUE(host.open_udp({.purpose = drive::Purpose::process, .bind = any}, quiet));
   // One that ends makes room.
   streams.pop_back();
   EXPECT_TRUE(host.open_udp({.bind = any}, quiet));

@@ -181,12 +181,12 @@ Result<std::unique_ptr<drive::StreamPort>> KernelHost::connect_stream(
 
 Result<std::unique_ptr<drive::ListenerPort>> KernelHost::listen_stream(
     const drive::StreamAddress& address, drive::ListenerHandler& handler) {
-  return StreamListener::listen(group_, state_->loop, address, handler, Purpose::flow);
+  return StreamListener::listen(group_, state_->loop, address, handler, drive::Purpose::listener);
 }
 
 Result<std::unique_ptr<drive::ListenerPort>> KernelHost::listen_reserved(
     const drive::StreamAddress& address, drive::ListenerHandler& handler) {
-  return StreamListener::listen(group_, state_->loop, address, handler, Purpose::process);
+  return StreamListener::listen(group_, state_->loop, address, handler, drive::Purpose::process);
 }
 
 Result<std::unique_ptr<drive::StreamPort>> KernelHost::open_stdio(drive::StreamHandler& handler) {

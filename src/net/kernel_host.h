@@ -46,7 +46,7 @@ class HostGroup {
   [[nodiscard]] Logger& log() { return log_; }
   [[nodiscard]] UdpFeatures features() const { return features_; }
   [[nodiscard]] const InterfaceRules& interface_rules() const { return interface_rules_; }
-  [[nodiscard]] const DescriptorBudget& descriptors() const { return descriptors_; }
+  [[nodiscard]] DescriptorBudget& descriptors() { return descriptors_; }
 
   // Conditions worth one log line per process, not one per socket.
   struct Notes {

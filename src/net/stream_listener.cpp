@@ -24,7 +24,7 @@ constexpr Duration kRestAfterExhaustion = std::chrono::milliseconds(100);
 Result<std::unique_ptr<StreamListener>> StreamListener::listen(HostGroup& group, Loop& loop,
                                                                const drive::StreamAddress& address,
                                                                drive::ListenerHandler& handler,
-                                                               Purpose purpose) {
+                                                               drive::Purpose purpose) {
   std::unique_ptr<StreamListener> port(new StreamListener(group, loop, handler, purpose));
   port->local_ = address;
   const auto* tcp = std::get_if<SocketAddress>(&address);
@@ -41,12 +41,19 @@ StreamListener::~StreamListener() {
   if (owns_path_) ::unlink(std::get<drive::UnixPath>(local_).path.c_str());
 }
 
+Status StreamListener::take_place(const std::string& name) {
+  if (purpose_ != drive::Purpose::listener) return {};
+  CULVERT_TRY(place_, group_.descriptors().take_listener(fd_.get(), name));
+  return {};
+}
+
 Status StreamListener::open_tcp(const SocketAddress& address) {
   fd_ = Fd(::socket(address.ip.is_v6() ? AF_INET6 : AF_INET,
                     SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd_.is_open()) {
     return std::unexpected(listen_error(errno, "cannot open a socket", address));
   }
+  if (Status taken = take_place(address.text()); !taken) return taken;
   set_option(fd_.get(), SOL_SOCKET, SO_REUSEADDR, 1);
   if (address.ip.is_v6()) set_option(fd_.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
   RawAddress raw;
@@ -66,6 +73,7 @@ Status StreamListener::open_unix(const std::string& path) {
   if (Status fits = to_raw_unix(path, raw); !fits) return fits;
   fd_ = Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd_.is_open()) return std::unexpected(system_error(errno, "cannot open a socket", path));
+  if (Status taken = take_place(path); !taken) return taken;
   if (struct stat info; ::lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode)) {
     // Left over from a process that crashed? Only if nobody answers there.
     const Fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -111,7 +119,7 @@ void StreamListener::run(Instant now) {
   bool is_gone = false;
   is_gone_ = &is_gone;
   for (int i = 0; i < kMaxAccepts && !is_paused_; ++i) {
-    if (purpose_ == Purpose::flow && !group_.descriptors().has_room(fd_.get())) {
+    if (purpose_ == drive::Purpose::listener && !group_.descriptors().has_room(fd_.get())) {
       rest_a_while();
       break;
     }

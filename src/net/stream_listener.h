@@ -16,7 +16,7 @@ class StreamListener final : public drive::ListenerPort, private FdWatcher, priv
  public:
   [[nodiscard]] static Result<std::unique_ptr<StreamListener>> listen(
       HostGroup& group, Loop& loop, const drive::StreamAddress& address,
-      drive::ListenerHandler& handler, Purpose purpose);
+      drive::ListenerHandler& handler, drive::Purpose purpose);
   ~StreamListener() override;  // removes a Unix socket's file
 
   drive::StreamAddress local_address() const override { return local_; }
@@ -24,10 +24,12 @@ class StreamListener final : public drive::ListenerPort, private FdWatcher, priv
   void resume() override;
 
  private:
-  StreamListener(HostGroup& group, Loop& loop, drive::ListenerHandler& handler, Purpose purpose)
+  StreamListener(HostGroup& group, Loop& loop, drive::ListenerHandler& handler,
+                 drive::Purpose purpose)
       : group_(group), loop_(loop), handler_(handler), purpose_(purpose) {}
   Status open_tcp(const SocketAddress& address);
   Status open_unix(const std::string& path);
+  Status take_place(const std::string& name);
 
   void on_fd_events(std::uint32_t events) override;
   void run(Instant now) override;
@@ -36,8 +38,9 @@ class StreamListener final : public drive::ListenerPort, private FdWatcher, priv
   HostGroup& group_;
   Loop& loop_;
   drive::ListenerHandler& handler_;
-  Purpose purpose_;  // of what it accepts
+  drive::Purpose purpose_;
   Fd fd_;
+  ListenerPlace place_;
   WatchId watch_;
   bool is_paused_ = false;
   bool has_waiting_ = false;  // connections may wait to be accepted

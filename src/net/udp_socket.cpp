@@ -106,11 +106,8 @@ Status UdpSocket::bind(const drive::UdpOptions& options) {
     const std::string name = bind.text();
     fd_ = Fd(::socket(is_v6_ ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     int error = fd_.is_open() ? 0 : errno;
-    // All but those that tunnels listen on and QUIC uses belong to a flow.
-    if (error == 0 && !options.has_large_buffers && !group_.descriptors().is_for_flows(fd_.get())) {
-      return std::unexpected(no_descriptor(name));
-    }
     if (error == 0) {
+      if (Status taken = take_place(options.purpose, name); !taken) return taken;
       if (Status configured = configure(options); !configured) return configured;
       RawAddress raw;
       to_raw(bind, is_v6_, raw);
@@ -146,6 +143,16 @@ Status UdpSocket::bind(const drive::UdpOptions& options) {
     local_.ip = IpAddress::any(Family::v6);
   }
   picks_source_ = wants_local_address(options);
+  return {};
+}
+
+Status UdpSocket::take_place(drive::Purpose purpose, const std::string& name) {
+  if (purpose == drive::Purpose::flow && !group_.descriptors().is_for_flows(fd_.get())) {
+    return std::unexpected(no_descriptor(name));
+  }
+  if (purpose == drive::Purpose::listener) {
+    CULVERT_TRY(place_, group_.descriptors().take_listener(fd_.get(), name));
+  }
   return {};
 }
 

@@ -39,6 +39,7 @@ class UdpSocket final : public drive::UdpPort, private FdWatcher, private Runnab
 
   UdpSocket(HostGroup& group, Loop& loop, drive::UdpHandler& handler);
   Status configure(const drive::UdpOptions& options);
+  Status take_place(drive::Purpose purpose, const std::string& name);
   Status bind(const drive::UdpOptions& options);
   void size_buffers();
 
@@ -64,6 +65,7 @@ class UdpSocket final : public drive::UdpPort, private FdWatcher, private Runnab
   Loop& loop_;
   drive::UdpHandler& handler_;
   Fd fd_;
+  ListenerPlace place_;
   WatchId watch_;
   UdpFeatures features_;
   bool is_v6_ = false;  // the socket's family; IPv4 travels mapped
