@@ -132,6 +132,7 @@ class Network {
 
   // What a name means to SimHost::resolve.
   std::map<std::string, std::vector<IpAddress>> names;
+  std::map<std::string, Error> name_failures;  // other than that a name is not known
   // Sees every packet as it enters the core (after NAT); may change it, or drop it by
   // returning false. For oracles and for adversaries on the path.
   std::function<bool(Instant now, Packet& packet)> tap;

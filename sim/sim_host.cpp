@@ -189,7 +189,7 @@ std::unique_ptr<drive::StreamPort> SimHost::take_stdio_peer() {
   return std::move(stdio_peer_);
 }
 
-std::unique_ptr<drive::ResolvePort> SimHost::resolve(const std::string& host,
+std::unique_ptr<drive::ResolvePort> SimHost::resolve(const std::string& host, drive::Purpose,
                                                      drive::ResolveHandler& handler) {
   auto lookup = std::make_unique<SimLookup>();
   Result<std::vector<IpAddress>> answer = fail(ErrorKind::unreachable, "name not found", host);
@@ -201,6 +201,9 @@ std::unique_ptr<drive::ResolvePort> SimHost::resolve(const std::string& host,
   } else if (const auto known = machine_.network().names.find(host);
              known != machine_.network().names.end()) {
     answer = known->second;
+  } else if (const auto failure = machine_.network().name_failures.find(host);
+             failure != machine_.network().name_failures.end()) {
+    answer = std::unexpected(failure->second);
   }
   after(knobs_.resolve_delay,
         [&handler, wanted = lookup->is_wanted, answer = std::move(answer)](Instant now) mutable {

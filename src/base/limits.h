@@ -248,6 +248,10 @@ inline constexpr std::size_t kProxyHeadBytes = 8 << 10;
 // its slow names leave room for others': a page of a browser has some ten hosts.
 inline constexpr std::uint32_t kMaxLookups = 1'024;
 inline constexpr std::uint32_t kMaxSessionLookups = 64;
+// ... of those, that a thread each has glibc's modules look up (net/name_services.h): more than
+// one session may have.
+inline constexpr std::uint32_t kMaxModuleLookups = 128;
+inline constexpr std::size_t kNameServicesBytes = 64 << 10;  // of nsswitch.conf, which has a page
 
 // --- the control interface ---------------------------------------------------------------
 inline constexpr std::size_t kControlHeaderBytes = 16 << 10;

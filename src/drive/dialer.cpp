@@ -24,13 +24,14 @@ SourceLookup::SourceLookup(Host& host, SharedSourcePolicy policy, tunnel::Source
       source_(std::move(source)),
       handler_(handler),
       use_(lookups),
-      lookup_(host.resolve(source_.host_port.host, *this)) {}
+      lookup_(host.resolve(source_.host_port.host, Purpose::flow, *this)) {}
 
 void SourceLookup::on_resolved(Instant now, Result<std::vector<IpAddress>> addresses) {
   use_.release();
   if (!addresses) {
+    const bool is_limit = addresses.error().kind == ErrorKind::limit;
     handler_.on_no_address(
-        now, RefusalCode::not_resolved,
+        now, is_limit ? RefusalCode::limit : RefusalCode::not_resolved,
         fmt::format("Source '{}': {}", source_.text(), addresses.error().text()));
     return;
   }

@@ -230,6 +230,7 @@ class Host {
   // Standard input and output as one stream (-W).
   [[nodiscard]] virtual Result<std::unique_ptr<StreamPort>> open_stdio(StreamHandler& handler) = 0;
   [[nodiscard]] virtual std::unique_ptr<ResolvePort> resolve(const std::string& host,
+                                                             Purpose purpose,
                                                              ResolveHandler& handler) = 0;
   // The local address the routing table picks towards `remote`.
   [[nodiscard]] virtual Result<IpAddress> local_address_towards(const IpAddress& remote) = 0;

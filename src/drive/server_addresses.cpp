@@ -32,7 +32,7 @@ ServerAddresses::~ServerAddresses() = default;
 
 void ServerAddresses::look_up() {
   for (const auto& name : names_) {
-    if (!name->lookup) name->lookup = host_.resolve(name->name.host, *name);
+    if (!name->lookup) name->lookup = host_.resolve(name->name.host, Purpose::process, *name);
   }
 }
 

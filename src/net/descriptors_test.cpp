@@ -1,6 +1,7 @@
 #include "net/descriptors.h"
 
 #include "base/limits.h"
+#include "net/resolver.h"
 #include "net/socket_address.h"
 #include "net/test_support.h"
 
@@ -9,10 +10,12 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 namespace culvert::net {
 namespace {
@@ -136,6 +139,97 @@ TEST(DescriptorBudget, lets_connections_wait_and_control_go_on) {
   };
   host.run();
   EXPECT_GE(tunnel.accepted.size(), count / 2);
+}
+
+// A range of ports is of no use without descriptors for its connections, and must not take those
+// of the control interface.
+TEST(DescriptorBudget, lets_tunnels_listen_with_half_of_them) {
+  const FewDescriptors few(80);
+  HostGroup group(null_logger(), {}, 1);
+  KernelHost& host = group.host(0);
+  Quiet quiet;
+  const SocketAddress any{IpAddress::loopback(Family::v4), 0};
+  std::vector<std::unique_ptr<drive::ListenerPort>> listeners;
+  std::vector<std::unique_ptr<drive::UdpPort>> udp;
+  Error refusal;
+  for (int i = 0; i < 80 && refusal.what.empty(); ++i) {
+    if (i % 2 == 0) {
+      auto listener = host.listen_stream(any, quiet);
+      if (!listener) refusal = listener.error();
+      if (listener) listeners.push_back(std::move(*listener));
+    } else {
+      auto port = host.open_udp({.purpose = drive::Purpose::listener, .bind = any}, quiet);
+      if (!port) refusal = port.error();
+      if (port) udp.push_back(std::move(*port));
+    }
+  }
+  EXPECT_EQ(refusal.kind, ErrorKind::limit);
+  EXPECT_NE(refusal.what.find("ulimit -n"), std::string::npos) << refusal.what;
+  EXPECT_EQ(listeners.size() + udp.size(), 30U) << "a quarter of 80 is kept from flows";
+  EXPECT_GE(group.descriptors().room(), 10U);
+  // One that is closed makes room, whichever it is.
+  listeners.pop_back();
+  EXPECT_TRUE(host.open_udp({.purpose = drive::Purpose::listener, .bind = any}, quiet));
+  EXPECT_TRUE(host.listen_stream(any, quiet));
+}
+
+TEST(DescriptorBudget, lets_tunnels_listen_with_half_of_what_flows_leave) {
+  const FewDescriptors few(80);
+  HostGroup group(null_logger(), {}, 1);
+  KernelHost& host = group.host(0);
+  Quiet quiet;
+  const SocketAddress any{IpAddress::loopback(Family::v4), 0};
+  std::vector<Fd> flows;
+  while (group.descriptors().has_room(0)) flows.emplace_back(::dup(0));
+  std::vector<std::unique_ptr<drive::ListenerPort>> listeners;
+  for (;;) {
+    auto listener = host.listen_stream(any, quiet);
+    if (!listener) break;
+    listeners.push_back(std::move(*listener));
+    ASSERT_LT(listeners.size(), 80U);
+  }
+  EXPECT_EQ(listeners.size(), 10U);
+  EXPECT_TRUE(host.listen_reserved(any, quiet));
+}
+
+struct LookedUp final : drive::ResolveHandler {
+  void on_resolved(Instant, Result<std::vector<IpAddress>> result) override {
+    kind = result ? ErrorKind::internal : result.error().kind;
+    on_answer();
+  }
+  std::optional<ErrorKind> kind;
+  std::function<void()> on_answer;
+};
+
+// Each has a socket or two: a client's names must not take what is kept, while the name of the
+// server that this process dials may.
+TEST(DescriptorBudget, bounds_lookups_of_flows) {
+  const FewDescriptors few(80);
+  HostGroup group(null_logger(), {}, 1);
+  KernelHost& host = group.host(0);
+  Quiet quiet;
+  const SocketAddress any{IpAddress::loopback(Family::v4), 0};
+  const auto silent = host.open_udp({.bind = any}, quiet);
+  const auto as_silent = host.open_udp({.bind = any}, quiet);
+  ASSERT_TRUE(silent && as_silent);
+  group.set_resolver(
+      {.server_timeout = std::chrono::milliseconds(20),
+       .servers = (*silent)->local_address().text() + "," + (*as_silent)->local_address().text(),
+       .name_services = [] { return NameServices{}; }});
+  const auto look_up = [&](drive::Purpose purpose) {
+    LookedUp looked_up;
+    looked_up.on_answer = [&] { host.stop(); };
+    const auto port = host.resolve("x.test", purpose, looked_up);
+    host.run();
+    return looked_up.kind;
+  };
+  EXPECT_EQ(look_up(drive::Purpose::flow), ErrorKind::unreachable) << "nobody answers";
+  std::vector<Fd> flows;
+  while (group.descriptors().room() > 1) flows.emplace_back(::dup(0));
+  EXPECT_EQ(look_up(drive::Purpose::flow), ErrorKind::limit) << "none for the second server";
+  flows.emplace_back(::dup(0));
+  EXPECT_EQ(look_up(drive::Purpose::flow), ErrorKind::limit);
+  EXPECT_EQ(look_up(drive::Purpose::process), ErrorKind::unreachable);
 }
 
 }  // namespace

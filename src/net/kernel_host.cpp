@@ -194,8 +194,11 @@ Result<std::unique_ptr<drive::StreamPort>> KernelHost::open_stdio(drive::StreamH
 }
 
 std::unique_ptr<drive::ResolvePort> KernelHost::resolve(const std::string& host,
+                                                        drive::Purpose purpose,
                                                         drive::ResolveHandler& handler) {
-  return group_.resolver().resolve(state_->loop, host, handler);
+  const DescriptorBudget* of_flows =
+      purpose == drive::Purpose::flow ? &group_.descriptors() : nullptr;
+  return group_.resolver().resolve(state_->loop, host, of_flows, handler);
 }
 
 Result<IpAddress> KernelHost::local_address_towards(const IpAddress& remote) {

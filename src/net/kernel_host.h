@@ -110,7 +110,7 @@ class KernelHost final : public drive::Host {
   Result<std::unique_ptr<drive::ListenerPort>> listen_stream(
       const drive::StreamAddress& address, drive::ListenerHandler& handler) override;
   Result<std::unique_ptr<drive::StreamPort>> open_stdio(drive::StreamHandler& handler) override;
-  std::unique_ptr<drive::ResolvePort> resolve(const std::string& host,
+  std::unique_ptr<drive::ResolvePort> resolve(const std::string& host, drive::Purpose purpose,
                                               drive::ResolveHandler& handler) override;
   Result<IpAddress> local_address_towards(const IpAddress& remote) override;
   std::vector<drive::LocalAddress> local_addresses() override;

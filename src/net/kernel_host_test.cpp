@@ -152,11 +152,11 @@ TEST_F(KernelHostTest, resolves_literals_and_localhost_without_asking_anybody) {
   answers.on_answer = [&] {
     if (answers.answers.size() == 3) done();
   };
-  const auto v4 = host().resolve("192.0.2.7", answers);
-  const auto v6 = host().resolve("2001:db8::7", answers);
-  const auto local = host().resolve("localhost", answers);
+  const auto v4 = host().resolve("192.0.2.7", drive::Purpose::flow, answers);
+  const auto v6 = host().resolve("2001:db8::7", drive::Purpose::flow, answers);
+  const auto local = host().resolve("localhost", drive::Purpose::flow, answers);
   {
-    const auto cancelled = host().resolve("192.0.2.8", answers);
+    const auto cancelled = host().resolve("192.0.2.8", drive::Purpose::flow, answers);
   }
   EXPECT_TRUE(answers.answers.empty());
   run();
@@ -173,9 +173,9 @@ TEST_F(KernelHostTest, impossible_name_is_an_error_and_cancelled_lookups_stay_si
   // Not a host name (a label of 64 characters): fails without a packet.
   const std::string impossible(64, 'x');
   {
-    const auto cancelled = host().resolve(impossible, answers);
+    const auto cancelled = host().resolve(impossible, drive::Purpose::flow, answers);
   }
-  const auto kept = host().resolve(impossible, answers);
+  const auto kept = host().resolve(impossible, drive::Purpose::flow, answers);
   run();
   ASSERT_EQ(answers.answers.size(), 1U);
   ASSERT_FALSE(answers.answers[0]);

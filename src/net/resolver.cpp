@@ -7,11 +7,14 @@
 #include <chrono>
 #include <list>
 #include <optional>
+#include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include <ares.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -71,44 +74,78 @@ class KnownAnswer final : public drive::ResolvePort, private Runnable {
   Addresses answer_;
 };
 
+// Counts in `count` while it lives.
+class Counted {
+ public:
+  explicit Counted(std::shared_ptr<Resolver::Count> count) : count_(std::move(count)) {
+    before_ = count_->fetch_add(1, std::memory_order_relaxed);
+  }
+  Counted(Counted&& other) noexcept = default;
+  Counted& operator=(Counted&&) = delete;
+  ~Counted() {
+    if (count_) count_->fetch_sub(1, std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::uint32_t before() const { return before_; }  // that there were others
+
+ private:
+  std::shared_ptr<Resolver::Count> count_;  // shared with the resolver, which it may outlive
+  std::uint32_t before_;
+};
+
 // One lookup with a c-ares channel of its own: it reads the configuration as it is now, asks from
 // a port that nobody knows, and is cancelled alone. c-ares calls back from inside its functions:
 // what it says is noted, and acted upon in run().
 class Lookup final : public drive::ResolvePort, private Runnable {
  public:
-  Lookup(Loop& loop, drive::ResolveHandler& handler, std::string host,
-         std::shared_ptr<Resolver::Count> count)
-      : loop_(loop), handler_(handler), host_(std::move(host)), count_(std::move(count)) {
-    count_->fetch_add(1, std::memory_order_relaxed);
-  }
+  Lookup(Loop& loop, drive::ResolveHandler& handler, std::string host, Counted place,
+         std::shared_ptr<Resolver::Count> module_lookups, const DescriptorBudget* descriptors,
+         const ResolverOptions& how)
+      : loop_(loop),
+        handler_(handler),
+        host_(std::move(host)),
+        place_(std::move(place)),
+        module_lookups_(std::move(module_lookups)),
+        descriptors_(descriptors),
+        how_(how) {}
   ~Lookup() override {
     is_closing_ = true;
+    *is_wanted_ = false;
     if (channel_ != nullptr) ares_destroy(channel_);
-    count_->fetch_sub(1, std::memory_order_relaxed);
   }
   Lookup(const Lookup&) = delete;
   Lookup& operator=(const Lookup&) = delete;
 
-  void start(const ResolverOptions& how) {
+  void start() {
+    overall_ = loop_.after(limits::kResolveTimeout, [this](Instant) {
+      note_answer(fail(ErrorKind::unreachable, "cannot resolve: no answer in time", host_));
+    });
+    // Multicast DNS is asked first, where it is: name servers know nothing of these names.
+    if (is_multicast_name(host_) && how_.name_services().may_know(host_)) {
+      ask_modules();
+    } else {
+      ask_servers();
+    }
+  }
+
+ private:
+  void ask_servers() {
     ares_options options{};
     options.timeout = static_cast<int>(
-        std::chrono::duration_cast<std::chrono::milliseconds>(how.server_timeout).count());
+        std::chrono::duration_cast<std::chrono::milliseconds>(how_.server_timeout).count());
     options.tries = kTries;
     options.sock_state_cb = on_socket_state;
     options.sock_state_cb_data = this;
     int status = ares_init_options(&channel_, &options,
                                    ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
     if (status != ARES_SUCCESS) channel_ = nullptr;
-    if (status == ARES_SUCCESS && !how.servers.empty()) {
-      status = ares_set_servers_ports_csv(channel_, how.servers.c_str());
+    if (status == ARES_SUCCESS && !how_.servers.empty()) {
+      status = ares_set_servers_ports_csv(channel_, how_.servers.c_str());
     }
     if (status != ARES_SUCCESS) {
       note_answer(addresses_of(host_, status, nullptr));
       return;
     }
-    overall_ = loop_.after(limits::kResolveTimeout, [this](Instant) {
-      note_answer(fail(ErrorKind::unreachable, "cannot resolve: no answer in time", host_));
-    });
+    ares_set_socket_configure_callback(channel_, on_socket, this);
     ares_addrinfo_hints hints{};
     hints.ai_family = AF_UNSPEC;
     hints.ai_socktype = SOCK_STREAM;  // each address once
@@ -116,7 +153,48 @@ class Lookup final : public drive::ResolvePort, private Runnable {
     arm();
   }
 
- private:
+  // By all modules of nsswitch.conf, as other programs do. That blocks, and cannot be cancelled:
+  // the thread goes on to its end alone.
+  void ask_modules() {
+    Counted place(module_lookups_);
+    if (place.before() >= limits::kMaxModuleLookups) {
+      note_answer(fail(ErrorKind::limit, "too many name lookups at once", host_));
+      return;
+    }
+    try {
+      std::thread([this, host = host_, ask = how_.ask_modules, place = std::move(place),
+                   is_wanted = is_wanted_, mailbox = loop_.mailbox()] {
+        sigset_t all;  // they are for threads that have loops
+        ::sigfillset(&all);
+        ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+        auto tell = [this, is_wanted, answer = ask(host)]() mutable {
+          if (*is_wanted) note_answer(std::move(answer));
+        };
+        mailbox->post(std::move(tell));
+      }).detach();
+    } catch (const std::system_error& error) {
+      note_answer(fail(ErrorKind::limit, std::string("cannot resolve: ") + error.what(), host_));
+    }
+  }
+
+  // What servers said stands, unless somebody else may know better.
+  void on_servers_answer(Addresses answer) {
+    if (!answer && is_out_of_descriptors_) {
+      answer = std::unexpected(no_descriptor(host_));
+    } else if (!answer) {
+      if (how_.name_services().may_know(host_)) {
+        ask_modules();
+        return;
+      }
+      if (is_multicast_name(host_)) {
+        answer.error().what +=
+            "; names in .local need libnss-mdns and \"mdns4_minimal\" in the line \"hosts\" of "
+            "/etc/nsswitch.conf on this machine; or give an address";
+      }
+    }
+    note_answer(std::move(answer));
+  }
+
   // A socket of c-ares.
   struct Socket final : FdWatcher {
     Socket(Lookup& its_lookup, ares_socket_t its_fd) : lookup(its_lookup), fd(its_fd) {}
@@ -138,8 +216,15 @@ class Lookup final : public drive::ResolvePort, private Runnable {
   }
   static void on_answer(void* data, int status, int, ares_addrinfo* list) {
     auto& self = *static_cast<Lookup*>(data);
-    if (!self.is_closing_) self.note_answer(addresses_of(self.host_, status, list));
+    if (!self.is_closing_) self.on_servers_answer(addresses_of(self.host_, status, list));
     ares_freeaddrinfo(list);
+  }
+  // One that c-ares has opened; others than zero close it, and count as a server that is away.
+  static int on_socket(ares_socket_t fd, int, void* data) {
+    auto& self = *static_cast<Lookup*>(data);
+    if (self.descriptors_ == nullptr || self.descriptors_->is_for_flows(fd)) return 0;
+    self.is_out_of_descriptors_ = true;
+    return -1;
   }
 
   void set_socket(ares_socket_t fd, bool reads, bool writes) {
@@ -212,14 +297,20 @@ class Lookup final : public drive::ResolvePort, private Runnable {
   Loop& loop_;
   drive::ResolveHandler& handler_;
   std::string host_;
-  std::shared_ptr<Resolver::Count> count_;  // shared with the resolver, which it may outlive
+  Counted place_;
+  std::shared_ptr<Resolver::Count> module_lookups_;  // shared with the resolver and threads
+  const DescriptorBudget* descriptors_;
+  ResolverOptions how_;
   ares_channel channel_ = nullptr;
   std::list<Socket> sockets_;
   std::unique_ptr<Timer> timer_;    // c-ares wants to act
   std::unique_ptr<Timer> overall_;  // it has had its time
   std::optional<Addresses> answer_;
+  bool is_out_of_descriptors_ = false;
   bool is_answered_ = false;
   bool is_closing_ = false;
+  // Shared with what the thread posts: read and written on the loop's thread only.
+  std::shared_ptr<bool> is_wanted_ = std::make_shared<bool>(true);
 };
 
 }  // namespace
@@ -233,16 +324,23 @@ Resolver::~Resolver() {
 }
 
 std::unique_ptr<drive::ResolvePort> Resolver::resolve(Loop& loop, const std::string& host,
+                                                      const DescriptorBudget* descriptors,
                                                       drive::ResolveHandler& handler) {
   if (auto known = known_addresses(host)) {
     return std::make_unique<KnownAnswer>(loop, handler, std::move(*known));
   }
-  if (lookups_->load(std::memory_order_relaxed) >= limits::kMaxLookups) {
+  Counted place(lookups_);
+  if (place.before() >= limits::kMaxLookups) {
     return std::make_unique<KnownAnswer>(
         loop, handler, fail(ErrorKind::limit, "too many name lookups at once", host));
   }
-  auto lookup = std::make_unique<Lookup>(loop, handler, host, lookups_);
-  lookup->start(options_);
+  // c-ares takes its configuration for absent when it cannot open it.
+  if (descriptors != nullptr && descriptors->room() == 0) {
+    return std::make_unique<KnownAnswer>(loop, handler, std::unexpected(no_descriptor(host)));
+  }
+  auto lookup = std::make_unique<Lookup>(loop, handler, host, std::move(place), module_lookups_,
+                                         descriptors, options_);
+  lookup->start();
   return lookup;
 }
 

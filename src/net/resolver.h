@@ -1,16 +1,21 @@
 // Host names to addresses, by c-ares on the loop that asks: no thread waits for a name server,
-// so a name that is slow delays no other. Honours /etc/hosts, /etc/resolv.conf and, of
-// /etc/nsswitch.conf, files and dns (docs/decisions/0017-*). Private to net/.
+// so a name that is slow delays no other. Honours /etc/hosts and /etc/resolv.conf. What only
+// another module of /etc/nsswitch.conf may know is looked up by glibc, in a thread of its own
+// (docs/decisions/0017-*). Private to net/.
 #pragma once
 
 #include "drive/ports.h"
+#include "net/descriptors.h"
 #include "net/loop.h"
+#include "net/name_services.h"
 
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace culvert::net {
 
@@ -20,6 +25,9 @@ struct ResolverOptions {
   Duration server_timeout = std::chrono::milliseconds(1'500);
   // Instead of those of /etc/resolv.conf: "127.0.0.1:5353,...". For tests.
   std::string servers{};
+  // For tests, too.
+  std::function<NameServices()> name_services = read_name_services;
+  std::function<Result<std::vector<IpAddress>>(const std::string& host)> ask_modules = ask_glibc;
 };
 
 // One per process; any thread. Lookups belong to their loop and die before it.
@@ -29,8 +37,10 @@ class Resolver {
   ~Resolver();
 
   // Literal addresses and "localhost" are answered without a lookup, but never from inside
-  // this call. The answer comes within limits::kResolveTimeout.
+  // this call. The answer comes within limits::kResolveTimeout. `descriptors`, which outlives the
+  // lookup: its sockets come out of those that flows may have; null: of any.
   [[nodiscard]] std::unique_ptr<drive::ResolvePort> resolve(Loop& loop, const std::string& host,
+                                                            const DescriptorBudget* descriptors,
                                                             drive::ResolveHandler& handler);
 
   // How many are under way.
@@ -38,7 +48,9 @@ class Resolver {
 
  private:
   ResolverOptions options_;
-  std::shared_ptr<Count> lookups_ = std::make_shared<Count>(0);  // shared with them
+  // Shared with them.
+  std::shared_ptr<Count> lookups_ = std::make_shared<Count>(0);
+  std::shared_ptr<Count> module_lookups_ = std::make_shared<Count>(0);
 };
 
 }  // namespace culvert::net

@@ -7,15 +7,18 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <fstream>
 #include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -100,12 +103,15 @@ class ResolverTest : public LoopTest {
   ResolverTest() : server_(host()) { use_patience(std::chrono::seconds(5)); }
 
   void use_patience(Duration with_a_server) {
-    group_.set_resolver({.server_timeout = with_a_server, .servers = server_.address()});
+    group_.set_resolver({.server_timeout = with_a_server,
+                         .servers = server_.address(),
+                         .name_services = [] { return NameServices{}; }});
   }
 
-  std::unique_ptr<Asked> ask(const std::string& name) {
+  std::unique_ptr<Asked> ask(const std::string& name,
+                             drive::Purpose purpose = drive::Purpose::flow) {
     auto asked = std::make_unique<Asked>();
-    asked->port = host().resolve(name, *asked);
+    asked->port = host().resolve(name, purpose, *asked);
     return asked;
   }
   // Runs until all of them have an answer.
@@ -119,6 +125,18 @@ class ResolverTest : public LoopTest {
   }
 
   NameServer server_;
+};
+
+// A machine with the line `hosts` of an nsswitch.conf, whose modules know what `ask` does.
+class ModulesTest : public ResolverTest {
+ protected:
+  using Ask = std::function<Result<std::vector<IpAddress>>(const std::string&)>;
+  void use_modules(const std::string& line, Ask ask) {
+    group_.set_resolver({.server_timeout = std::chrono::seconds(5),
+                         .servers = server_.address(),
+                         .name_services = [line] { return parse_name_services("hosts: " + line); },
+                         .ask_modules = std::move(ask)});
+  }
 };
 
 TEST_F(ResolverTest, asks_for_both_families) {
@@ -178,6 +196,95 @@ TEST_F(ResolverTest, knows_the_hosts_of_the_machine_without_a_name_server) {
   EXPECT_NE(std::ranges::find(**hosts->answer, *IpAddress::parse(address)),
             (*hosts->answer)->end());
   EXPECT_TRUE(server_.questions.empty());
+}
+
+TEST_F(ModulesTest, are_asked_for_what_no_server_knows) {
+  const IpAddress known = *IpAddress::parse("192.0.2.77");
+  use_modules("files dns libvirt", [&](const std::string& host) -> Result<std::vector<IpAddress>> {
+    if (host == "guest") return std::vector{known};
+    return fail(ErrorKind::unreachable, "the modules do not know it", host);
+  });
+  server_.records = {{"four.test", "192.0.2.4"}};
+  const auto guest = ask("guest");
+  const auto four = ask("four.test");
+  const auto none = ask("none.test");
+  run_until({guest.get(), four.get(), none.get()});
+  ASSERT_TRUE(*guest->answer) << guest->answer->error().text();
+  EXPECT_EQ(**guest->answer, std::vector{known});
+  EXPECT_TRUE(*four->answer);
+  ASSERT_FALSE(*none->answer);
+  EXPECT_EQ(none->answer->error().what, "the modules do not know it");
+}
+
+TEST_F(ModulesTest, of_multicast_dns_are_asked_in_place_of_servers) {
+  const IpAddress known = *IpAddress::parse("192.0.2.77");
+  std::atomic<int> asked = 0;
+  use_modules("files mdns4_minimal [NOTFOUND=return] dns", [&](const std::string&) {
+    ++asked;
+    return Result<std::vector<IpAddress>>(std::vector{known});
+  });
+  const auto nas = ask("nas.local");
+  const auto none = ask("none.test");
+  run_until({nas.get(), none.get()});
+  ASSERT_TRUE(*nas->answer);
+  EXPECT_EQ(**nas->answer, std::vector{known});
+  EXPECT_FALSE(*none->answer);
+  EXPECT_EQ(asked, 1) << "they know names in .local only";
+  EXPECT_FALSE(server_.questions.contains("nas.local"));
+}
+
+TEST_F(ModulesTest, that_are_not_there_are_named_with_the_remedy) {
+  use_modules("files dns", [](const std::string&) -> Result<std::vector<IpAddress>> {
+    ADD_FAILURE() << "nobody to ask";
+    return std::vector<IpAddress>{};
+  });
+  server_.records = {{"dc.corp.local", "192.0.2.4"}};
+  const auto nas = ask("nas.local");
+  const auto domain = ask("dc.corp.local");
+  run_until({nas.get(), domain.get()});
+  ASSERT_FALSE(*nas->answer);
+  EXPECT_NE(nas->answer->error().what.find("libnss-mdns"), std::string::npos);
+  EXPECT_TRUE(*domain->answer) << "some networks have .local in their name servers";
+}
+
+// Threads of their own, each at most one lookup; who is cancelled is not told.
+TEST_F(ModulesTest, delay_nobody_and_are_bounded) {
+  std::promise<void> end;
+  const std::shared_future<void> ended = end.get_future().share();
+  auto running = std::make_shared<std::atomic<std::uint32_t>>(0);
+  use_modules("files mdns dns", [ended, running](const std::string& host) {
+    ++*running;
+    ended.wait();
+    --*running;
+    return Result<std::vector<IpAddress>>(fail(ErrorKind::unreachable, "late", host));
+  });
+  server_.records = {{"four.test", "192.0.2.4"}};
+  std::vector<std::unique_ptr<Asked>> slow;
+  for (std::uint32_t i = 0; i < limits::kMaxModuleLookups + 3; ++i) {
+    slow.push_back(ask("n" + std::to_string(i) + ".local"));
+  }
+  // Three of them find no thread.
+  const auto count_answered = [&] {
+    return std::ranges::count_if(slow, [](const auto& one) { return one->answer.has_value(); });
+  };
+  for (const auto& one : slow) {
+    one->on_answer = [&] {
+      if (count_answered() == 3) done();
+    };
+  }
+  run();
+  for (const auto& one : slow) {
+    if (!one->answer) continue;
+    ASSERT_FALSE(*one->answer);
+    EXPECT_EQ(one->answer->error().kind, ErrorKind::limit);
+  }
+  const auto four = ask("four.test");
+  run_until({four.get()});
+  EXPECT_TRUE(*four->answer);
+  EXPECT_EQ(count_answered(), 3);
+  slow.erase(slow.begin() + 1, slow.end());
+  end.set_value();
+  while (*running > 0) std::this_thread::yield();
 }
 
 TEST_F(ResolverTest, is_bounded) {

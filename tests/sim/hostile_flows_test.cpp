@@ -124,7 +124,11 @@ TEST(SimHostileFlows, are_refused_where_their_source_is_nonsense_or_not_allowed)
       {std::string(16'000, '\x1b'), RefusalCode::malformed},
       {"tcp://192.0.2.77:22", RefusalCode::not_allowed},
       {"unix:///etc/passwd", RefusalCode::not_allowed},
+      {"tcp://nowhere.test:22", RefusalCode::not_resolved},
+      {"tcp://crowded.test:22", RefusalCode::limit},
   };
+  fixture.tunnel.network.name_failures.emplace("crowded.test",
+                                               Error{ErrorKind::limit, "too many lookups", {}});
   std::uint64_t id = 0;
   for (const auto& [source, code] : sources) {
     RawStream& flow = *line.open({.source = source, .flow_id = ++id});
