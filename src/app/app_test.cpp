@@ -2,6 +2,7 @@
 // ends. Nothing here waits for a fixed time.
 #include "app/client_app.h"
 #include "app/server_app.h"
+#include "app/stop_signals.h"
 #include "app/ticket.h"
 #include "base/rng.h"
 #include "control/instances.h"
@@ -31,6 +32,18 @@ namespace culvert::app {
 namespace {
 
 constexpr auto kPatience = std::chrono::seconds(20);  // only failures take this long
+
+TEST(StopSignals, are_one_wish_when_they_come_twice_at_once) {
+  using std::chrono::milliseconds;
+  StopSignals signals;
+  Instant now{};
+  EXPECT_EQ(signals.note(now), StopWish::polite);
+  EXPECT_EQ(signals.note(now), StopWish::none);
+  EXPECT_EQ(signals.note(now += milliseconds(50)), StopWish::none);
+  EXPECT_EQ(signals.note(now += milliseconds(500)), StopWish::at_once);
+  EXPECT_EQ(signals.note(now += milliseconds(1)), StopWish::none);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(signals.note(now += milliseconds(500)), StopWish::now);
+}
 
 // --- plain sockets: what a user's programs would do ----------------------------------------
 

@@ -4,6 +4,7 @@
 #include "app/client_servers.h"
 #include "app/config_watch.h"
 #include "app/reload_thread.h"
+#include "app/stop_signals.h"
 #include "net/kernel_host.h"
 #include "net/service_manager.h"
 #include "net/unix_client.h"
@@ -35,14 +36,14 @@ class ClientAppImpl final : public ClientApp, private ClientServersOwner {
   Status open() { return control_.open(options_.control, "client", net::process_id()); }
   Status run() override;
   void request_stop() override {
-    host().post([this](Instant) { stop(); });
+    host().post([this](Instant) { stop(is_stopping_ ? StopWish::now : StopWish::polite); });
   }
 
  private:
   net::KernelHost& host() { return group_.host(0); }
   void watch_signals();
   void feed_watchdog();
-  void stop();
+  void stop(StopWish wish);
   void reload() {
     if (!is_stopping_) reloading_.begin();
   }
@@ -65,6 +66,7 @@ class ClientAppImpl final : public ClientApp, private ClientServersOwner {
   control::ControlServer control_;  // the servers tell it what happens
   ClientServers servers_;           // dies before it
   bool is_stopping_ = false;
+  StopSignals stop_signals_;
   net::ServiceState service_;
   Status status_;
   std::unique_ptr<net::Timer> watchdog_;
@@ -84,11 +86,11 @@ Status ClientAppImpl::run() {
 void ClientAppImpl::watch_signals() {
   std::vector<int> signals{SIGINT, SIGTERM};
   if (options_.reload) signals.push_back(SIGHUP);
-  host().watch_signals(signals, [this](Instant, int signal) {
+  host().watch_signals(signals, [this](Instant now, int signal) {
     if (signal == SIGHUP) {
       reload();
     } else {
-      stop();
+      stop(stop_signals_.note(now));
     }
   });
 }
@@ -121,15 +123,16 @@ void ClientAppImpl::on_reloaded(Instant now, Result<ClientReload> loaded) {
   watch_config(host(), log_, loaded->notes.files, [this](Instant) { reload(); });
 }
 
-void ClientAppImpl::stop() {
-  if (is_stopping_) {
+void ClientAppImpl::stop(StopWish wish) {
+  if (wish == StopWish::none) return;
+  if (wish == StopWish::now) {
     on_servers_ended({});
     return;
   }
   is_stopping_ = true;
   target_.set_stopping();
   service_.stopping();
-  servers_.stop();
+  servers_.stop(wish == StopWish::at_once);
 }
 
 }  // namespace

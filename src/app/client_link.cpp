@@ -29,7 +29,7 @@ class ClientLink::Worker final : private drive::ClientObserver, private drive::R
 
   [[nodiscard]] net::KernelHost& host() { return link_.group_.host(0); }
   void start();
-  void stop(Instant now);
+  void stop(Instant now, bool at_once);
   void apply(Instant now, tunnel::TunnelSet tunnels);
   [[nodiscard]] LinkView view() const;
 
@@ -105,12 +105,13 @@ Status ClientLink::Worker::connect(Instant now) {
   return {};
 }
 
-void ClientLink::Worker::stop(Instant now) {
-  if (is_stopping_) return;
-  is_stopping_ = true;
+void ClientLink::Worker::stop(Instant now, bool at_once) {
+  if (std::exchange(is_stopping_, true) && !at_once) return;
   if (!client_) return end({});
-  host().set_alarm(options_.drain_timeout + limits::kStopBackstop, [this](Instant) { end({}); });
+  const Duration drain = at_once ? Duration::zero() : options_.drain_timeout;
+  host().set_alarm(drain + limits::kStopBackstop, [this](Instant) { end({}); });
   client_->stop(now);
+  if (at_once) client_->stop(now);
 }
 
 void ClientLink::Worker::apply(Instant now, tunnel::TunnelSet tunnels) {
@@ -198,9 +199,9 @@ ClientLink::~ClientLink() {
   thread_.join();
 }
 
-void ClientLink::stop() {
+void ClientLink::stop(bool at_once) {
   Worker& worker = *worker_;
-  post([&worker](Instant now) { worker.stop(now); });
+  post([&worker, at_once](Instant now) { worker.stop(now, at_once); });
 }
 
 void ClientLink::apply(tunnel::TunnelSet tunnels, OnApplied done) {

@@ -57,7 +57,7 @@ class ClientLink {
   ClientLink& operator=(const ClientLink&) = delete;
 
   // Politely, within drain_timeout; on_link_ended() follows.
-  void stop();
+  void stop(bool at_once = false);
   using OnApplied = std::move_only_function<void(Instant now)>;
   void apply(tunnel::TunnelSet tunnels, OnApplied done);
   using OnView = std::move_only_function<void(Instant now, LinkView view)>;

@@ -71,11 +71,11 @@ void ClientServers::start() {
   }
 }
 
-void ClientServers::stop() {
+void ClientServers::stop(bool at_once) {
   is_stopping_ = true;
   for (const auto& server : servers_) {
     server->retry.reset();
-    if (server->link) server->link->stop();
+    if (server->link) server->link->stop(at_once);
   }
   finish_if_over();
 }

@@ -49,7 +49,7 @@ class ClientServers final : private ClientLinkOwner {
   ~ClientServers();
 
   void start();
-  void stop();
+  void stop(bool at_once);
   [[nodiscard]] const tunnel::TunnelSet& tunnels() const { return tunnels_; }
   [[nodiscard]] std::vector<std::string> names() const;
   // Makes this the whole set; `done` when every link has it.

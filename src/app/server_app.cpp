@@ -8,6 +8,7 @@
 #include "app/server_control.h"
 #include "app/shared_auth_limiter.h"
 #include "app/shared_session_places.h"
+#include "app/stop_signals.h"
 #include "app/ticket.h"
 #include "base/assert.h"
 #include "net/kernel_host.h"
@@ -73,7 +74,7 @@ class ServerAppImpl final : public ServerApp {
   Status open();
   Status run() override;
   void request_stop() override {
-    group_.host(0).post([this](Instant) { stop(); });
+    group_.host(0).post([this](Instant) { stop(is_stopping_ ? StopWish::now : StopWish::polite); });
   }
   session::AuthMetrics auth_metrics() override {
     // The loops' clock (net/loop.cpp), but without touching a loop of another thread.
@@ -81,7 +82,7 @@ class ServerAppImpl final : public ServerApp {
   }
 
  private:
-  void stop();
+  void stop(StopWish wish);
   void watch_signals();
   void reload() {
     if (!is_stopping_) reloading_.begin();
@@ -106,6 +107,7 @@ class ServerAppImpl final : public ServerApp {
   std::vector<bool> has_policy_;                       // by worker: it is in its mailbox
   std::unique_ptr<net::Timer> policy_retry_;
   bool is_stopping_ = false;
+  StopSignals stop_signals_;
   net::ServiceState service_;
   ReloadThread<ServerReload> reloading_;  // dies first
 };
@@ -194,12 +196,12 @@ Status ServerAppImpl::run() {
 void ServerAppImpl::watch_signals() {
   std::vector<int> signals{SIGINT, SIGTERM};
   if (audit_log_ || options_.reload) signals.push_back(SIGHUP);
-  group_.host(0).watch_signals(signals, [this](Instant, int signal) {
+  group_.host(0).watch_signals(signals, [this](Instant now, int signal) {
     if (signal == SIGHUP) {
       if (audit_log_) audit_log_->reopen();  // log rotation
       reload();
     } else {
-      stop();
+      stop(stop_signals_.note(now));
     }
   });
 }
@@ -242,17 +244,20 @@ void ServerAppImpl::distribute_policy() {
   }
 }
 
-void ServerAppImpl::stop() {
-  if (is_stopping_) {
+void ServerAppImpl::stop(StopWish wish) {
+  if (wish == StopWish::none) return;
+  if (wish == StopWish::now) {
     stop_at_once();
     return;
   }
-  is_stopping_ = true;
-  target_.set_stopping();
-  service_.stopping();
-  reporter_.on_stopping();
-  group_.host(0).set_alarm(options_.drain_timeout + limits::kStopBackstop,
-                           [this](Instant) { stop_at_once(); });
+  const bool is_first = !std::exchange(is_stopping_, true);
+  if (is_first) {
+    target_.set_stopping();
+    service_.stopping();
+    reporter_.on_stopping();
+  }
+  const Duration drain = is_first ? options_.drain_timeout : Duration::zero();
+  group_.host(0).set_alarm(drain + limits::kStopBackstop, [this](Instant) { stop_at_once(); });
   for (unsigned i = 0; i < group_.size(); ++i) {
     net::KernelHost& host = group_.host(i);
     host.post([server = servers_[i].get(), &host](Instant now) {

@@ -518,8 +518,12 @@ void ClientRole::open_stdio(Instant now) {
 // --- the end -----------------------------------------------------------------------------------
 
 void ClientRole::stop(Instant now) {
-  if (is_stopping_ || has_finished_) return;
-  is_stopping_ = true;
+  if (has_finished_) return;
+  if (std::exchange(is_stopping_, true)) {
+    timer_.set(now);
+    worker_.host().request_turn_end();
+    return;
+  }
   tunnels_.stop(now);
   if (socks_) socks_->close(now);
   timer_.set(session_.flow_count() > 0 ? now + config_.drain_timeout : now);

@@ -90,7 +90,8 @@ class Client {
                                                               ClientObserver& observer);
   virtual ~Client() = default;
   virtual void start(Instant now) = 0;
-  // Polite end: listeners close, flows get until drain_timeout, then on_finished.
+  // Polite end: listeners close, flows get until drain_timeout, then on_finished. Again: flows end
+  // now; the server is told all the same.
   virtual void stop(Instant now) = 0;
   [[nodiscard]] virtual ClientStats stats() const = 0;
   // That of the session's own connection first; nothing while there is no session.

@@ -101,10 +101,12 @@ bool ServerRole::has_flows() const {
 }
 
 void ServerRole::stop(Instant now, std::function<void(Instant)> on_stopped) {
-  context_.is_stopping = true;
+  const bool is_first = !std::exchange(context_.is_stopping, true);
   on_stopped_ = std::move(on_stopped);
-  for (const auto& [session, owner] : sessions_) session->leave(now);
-  drain_.set(has_flows() ? now + context_.shared.drain_timeout : now);
+  if (is_first) {
+    for (const auto& [session, owner] : sessions_) session->leave(now);
+  }
+  drain_.set(is_first && has_flows() ? now + context_.shared.drain_timeout : now);
   worker_.host().request_turn_end();
 }
 

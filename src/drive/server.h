@@ -95,7 +95,7 @@ class Server {
   [[nodiscard]] virtual SocketAddress local_address() const = 0;
   virtual void start(Instant now) = 0;
   // Polite end: no new sessions or flows; running flows get until drain_timeout.
-  // `on_stopped` is called from the loop.
+  // `on_stopped` is called from the loop. Again: flows end now; clients are told all the same.
   virtual void stop(Instant now, std::function<void(Instant)> on_stopped) = 0;
   // On the worker's thread. From now on this one decides. Ends the sessions whose credential
   // it does not hold, and the flows it does not allow, unless it keeps them. Lower limits
