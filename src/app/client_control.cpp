@@ -82,6 +82,12 @@ control::Snapshot ClientControl::snapshot(Instant now, const std::vector<ServerV
       if (path.is_standby) info.state = "standby";
       if (path.is_silent) info.state = "silent";
     }
+    if (view.link.proxy) {
+      server.proxy = control::ProxyInfo{.target = view.link.proxy->target,
+                                        .state = std::string(to_string(view.link.proxy->state)),
+                                        .reason = view.link.proxy->reason,
+                                        .local_addresses = view.link.proxy->local_addresses};
+    }
     if (!view.link.local_address.empty()) snapshot.listening.push_back(view.link.local_address);
     for (const drive::TunnelStatus& tunnel : view.link.tunnels) {
       snapshot.tunnels.push_back(tunnel_info(now, tunnel));

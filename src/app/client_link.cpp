@@ -128,6 +128,7 @@ LinkView ClientLink::Worker::view() const {
     view.stats = client_->stats();
     view.paths = client_->paths();
     view.tunnels = client_->tunnels();
+    view.proxy = client_->proxy();
     view.local_address = client_->local_address().text();
     return view;
   }
@@ -136,6 +137,7 @@ LinkView ClientLink::Worker::view() const {
         {.spec = spec,
          .state = spec.is_enabled ? drive::TunnelState::waiting : drive::TunnelState::disabled});
   }
+  if (server_.socks5) view.proxy = drive::ProxyStatus{.target = server_.socks5->text()};
   return view;
 }
 

@@ -40,6 +40,7 @@ struct LinkView {
   drive::ClientStats stats{};
   std::vector<drive::ClientPath> paths{};
   std::vector<drive::TunnelStatus> tunnels{};
+  std::optional<drive::ProxyStatus> proxy{};
   std::string local_address{};  // empty where the client could not begin
 };
 

@@ -63,6 +63,18 @@ TEST(StatusText, shows_a_client_with_its_tunnels_and_path) {
   EXPECT_THAT(status_text(client(), {.has_colour = true}), HasSubstr("\x1b[31mfailed"));
 }
 
+TEST(StatusText, shows_the_proxy_port_of_each_server) {
+  StatusBodies bodies = client();
+  bodies.status = R"({"role":"client","servers":[{"name":"","proxy":
+    {"target":"localhost:1080","state":"listening","reason":"cannot listen on [::1]:1080: no",
+     "listening":["127.0.0.1:1080"]}}]})";
+  EXPECT_THAT(status_text(bodies, {}),
+              HasSubstr("Proxy       127.0.0.1:1080 listening: cannot listen on [::1]:1080: no\n"));
+  bodies.status = R"({"role":"client","servers":[{"name":"home","proxy":
+    {"target":"localhost:1080","state":"waiting","reason":"","listening":[]}},{"name":"work"}]})";
+  EXPECT_THAT(status_text(bodies, {}), HasSubstr("Proxy       home: localhost:1080 waiting\n"));
+}
+
 TEST(StatusText, shows_several_servers_of_a_client) {
   StatusBodies bodies = client();
   bodies.status = R"({"role":"client","state":"partly connected","servers":[

@@ -339,6 +339,18 @@ std::string status_text(const StatusBodies& bodies, StatusStyle style, const Sta
                                   count_of(audit, "refusals_suppressed"),
                                   failure.empty() ? "" : "; now: ", failure)});
   }
+  for (const json& server : servers) {
+    const json proxy = member(server, "proxy");
+    if (proxy.empty()) continue;
+    const std::string listening = joined(proxy, "listening");
+    const std::string proxy_state = text_of(proxy, "state");
+    const std::string reason = text_of(proxy, "reason");
+    facts.push_back(
+        {"Proxy", fmt::format("{}{}{} {}{}{}", text_of(server, "name"), has_servers ? ": " : "",
+                              listening.empty() ? text_of(proxy, "target") : listening,
+                              coloured(proxy_state, colour_of(proxy_state), style),
+                              reason.empty() ? "" : ": ", reason)});
+  }
   text += aligned(facts, {}, "  ");
   if (has_servers) text += server_rows(servers, style);
   text += '\n';

@@ -104,7 +104,9 @@ void expect_described(const json& answer, const std::string& schema) {
 }
 
 TEST_F(ApiTest, shows_status_paths_sessions_and_tunnels) {
-  target_.snapshot.servers = {{.name = "", .state = "connected", .endpoint_id = "ab"}};
+  const ProxyInfo proxy{.target = "localhost:1080", .state = "failed", .reason = "port in use"};
+  target_.snapshot.servers = {
+      {.name = "", .state = "connected", .endpoint_id = "ab", .proxy = proxy}};
   target_.snapshot.uptime = std::chrono::milliseconds(2500);
   target_.snapshot.counters.flows_opened = 4;
   target_.snapshot.auth = session::AuthMetrics{.rejected_rate_limited = 6};
@@ -123,6 +125,8 @@ TEST_F(ApiTest, shows_status_paths_sessions_and_tunnels) {
   EXPECT_EQ(status.at("counters").at("flows_opened"), 4);
   expect_described(status, "Status");
   expect_described(status.at("servers").at(0), "ClientServer");
+  expect_described(status.at("servers").at(0).at("proxy"), "Proxy");
+  EXPECT_EQ(status.at("servers").at(0).at("proxy").at("reason"), "port in use");
   expect_described(status.at("counters"), "Counters");
   EXPECT_EQ(status.at("authentication").at("rate_limited"), 6);
   expect_described(status.at("authentication"), "Authentication");

@@ -155,6 +155,12 @@ std::string status_json(const Snapshot& snapshot) {
       Json one{{"name", server.name}, {"state", server.state}, {"reason", server.reason}};
       one.update(server_of(server));
       if (server.retry_in) one["retry_in_seconds"] = in_seconds(*server.retry_in);
+      if (server.proxy) {
+        one["proxy"] = {{"target", server.proxy->target},
+                        {"state", server.proxy->state},
+                        {"reason", server.proxy->reason},
+                        {"listening", server.proxy->local_addresses}};
+      }
       json["servers"].push_back(std::move(one));
     }
   }

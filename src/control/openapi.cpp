@@ -75,7 +75,9 @@ Json schemas() {
               "role version pid state uptime_seconds endpoint_id listening counters")},
       {"Server", object("endpoint_id:s address:s")},
       {"ClientServer",
-       object("name:s state:s reason:s endpoint_id:s address:s retry_in_seconds:n", "name state")},
+       object("name:s state:s reason:s endpoint_id:s address:s retry_in_seconds:n proxy:Proxy",
+              "name state")},
+      {"Proxy", object("target:s state:s reason:s listening:l", "target state")},
       {"Counters", object(counter_properties())},
       {"Authentication",
        object("accepted:i invalid:i rate_limited:i credential_lockouts:i address_lockouts:i "

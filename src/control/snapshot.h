@@ -74,6 +74,14 @@ struct AuditInfo {
   std::string failure{};                  // why nothing can be written now; empty: it can
 };
 
+// Client: its local proxy port.
+struct ProxyInfo {
+  std::string target{};
+  std::string state{};   // waiting, listening, failed
+  std::string reason{};  // what could not be opened, and why
+  std::vector<std::string> local_addresses{};
+};
+
 // Client: one server that it uses.
 struct ServerInfo {
   std::string name{};    // empty: the only one
@@ -82,6 +90,7 @@ struct ServerInfo {
   std::string endpoint_id{};
   std::string address{};  // where it was reached; empty before
   std::optional<Duration> retry_in{};
+  std::optional<ProxyInfo> proxy{};
   Counters counters{};
 };
 

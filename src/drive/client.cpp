@@ -53,6 +53,7 @@ class ClientRole final : public Client,
   SocketAddress local_address() const override { return worker_.local_address(); }
   const tunnel::TunnelSet& tunnel_set() const override { return tunnels_.set(); }
   std::vector<TunnelStatus> tunnels() const override { return tunnels_.status(); }
+  std::optional<ProxyStatus> proxy() const override;
   tunnel::TunnelDiff apply_tunnels(Instant now, tunnel::TunnelSet tunnels) override {
     return tunnels_.apply(now, std::move(tunnels));
   }
@@ -484,11 +485,15 @@ void ClientRole::open_tunnels(Instant now) {
   const bool has_socks = socks_ && socks_->places().is_any_open();
   if (!opened && !has_socks && !config_.stdio) {
     finish(now, opened.error());
-  } else if (socks_ && !has_socks && !tunnels_.is_any_listening() && !config_.stdio) {
-    finish(now, Error{ErrorKind::io, "SOCKS5: " + socks_->places().failure(), {}});
-  } else if (config_.stdio) {
-    open_stdio(now);
+    return;
   }
+  if (socks_ && !has_socks && !tunnels_.is_any_listening() && !config_.stdio) {
+    finish(now, Error{ErrorKind::io, "SOCKS5: " + socks_->places().failure(), {}});
+    return;
+  }
+  tunnels_.warn_of_failures();
+  if (socks_) socks_->warn_of_failures();
+  if (config_.stdio) open_stdio(now);
 }
 
 // The stream needs a handler from the beginning; the flow takes its place at once.
@@ -572,6 +577,21 @@ ClientStats ClientRole::stats() const {
   stats.has_connected = has_connected_;
   if (session_.is_connected()) stats.connection = session_.connection()->stats();
   return stats;
+}
+
+std::optional<ProxyStatus> ClientRole::proxy() const {
+  if (!config_.socks5) return std::nullopt;
+  ProxyStatus status{.target = config_.socks5->text()};
+  if (!socks_) return status;
+  const ListenPlaces& places = socks_->places();
+  status.local_addresses = places.open_texts();
+  status.reason = places.failure();
+  if (places.is_any_open()) {
+    status.state = TunnelState::listening;
+  } else if (places.has_tried_all()) {
+    status.state = TunnelState::failed;
+  }
+  return status;
 }
 
 }  // namespace

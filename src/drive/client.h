@@ -102,6 +102,8 @@ class Client {
   [[nodiscard]] virtual const tunnel::TunnelSet& tunnel_set() const = 0;
   // In the order of the set.
   [[nodiscard]] virtual std::vector<TunnelStatus> tunnels() const = 0;
+  // Empty: it has none.
+  [[nodiscard]] virtual std::optional<ProxyStatus> proxy() const = 0;
   // Makes `tunnels` the whole set. Tunnels that are alike in both keep their listeners and
   // flows; one that is gone, changed or disabled loses them; one that cannot listen gets
   // the state `failed` and tries again.

@@ -245,9 +245,14 @@ void SocksListener::on_due(Instant now) {
   for (const std::string& address : places_.take_opened()) {
     worker_.log().info("tunnel", "Listening on SOCKS5 {}", address);
   }
+  if (may_warn_) warn_of_failures();
+  due_.set(places_.next_timeout());
+}
+
+void SocksListener::warn_of_failures() {
+  may_warn_ = true;
   const std::string failure = places_.take_failure();
   if (!failure.empty()) worker_.log().warn("socks", "{}; trying again", failure);
-  due_.set(places_.next_timeout());
 }
 
 void SocksListener::on_accept(Instant now, std::unique_ptr<StreamPort> stream) {

@@ -61,6 +61,8 @@ class SocksListener final : public ListenerHandler {
   ~SocksListener() override;
   // Where a place cannot be had, it is tried again until close().
   void open(Instant now) { on_due(now); }
+  // Says so from now on when one cannot. Not before it is known whether the client goes on.
+  void warn_of_failures();
   [[nodiscard]] const ListenPlaces& places() const { return places_; }
   void close(Instant now);
   void bury_dead() { dead_.clear(); }
@@ -80,6 +82,7 @@ class SocksListener final : public ListenerHandler {
   ClientContext& context_;
   std::string target_;
   ListenPlaces places_;
+  bool may_warn_ = false;
   std::vector<std::unique_ptr<ListenerPort>> listeners_;
   std::unordered_map<SocksConnection*, std::unique_ptr<SocksConnection>> connections_;
   std::vector<std::unique_ptr<SocksConnection>> dead_;

@@ -1,5 +1,7 @@
 #include "drive/tunnel_manager.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -77,7 +79,8 @@ void TunnelManager::open_due(Instant now, Entry& entry) {
   // Once for each reason: it may go on for days.
   const std::string failure = places.take_failure();
   if (!failure.empty()) {
-    worker_.log().warn("tunnel", "tunnel '{}': {}; trying again", entry.spec.label(), failure);
+    warnings_.push_back(fmt::format("tunnel '{}': {}; trying again", entry.spec.label(), failure));
+    if (may_warn_) warn_of_failures();
   }
   const bool is_listening = places.has_tried_all() && places.is_any_open();
   if (is_listening && !entry.was_told_listening) {
@@ -86,6 +89,12 @@ void TunnelManager::open_due(Instant now, Entry& entry) {
   } else if (!failure.empty()) {
     tell_state(entry, is_listening ? TunnelState::listening : TunnelState::failed, failure);
   }
+}
+
+void TunnelManager::warn_of_failures() {
+  may_warn_ = true;
+  for (const std::string& warning : warnings_) worker_.log().warn("tunnel", "{}", warning);
+  warnings_.clear();
 }
 
 void TunnelManager::tell_state(const Entry& entry, TunnelState state,
@@ -99,8 +108,12 @@ void TunnelManager::tell_state(const Entry& entry, TunnelState state,
 }
 
 void TunnelManager::announce(Instant now, const Entry& entry, const std::string& address) const {
-  worker_.log().info("tunnel", "Listening on {} {} -> {}", entry.is_udp() ? "UDP" : "TCP", address,
-                     entry.spec.source.text());
+  // A Unix socket's address says what it is.
+  const std::string_view kind = entry.is_udp() ? "UDP "
+                                : entry.spec.target.kind == tunnel::Target::Kind::unix_path
+                                    ? ""
+                                    : "TCP ";
+  worker_.log().info("tunnel", "Listening on {}{} -> {}", kind, address, entry.spec.source.text());
   observer_.on_listening(now, entry.spec, address);
 }
 

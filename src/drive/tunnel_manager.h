@@ -26,6 +26,9 @@ class TunnelManager {
   // Opens the listeners; later calls do nothing. An error when tunnels are enabled and not
   // one of them can listen: whoever started the client believes in its ports.
   [[nodiscard]] Status start(Instant now);
+  // Says from now on, and once of what start() met, that a tunnel cannot listen and tries again.
+  // Not before it is known whether the client goes on.
+  void warn_of_failures();
   // See Client::apply_tunnels. Before start() nothing is opened.
   tunnel::TunnelDiff apply(Instant now, tunnel::TunnelSet set);
   // Closes every listener; flows over streams go on.
@@ -57,6 +60,8 @@ class TunnelManager {
   tunnel::TunnelSet set_;
   std::vector<std::unique_ptr<Entry>> entries_;  // one for each tunnel of set_, in its order
   TrafficCounters gone_;                         // stream traffic of tunnels that are gone
+  std::vector<std::string> warnings_;            // that wait for warn_of_failures()
+  bool may_warn_ = false;
   bool is_started_ = false;
   bool is_stopped_ = false;
   MemberTimer<TunnelManager, &TunnelManager::on_due> due_;

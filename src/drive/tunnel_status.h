@@ -34,4 +34,12 @@ struct TunnelStatus {
   std::uint64_t bytes_down = 0;  // from the source
 };
 
+// The local proxy port (SOCKS5 ...), which is no tunnel: programs choose its sources.
+struct ProxyStatus {
+  std::string target;  // as it was wished for
+  TunnelState state = TunnelState::waiting;
+  std::vector<std::string> local_addresses{};
+  std::string reason{};  // as TunnelStatus
+};
+
 }  // namespace culvert::drive
