@@ -160,7 +160,7 @@ TEST_F(OptionsTest, say_what_a_server_misses_or_mistypes) {
                "bad:1");
   expect_error(
       server({"--authorized-keys-file", file("keys", "ssh-rsa AAAA\n"), "--allowed-tcp", "::1"}),
-      "keys:1");
+      "ssh-keygen -t ed25519");
   expect_error(server({"--auth-tokens-file", tokens, "--allowed-tcp", "::1", "--listen", "4433"}),
                "--listen");
   expect_error(server({"--auth-tokens-file", tokens, "--allowed-tcp", "::1", "--secret-file",

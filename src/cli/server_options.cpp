@@ -7,6 +7,8 @@
 #include "cli/load_settings.h"
 #include "cli/role_options.h"
 
+#include <fmt/format.h>
+
 #include <ranges>
 
 namespace culvert::cli {
@@ -39,8 +41,19 @@ Result<session::ServerAuthPolicy> auth_policy(const Settings& settings, Logger& 
     CULVERT_TRY(const std::string text,
                 read_named_file(value, crypto::kMaxAuthorizedKeysBytes, occasion));
     CULVERT_TRY(policy.keys, crypto::AuthorizedKeys::parse(text, value.text));
+    const auto& others = policy.keys.passed_over();
     if (policy.keys.is_empty()) {
-      return fail(ErrorKind::configuration, "holds no public key", value.text);
+      return fail(ErrorKind::configuration,
+                  others.empty()
+                      ? "holds no public key"
+                      : "holds no key of type ssh-ed25519, and others are not supported; "
+                        "make one with 'ssh-keygen -t ed25519'",
+                  value.text);
+    }
+    if (!others.empty()) {
+      log.warn("keys", "{}: a key of type {} lets nobody in: only ssh-ed25519 does{}",
+               others.front().place, others.front().type,
+               others.size() > 1 ? fmt::format(" (and {} more)", others.size() - 1) : "");
     }
   }
   for (const Value& value : settings.values(Id::allowed_endpoint_ids)) {

@@ -165,6 +165,18 @@ struct KeyAndComment {
   std::string_view comment;
 };
 
+// The type of an OpenSSH key that is none of ours, options in front or not; else empty. Its data
+// begin with the length of the type, which is AAAA in base64.
+std::string_view other_openssh_type(std::string_view line) {
+  const std::size_t data = line.find(" AAAA");
+  if (data == std::string_view::npos) return {};
+  const std::string_view head = line.substr(0, data);
+  const std::string_view type = head.substr(head.find_last_of(" \t") + 1);  // npos + 1 is 0
+  const bool is_type =
+      type.starts_with("ssh-") || type.starts_with("ecdsa-") || type.starts_with("sk-");
+  return is_type && type != kOpensshType ? type : std::string_view{};
+}
+
 Result<KeyAndComment> parse_public_line(std::string_view line, const std::string& offender) {
   const std::size_t space = line.find_first_of(" \t");
   const std::string_view word = line.substr(0, space);
@@ -184,13 +196,13 @@ Result<KeyAndComment> parse_public_line(std::string_view line, const std::string
     return KeyAndComment{key, end == std::string_view::npos ? "" : trimmed(rest.substr(end))};
   }
   if (auto key = PublicKey::parse(word)) return KeyAndComment{*key, rest};
+  if (const std::string_view type = other_openssh_type(line); !type.empty()) {
+    return fail(ErrorKind::configuration,
+                fmt::format("keys of type {} are not supported: only ssh-ed25519", type), offender);
+  }
   if (line.find(kOpensshType) != std::string_view::npos) {
     return fail(ErrorKind::configuration,
                 "options in front of a key are not supported: remove them", offender);
-  }
-  if (word.starts_with("ssh-") || word.starts_with("ecdsa-") || word.starts_with("sk-")) {
-    return fail(ErrorKind::configuration,
-                fmt::format("keys of type {} are not supported: only ssh-ed25519", word), offender);
   }
   return fail(ErrorKind::configuration,
               "not a public key (ed25519-pub:..., ssh-ed25519 ..., or 64 hex digits)", offender);
@@ -270,9 +282,14 @@ Result<AuthorizedKeys> AuthorizedKeys::parse(std::string_view text, std::string_
   }
   AuthorizedKeys keys;
   for (const Line& line : significant_lines(text)) {
-    CULVERT_TRY(const KeyAndComment parsed,
-                parse_public_line(line.text, at_line(origin, line.number)));
-    keys.add(parsed.key, std::string(parsed.comment));
+    std::string place = at_line(origin, line.number);
+    const auto parsed = parse_public_line(line.text, place);
+    if (const auto type = other_openssh_type(line.text); !parsed && !type.empty()) {
+      keys.passed_over_.push_back({std::move(place), std::string(type)});
+      continue;
+    }
+    if (!parsed) return std::unexpected(parsed.error());
+    keys.add(parsed->key, std::string(parsed->comment));
   }
   return keys;
 }

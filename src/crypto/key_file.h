@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace culvert::crypto {
 
@@ -39,8 +40,9 @@ inline constexpr std::size_t kMaxAuthorizedKeysBytes = 8 << 20;
 [[nodiscard]] std::string openssh_text(const PublicKey& key);
 
 // One public key per line, then a comment: ed25519-pub:..., ssh-ed25519 AAAA..., or 64 hex
-// digits. OpenSSH options in front of a key are refused: we would not honour them. The last
-// of duplicates wins.
+// digits. OpenSSH options in front of such a key are refused: we would not honour them. Keys of
+// OpenSSH's other types let nobody in, and are passed over: files of ~/.ssh hold them. The last of
+// duplicates wins.
 class AuthorizedKeys {
  public:
   [[nodiscard]] static Result<AuthorizedKeys> parse(std::string_view text, std::string_view origin);
@@ -50,9 +52,16 @@ class AuthorizedKeys {
   [[nodiscard]] std::optional<std::string> lookup(const PublicKey& key) const;
   [[nodiscard]] std::size_t size() const { return keys_.size(); }
   [[nodiscard]] bool is_empty() const { return keys_.empty(); }
+  // Of keys that were passed over, in the order of the file.
+  struct PassedOver {
+    std::string place;  // "FILE:LINE"
+    std::string type;
+  };
+  [[nodiscard]] const std::vector<PassedOver>& passed_over() const { return passed_over_; }
 
  private:
   std::map<PublicKey, std::string> keys_;
+  std::vector<PassedOver> passed_over_;
 };
 
 }  // namespace culvert::crypto

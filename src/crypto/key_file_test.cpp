@@ -127,13 +127,35 @@ TEST(AuthorizedKeys, reads_every_form_with_comments) {
   EXPECT_EQ(keys->lookup(SecretKey::from_seed(filled(4)).public_key()), std::nullopt);
 }
 
+// As a file of ~/.ssh is that somebody has used for years.
+TEST(AuthorizedKeys, passes_over_keys_of_other_types) {
+  const PublicKey key = SecretKey::from_seed(filled(1)).public_key();
+  const auto keys = AuthorizedKeys::parse(
+      "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQC/qe5ErsB6QpgHE/Wku04g me@home\n" + openssh_text(key) +
+          "\nfrom=\"10.0.0.0/8\",no-pty ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHA=\n"
+          "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29t\n",
+      "keys");
+  ASSERT_TRUE(keys) << keys.error().text();
+  EXPECT_EQ(keys->size(), 1U);
+  EXPECT_TRUE(keys->lookup(key));
+  ASSERT_EQ(keys->passed_over().size(), 3U);
+  EXPECT_EQ(keys->passed_over()[0].place, "keys:1");
+  EXPECT_EQ(keys->passed_over()[0].type, "ssh-rsa");
+  EXPECT_EQ(keys->passed_over()[1].type, "ecdsa-sha2-nistp256");
+  EXPECT_EQ(keys->passed_over()[2].type, "sk-ssh-ed25519@openssh.com");
+  // A comment says what it likes.
+  const auto commented =
+      AuthorizedKeys::parse(tunnel_rs_text(key) + " was ssh-rsa AAAAB3\n", "keys");
+  ASSERT_TRUE(commented);
+  EXPECT_TRUE(commented->lookup(key));
+}
+
 TEST(AuthorizedKeys, names_the_line_it_cannot_honour) {
   const std::string good = openssh_text(SecretKey::from_seed(filled(1)).public_key());
   for (const std::string& bad :
-       {"command=\"ls\" " + good,
-        std::string("ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQC/qe5ErsB6QpgHE/Wku04g"),
-        std::string("ssh-ed25519"), good.substr(0, 40), std::string("ed25519-pub:short"),
-        std::string("nonsense"), "ed25519-sec:" + base64url_encode(filled(1))}) {
+       {"command=\"ls\" " + good, std::string("ssh-ed25519"), good.substr(0, 40),
+        std::string("ed25519-pub:short"), std::string("nonsense"),
+        "ed25519-sec:" + base64url_encode(filled(1))}) {
     const auto keys = AuthorizedKeys::parse(good + "\n" + bad + "\n", "keys");
     ASSERT_FALSE(keys) << bad;
     EXPECT_TRUE(keys.error().text().starts_with("keys:2: ")) << keys.error().text();
