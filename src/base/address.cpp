@@ -227,6 +227,10 @@ Result<HostPort> HostPort::parse(std::string_view text) {
   const std::string offender(text.substr(0, 300));
   const std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) {
+    if (parse_decimal<std::uint16_t>(text, 65'535)) {
+      return fail(ErrorKind::configuration,
+                  fmt::format("a host is missing before the port (host:{})", text), offender);
+    }
     return fail(ErrorKind::configuration, "a port is missing (host:port)", offender);
   }
   const auto port = parse_decimal<std::uint16_t>(text.substr(colon + 1), 65'535);

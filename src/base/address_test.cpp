@@ -114,6 +114,11 @@ TEST(HostPort, keeps_names_and_finds_literals) {
   for (const char* text : {"", ":", "name", "name:", ":1", "name:x", "name:65536", "[]:1"}) {
     EXPECT_FALSE(HostPort::parse(text)) << text;
   }
+  EXPECT_NE(HostPort::parse("name").error().what.find("a port is missing"), std::string::npos);
+  // Whoever writes a port alone has not forgotten the port.
+  EXPECT_NE(
+      HostPort::parse("4433").error().what.find("a host is missing before the port (host:4433)"),
+      std::string::npos);
 }
 
 TEST(Cidr, contains_exactly_its_addresses) {

@@ -152,7 +152,9 @@ Status set_servers(const Settings& settings, app::ClientOptions& options, Logger
 Status set_stdio(const Settings& settings, app::ClientOptions& options) {
   if (settings.has(Id::stdio)) {
     Value value = settings.value(Id::stdio);
-    if (value.text.find("://") == std::string::npos) value.text = "tcp://" + value.text;
+    const bool has_scheme =
+        value.text.find("://") != std::string::npos || value.text.starts_with("unix:");
+    if (!has_scheme) value.text = "tcp://" + value.text;
     CULVERT_TRY(options.stdio, parse_value(value, tunnel::Source::parse));
     if (options.stdio->protocol == tunnel::Protocol::udp) {
       return fail(ErrorKind::configuration, "needs a stream: tcp or unix", value.origin);

@@ -41,8 +41,15 @@ Status cmd_ticket(const settings::Settings& settings, const settings::Arguments&
   app::Ticket ticket;
   CULVERT_TRY(ticket.id, parse_value(settings.value(Id::server_node_id), parse_endpoint_id));
   for (const settings::Value& value : settings.values(Id::addresses)) {
-    CULVERT_TRY(const SocketAddress address, parse_value(value, SocketAddress::parse));
-    ticket.addresses.push_back(address);
+    CULVERT_TRY(const HostPort place, parse_value(value, HostPort::parse));
+    const auto address = place.literal();
+    if (!address) {
+      return fail(ErrorKind::configuration,
+                  "a ticket holds IP addresses, no names; whoever has the EndpointId can give the "
+                  "client this name with --address",
+                  place.text());
+    }
+    ticket.addresses.push_back(*address);
   }
   if (ticket.addresses.empty() || ticket.addresses.size() > app::kMaxTicketAddresses) {
     return fail(ErrorKind::configuration,

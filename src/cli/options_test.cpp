@@ -162,7 +162,7 @@ TEST_F(OptionsTest, say_what_a_server_misses_or_mistypes) {
       server({"--authorized-keys-file", file("keys", "ssh-rsa AAAA\n"), "--allowed-tcp", "::1"}),
       "ssh-keygen -t ed25519");
   expect_error(server({"--auth-tokens-file", tokens, "--allowed-tcp", "::1", "--listen", "4433"}),
-               "--listen");
+               "--listen: a host is missing");
   expect_error(server({"--auth-tokens-file", tokens, "--allowed-tcp", "::1", "--secret-file",
                        file("key", "no key")}),
                "not a secret key");

@@ -102,7 +102,17 @@ Status dispatch(Command command, const settings::Arguments& arguments) {
   return {};
 }
 
+// "key --help", "help tunnels": of the commands that begin so. Whether it is that.
+bool print_group_help(std::string_view word) {
+  const std::string text = settings::group_overview(word);
+  if (!text.empty()) print_line(text);
+  return !text.empty();
+}
+
 Status run_command(std::span<const std::string_view> args) {
+  const bool asks_for_help =
+      args.size() == 2 && (args[1] == "--help" || args[1] == "-h" || args[1] == "help");
+  if (asks_for_help && print_group_help(args[0])) return {};
   CULVERT_TRY(const Found found, find_command(args));
   CULVERT_TRY(const settings::Arguments arguments,
               settings::parse_arguments(found.command, found.rest));
@@ -138,6 +148,7 @@ Status run_help(std::span<const std::string_view> args) {
     return {};
   }
   if (args[0] == "--man") return run_man(args.subspan(1));
+  if (args.size() == 1 && print_group_help(args[0])) return {};
   CULVERT_TRY(const Found found, find_command(args));
   print_line(settings::help(found.command));
   return {};

@@ -66,6 +66,20 @@ std::string overview() {
   return text;
 }
 
+std::string group_overview(std::string_view word) {
+  std::string lines;
+  for (const CommandInfo& command : commands()) {
+    const bool is_of_group =
+        command.name.starts_with(word) && command.name.substr(word.size()).starts_with(' ');
+    if (is_of_group) lines += fmt::format("  {:<16} {}\n", command.name, command.summary);
+  }
+  if (lines.empty()) return lines;
+  return fmt::format(
+      "usage: culvert {} COMMAND [options]\n\ncommands:\n{}\n"
+      "culvert COMMAND --help explains one.\n",
+      word, lines);
+}
+
 std::string help(Command command) {
   const CommandInfo& about = info(command);
   std::string text = fmt::format("{}\n\nusage: culvert {}{}{} [options]\n", about.summary,

@@ -11,6 +11,8 @@ namespace culvert::settings {
 
 // All commands, for `culvert --help`.
 [[nodiscard]] std::string overview();
+// Those that begin with this word, such as "key"; empty: none does.
+[[nodiscard]] std::string group_overview(std::string_view word);
 // One command and its options.
 [[nodiscard]] std::string help(Command command);
 // docs/settings.md, whole.

@@ -35,6 +35,15 @@ TEST(Help, fits_a_terminal) {
   }
 }
 
+TEST(Help, overview_of_a_word_names_the_commands_that_begin_with_it) {
+  const std::string key = group_overview("key");
+  EXPECT_NE(key.find("key generate"), std::string::npos);
+  EXPECT_NE(key.find("key show"), std::string::npos);
+  EXPECT_EQ(key.find("token"), std::string::npos);
+  EXPECT_EQ(group_overview("ke"), "");
+  EXPECT_EQ(group_overview("server"), "");
+}
+
 TEST(Help, overview_names_every_command_and_the_exit_codes) {
   const std::string text = overview();
   for (const CommandInfo& command : commands()) {

@@ -103,9 +103,9 @@ Result<Source> Source::parse(std::string_view text) {
 Result<Source> Source::parse_range(std::string_view text) {
   const std::string offender = shown(text);
   Source source;
-  if (text.starts_with("unix://")) {
+  if (text.starts_with("unix:")) {  // unix:/path, as targets and allow lists are written, too
     source.protocol = Protocol::unix_stream;
-    source.path = text.substr(7);
+    source.path = text.substr(text.starts_with("unix://") ? 7 : 5);
     if (auto checked = check_path(source.path, offender); !checked) return forward(checked);
     return source;
   }

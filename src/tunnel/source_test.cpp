@@ -17,6 +17,7 @@ TEST(Source, reads_every_kind) {
   EXPECT_EQ(Source::parse("udp://[::1]:53")->host_port.literal(),
             SocketAddress::parse("[::1]:53").value());
   EXPECT_EQ(Source::parse("unix:///run/docker.sock")->path, "/run/docker.sock");
+  EXPECT_EQ(Source::parse("unix:/run/docker.sock")->text(), "unix:///run/docker.sock");
   EXPECT_EQ(Source::parse("tcp://h:1/")->text(), "tcp://h:1");
   for (const char* text : {"tcp://db.internal:5432", "udp://[::1]:53", "unix:///run/a.sock",
                            "tcp://192.0.2.1:1", "tcp://my_host:65535", "tcp://host.:1"}) {
