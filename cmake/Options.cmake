@@ -39,7 +39,7 @@ target_compile_options(culvert_flags INTERFACE
   "-ffile-prefix-map=${CMAKE_SOURCE_DIR}=." "-ffile-prefix-map=${up}=./")
 # What distributions harden their packages with. Sanitizers see more, and dislike _FORTIFY_SOURCE.
 if(NOT CULVERT_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND
-    NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+    NOT CMAKE_BUILD_TYPE MATCHES "^(Debug|Demo)$")
   target_compile_options(culvert_flags INTERFACE -fstack-protector-strong
     -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")

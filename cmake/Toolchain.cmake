@@ -13,3 +13,5 @@ endif()
 # Line tables are what stack traces and perf need; full debug info doubles the size of the
 # objects and adds a fifth to compile time. The debug preset has it all.
 set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1 -DNDEBUG")
+# For ./dev demo on a machine that has built nothing yet; less still in CMakeLists.txt.
+set(CMAKE_CXX_FLAGS_DEMO "-O1 -DNDEBUG")
