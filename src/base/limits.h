@@ -151,7 +151,8 @@ inline constexpr std::size_t kProcessBufferBytes = std::size_t{256} << 20;
 inline constexpr std::size_t kLeastBufferBytes = std::size_t{1} << 20;  // for either of these
 inline constexpr std::size_t kSessionBufferShare = 256 << 10;  // not counted in the process's
 // Of a stream, before it is known to be read: about what TCP lets a new connection send
-// (RFC 6928). A thousand streams that nobody reads hold a quarter of a session's budget.
+// (RFC 6928). A thousand streams that nobody reads hold a quarter of a session's budget. Also of
+// streams that go on where another connection was lost, until what waited of them is read.
 inline constexpr std::size_t kStreamWindowFirst = 16 << 10;
 // Once it is used; from there it doubles while its reader keeps up. 8 MiB are 640 Mbit/s over
 // 100 ms, and as much as one stream may have of a session's budget.

@@ -274,15 +274,16 @@ void ClientSession::let_go_of_connection() {
 void ClientSession::park(Instant now) {
   if (control_) control_->release();
   static_cast<void>(carrier_.take_gone());
-  parked_.take(*connection_, [&](StreamUser& user) {
+  parked_.take(*connection_, lanes_.shared_budget(), [&](StreamUser& user) {
     user.on_quic_closed(now);
     retire(now, user);
   });
-  // Beyond the budget only where a peer comes back again and again to let more wait.
-  while (quic::Stream* stream = parked_.largest_beyond(lanes_.budget().limit_bytes())) {
+  // Only where a connection is lost again and again, and more waits each time.
+  while (quic::Stream* stream = parked_.largest_beyond_share()) {
+    CULVERT_PROBE("drive.a client resets what waits beyond its share");
     context_.worker.warnings().warn(
-        now, fmt::format("more than {} MiB wait for the connection: a flow is reset",
-                         lanes_.budget().limit_bytes() >> 20));
+        now, fmt::format("more than {} KiB wait for local programs to read: a flow is reset",
+                         lanes_.budget().parked_limit() >> 10));
     ++context_.stats.flows_dropped;
     carrier_.stop_sending(*stream, 0);
     carrier_.reset(*stream, 0);
@@ -311,7 +312,7 @@ void ClientSession::resume_more_flows(Instant now) {
       ++announced_;
       continue;
     }
-    quic::Stream* fresh = connection_->open_stream();
+    quic::Stream* fresh = connection_->open_stream_to_resume();
     if (fresh == nullptr) {
       CULVERT_PROBE("drive.resuming waits for streams");
       break;

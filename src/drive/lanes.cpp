@@ -9,14 +9,13 @@ Lanes::~Lanes() {
   worker_.cancel_flush(*this);
 }
 
-quic::SessionBudget& Lanes::budget() {
+const std::shared_ptr<quic::SessionBudget>& Lanes::shared_budget() {
   if (!budget_) budget_ = worker_.endpoint().make_session_budget();
-  return *budget_;
+  return budget_;
 }
 
 void Lanes::share_budget(quic::Connection& connection) {
-  static_cast<void>(budget());
-  connection.share_budget(budget_);
+  connection.share_budget(shared_budget());
 }
 
 void Lanes::add(Instant now, quic::Connection& connection) {

@@ -31,7 +31,8 @@ class Lanes final : public StripeHost, private Flushable {
 
   // The connection belongs to the session: what waits on it comes out of the session's budget.
   void share_budget(quic::Connection& connection);
-  [[nodiscard]] quic::SessionBudget& budget() override;
+  [[nodiscard]] quic::SessionBudget& budget() override { return *shared_budget(); }
+  [[nodiscard]] const std::shared_ptr<quic::SessionBudget>& shared_budget();
   // Client: flows that have begun get a leg on it.
   void add(Instant now, quic::Connection& connection);
   void remove(Instant now, quic::Connection& connection);

@@ -1,74 +1,94 @@
 #include "drive/parked_streams.h"
 
+#include "base/limits.h"
 #include "base/probe.h"
 
 #include <algorithm>
 #include <utility>
 
 namespace culvert::drive {
-namespace {
 
-std::size_t retained_bytes(const quic::Stream& stream) {
-  return stream.output.unacked_bytes() + stream.input.size();
-}
-
-}  // namespace
-
-void ParkedStreams::take(quic::Connection& closed, const End& end) {
+void ParkedStreams::take(quic::Connection& closed, std::shared_ptr<quic::SessionBudget> budget,
+                         const End& end) {
   forget_finished();
+  budget_ = std::move(budget);
   for (auto& stream : closed.take_streams()) {
     StreamUser* user = user_of(*stream);
     const bool is_over = stream->is_closed_by_transport;
     if (stream->flow_id != 0 && !is_over) {
       stream->input_skip = 0;
-      by_id_[stream->flow_id] = std::move(stream);
+      Parked& parked = by_id_[stream->flow_id];
+      parked.stream = std::move(stream);
+      account(parked);
     } else if (user != nullptr && is_over && has_ended_in_order(*stream)) {
       CULVERT_PROBE("drive.a flow that is over but for its own socket loses its connection");
-      finishing_.push_back(std::move(stream));
+      finishing_.push_back({.stream = std::move(stream)});
+      account(finishing_.back());
     } else if (user != nullptr) {
       end(*user);
     }
   }
 }
 
+void ParkedStreams::account(Parked& parked) {
+  budget_->release(std::exchange(parked.waiting, parked.stream->input.size()));
+  budget_->commit_anyway(parked.waiting);
+  budget_->let_go(std::exchange(parked.held, parked.stream->output.unacked_bytes()));
+  budget_->hold(parked.held);
+}
+
+std::unique_ptr<quic::Stream> ParkedStreams::release(Parked parked) {
+  budget_->release(parked.waiting);
+  budget_->let_go(parked.held);
+  return std::move(parked.stream);
+}
+
 quic::Stream* ParkedStreams::find(std::uint64_t flow_id) {
   const auto found = by_id_.find(flow_id);
-  return found == by_id_.end() ? nullptr : found->second.get();
+  return found == by_id_.end() ? nullptr : found->second.stream.get();
 }
 
 std::unique_ptr<quic::Stream> ParkedStreams::remove(std::uint64_t flow_id) {
   const auto found = by_id_.find(flow_id);
-  std::unique_ptr<quic::Stream> stream = std::move(found->second);
+  Parked parked = std::move(found->second);
   by_id_.erase(found);
-  return stream;
+  return release(std::move(parked));
 }
 
 void ParkedStreams::let_finish(std::uint64_t flow_id) {
   forget_finished();
   auto stream = remove(flow_id);
-  if (stream->context != nullptr) finishing_.push_back(std::move(stream));
+  if (stream->context == nullptr) return;
+  finishing_.push_back({.stream = std::move(stream)});
+  account(finishing_.back());
 }
 
 void ParkedStreams::clear() {
+  for (auto& [id, parked] : by_id_) static_cast<void>(release(std::move(parked)));
+  for (Parked& parked : finishing_) static_cast<void>(release(std::move(parked)));
   by_id_.clear();
   finishing_.clear();
 }
 
 // Their flows have taken the rest and left.
 void ParkedStreams::forget_finished() {
-  std::erase_if(finishing_, [](const auto& stream) { return stream->context == nullptr; });
+  std::erase_if(finishing_, [&](Parked& parked) {
+    if (parked.stream->context != nullptr) return false;
+    static_cast<void>(release(std::move(parked)));
+    return true;
+  });
 }
 
-quic::Stream* ParkedStreams::largest_beyond(std::size_t limit_bytes) {
+quic::Stream* ParkedStreams::largest_beyond_share() {
   std::size_t total = 0;
   quic::Stream* largest = nullptr;
-  for (const auto& [id, stream] : by_id_) {
-    total += retained_bytes(*stream);
-    if (largest == nullptr || retained_bytes(*stream) > retained_bytes(*largest)) {
-      largest = stream.get();
-    }
+  for (auto& [id, parked] : by_id_) {
+    account(parked);
+    if (parked.waiting == 0) continue;
+    total += parked.waiting + limits::kStreamWindowFirst;
+    if (largest == nullptr || parked.waiting > largest->input.size()) largest = parked.stream.get();
   }
-  return total > limit_bytes ? largest : nullptr;
+  return budget_ && total > budget_->parked_limit() ? largest : nullptr;
 }
 
 }  // namespace culvert::drive

@@ -14,35 +14,50 @@
 
 namespace culvert::drive {
 
-// Owned by its session.
+// Owned by its session. What waits in them counts in the session's budget.
 class ParkedStreams {
  public:
+  ParkedStreams() = default;
+  ~ParkedStreams() { clear(); }
+  ParkedStreams(const ParkedStreams&) = delete;
+  ParkedStreams& operator=(const ParkedStreams&) = delete;
+
   // What becomes of the user of a stream that cannot go on: it ends with its connection.
   using End = std::function<void(StreamUser& user)>;
 
   // Takes the streams of a connection that was closed. Those without a flow id end. Those
   // whose peer has everything and has sent everything only wait for our side to take it:
   // they need no connection any more.
-  void take(quic::Connection& closed, const End& end);
+  void take(quic::Connection& closed, std::shared_ptr<quic::SessionBudget> budget, const End& end);
 
   [[nodiscard]] bool is_empty() const { return by_id_.empty(); }
   [[nodiscard]] std::size_t size() const { return by_id_.size(); }
   // The one with the lowest id, which was opened first.
-  [[nodiscard]] quic::Stream& front() { return *by_id_.begin()->second; }
+  [[nodiscard]] quic::Stream& front() { return *by_id_.begin()->second.stream; }
   [[nodiscard]] quic::Stream* find(std::uint64_t flow_id);
   [[nodiscard]] std::unique_ptr<quic::Stream> remove(std::uint64_t flow_id);
   // The peer has it whole: from here on as in take().
   void let_finish(std::uint64_t flow_id);
   void clear();
 
-  // The largest one while all together hold more than `limit_bytes`; else nullptr.
-  [[nodiscard]] quic::Stream* largest_beyond(std::size_t limit_bytes);
+  // While more waits to be read than the budget lets (SessionBudget::parked_limit): the one of
+  // which most does; else nullptr.
+  [[nodiscard]] quic::Stream* largest_beyond_share();
 
  private:
+  struct Parked {
+    std::unique_ptr<quic::Stream> stream;
+    std::size_t waiting = 0;  // received; as the budget knows it
+    std::size_t held = 0;     // to be sent
+  };
+  // Tells the budget what it holds now.
+  void account(Parked& parked);
+  std::unique_ptr<quic::Stream> release(Parked parked);
   void forget_finished();
 
-  std::map<std::uint64_t, std::unique_ptr<quic::Stream>> by_id_;
-  std::vector<std::unique_ptr<quic::Stream>> finishing_;
+  std::shared_ptr<quic::SessionBudget> budget_;
+  std::map<std::uint64_t, Parked> by_id_;
+  std::vector<Parked> finishing_;
 };
 
 // Both directions have ended in order, as far as this side knows.

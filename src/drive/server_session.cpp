@@ -502,15 +502,16 @@ void ServerSession::read_rest(Instant now, quic::Connection& connection) {
 void ServerSession::park(Instant now) {
   if (control_) control_->release();
   is_resuming_ = false;
-  parked_.take(*carrier_.connection(), [&](StreamUser& user) {
+  parked_.take(*carrier_.connection(), lanes_.shared_budget(), [&](StreamUser& user) {
     user.on_quic_closed(now);
     retire(now, user);
   });
-  // Beyond the budget only where a peer comes back again and again to let more wait.
-  while (quic::Stream* stream = parked_.largest_beyond(lanes_.budget().limit_bytes())) {
+  // Only where a client comes back again and again, and more waits each time.
+  while (quic::Stream* stream = parked_.largest_beyond_share()) {
+    CULVERT_PROBE("drive.a server resets what waits beyond a session's share");
     context_.worker.warnings().warn(
-        now, fmt::format("more than {} MiB wait for client {}: a flow is reset",
-                         lanes_.budget().limit_bytes() >> 20, peer_.short_text()));
+        now, fmt::format("more than {} KiB of client {} wait to be read: a flow is reset",
+                         lanes_.budget().parked_limit() >> 10, peer_.short_text()));
     ++context_.stats.flows_dropped;
     drop(now, *stream);
   }

@@ -91,6 +91,7 @@ Stripe::~Stripe() {
   host_.budget().shrink(window_ - limits::kStripeWindowFirst);
   host_.budget().let_go(held);
   host_.budget().release(waiting_);
+  host_.budget().take_back(aside_);
 }
 
 void Stripe::let_go() {
@@ -366,7 +367,8 @@ void Stripe::update_window(Instant now) {
   Duration round_trip = std::chrono::milliseconds(10);
   for (const auto& leg : legs_) round_trip = std::max(round_trip, leg->life.smoothed_rtt);
   const bool is_busy = now - window_updated_ < 4 * round_trip;
-  if (is_busy && window_ < limits::kStripeWindowMax && host_.budget().grow(window_, window_)) {
+  if (is_busy && window_ < limits::kStripeWindowMax &&
+      host_.budget().grow(window_, window_, consumed)) {
     window_ *= 2;
   }
   window_updated_ = now;
@@ -391,6 +393,8 @@ void Stripe::account() {
   budget.hold(held);
   budget.release(std::exchange(waiting_, input.size() + reassembly_.held_bytes()));
   budget.commit_anyway(waiting_);
+  budget.take_back(std::exchange(aside_, waiting_ > 0 ? limits::kStripeWindowFirst : 0));
+  budget.set_aside(aside_);
 }
 
 // --- the end -----------------------------------------------------------------------------------

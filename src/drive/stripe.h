@@ -101,6 +101,7 @@ class Stripe final : public quic::Stream, public Flushable {
   session::Reassembly reassembly_;
   std::size_t window_ = limits::kStripeWindowFirst;
   std::size_t waiting_ = 0;  // received; as the budget knows it, like `held` of output
+  std::size_t aside_ = 0;    // likewise
   Instant window_updated_{};
   std::vector<std::unique_ptr<Leg>> legs_;  // the fastest first
   bool is_over_there_ = false;  // the peer had everything, sent everything and forgot it

@@ -73,8 +73,7 @@ struct Stream {
   bool is_input_dropped = false;        // stop_sending()
   bool is_closed_by_transport = false;  // both directions acknowledged
   bool is_close_reported = false;
-  std::size_t input_skip = 0;       // bytes to come that are here already
-  std::size_t input_inherited = 0;  // of input: came by another connection, give no credit
+  std::size_t input_skip = 0;  // bytes to come that are here already
   StreamCredit credit;
   std::size_t held = 0;  // of output: what the budget knows of
 };
@@ -190,6 +189,8 @@ class Connection {
   // --- streams -----------------------------------------------------------------------
   // nullptr: the peer grants no more streams now (StreamsAvailable follows), or closed.
   [[nodiscard]] virtual Stream* open_stream() = 0;
+  // For inherit(): it is not known whether somebody reads it.
+  [[nodiscard]] virtual Stream* open_stream_to_resume() = 0;
   virtual void submit(Stream& stream) = 0;                            // output grew
   virtual void finish(Stream& stream) = 0;                            // FIN after output
   virtual void reset(Stream& stream, std::uint64_t code) = 0;         // RESET_STREAM, drop output

@@ -88,6 +88,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
 
   [[nodiscard]] Stream* open_stream() override;
   void submit(Stream& stream) override;
+  [[nodiscard]] Stream* open_stream_to_resume() override;
   void finish(Stream& stream) override;
   void reset(Stream& stream, std::uint64_t code) override;
   void stop_sending(Stream& stream, std::uint64_t code) override;

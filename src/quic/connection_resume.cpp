@@ -16,7 +16,6 @@ std::vector<std::unique_ptr<Stream>> ConnectionImpl::take_streams() {
   std::vector<std::unique_ptr<Stream>> taken;
   while (Stream* stream = streams_.next_in_turn()) {
     ngtcp2_conn_set_stream_user_data(connection_, stream->id, nullptr);
-    credit_.on_inherited_consumed(std::exchange(stream->input_inherited, 0));
     credit_.on_stream_over(stream->credit);
     credit_.budget().let_go(std::exchange(stream->held, 0));
     stream->is_parked = true;
@@ -38,8 +37,8 @@ void ConnectionImpl::inherit(Stream& fresh, Stream& parked, const Inheritance& w
   if (known > 0) CULVERT_PROBE("quic.a resumed stream has brought what is known");
   consume(fresh, known);
   fresh.input_skip = what.input_skip - known;
-  fresh.input_inherited = parked.input.size();
-  credit_.on_inherited(fresh.input_inherited);
+  const std::size_t waiting = parked.input.size();
+  credit_.on_inherited(library_now(), fresh.credit, waiting, parked.input.end_offset() - waiting);
   fresh.input.inherit(parked.input);
   fresh.output.inherit(parked.output, what.output_from, what.head);
   if (parked.is_input_dropped) stop_sending(fresh, 0);

@@ -126,6 +126,14 @@ void ConnectionImpl::report_if_over(Stream& stream) {
 // --- what the application does -----------------------------------------------------------
 
 Stream* ConnectionImpl::open_stream() {
+  Stream* stream = open_stream_to_resume();
+  if (stream != nullptr) {
+    extend_stream(*stream, credit_.on_opened(library_now(), stream->credit));
+  }
+  return stream;
+}
+
+Stream* ConnectionImpl::open_stream_to_resume() {
   if (life_ != Life::open || !is_established_) return nullptr;
   StreamId id = -1;
   if (ngtcp2_conn_open_bidi_stream(connection_, &id, nullptr) != 0) {
@@ -137,7 +145,6 @@ Stream* ConnectionImpl::open_stream() {
   stream.owner = this;
   ngtcp2_conn_set_stream_user_data(connection_, id, &stream);
   limit_output(stream);
-  extend_stream(stream, credit_.on_opened(library_now(), stream.credit));
   return &stream;
 }
 
@@ -189,10 +196,8 @@ void ConnectionImpl::stop_sending(Stream& stream, std::uint64_t code) {
 
 void ConnectionImpl::consume(Stream& stream, std::size_t count) {
   stream.input.consume(count);
-  if (stream.input_inherited != 0) {
-    const std::size_t inherited = std::min(count, stream.input_inherited);
-    stream.input_inherited -= inherited;
-    credit_.on_inherited_consumed(inherited);
+  if (const std::size_t inherited = std::min(count, stream.credit.inherited); inherited != 0) {
+    extend_stream(stream, credit_.on_inherited_consumed(library_now(), stream.credit, inherited));
     count -= inherited;
   }
   if (count > 0) {
@@ -249,7 +254,6 @@ void ConnectionImpl::extend_stream(Stream& stream, std::uint64_t count) {
 }
 
 void ConnectionImpl::drop_input(Stream& stream) {
-  credit_.on_inherited_consumed(std::exchange(stream.input_inherited, 0));
   credit_.on_stream_over(stream.credit);
   stream.input.discard();
   extend_connection();

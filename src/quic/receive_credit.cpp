@@ -10,6 +10,8 @@ constexpr std::size_t kFirst = limits::kStreamWindowFirst;
 // Shorter round trips than a turn of the loop say nothing about a reader.
 constexpr Duration kLeastRoundTrip = std::chrono::microseconds(500);
 constexpr std::size_t kLeastExtension = 16 * 1024;
+// Streams looked at for having become idle, each time something arrives.
+constexpr int kIdleLookedAt = 4;
 
 }  // namespace
 
@@ -19,6 +21,7 @@ ReceiveCredit::ReceiveCredit(std::shared_ptr<SessionBudget> budget) : budget_(st
 
 ReceiveCredit::~ReceiveCredit() {
   while (StreamCredit* stream = awake_.front()) on_stream_over(*stream);
+  budget_->take_back(inherited_);
   budget_->release(static_cast<std::size_t>(granted_ - consumed_) + inherited_);
 }
 
@@ -27,16 +30,18 @@ void ReceiveCredit::share(std::shared_ptr<SessionBudget> budget) {
   const std::size_t committed = static_cast<std::size_t>(granted_ - consumed_) + inherited_;
   budget_->release(committed);
   budget->commit_anyway(committed);
-  std::size_t grown = 0;
+  budget_->take_back(inherited_);
+  budget->set_aside(inherited_);
   IntrusiveList<StreamCredit, &StreamCredit::awake_hook> moved;
   while (StreamCredit* stream = awake_.pop_front()) {
-    if (stream->is_counted) grown += stream->window - kFirst;
+    count(*stream, false);
     moved.push_back(*stream);
   }
-  while (StreamCredit* stream = moved.pop_front()) awake_.push_back(*stream);
-  budget_->shrink(grown);
-  budget->grow_anyway(grown);
   budget_ = std::move(budget);
+  while (StreamCredit* stream = moved.pop_front()) {
+    count(*stream, true);
+    awake_.push_back(*stream);
+  }
   target_ = limits::kConnectionAheadMin;
 }
 
@@ -45,10 +50,18 @@ void ReceiveCredit::share(std::shared_ptr<SessionBudget> budget) {
 void ReceiveCredit::count(StreamCredit& stream, bool is_counted) {
   if (std::exchange(stream.is_counted, is_counted) == is_counted) return;
   if (is_counted) {
-    budget_->grow_anyway(stream.window - kFirst);
+    budget_->set_aside(kFirst);
   } else {
-    budget_->shrink(stream.window - kFirst);
+    budget_->take_back(kFirst);
   }
+  recount(stream);
+}
+
+// What has been granted is out, also where the window has become smaller meanwhile.
+void ReceiveCredit::recount(StreamCredit& stream) {
+  const std::size_t bytes = stream.is_counted ? stream.outstanding() - kFirst : 0;
+  budget_->shrink(std::exchange(stream.counted_bytes, bytes));
+  budget_->grow_anyway(bytes);
 }
 
 void ReceiveCredit::wake(Instant now, StreamCredit& stream) {
@@ -61,14 +74,16 @@ void ReceiveCredit::wake(Instant now, StreamCredit& stream) {
 // Credit that was given and never used cannot be taken back, but whoever has been read to the
 // end and is silent will hardly fill it now.
 void ReceiveCredit::put_idle_to_sleep(Instant now) {
-  StreamCredit* stream = awake_.front();
-  if (stream == nullptr || now - stream->received_at < limits::kStreamIdle) return;
-  if (stream->unread() != 0) {
-    wake(now, *stream);
-    return;
+  for (int i = 0; i < kIdleLookedAt; ++i) {
+    StreamCredit* stream = awake_.front();
+    if (stream == nullptr || now - stream->received_at < limits::kStreamIdle) return;
+    if (stream->unread() + stream->inherited != 0) {
+      wake(now, *stream);
+    } else {
+      awake_.remove(*stream);
+      count(*stream, false);
+    }
   }
-  awake_.remove(*stream);
-  count(*stream, false);
 }
 
 std::uint64_t ReceiveCredit::start_window(Instant now, StreamCredit& stream) {
@@ -78,6 +93,8 @@ std::uint64_t ReceiveCredit::start_window(Instant now, StreamCredit& stream) {
     stream.window = window;
     stream.granted_at = stream.resized_at = now;
     const std::uint64_t before = std::exchange(stream.granted, stream.consumed + window);
+    stream.counted_bytes += window - kFirst;
+    recount(stream);
     return stream.granted - before;
   }
   return 0;
@@ -87,10 +104,11 @@ std::uint64_t ReceiveCredit::ensure_window(Instant now, StreamCredit& stream, st
   stream.least_window = window;
   if (stream.window >= window) return 0;
   wake(now, stream);
-  budget_->grow_anyway(window - stream.window);
   stream.window = window;
   const std::uint64_t wanted = stream.consumed + window;
-  return wanted <= stream.granted ? 0 : wanted - std::exchange(stream.granted, wanted);
+  const std::uint64_t before = std::exchange(stream.granted, std::max(stream.granted, wanted));
+  recount(stream);
+  return stream.granted - before;
 }
 
 std::uint64_t ReceiveCredit::on_opened(Instant now, StreamCredit& stream) {
@@ -103,7 +121,8 @@ std::uint64_t ReceiveCredit::on_received(Instant now, StreamCredit& stream, std:
   put_idle_to_sleep(now);
   if (!stream.is_counted || now - stream.received_at > limits::kStreamIdle / 8) wake(now, stream);
   const bool is_used = stream.received >= kFirst / 4 && stream.received - count < kFirst / 4;
-  return is_used && stream.window == kFirst ? start_window(now, stream) : 0;
+  const bool may_start = is_used && stream.inherited == 0 && stream.window == kFirst;
+  return may_start ? start_window(now, stream) : 0;
 }
 
 // Some round trips' worth is enough of a window for any rate. A quarter of it was used within one:
@@ -113,14 +132,14 @@ void ReceiveCredit::resize(Instant now, StreamCredit& stream) {
   const bool is_behind = stream.unread() > stream.window / 2;
   if (is_behind || budget_->is_overgrown()) {
     if (stream.window == stream.least_window || now - stream.resized_at < round_trip) return;
-    const std::size_t window = std::max(stream.window / 2, stream.least_window);
-    budget_->shrink(stream.window - window);
-    stream.window = window;
+    stream.window = std::max(stream.window / 2, stream.least_window);
     stream.resized_at = now;
     return;
   }
   if (now - stream.granted_at > round_trip || stream.window >= limits::kStreamWindowMax) return;
-  if (!budget_->grow(stream.window, stream.window)) return;
+  const std::uint64_t read_bytes = stream.read_before + stream.consumed;
+  if (!budget_->grow(stream.window, stream.window, read_bytes)) return;
+  stream.counted_bytes += stream.window;
   stream.window *= 2;
   stream.resized_at = now;
 }
@@ -128,12 +147,16 @@ void ReceiveCredit::resize(Instant now, StreamCredit& stream) {
 std::uint64_t ReceiveCredit::on_consumed(Instant now, StreamCredit& stream, std::size_t count) {
   stream.consumed += count;
   give_back(count);
-  if (stream.consumed + stream.window < stream.granted + stream.window / 4) return 0;
+  if (stream.consumed + stream.window < stream.granted + stream.window / 4) {
+    if (stream.counted_bytes + kFirst > stream.window) recount(stream);
+    return 0;
+  }
   if (stream.is_counted) resize(now, stream);
   const std::uint64_t wanted = stream.consumed + stream.window;
-  if (wanted <= stream.granted) return 0;
-  stream.granted_at = now;
-  return wanted - std::exchange(stream.granted, wanted);
+  const std::uint64_t before = std::exchange(stream.granted, std::max(stream.granted, wanted));
+  recount(stream);
+  if (stream.granted > before) stream.granted_at = now;
+  return stream.granted - before;
 }
 
 void ReceiveCredit::give_back(std::size_t count) {
@@ -146,19 +169,34 @@ void ReceiveCredit::on_dropped(std::size_t count) {
   give_back(count);
 }
 
-void ReceiveCredit::on_inherited(std::size_t count) {
+void ReceiveCredit::on_inherited(Instant now, StreamCredit& stream, std::size_t count,
+                                 std::uint64_t read_before) {
+  stream.inherited = count;
+  stream.read_before = read_before;
   inherited_ += count;
+  budget_->set_aside(count);
   budget_->commit_anyway(count);
+  if (count > 0) wake(now, stream);
 }
 
-void ReceiveCredit::on_inherited_consumed(std::size_t count) {
+std::uint64_t ReceiveCredit::on_inherited_consumed(Instant now, StreamCredit& stream,
+                                                   std::size_t count) {
+  forget_inherited(stream, count);
+  stream.read_before += count;
+  return stream.inherited == 0 && stream.window == kFirst ? start_window(now, stream) : 0;
+}
+
+void ReceiveCredit::forget_inherited(StreamCredit& stream, std::size_t count) {
+  stream.inherited -= count;
   inherited_ -= count;
+  budget_->take_back(count);
   budget_->release(count);
 }
 
 void ReceiveCredit::on_stream_over(StreamCredit& stream) {
   awake_.remove(stream);
   count(stream, false);
+  forget_inherited(stream, stream.inherited);
   give_back(stream.unread());
   stream.consumed = stream.received;
 }

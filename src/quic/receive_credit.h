@@ -4,7 +4,8 @@
 // A connection's credit follows what has arrived, not what was read, within the budget of its
 // session: a stream that nobody reads takes nothing from the others. Each stream's own window
 // bounds what it may have waiting: small at first, larger while its reader keeps up, smaller
-// when the reader falls behind.
+// when the reader falls behind. A stream that goes on where another connection was lost has the
+// first window until what waited of that is read.
 #pragma once
 
 #include "base/limits.h"
@@ -12,6 +13,7 @@
 #include "quic/intrusive_list.h"
 #include "quic/session_budget.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 
@@ -27,10 +29,17 @@ struct StreamCredit {
   Instant resized_at{};
   Instant received_at{};
   std::size_t least_window = limits::kStreamWindowFirst;
-  bool is_counted = false;  // `window` beyond the first counts in the budget
+  bool is_counted = false;        // in the budget
+  std::size_t counted_bytes = 0;  // as grown
+  std::size_t inherited = 0;      // what came by connections before and was not read
+  std::uint64_t read_before = 0;  // and what was
   ListHook<StreamCredit> awake_hook;
 
   [[nodiscard]] std::size_t unread() const { return static_cast<std::size_t>(received - consumed); }
+  // What the peer may have waiting here: more than the window where that has become smaller.
+  [[nodiscard]] std::size_t outstanding() const {
+    return std::max(window, static_cast<std::size_t>(granted - consumed));
+  }
 };
 
 class ReceiveCredit {
@@ -55,23 +64,29 @@ class ReceiveCredit {
   void on_dropped(std::size_t count);
   // What waits of it is dropped, or goes on without this connection.
   void on_stream_over(StreamCredit& stream);
-  // Bytes that wait on this connection and came by another.
-  void on_inherited(std::size_t count);
-  void on_inherited_consumed(std::size_t count);
+  // Bytes of the stream that wait and came by another connection, where `read_before` were read.
+  void on_inherited(Instant now, StreamCredit& stream, std::size_t count,
+                    std::uint64_t read_before);
+  // Read first. As the others above.
+  [[nodiscard]] std::uint64_t on_inherited_consumed(Instant now, StreamCredit& stream,
+                                                    std::size_t count);
 
   // By how much MAX_DATA is to be raised now.
   [[nodiscard]] std::uint64_t extend(Instant now);
   // When to ask again, because the budget had nothing left; kNever: no need.
   [[nodiscard]] Instant next_timeout() const { return retry_at_; }
+  // What the peer may send beyond what has arrived in order.
+  [[nodiscard]] std::size_t ahead() const { return static_cast<std::size_t>(granted_ - received_); }
 
  private:
-  [[nodiscard]] std::size_t ahead() const { return static_cast<std::size_t>(granted_ - received_); }
   [[nodiscard]] std::uint64_t start_window(Instant now, StreamCredit& stream);
   void resize(Instant now, StreamCredit& stream);
   void wake(Instant now, StreamCredit& stream);
   void put_idle_to_sleep(Instant now);
   void count(StreamCredit& stream, bool is_counted);
+  void recount(StreamCredit& stream);
   void give_back(std::size_t count);
+  void forget_inherited(StreamCredit& stream, std::size_t count);
 
   std::shared_ptr<SessionBudget> budget_;
   std::uint64_t granted_ = limits::kConnectionWindowFirst;

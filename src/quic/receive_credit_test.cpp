@@ -88,6 +88,67 @@ TEST_F(ReceiveCreditTest, streams_that_were_fast_and_then_stop_leave_room_as_wel
   }
 }
 
+TEST_F(ReceiveCreditTest, who_reads_further_than_a_thousand_that_have_stopped_gets_a_window) {
+  for (const std::size_t fast : {0U, 30'000U, 300'000U, 1'000'000U}) {
+    std::deque<StreamCredit> stopped;
+    for (int i = 0; i < 1'000; ++i) {
+      StreamCredit& stream = stopped.emplace_back();
+      static_cast<void>(credit_.on_opened(now_, stream));
+      while (stream.consumed < fast) {
+        ASSERT_GT(fill(stream), 0U);
+        read(stream, stream.unread());
+        now_ += milliseconds(1);
+      }
+      fill(stream);
+    }
+    EXPECT_LE(budget_->committed_bytes(), 48 * kMiB);
+    StreamCredit& quick = open();
+    while (quick.consumed < std::max<std::size_t>(2 * fast, 64 * 1024) + kMiB) {
+      ASSERT_GT(fill(quick), 0U);
+      read(quick, quick.unread());
+      now_ += milliseconds(20);
+    }
+    EXPECT_GE(quick.window, 256 * 1024U) << fast;
+    EXPECT_GE(fill(quick), 192 * 1024U) << fast;
+    credit_.on_stream_over(quick);
+    for (StreamCredit& stream : stopped) credit_.on_stream_over(stream);
+  }
+}
+
+TEST_F(ReceiveCreditTest,
+       what_waits_from_before_leaves_a_stream_its_first_window_until_it_is_read) {
+  StreamCredit stream;
+  credit_.on_inherited(now_, stream, 200'000, 1'000'000);
+  EXPECT_EQ(budget_->grown_bytes(), 0U);
+  EXPECT_EQ(fill(stream), limits::kStreamWindowFirst);
+  EXPECT_EQ(stream.window, limits::kStreamWindowFirst);
+  EXPECT_EQ(credit_.on_inherited_consumed(now_, stream, 199'999), 0U);
+  EXPECT_EQ(credit_.on_inherited_consumed(now_, stream, 1),
+            limits::kStreamWindowStart - limits::kStreamWindowFirst);
+  read(stream, stream.unread());
+  // It is known to be read.
+  EXPECT_EQ(stream.read_before, 1'200'000U);
+  credit_.on_stream_over(stream);
+}
+
+// Each keeps what it had and gets a first window more. The others need some, too.
+TEST_F(ReceiveCreditTest, what_waits_from_before_takes_from_what_windows_grow_into) {
+  std::deque<StreamCredit> resumed(800);
+  for (StreamCredit& stream : resumed) {
+    credit_.on_inherited(now_, stream, 40'000, 0);
+    fill(stream);
+  }
+  EXPECT_LE(budget_->committed_bytes(), 48 * kMiB);
+  for (int i = 0; i < 100; ++i) fill(open());
+  StreamCredit& quick = open();
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_GT(fill(quick), 0U);
+    read(quick, quick.unread());
+    now_ += milliseconds(20);
+  }
+  for (StreamCredit& stream : resumed) credit_.on_stream_over(stream);
+}
+
 TEST_F(ReceiveCreditTest, a_reader_that_keeps_up_gets_a_large_window) {
   StreamCredit& stream = open();
   for (int i = 0; i < 40; ++i) {
@@ -112,6 +173,35 @@ TEST_F(ReceiveCreditTest, a_reader_that_falls_behind_gets_a_small_one) {
   }
   EXPECT_EQ(stream.window, limits::kStreamWindowFirst);
   EXPECT_LE(stream.unread(), 2 * limits::kStreamWindowFirst);
+}
+
+// The window of a reader that falls behind is smaller at once; what was granted is out all the
+// same.
+TEST_F(ReceiveCreditTest, what_was_granted_counts_until_it_is_read) {
+  std::deque<StreamCredit> stopped;
+  for (int i = 0; i < 1'000; ++i) {
+    StreamCredit& stream = stopped.emplace_back();
+    static_cast<void>(credit_.on_opened(now_, stream));
+    for (int round = 0; round < 3; ++round) {
+      fill(stream);
+      read(stream, stream.unread());
+      now_ += milliseconds(5);
+    }
+    fill(stream);
+    for (int round = 0; round < 5; ++round) {
+      now_ += milliseconds(30);
+      read(stream, stream.unread() / 3);
+    }
+  }
+  std::size_t waiting = 0;
+  for (StreamCredit& stream : stopped) {
+    fill(stream);
+    waiting += stream.unread();
+  }
+  EXPECT_LE(waiting, budget_->grown_bytes() + 1'000 * limits::kStreamWindowFirst);
+  EXPECT_LE(budget_->committed_bytes(), 48 * kMiB);
+  EXPECT_EQ(fill(open()), limits::kStreamWindowFirst) << "as they were read, it was not yet";
+  for (StreamCredit& stream : stopped) credit_.on_stream_over(stream);
 }
 
 TEST_F(ReceiveCreditTest, silent_streams_do_not_hold_the_windows_they_once_needed) {
@@ -140,9 +230,10 @@ TEST_F(ReceiveCreditTest, everything_is_given_back) {
     StreamCredit stream;
     static_cast<void>(other.on_opened(now_, stream));
     static_cast<void>(other.on_received(now_, stream, 10'000));
-    other.on_inherited(5'000);
+    StreamCredit resumed;
+    other.on_inherited(now_, resumed, 5'000, 70'000);
     static_cast<void>(other.extend(now_));
-    other.on_inherited_consumed(1'000);
+    EXPECT_EQ(other.on_inherited_consumed(now_, resumed, 1'000), 0U);
     other.on_stream_over(stream);
   }
   for (int i = 0; i < 10; ++i) fill(open());

@@ -2,6 +2,8 @@
 
 #include "base/assert.h"
 
+#include <bit>
+
 namespace culvert::quic {
 namespace {
 
@@ -13,6 +15,10 @@ constexpr std::size_t kLeastSendShare = 2 * 1024;
 // Windows of flows that may never be read are so many times smaller than others.
 constexpr std::size_t kUnprovenShare = 16;
 constexpr std::size_t kSmallSendShare = 16 * 1024;
+// Windows grow up to two thirds of their part of the budget, and a thirtieth further at the first
+// of these and at each doubling, up to all of it at 32 MiB.
+constexpr std::uint64_t kProvenBytes = 64 * 1024;
+constexpr std::size_t kProvenSteps = 10;
 
 }  // namespace
 
@@ -72,13 +78,23 @@ void SessionBudget::release(std::size_t bytes) {
   settle();
 }
 
-bool SessionBudget::begin(std::size_t bytes) {
-  return grow(kUnprovenShare * bytes, bytes);
+std::size_t SessionBudget::grown_limit() const {
+  const std::size_t left = parked_limit() - std::min(aside_, parked_limit());
+  return std::min(limit_ / 16 * 7, left);
 }
 
-bool SessionBudget::grow(std::size_t window, std::size_t bytes) {
+std::size_t SessionBudget::grown_limit(std::uint64_t read_bytes) const {
+  const auto steps = static_cast<std::size_t>(std::bit_width(read_bytes / kProvenBytes));
+  return grown_limit() / 30 * (20 + std::min(steps, kProvenSteps));
+}
+
+bool SessionBudget::begin(std::size_t bytes) {
+  return grow(kUnprovenShare * bytes, bytes, 0);
+}
+
+bool SessionBudget::grow(std::size_t window, std::size_t bytes, std::uint64_t read_bytes) {
   const std::size_t grown = grown_ + bytes;
-  const std::size_t limit = grown_limit();
+  const std::size_t limit = grown_limit(read_bytes);
   if (grown > limit || window + bytes > (limit - grown) / 2) return false;
   grown_ = grown;
   return true;

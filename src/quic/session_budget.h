@@ -1,12 +1,13 @@
 // How much may wait in a session's buffers, in both directions, and how the flows of the session
-// share that: whoever reads gets on, whoever does not holds little (docs/decisions/0013). Pure
+// share that: whoever reads gets on, whoever does not holds little (docs/decisions/0014). Pure
 // bookkeeping, O(1).
 //
 // Receiving, memory is bounded by credit: what a peer has been allowed to send and nobody has
 // consumed is `committed`, used or not. A stream's first window is its own; what it has beyond
-// is `grown`, out of a part of the budget and never more than half of what is then left of that
-// part, so that something is left however many streams stop reading. Sending, memory is
-// bounded by what is read from sockets: `held` is what waits for its acknowledgement.
+// is `grown`, out of what first windows leave, and never more than half of what is then left.
+// The last third of that is for streams of which much was read, in steps, the more the longer
+// they were: streams that stop leave it to those that are read further than they were. Sending,
+// memory is bounded by what is read from sockets: `held` is what waits for its acknowledgement.
 #pragma once
 
 #include "base/limits.h"
@@ -60,11 +61,14 @@ class SessionBudget {
   // Without asking: bytes that are here already, or that were promised before.
   void commit_anyway(std::size_t bytes);
   void release(std::size_t bytes);
+  // What is not for windows to grow into: first windows, and what waits of earlier connections.
+  void set_aside(std::size_t bytes) { aside_ += bytes; }
+  void take_back(std::size_t bytes) { aside_ -= bytes; }
   // A window is to have `bytes` more, of a flow that nobody knows to be read. False: not so many.
   [[nodiscard]] bool begin(std::size_t bytes);
-  // A window of `window` bytes is to have `bytes` more, for its reader keeps up. False: it is to
-  // stay as it is.
-  [[nodiscard]] bool grow(std::size_t window, std::size_t bytes);
+  // A window of `window` bytes is to have `bytes` more, for its reader keeps up, who has read
+  // `read_bytes` so far. False: it is to stay as it is.
+  [[nodiscard]] bool grow(std::size_t window, std::size_t bytes, std::uint64_t read_bytes);
   // Without asking: the window was granted before, and counts again.
   void grow_anyway(std::size_t bytes) { grown_ += bytes; }
   void shrink(std::size_t bytes) { grown_ -= bytes; }
@@ -83,7 +87,10 @@ class SessionBudget {
 
  private:
   [[nodiscard]] std::size_t receive_limit() const { return limit_ / 4 * 3; }
-  [[nodiscard]] std::size_t grown_limit() const { return limit_ / 8 * 3; }
+  // What a peer may send ahead, whatever windows are there.
+  [[nodiscard]] std::size_t ahead_share() const { return limit_ / 32; }
+  [[nodiscard]] std::size_t grown_limit() const;
+  [[nodiscard]] std::size_t grown_limit(std::uint64_t read_bytes) const;
   [[nodiscard]] std::size_t send_limit() const { return limit_ / 4; }
   // Brings what was taken from the process up or down to `wanted` bytes, in coarse steps.
   [[nodiscard]] bool take_up_to(std::size_t wanted, bool is_forced);
@@ -98,3 +105,4 @@ class SessionBudget {
 };
 
 }  // namespace culvert::quic
+  std::size_t aside_ = 0;

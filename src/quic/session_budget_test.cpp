@@ -23,19 +23,43 @@ TEST(SessionBudget, leaves_something_however_many_windows_grow) {
   SessionBudget budget(64 * kMebibyte);
   std::size_t windows = 0;
   for (; windows < 10'000; ++windows) {
-    if (!budget.grow(16'384, 200'000)) break;
+    if (!budget.grow(16'384, 200'000, 0)) break;
   }
   EXPECT_GT(windows, 50U);
-  EXPECT_LE(budget.grown_bytes(), 24 * kMebibyte - 400'000);
+  EXPECT_LE(budget.grown_bytes(), 19 * kMebibyte - 400'000);
   EXPECT_FALSE(budget.is_overgrown());
-  budget.grow_anyway(kMebibyte);
+  budget.grow_anyway(10 * kMebibyte);
   EXPECT_TRUE(budget.is_overgrown());
+}
+
+TEST(SessionBudget, keeps_a_part_for_each_who_has_read_twice_as_much_as_others) {
+  SessionBudget budget(64 * kMebibyte);
+  for (std::uint64_t read = 0; read <= 32 * kMebibyte; read = std::max(2 * read, kMebibyte / 16)) {
+    EXPECT_TRUE(budget.grow(128 * 1024, 128 * 1024, read)) << read;
+    while (budget.grow(16 * 1024, 16 * 1024, read)) {
+    }
+  }
+  EXPECT_LE(budget.grown_bytes(), 28 * kMebibyte);
+  EXPECT_FALSE(budget.grow(16 * 1024, 16 * 1024, 1'000 * kMebibyte));
+}
+
+TEST(SessionBudget, lets_windows_grow_into_what_is_not_set_aside) {
+  SessionBudget budget(64 * kMebibyte);
+  budget.set_aside(45 * kMebibyte);
+  EXPECT_FALSE(budget.grow(kMebibyte, kMebibyte, 0));
+  EXPECT_TRUE(budget.grow(16 * 1024, 16 * 1024, 0));
+  budget.set_aside(kMebibyte);
+  EXPECT_TRUE(budget.is_overgrown());
+  EXPECT_FALSE(budget.grow(16 * 1024, 1, 0));
+  budget.take_back(46 * kMebibyte);
+  EXPECT_TRUE(budget.grow(kMebibyte, kMebibyte, 0));
 }
 
 TEST(SessionBudget, gives_one_stream_a_large_window) {
   SessionBudget budget(64 * kMebibyte);
   std::size_t window = limits::kStreamWindowFirst;
-  while (budget.grow(window, window)) window *= 2;
+  std::uint64_t read = 0;
+  for (; budget.grow(window, window, read); window *= 2) read += window;
   EXPECT_GE(window, limits::kStreamWindowMax);
 }
 

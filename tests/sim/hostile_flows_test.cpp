@@ -498,5 +498,63 @@ TEST(SimHostileResume, hears_of_no_more_flows_than_a_session_may_have_had) {
   EXPECT_EQ(fixture.tunnel.shared.places->size(), 0U);
 }
 
+// Each time it comes back its flows may send a first window more, and their targets read nothing.
+TEST(SimHostileResume, makes_a_server_hold_no_more_than_a_session_may) {
+  constexpr std::uint64_t kFlows = 20;
+  TunnelWorldConfig config;
+  config.transport.session_buffer_bytes = 2 << 20;
+  config.transport.process_buffers = std::make_shared<quic::ProcessBudget>(64 << 20);
+  const auto process = config.transport.process_buffers;
+  config.server_knobs.stream_buffer_bytes = 2'000;
+  Fixture fixture(config);
+  const Bytes endless =
+      FlowPlan{.upload_bytes = 400'000'000, .read_chunk_bytes = 1, .read_pause_us = 4'000'000'000}
+          .encode();
+  const Bytes window(limits::kStreamWindowFirst, 'x');
+  struct Flow {
+    RawStream* stream;
+    std::uint64_t sent = 0;
+  };
+  std::vector<Flow> flows(kFlows);
+  HostileLine* line = &fixture.client.log_in();
+  for (std::uint64_t id = 0; id < kFlows; ++id) {
+    flows[id].stream = line->open(tcp(id + 1), endless);
+    ASSERT_NE(flows[id].stream, nullptr);
+    flows[id].sent = endless.size();
+  }
+  std::int64_t least_free = process->free_bytes();
+  for (int time = 0; time < 12; ++time) {
+    for (Flow& flow : flows) {
+      if (flow.stream == nullptr) continue;
+      // Within its first window, heads included; what does not arrive was not sent.
+      const std::size_t count = window.size() - 1'000;
+      line->wire.send(*flow.stream, ByteView(window).first(count));
+      flow.sent += count;
+    }
+    fixture.client.run_for(seconds(1));
+    least_free = std::min(least_free, process->free_bytes());
+    HostileLine& next = fixture.client.resume(*line);
+    std::uint64_t count = 0;
+    for (std::uint64_t id = 0; id < kFlows; ++id) {
+      Flow& flow = flows[id];
+      if (flow.stream == nullptr) continue;
+      const bool is_reset = flow.stream->reset_code.has_value();
+      flow.stream = is_reset ? nullptr : next.open(resumed(id + 1, 0, flow.sent));
+      ++count;
+    }
+    next.done(count);
+    line = &next;
+    fixture.client.run_for(milliseconds(100));
+    for (Flow& flow : flows) {
+      if (flow.stream != nullptr && flow.stream->reset_code) flow.stream = nullptr;
+    }
+  }
+  const std::uint64_t dropped = fixture.stats().flows_dropped;
+  EXPECT_GE(dropped, 1U);
+  EXPECT_LT(dropped, kFlows) << "the largest only";
+  EXPECT_EQ(fixture.stats().flows_active, kFlows - dropped);
+  EXPECT_GE(least_free, (64 << 20) - (2 << 20));
+}
+
 }  // namespace
 }  // namespace culvert::sim

@@ -394,7 +394,7 @@ TEST(SimHostileLanes, share_one_budget_for_their_windows) {
     std::uint64_t sent = 0;
     Told told{};
   };
-  constexpr std::size_t kGrown = limits::kSessionBufferBytes / 8 * 3;
+  constexpr std::size_t kGrown = limits::kSessionBufferBytes / 16 * 7;
   // More than could have the largest window each.
   constexpr std::size_t kFlows = limits::kSessionBufferBytes / limits::kStripeWindowMax + 4;
   std::vector<Flow> flows;

@@ -35,6 +35,7 @@ Bytes FlowPlan::encode() const {
   writer.u32(callee_resets_after);
   writer.u32(read_chunk_bytes);
   writer.u32(read_pause_us);
+  writer.u32(read_before_pause);
   writer.u8(callee_waits_for_end ? 1 : 0);
   writer.u8(caller_waits_for_end ? 1 : 0);
   out.resize(kHeaderBytes);
@@ -51,6 +52,7 @@ FlowPlan FlowPlan::decode(ByteView header) {
   plan.callee_resets_after = *reader.u32();
   plan.read_chunk_bytes = std::clamp<std::uint32_t>(*reader.u32(), 1, 1 << 20);
   plan.read_pause_us = *reader.u32();
+  plan.read_before_pause = *reader.u32();
   plan.callee_waits_for_end = *reader.u8() != 0;
   plan.caller_waits_for_end = *reader.u8() != 0;
   return plan;
@@ -172,7 +174,7 @@ void Talker::read_some() {
     give_up();
     return;
   }
-  if (plan_->read_pause_us != 0) {
+  if (plan_->read_pause_us != 0 && received_ >= plan_->read_before_pause) {
     is_pausing_ = true;
     host_.world().after(std::chrono::microseconds(plan_->read_pause_us),
                         [this, alive = is_alive_](Instant) {

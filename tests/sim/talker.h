@@ -25,7 +25,8 @@ struct FlowPlan {
   std::uint32_t caller_resets_after = 0;  // non-zero: RST once this many bytes were sent
   std::uint32_t callee_resets_after = 0;  // non-zero: RST once this many bytes were received
   std::uint32_t read_chunk_bytes = 65'536;
-  std::uint32_t read_pause_us = 0;  // a slow reader: pause between reads, both ends
+  std::uint32_t read_pause_us = 0;      // a slow reader: pause between reads, both ends
+  std::uint32_t read_before_pause = 0;  // ... after so many bytes without
 
   static constexpr std::size_t kHeaderBytes = 40;
   [[nodiscard]] Bytes encode() const;
