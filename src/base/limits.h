@@ -176,7 +176,10 @@ inline constexpr std::size_t kSendBufferMax = 16 << 20;
 inline constexpr std::size_t kBlockedOutput = 2 << 10;
 // Of streams that carry datagrams too large for a packet, each way.
 inline constexpr std::size_t kMessageRoom = 80 << 10;
-inline constexpr std::size_t kDatagramQueueBytes = 1 << 20;  // then the oldest is dropped
+// Of DATAGRAMs, in each direction of a connection; then the oldest is dropped. As little as the
+// second where the budget has nothing left: one of the largest.
+inline constexpr std::size_t kDatagramQueueBytes = 1 << 20;
+inline constexpr std::size_t kDatagramQueueLeast = 64 << 10;
 
 // --- what a program is given -----------------------------------------------------------------
 // For a pipe or a terminal that stands for a file at the start: a person may have to type a

@@ -67,6 +67,8 @@ ConnectionImpl::~ConnectionImpl() {
   for (const auto& stream : streams_.all()) credit_.budget().let_go(stream->held);
   for (const ConnectionId& id : ids_) host_.unregister_id(id);
   for (const ConnectionId& token : peer_tokens_) host_.unregister_peer_token(token);
+  credit_.budget().let_go(datagrams_held_);
+  credit_.budget().release(datagrams_waiting_);
 }
 
 Result<std::unique_ptr<ConnectionImpl>> ConnectionImpl::connect(ConnectionHost& host, Instant now,
@@ -311,6 +313,7 @@ Instant ConnectionImpl::next_timeout() const {
   }
 }
 
+  rest_datagrams();
 // --- output ------------------------------------------------------------------------------
 
 bool ConnectionImpl::has_data_to_send() const {

@@ -87,8 +87,8 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   [[nodiscard]] std::optional<ByteView> poll_datagram() override;
 
   [[nodiscard]] Stream* open_stream() override;
-  void submit(Stream& stream) override;
   [[nodiscard]] Stream* open_stream_to_resume() override;
+  void submit(Stream& stream) override;
   void finish(Stream& stream) override;
   void reset(Stream& stream, std::uint64_t code) override;
   void stop_sending(Stream& stream, std::uint64_t code) override;
@@ -212,6 +212,9 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   // Tells the budget what its output holds now.
   void account_output(Stream& stream);
   void discard_output(Stream& stream);
+  // Likewise of queues of DATAGRAMs; and empties those that were not used for long.
+  void account_datagrams();
+  void rest_datagrams();
   void give_place_back();
   // Reports StreamClosed once nothing is left for the application to see.
   void report_if_over(Stream& stream);
@@ -264,6 +267,9 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   std::deque<Event> events_;
   std::unique_ptr<Stream> reported_closed_;  // lives until the next poll_event
   bool is_datagram_lent_ = false;            // front() was handed out by poll_datagram
+  std::size_t datagrams_held_ = 0;           // memory of the queues, as the budget knows it
+  std::size_t datagrams_waiting_ = 0;
+  Instant datagrams_used_at_{};
   std::size_t unsent_limit_ = 0;
   // Of the packet that is being read: an ACK frame tells of each of its many packets alone.
   Stream* acknowledged_ = nullptr;

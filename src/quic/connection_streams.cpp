@@ -227,6 +227,10 @@ void ConnectionImpl::share_budget(std::shared_ptr<SessionBudget> budget) {
     credit_.budget().let_go(stream->held);
     budget->hold(stream->held);
   }
+  credit_.budget().let_go(datagrams_held_);
+  budget->hold(datagrams_held_);
+  credit_.budget().release(datagrams_waiting_);
+  budget->commit_anyway(datagrams_waiting_);
   credit_.share(std::move(budget));
   is_answer_urgent_ = true;
   extend_connection();
@@ -434,8 +438,33 @@ std::size_t ConnectionImpl::max_datagram_payload() const {
 bool ConnectionImpl::send_datagram(ByteView header, ByteView payload) {
   const std::size_t limit = max_datagram_payload();
   if (limit == 0 || header.size() + payload.size() > limit) return false;
+  datagrams_used_at_ = library_now();
+  outgoing_datagrams_.limit(
+      std::max(credit_.budget().send_share() / 4, limits::kDatagramQueueLeast));
   stats_.datagrams_dropped += outgoing_datagrams_.push(header, payload);
+  account_datagrams();
   return true;
+}
+
+void ConnectionImpl::account_datagrams() {
+  SessionBudget& budget = credit_.budget();
+  if (const std::size_t held = outgoing_datagrams_.memory_bytes(); held != datagrams_held_) {
+    budget.let_go(std::exchange(datagrams_held_, held));
+    budget.hold(held);
+  }
+  if (const std::size_t waiting = incoming_datagrams_.memory_bytes();
+      waiting != datagrams_waiting_) {
+    budget.release(std::exchange(datagrams_waiting_, waiting));
+    budget.commit_anyway(waiting);
+  }
+}
+
+void ConnectionImpl::rest_datagrams() {
+  const bool holds_memory = datagrams_held_ + datagrams_waiting_ != 0;
+  if (!holds_memory || library_now() - datagrams_used_at_ < limits::kStreamIdle) return;
+  incoming_datagrams_.give_back();
+  outgoing_datagrams_.give_back();
+  account_datagrams();
 }
 
 void ConnectionImpl::on_datagram(ByteView payload) {
@@ -443,7 +472,11 @@ void ConnectionImpl::on_datagram(ByteView payload) {
     incoming_datagrams_.pop();
     is_datagram_lent_ = false;
   }
+  datagrams_used_at_ = library_now();
+  incoming_datagrams_.limit(
+      std::max(credit_.budget().datagram_share(), limits::kDatagramQueueLeast));
   stats_.datagrams_dropped += incoming_datagrams_.push({}, payload);
+  account_datagrams();
 }
 
 std::optional<ByteView> ConnectionImpl::poll_datagram() {

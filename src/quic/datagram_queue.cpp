@@ -32,10 +32,10 @@ std::size_t DatagramQueue::place(std::size_t size) const {
 bool DatagramQueue::grow(std::size_t size) {
   std::size_t used = 0;
   for (std::size_t i = 0; i < count_; ++i) used += room_of(slot(i).size);
-  if (used + size > max_bytes_) return false;
+  if (used + size > limit_) return false;
   std::size_t capacity = std::max<std::size_t>(memory_.size(), 2048);
   while (capacity < 2 * (used + size)) capacity *= 2;
-  std::vector<std::uint8_t> memory(std::min(capacity, max_bytes_));
+  std::vector<std::uint8_t> memory(std::min(capacity, limit_));
   std::size_t offset = 0;
   for (std::size_t i = 0; i < count_; ++i) {
     Slot& moved = slot(i);
@@ -51,14 +51,14 @@ bool DatagramQueue::grow(std::size_t size) {
 std::size_t DatagramQueue::push(ByteView header, ByteView payload) {
   const std::size_t size = header.size() + payload.size();
   const std::size_t room = room_of(size);
-  if (room > max_bytes_ || max_count_ == 0) return 1;
+  if (room > std::max(limit_, memory_.size()) || max_count_ == 0) return 1;
   std::size_t dropped = 0;
   if (count_ == max_count_) {
     pop();
     ++dropped;
   }
   std::size_t offset = place(room);
-  if (offset == kNowhere && memory_.size() < max_bytes_ && grow(room)) offset = place(room);
+  if (offset == kNowhere && memory_.size() < limit_ && grow(room)) offset = place(room);
   while (offset == kNowhere) {
     CULVERT_ASSERT(count_ > 0);
     pop();
@@ -90,6 +90,13 @@ void DatagramQueue::pop() {
   CULVERT_ASSERT(count_ > 0);
   first_ = (first_ + 1) % slots_.size();
   --count_;
+}
+
+void DatagramQueue::give_back() {
+  if (count_ > 0) return;
+  memory_ = std::vector<std::uint8_t>();
+  slots_ = std::vector<Slot>();
+  first_ = 0;
 }
 
 void DatagramQueue::clear() {

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -13,7 +14,7 @@ class DatagramQueue {
  public:
   // Bounds: bytes of all messages, and their number.
   DatagramQueue(std::size_t max_bytes, std::size_t max_count)
-      : max_bytes_(max_bytes), max_count_(max_count) {}
+      : max_bytes_(max_bytes), limit_(max_bytes), max_count_(max_count) {}
 
   // Appends header + payload, dropping the oldest to make room. Returns how many messages
   // were dropped; the new one itself when it alone exceeds the bound.
@@ -25,6 +26,13 @@ class DatagramQueue {
   [[nodiscard]] ByteView front() const;
   void pop();
   void clear();
+  // From now on its messages may have so many bytes, at most what it was made for.
+  void limit(std::size_t bytes) { limit_ = std::min(bytes, max_bytes_); }
+  [[nodiscard]] std::size_t memory_bytes() const {
+    return memory_.capacity() + slots_.capacity() * sizeof(Slot);
+  }
+  // Holds no memory any more, if it is empty.
+  void give_back();
 
  private:
   struct Slot {
@@ -39,6 +47,7 @@ class DatagramQueue {
   static constexpr std::size_t kNowhere = ~std::size_t{0};
 
   std::size_t max_bytes_;
+  std::size_t limit_;
   std::size_t max_count_;
   std::vector<std::uint8_t> memory_;
   std::vector<Slot> slots_;  // ring

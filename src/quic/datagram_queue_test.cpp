@@ -71,5 +71,28 @@ TEST(DatagramQueue, agrees_with_a_plain_queue_over_random_use) {
   }
 }
 
+TEST(DatagramQueue, grows_to_its_limit_of_the_moment_and_gives_memory_back) {
+  DatagramQueue queue(100'000, 1'000);
+  EXPECT_EQ(queue.memory_bytes(), 0U);
+  queue.limit(10'000);
+  for (int i = 0; i < 50; ++i) static_cast<void>(queue.push({}, Bytes(1'000)));
+  EXPECT_LE(queue.count(), 10U);
+  EXPECT_GE(queue.count(), 5U);
+  queue.limit(1'000'000);  // no more than it was made for
+  for (int i = 0; i < 200; ++i) static_cast<void>(queue.push({}, Bytes(1'000)));
+  EXPECT_LE(queue.count(), 100U);
+  EXPECT_GE(queue.count(), 50U);
+  queue.limit(1'000);  // what is there stays
+  EXPECT_GE(queue.count(), 50U);
+  EXPECT_EQ(queue.push({}, Bytes(1'000)), 1U);
+  queue.give_back();
+  EXPECT_GT(queue.memory_bytes(), 0U);
+  queue.clear();
+  queue.give_back();
+  EXPECT_EQ(queue.memory_bytes(), 0U);
+  EXPECT_EQ(queue.push({}, Bytes(900)), 0U);
+  EXPECT_EQ(queue.front().size(), 900U);
+}
+
 }  // namespace
 }  // namespace culvert::quic

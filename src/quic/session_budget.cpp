@@ -114,12 +114,19 @@ void SessionBudget::let_go(std::size_t bytes) {
 // Shares that follow what is left: each flow may hold twice that, so all of them together never
 // take everything. The process has its say in the same way.
 std::size_t SessionBudget::send_share() const {
-  std::size_t left = held_ < send_limit() ? send_limit() - held_ : 0;
-  if (process_) {
-    const std::int64_t there = process_->free_bytes();
-    left = std::min(left, there > 0 ? static_cast<std::size_t>(there) : std::size_t{0});
-  }
+  const std::size_t left = left_of(held_, send_limit());
   return std::max(2 * left, left > 0 ? kSmallSendShare : kLeastSendShare);
+}
+
+std::size_t SessionBudget::datagram_share() const {
+  return left_of(committed_, receive_limit()) / 2;
+}
+
+std::size_t SessionBudget::left_of(std::size_t used, std::size_t limit) const {
+  const std::size_t left = used < limit ? limit - used : 0;
+  if (!process_) return left;
+  const std::int64_t there = process_->free_bytes();
+  return std::min(left, there > 0 ? static_cast<std::size_t>(there) : std::size_t{0});
 }
 
 }  // namespace culvert::quic

@@ -74,6 +74,12 @@ class SessionBudget {
   void shrink(std::size_t bytes) { grown_ -= bytes; }
   // More than it should be: windows that count again were not expected to.
   [[nodiscard]] bool is_overgrown() const { return grown_ > grown_limit(); }
+  // How much may wait for readers while the session has no connection, with a first window each,
+  // so that all others get on once it has one again.
+  [[nodiscard]] std::size_t parked_limit() const { return receive_limit() - ahead_share(); }
+
+  // How much one queue of DATAGRAMs that have arrived may have waiting, which commits it.
+  [[nodiscard]] std::size_t datagram_share() const;
 
   // --- sending -----------------------------------------------------------------------------
   void hold(std::size_t bytes);
@@ -95,6 +101,8 @@ class SessionBudget {
   // Brings what was taken from the process up or down to `wanted` bytes, in coarse steps.
   [[nodiscard]] bool take_up_to(std::size_t wanted, bool is_forced);
   void settle();
+  // Of `limit`, and of what the process has.
+  [[nodiscard]] std::size_t left_of(std::size_t used, std::size_t limit) const;
 
   const std::size_t limit_;
   const std::shared_ptr<ProcessBudget> process_;
