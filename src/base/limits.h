@@ -180,6 +180,10 @@ inline constexpr std::size_t kMessageRoom = 80 << 10;
 // second where the budget has nothing left: one of the largest.
 inline constexpr std::size_t kDatagramQueueBytes = 1 << 20;
 inline constexpr std::size_t kDatagramQueueLeast = 64 << 10;
+// What ngtcp2 may hold for a connection beside its streams and what the peer may send: notes of
+// packets under way, 6 MiB for as much as waits for its acknowledgement at most, and of gaps in
+// what has arrived.
+inline constexpr std::size_t kLibraryBytes = 16 << 20;
 
 // --- what a program is given -----------------------------------------------------------------
 // For a pipe or a terminal that stands for a file at the start: a person may have to type a

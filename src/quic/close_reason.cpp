@@ -93,6 +93,13 @@ Closed closed_by_displacement() {
   return closed;
 }
 
+Closed closed_by_excess() {
+  Closed closed;
+  closed.error = {
+      ErrorKind::limit, "the peer sends more out of order than there is memory for", {}};
+  return closed;
+}
+
 Closed closed_by_error(int library_error, std::uint8_t tls_alert, bool was_established) {
   Closed closed;
   switch (library_error) {

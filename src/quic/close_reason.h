@@ -9,8 +9,10 @@ namespace culvert::quic {
 
 // The peer's CONNECTION_CLOSE.
 [[nodiscard]] Closed closed_by_peer(const ngtcp2_ccerr& error, bool was_established);
-// An ngtcp2 error code of ours; `tls_alert` is what our TLS sent, or 0.
 [[nodiscard]] Closed closed_by_displacement();
+// The peer makes us hold too much.
+[[nodiscard]] Closed closed_by_excess();
+// An ngtcp2 error code of ours; `tls_alert` is what our TLS sent, or 0.
 [[nodiscard]] Closed closed_by_error(int library_error, std::uint8_t tls_alert,
                                      bool was_established);
 [[nodiscard]] Closed closed_by_stateless_reset(bool was_established);

@@ -38,6 +38,8 @@ constexpr Duration kMaxAckDelay = std::chrono::milliseconds(25);  // RFC 9000 18
 
 // A timer that is served so late: the program did not run.
 constexpr ngtcp2_duration kStopped = NGTCP2_SECONDS;
+// What ngtcp2 1.11 holds for a stream, with the first piece of what came out of order.
+constexpr std::size_t kLibraryBytesOfStream = 1024;
 
 ngtcp2_cid to_cid(const ConnectionId& id) {
   ngtcp2_cid cid;
@@ -65,10 +67,10 @@ ConnectionImpl::~ConnectionImpl() {
   // First ngtcp2, which points into streams and TLS.
   if (connection_ != nullptr) ngtcp2_conn_del(connection_);
   for (const auto& stream : streams_.all()) credit_.budget().let_go(stream->held);
-  for (const ConnectionId& id : ids_) host_.unregister_id(id);
-  for (const ConnectionId& token : peer_tokens_) host_.unregister_peer_token(token);
   credit_.budget().let_go(datagrams_held_);
   credit_.budget().release(datagrams_waiting_);
+  for (const ConnectionId& id : ids_) host_.unregister_id(id);
+  for (const ConnectionId& token : peer_tokens_) host_.unregister_peer_token(token);
 }
 
 Result<std::unique_ptr<ConnectionImpl>> ConnectionImpl::connect(ConnectionHost& host, Instant now,
@@ -150,12 +152,13 @@ Status ConnectionImpl::set_up(Instant now, const PathId& path, const ConnectionI
   if (is_client_ && path.local.ip.is_unspecified()) wildcard_local_ = path.local;
   const PathStorage storage(path);
   const ngtcp2_callbacks callbacks = make_callbacks(host_.protection());
-  const int rv = is_client_ ? ngtcp2_conn_client_new(&connection_, &destination_cid, &source_cid,
-                                                     storage.path(), NGTCP2_PROTO_VER_V1,
-                                                     &callbacks, &settings, &params, nullptr, this)
-                            : ngtcp2_conn_server_new(&connection_, &destination_cid, &source_cid,
-                                                     storage.path(), initial->version, &callbacks,
-                                                     &settings, &params, nullptr, this);
+  const int rv =
+      is_client_ ? ngtcp2_conn_client_new(&connection_, &destination_cid, &source_cid,
+                                          storage.path(), NGTCP2_PROTO_VER_V1, &callbacks,
+                                          &settings, &params, library_memory_.allocator(), this)
+                 : ngtcp2_conn_server_new(&connection_, &destination_cid, &source_cid,
+                                          storage.path(), initial->version, &callbacks, &settings,
+                                          &params, library_memory_.allocator(), this);
   if (rv != 0) {
     return fail(ErrorKind::internal,
                 fmt::format("cannot set up a QUIC connection: {}", ngtcp2_strerror(rv)));
@@ -261,6 +264,15 @@ void ConnectionImpl::read(Instant now, const PathId& path, Ecn ecn, ByteView byt
   }
   switch (rv) {
     case 0:
+      if (is_library_bloated()) {
+        CULVERT_PROBE("quic.a peer sends too much out of order");
+        report(closed_by_excess());
+        ngtcp2_ccerr error;
+        ngtcp2_ccerr_default(&error);
+        ngtcp2_ccerr_set_transport_error(&error, NGTCP2_INTERNAL_ERROR, nullptr, 0);
+        begin_close(error);
+        return;
+      }
       if (unanswered_++ == 0) answer_due_ = now + kAnswerHold;
       return;
     case NGTCP2_ERR_DRAINING:
@@ -281,6 +293,14 @@ void ConnectionImpl::read(Instant now, const PathId& path, Ecn ecn, ByteView byt
   }
 }
 
+// What the peer may send ahead may wait out of order. Beside that there are notes of packets and
+// streams.
+bool ConnectionImpl::is_library_bloated() const {
+  const std::size_t expected =
+      credit_.ahead() + streams_.size() * kLibraryBytesOfStream + limits::kLibraryBytes;
+  return library_memory_.bytes() > expected;
+}
+
 void ConnectionImpl::handle_timeout(Instant now) {
   account_for_stop(now);
   const ngtcp2_tstamp timestamp = advance(now);
@@ -290,6 +310,7 @@ void ConnectionImpl::handle_timeout(Instant now) {
     return;
   }
   may_have_stopped_ = true;
+  rest_datagrams();
   read_early_packets(now);
   if (life_ != Life::open) return;
   if (credit_.next_timeout() <= library_now()) extend_connection();
@@ -313,7 +334,6 @@ Instant ConnectionImpl::next_timeout() const {
   }
 }
 
-  rest_datagrams();
 // --- output ------------------------------------------------------------------------------
 
 bool ConnectionImpl::has_data_to_send() const {

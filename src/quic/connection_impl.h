@@ -10,6 +10,7 @@
 #include "quic/connection_id.h"
 #include "quic/datagram_queue.h"
 #include "quic/early_packets.h"
+#include "quic/library_memory.h"
 #include "quic/pacer.h"
 #include "quic/repeats.h"
 #include "quic/send_scheduler.h"
@@ -128,6 +129,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   // RFC 9001 6: new keys for both directions. False while the last update is unfinished.
   bool update_keys(Instant now);
   [[nodiscard]] ngtcp2_conn* raw() { return connection_; }
+  [[nodiscard]] std::size_t library_bytes() const { return library_memory_.bytes(); }
   [[nodiscard]] const BbrControl& bbr_control() const { return bbr_control_; }
 
   // The last instant it was told of.
@@ -215,6 +217,8 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   // Likewise of queues of DATAGRAMs; and empties those that were not used for long.
   void account_datagrams();
   void rest_datagrams();
+  // The peer makes ngtcp2 hold more than any peer needs.
+  [[nodiscard]] bool is_library_bloated() const;
   void give_place_back();
   // Reports StreamClosed once nothing is left for the application to see.
   void report_if_over(Stream& stream);
@@ -261,6 +265,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   EarlyPackets early_packets_;  // a client's
   BbrControl bbr_control_;
   LibraryContext library_context_;
+  LibraryMemory library_memory_;
   Pacer pacer_;
   Repeats repeats_;
   Duration round_trip_{};  // smoothed
