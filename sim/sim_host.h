@@ -54,11 +54,13 @@ class SimHost final : public drive::Host {
                                               drive::ResolveHandler& handler) override;
   Result<IpAddress> local_address_towards(const IpAddress& remote) override;
   std::vector<drive::LocalAddress> local_addresses() override;
+  void give_back_memory() override { ++memory_returns_; }
   Rng& rng() override { return rng_; }
 
   [[nodiscard]] Machine& machine() { return machine_; }
   [[nodiscard]] World& world() { return machine_.network().world(); }
   [[nodiscard]] const HostKnobs& knobs() const { return knobs_; }
+  [[nodiscard]] std::uint64_t memory_returns() const { return memory_returns_; }
   // As SIGSTOP and SIGCONT to the program: nothing of it runs until `awake_at`, while packets
   // and what local programs write wait for it in the kernel.
   void stop_until(Instant awake_at) { *awake_at_ = std::max(*awake_at_, awake_at); }
@@ -72,6 +74,7 @@ class SimHost final : public drive::Host {
   HostKnobs knobs_;
   SimProcess* process_;
   SeededRng rng_;
+  std::uint64_t memory_returns_ = 0;
   drive::HostHandler* handler_ = nullptr;
   Instant deadline_ = kNever;
   std::uint64_t deadline_generation_ = 0;

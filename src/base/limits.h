@@ -184,6 +184,10 @@ inline constexpr std::size_t kDatagramQueueLeast = 64 << 10;
 // packets under way, 6 MiB for as much as waits for its acknowledgement at most, and of gaps in
 // what has arrived.
 inline constexpr std::size_t kLibraryBytes = 16 << 20;
+// Where so much less is in use than was, and a quarter of it, the process gives memory back to the
+// system, after a while: what is needed again at once is not worth it.
+inline constexpr std::size_t kMemoryWorthReturning = 8 << 20;
+inline constexpr Duration kMemoryReturn = std::chrono::seconds(2);
 
 // --- what a program is given -----------------------------------------------------------------
 // For a pipe or a terminal that stands for a file at the start: a person may have to type a

@@ -238,6 +238,9 @@ class Host {
   // All of ours but link-local ones.
   [[nodiscard]] virtual std::vector<LocalAddress> local_addresses() = 0;
 
+  // Much memory was freed: what the allocator keeps of it is to go back to the system.
+  virtual void give_back_memory() = 0;
+
   [[nodiscard]] virtual Rng& rng() = 0;
 };
 

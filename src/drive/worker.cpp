@@ -27,7 +27,12 @@ void Worker::Slot::on_timer(Instant now) {
 }
 
 Worker::Worker(Host& host, Logger& log, WorkerHandler& handler)
-    : host_(host), log_(log), handler_(handler), tx_(kArenaBytes), rx_(kMessagesPerCall) {
+    : host_(host),
+      log_(log),
+      handler_(handler),
+      tx_(kArenaBytes),
+      rx_(kMessagesPerCall),
+      memory_return_(timers_, *this) {
   host_.set_handler(*this);
 }
 
@@ -177,7 +182,17 @@ void Worker::on_turn_end(Instant now) {
   moderation_.on_turn(now, std::exchange(turn_datagrams_, 0),
                       std::exchange(turn_round_trip_, Duration::max()));
   host_.set_rest(moderation_.rest());
+  if (chunks_.has_shrunk() && !memory_return_.is_set()) {
+    memory_return_.set(now + limits::kMemoryReturn);
+  }
   arm();
+}
+
+// Flows that have ended leave much behind in an allocator that seldom gives anything back.
+void Worker::on_memory_return(Instant) {
+  if (!chunks_.has_shrunk()) return;
+  chunks_.give_back();
+  host_.give_back_memory();
 }
 
 void Worker::transmit_now(Instant now) {

@@ -139,6 +139,7 @@ class Worker final : public HostHandler, public UdpHandler {
   void settle_sent(quic::Connection& connection);
   void settle(Instant now);
   void arm();
+  void on_memory_return(Instant now);
 
   Host& host_;
   Logger& log_;
@@ -162,6 +163,7 @@ class Worker final : public HostHandler, public UdpHandler {
   std::size_t turn_datagrams_ = 0;
   Duration turn_round_trip_ = Duration::max();  // the shortest of its connections
   std::uint64_t handed_over_ = 0;
+  MemberTimer<Worker, &Worker::on_memory_return> memory_return_;
 };
 
 }  // namespace culvert::drive

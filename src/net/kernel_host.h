@@ -114,6 +114,7 @@ class KernelHost final : public drive::Host {
                                               drive::ResolveHandler& handler) override;
   Result<IpAddress> local_address_towards(const IpAddress& remote) override;
   std::vector<drive::LocalAddress> local_addresses() override;
+  void give_back_memory() override;
   Rng& rng() override { return rng_; }
 
  private:

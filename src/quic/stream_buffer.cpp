@@ -1,6 +1,7 @@
 #include "quic/stream_buffer.h"
 
 #include "base/assert.h"
+#include "base/limits.h"
 
 #include <algorithm>
 #include <array>
@@ -8,14 +9,20 @@
 #include <utility>
 
 namespace culvert::quic {
+namespace {
+
+constexpr std::size_t size_of_chunk(bool is_small) {
+  return is_small ? kSmallChunkBytes : kChunkBytes;
+}
+
+}  // namespace
 
 Chunk ChunkPool::take(bool is_small) {
   ++in_use_;
+  bytes_in_use_ += size_of_chunk(is_small);
+  most_in_use_ = std::max(most_in_use_, bytes_in_use_);
   auto& free = is_small ? free_small_ : free_;
-  if (free.empty()) {
-    return std::make_unique_for_overwrite<std::uint8_t[]>(is_small ? kSmallChunkBytes
-                                                                   : kChunkBytes);
-  }
+  if (free.empty()) return std::make_unique_for_overwrite<std::uint8_t[]>(size_of_chunk(is_small));
   Chunk chunk = std::move(free.back());
   free.pop_back();
   return chunk;
@@ -24,8 +31,19 @@ Chunk ChunkPool::take(bool is_small) {
 void ChunkPool::give(Chunk chunk, bool is_small) {
   CULVERT_ASSERT(chunk != nullptr && in_use_ > 0);
   --in_use_;
+  bytes_in_use_ -= size_of_chunk(is_small);
   auto& free = is_small ? free_small_ : free_;
   if (free.size() < max_cached_) free.push_back(std::move(chunk));
+}
+
+bool ChunkPool::has_shrunk() const {
+  return most_in_use_ - bytes_in_use_ >= std::max(most_in_use_ / 4, limits::kMemoryWorthReturning);
+}
+
+void ChunkPool::give_back() {
+  free_ = std::vector<Chunk>();
+  free_small_ = std::vector<Chunk>();
+  most_in_use_ = bytes_in_use_;
 }
 
 void ChunkRing::swap(ChunkRing& other) {

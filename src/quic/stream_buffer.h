@@ -26,12 +26,18 @@ class ChunkPool {
   [[nodiscard]] Chunk take(bool is_small);
   void give(Chunk chunk, bool is_small);
   [[nodiscard]] std::size_t chunks_in_use() const { return in_use_; }
+  // Much less memory is in use than was once.
+  [[nodiscard]] bool has_shrunk() const;
+  // Keeps none that is free.
+  void give_back();
 
  private:
   std::vector<Chunk> free_;
   std::vector<Chunk> free_small_;
   std::size_t max_cached_;
   std::size_t in_use_ = 0;
+  std::size_t bytes_in_use_ = 0;
+  std::size_t most_in_use_ = 0;  // since give_back()
 };
 
 // The chunks of one buffer, first in first out. The first may be a small one: it stands for the

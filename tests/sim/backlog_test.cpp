@@ -361,5 +361,21 @@ TEST(SimBacklog, of_sessions_without_a_connection_counts_for_the_process) {
   EXPECT_EQ(process->free_bytes(), kProcess);
 }
 
+TEST(SimBacklog, that_is_gone_leaves_no_memory_behind) {
+  TunnelWorld tunnel(1, ordinary(1'000'000'000, milliseconds(5)));
+  ASSERT_TRUE(tunnel.connect());
+  for (std::uint64_t i = 0; i < 400; ++i) {
+    tunnel.call({.seed = i,
+                 .download_bytes = kEndless,
+                 .read_pause_us = kAsGoodAsNever,
+                 .read_before_pause = 50'000});
+  }
+  tunnel.world.run_for(seconds(20));
+  EXPECT_EQ(tunnel.client_host->memory_returns(), 0U);
+  tunnel.callers.clear();
+  tunnel.world.run_for(seconds(10));
+  EXPECT_EQ(tunnel.client_host->memory_returns(), 1U);
+}
+
 }  // namespace
 }  // namespace culvert::sim
