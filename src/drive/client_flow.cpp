@@ -13,7 +13,7 @@ namespace {
 
 // The reply at the head of the stream; consumed when it is complete.
 Decoded<session::FlowReply> take_reply(ClientSession& session, quic::Stream& stream) {
-  std::array<ByteView, 3> views;
+  std::array<ByteView, quic::kChunksOf64KiB> views;
   const std::size_t count = stream.input.views(views);
   Bytes joined;
   ByteView first = count == 0 ? ByteView{} : views[0];

@@ -13,10 +13,9 @@ namespace {
 
 constexpr std::size_t kMessagesPerTurn = 64;
 
-// The beginning of the input in one piece: heads are far smaller than a chunk, but one that
-// arrives in pieces may straddle two.
+// The beginning of the input in one piece; heads are smaller than 64 KiB.
 ByteView first_bytes(const quic::Stream& stream, Bytes& scratch) {
-  std::array<ByteView, 3> views;
+  std::array<ByteView, quic::kChunksOf64KiB> views;
   const std::size_t count = stream.input.views(views);
   if (count <= 1) return count == 0 ? ByteView{} : views[0];
   for (const ByteView& view : std::span(views).first(count)) {

@@ -24,7 +24,7 @@ constexpr std::uint64_t kMostAhead = 512 * 1024;
 constexpr std::size_t kRedundantLegs = 2;
 constexpr std::size_t kLeastChunkRoom = 1024;
 constexpr Duration kLeastPatience = std::chrono::milliseconds(100);
-constexpr std::size_t kViews = 4;
+constexpr std::size_t kViews = quic::kChunksOf64KiB;  // a chunk of a flow is smaller
 
 }  // namespace
 

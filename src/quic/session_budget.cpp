@@ -10,7 +10,7 @@ namespace {
 // Taken from and given back to the process in such steps: few atomic operations.
 constexpr std::size_t kStep = 256 * 1024;
 // Of a flow whose session has more waiting than it should: enough that something moves, and no
-// more than the first piece of a buffer (stream_buffer.h).
+// more than the first pieces of a buffer (stream_buffer.h).
 constexpr std::size_t kLeastSendShare = 2 * 1024;
 // Windows of flows that may never be read are so many times smaller than others.
 constexpr std::size_t kUnprovenShare = 16;

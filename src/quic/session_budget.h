@@ -107,10 +107,10 @@ class SessionBudget {
   const std::size_t limit_;
   const std::shared_ptr<ProcessBudget> process_;
   std::size_t committed_ = 0;
+  std::size_t aside_ = 0;
   std::size_t grown_ = 0;
   std::size_t held_ = 0;
   std::size_t taken_ = 0;  // from the process
 };
 
 }  // namespace culvert::quic
-  std::size_t aside_ = 0;

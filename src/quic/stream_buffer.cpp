@@ -5,34 +5,46 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 #include <utility>
 
 namespace culvert::quic {
 namespace {
 
-constexpr std::size_t size_of_chunk(bool is_small) {
-  return is_small ? kSmallChunkBytes : kChunkBytes;
+// Position from which on all chunks are of the largest size, and the number of the first of these.
+constexpr std::uint64_t kUniformFrom = 2 * kChunkBytes;
+constexpr std::uint64_t kUniformNumber = std::bit_width(kUniformFrom / kSmallChunkBytes);
+
+// Less than half of its chunks is in use: its bytes are to move together. Each byte moves for one
+// that has gone.
+bool is_sparse(std::size_t bytes, std::size_t memory) {
+  return memory > kSmallChunkBytes && bytes < memory / 2;
 }
 
 }  // namespace
 
-Chunk ChunkPool::take(bool is_small) {
+std::vector<Chunk>& ChunkPool::free_of(std::size_t bytes) {
+  CULVERT_ASSERT(std::has_single_bit(bytes) && bytes >= kSmallChunkBytes && bytes <= kChunkBytes);
+  return free_[static_cast<std::size_t>(std::bit_width(bytes / kSmallChunkBytes)) - 1];
+}
+
+Chunk ChunkPool::take(std::size_t bytes) {
   ++in_use_;
-  bytes_in_use_ += size_of_chunk(is_small);
+  bytes_in_use_ += bytes;
   most_in_use_ = std::max(most_in_use_, bytes_in_use_);
-  auto& free = is_small ? free_small_ : free_;
-  if (free.empty()) return std::make_unique_for_overwrite<std::uint8_t[]>(size_of_chunk(is_small));
+  auto& free = free_of(bytes);
+  if (free.empty()) return std::make_unique_for_overwrite<std::uint8_t[]>(bytes);
   Chunk chunk = std::move(free.back());
   free.pop_back();
   return chunk;
 }
 
-void ChunkPool::give(Chunk chunk, bool is_small) {
+void ChunkPool::give(Chunk chunk, std::size_t bytes) {
   CULVERT_ASSERT(chunk != nullptr && in_use_ > 0);
   --in_use_;
-  bytes_in_use_ -= size_of_chunk(is_small);
-  auto& free = is_small ? free_small_ : free_;
+  bytes_in_use_ -= bytes;
+  auto& free = free_of(bytes);
   if (free.size() < max_cached_) free.push_back(std::move(chunk));
 }
 
@@ -41,18 +53,35 @@ bool ChunkPool::has_shrunk() const {
 }
 
 void ChunkPool::give_back() {
-  free_ = std::vector<Chunk>();
-  free_small_ = std::vector<Chunk>();
+  for (auto& free : free_) free = std::vector<Chunk>();
   most_in_use_ = bytes_in_use_;
 }
 
+std::uint64_t ChunkRing::begin_of(std::uint64_t number) {
+  if (number >= kUniformNumber) return kUniformFrom + (number - kUniformNumber) * kChunkBytes;
+  return number == 0 ? 0 : std::uint64_t{kSmallChunkBytes} << (number - 1);
+}
+
+std::uint64_t ChunkRing::number_at(std::uint64_t position) {
+  if (position >= kUniformFrom) return kUniformNumber + (position - kUniformFrom) / kChunkBytes;
+  return static_cast<std::uint64_t>(std::bit_width(position / kSmallChunkBytes));
+}
+
 void ChunkRing::swap(ChunkRing& other) {
-  CULVERT_ASSERT(&pool_ == &other.pool_);
-  std::swap(is_first_small_, other.is_first_small_);
+  std::swap(pool_, other.pool_);
+  std::swap(first_, other.first_);
+  std::swap(memory_, other.memory_);
   std::swap(slots_, other.slots_);
   std::swap(head_, other.head_);
   std::swap(size_, other.size_);
   std::swap(capacity_, other.capacity_);
+}
+
+ByteSpan ChunkRing::from(std::uint64_t position) const {
+  const std::uint64_t number = number_at(position);
+  const Chunk& chunk = slots_[(head_ + (number - first_)) & (capacity_ - 1)];
+  const auto within = static_cast<std::size_t>(position - begin_of(number));
+  return ByteSpan(chunk.get() + within, size_of(number) - within);
 }
 
 void ChunkRing::make_room() {
@@ -69,34 +98,22 @@ void ChunkRing::make_room() {
 
 void ChunkRing::push_back() {
   make_room();
-  is_first_small_ = is_first_small_ || size_ == 0;
-  slots_[(head_ + size_) & (capacity_ - 1)] = pool_.take(size_ == 0);
-  ++size_;
-}
-
-// In front of a small chunk there is room for a small one only where bytes end; a whole chunk
-// takes its place instead, with what it holds.
-void ChunkRing::push_front() {
-  make_room();
-  if (size_ > 0 && is_first_small_) {
-    Chunk whole = pool_.take(false);
-    std::memcpy(whole.get() + kSmallBegin, slots_[head_].get(), kSmallChunkBytes);
-    pool_.give(std::exchange(slots_[head_], std::move(whole)), true);
-  }
-  is_first_small_ = false;
-  head_ = (head_ - 1) & (capacity_ - 1);
-  slots_[head_] = pool_.take(false);
+  const auto bytes = static_cast<std::uint32_t>(size_of(std::uint64_t{first_} + size_));
+  slots_[(head_ + size_) & (capacity_ - 1)] = pool_->take(bytes);
+  memory_ += bytes;
   ++size_;
 }
 
 void ChunkRing::give(std::size_t index) {
-  pool_.give(std::move(slots_[(head_ + index) & (capacity_ - 1)]), index == 0 && is_first_small_);
+  const auto bytes = static_cast<std::uint32_t>(size_of(first_ + index));
+  pool_->give(std::move(slots_[(head_ + index) & (capacity_ - 1)]), bytes);
+  memory_ -= bytes;
 }
 
 void ChunkRing::pop_front() {
   CULVERT_ASSERT(size_ > 0);
   give(0);
-  is_first_small_ = false;
+  ++first_;
   head_ = (head_ + 1) & (capacity_ - 1);
   --size_;
   release_if_empty();
@@ -106,17 +123,22 @@ void ChunkRing::pop_back() {
   CULVERT_ASSERT(size_ > 0);
   give(size_ - 1);
   --size_;
-  if (size_ == 0) is_first_small_ = false;
   release_if_empty();
+}
+
+void ChunkRing::trim(std::uint64_t position) {
+  while (size_ > 0 && begin_of(std::uint64_t{first_} + size_ - 1) >= position) pop_back();
 }
 
 void ChunkRing::clear() {
   while (size_ > 0) pop_front();
 }
 
-// A ring of the first size stays: request/response traffic would allocate it each time.
+// A ring of the first sizes stays: request/response traffic would allocate it each time.
 void ChunkRing::release_if_empty() {
-  if (size_ == 0 && capacity_ > 2) {
+  if (size_ > 0) return;
+  first_ = 0;
+  if (capacity_ > 4) {
     slots_.reset();
     head_ = 0;
     capacity_ = 0;
@@ -125,17 +147,15 @@ void ChunkRing::release_if_empty() {
 
 namespace {
 
-// Calls use(pointer, size) for the bytes [from, to) of the ring that starts at `base`,
+// Calls use(pointer, size) for the bytes [from, to) of the ring whose position 0 is `base`,
 // piece by piece, until it returns false.
 template <typename Use>
 void for_each_piece(const ChunkRing& chunks, std::uint64_t base, std::uint64_t from,
                     std::uint64_t to, Use&& use) {
   while (from != to) {
-    const std::uint64_t position = from - base;
-    const std::size_t within = static_cast<std::size_t>(position % kChunkBytes);
-    const auto size =
-        static_cast<std::size_t>(std::min<std::uint64_t>(kChunkBytes - within, to - from));
-    if (!use(chunks.at(static_cast<std::size_t>(position / kChunkBytes), within), size)) return;
+    const ByteSpan there = chunks.from(from - base);
+    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(there.size(), to - from));
+    if (!use(there.data(), size)) return;
     from += size;
   }
 }
@@ -152,29 +172,23 @@ std::size_t SendBuffer::reserve(std::size_t max_bytes, std::span<ByteSpan> out) 
 }
 
 std::size_t SendBuffer::reserve_up_to(std::size_t bytes, std::span<ByteSpan> out) {
-  if (chunks_.is_empty()) base_ = end_ - ChunkRing::kSmallBegin;
+  if (chunks_.is_empty()) base_ = end_;
   const std::uint64_t to = end_ + bytes;
   std::size_t count = 0;
   std::uint64_t from = end_;
-  while (from < to && count < out.size()) {
-    const std::uint64_t position = from - base_;
-    const auto index = static_cast<std::size_t>(position / kChunkBytes);
-    if (index == chunks_.size()) chunks_.push_back();
-    const auto within = static_cast<std::size_t>(position % kChunkBytes);
-    const auto size =
-        static_cast<std::size_t>(std::min<std::uint64_t>(kChunkBytes - within, to - from));
-    out[count++] = ByteSpan(chunks_.at(index, within), size);
-    from += size;
+  while (from != to && count < out.size()) {
+    if (from - base_ == chunks_.end_position()) chunks_.push_back();
+    const ByteSpan there = chunks_.from(from - base_);
+    out[count] = there.first(std::min<std::uint64_t>(there.size(), to - from));
+    from += out[count++].size();
   }
   return count;
 }
 
 void SendBuffer::commit(std::size_t count) {
-  CULVERT_ASSERT(end_ - base_ + count <= chunks_.size() * kChunkBytes);
+  CULVERT_ASSERT(count == 0 || end_ - base_ + count <= chunks_.end_position());
   end_ += count;
-  const std::size_t needed =
-      end_ == acked_ ? 0 : static_cast<std::size_t>((end_ - base_ + kChunkBytes - 1) / kChunkBytes);
-  while (chunks_.size() > needed) chunks_.pop_back();
+  chunks_.trim(end_ == acked_ ? 0 : end_ - base_);
 }
 
 void SendBuffer::append(ByteView bytes) {
@@ -226,10 +240,9 @@ void SendBuffer::acknowledge(std::size_t count) {
     chunks_.clear();
     return;
   }
-  while (acked_ - base_ >= kChunkBytes) {
-    chunks_.pop_front();
-    base_ += kChunkBytes;
-  }
+  while (acked_ - base_ >= chunks_.first_end()) chunks_.pop_front();
+  // A flow that is held back by its peer has a little here that was never sent.
+  if (acked_ == sent_ && is_sparse(unacked_bytes(), chunks_.memory_bytes())) move_behind({});
 }
 
 void SendBuffer::discard() {
@@ -246,7 +259,7 @@ void SendBuffer::set_origin() {
 }
 
 void SendBuffer::inherit(SendBuffer& old, std::uint64_t from, ByteView head) {
-  CULVERT_ASSERT(unacked_bytes() == 0 && head.size() <= kChunkBytes);
+  CULVERT_ASSERT(unacked_bytes() == 0);
   old.sent_ = old.end_;
   old.acknowledge(static_cast<std::size_t>(from - old.acked_));
   chunks_.swap(old.chunks_);
@@ -258,35 +271,47 @@ void SendBuffer::inherit(SendBuffer& old, std::uint64_t from, ByteView head) {
   if (!head.empty()) prepend(head);
 }
 
-// The bytes before acked_ in its chunk are free; one more chunk makes room for any head.
+// The bytes before acked_ in its chunk are free. Where they are too few, everything moves behind
+// the head.
 void SendBuffer::prepend(ByteView head) {
-  if (chunks_.is_empty()) base_ = acked_;
-  if (acked_ - base_ < chunks_.first_begin() + head.size()) {
-    chunks_.push_front();
-    base_ -= kChunkBytes;
+  const std::uint64_t room = chunks_.is_empty() ? 0 : acked_ - base_ - chunks_.begin_position();
+  if (room >= head.size()) {
+    acked_ -= head.size();
+    sent_ = acked_;
+    std::memcpy(chunks_.from(acked_ - base_).data(), head.data(), head.size());
+    return;
   }
-  acked_ -= head.size();
-  sent_ = acked_;
-  std::uint64_t position = acked_ - base_;
-  while (!head.empty()) {
-    const auto within = static_cast<std::size_t>(position % kChunkBytes);
-    const std::size_t size = std::min(kChunkBytes - within, head.size());
-    std::memcpy(chunks_.at(static_cast<std::size_t>(position / kChunkBytes), within), head.data(),
-                size);
-    head = head.subspan(size);
-    position += size;
-  }
+  move_behind(head);
+}
+
+// Nothing of it is under way, so nobody points to it.
+void SendBuffer::move_behind(ByteView head) {
+  ChunkRing moved(chunks_.pool());
+  moved.swap(chunks_);
+  const std::uint64_t base = base_;
+  const std::uint64_t from = acked_;
+  const std::uint64_t to = end_;
+  acked_ = sent_ = end_ = acked_ - head.size();
+  append(head);
+  for_each_piece(moved, base, from, to, [&](const std::uint8_t* data, std::size_t size) {
+    append({data, size});
+    return true;
+  });
 }
 
 void RecvBuffer::append(ByteView bytes) {
-  if (chunks_.is_empty()) base_ = end_ - ChunkRing::kSmallBegin;
+  if (chunks_.is_empty()) base_ = end_;
+  // What fits the smallest chunk is to take no more.
+  const std::size_t all = size() + bytes.size();
+  if (size() > 0 && all <= kSmallChunkBytes &&
+      end_ - base_ + bytes.size() > chunks_.end_position()) {
+    compact();
+  }
   while (!bytes.empty()) {
-    const std::uint64_t position = end_ - base_;
-    const auto index = static_cast<std::size_t>(position / kChunkBytes);
-    if (index == chunks_.size()) chunks_.push_back();
-    const auto within = static_cast<std::size_t>(position % kChunkBytes);
-    const std::size_t size = std::min(kChunkBytes - within, bytes.size());
-    std::memcpy(chunks_.at(index, within), bytes.data(), size);
+    if (end_ - base_ == chunks_.end_position()) chunks_.push_back();
+    const ByteSpan there = chunks_.from(end_ - base_);
+    const std::size_t size = std::min(there.size(), bytes.size());
+    std::memcpy(there.data(), bytes.data(), size);
     end_ += size;
     bytes = bytes.subspan(size);
   }
@@ -309,10 +334,20 @@ void RecvBuffer::consume(std::size_t count) {
     discard();
     return;
   }
-  while (start_ - base_ >= kChunkBytes) {
-    chunks_.pop_front();
-    base_ += kChunkBytes;
-  }
+  while (start_ - base_ >= chunks_.first_end()) chunks_.pop_front();
+  if (is_sparse(size(), chunks_.memory_bytes())) compact();
+}
+
+void RecvBuffer::compact() {
+  ChunkRing moved(chunks_.pool());
+  moved.swap(chunks_);
+  const std::uint64_t base = base_;
+  const std::uint64_t to = end_;
+  end_ = start_;
+  for_each_piece(moved, base, start_, to, [&](const std::uint8_t* data, std::size_t size) {
+    append({data, size});
+    return true;
+  });
 }
 
 void RecvBuffer::set_origin() {

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -12,10 +13,12 @@
 
 namespace culvert::quic {
 
+// The largest chunk. A buffer begins with the smallest and doubles: a few bytes hold 1 KiB in
+// each of thousands of streams, and no stream holds more than twice what it has, and that.
 inline constexpr std::size_t kChunkBytes = 32 * 1024;
-// What a buffer begins with, so that a few bytes do not hold a whole chunk in each of thousands
-// of streams.
-inline constexpr std::size_t kSmallChunkBytes = 2 * 1024;
+inline constexpr std::size_t kSmallChunkBytes = 1024;
+// Chunks that 64 KiB touch at most, wherever they begin.
+inline constexpr std::size_t kChunksOf64KiB = 8;
 using Chunk = std::unique_ptr<std::uint8_t[]>;
 
 // Recycles chunks last-in first-out (the warmest first). One per worker; outlives the
@@ -23,68 +26,81 @@ using Chunk = std::unique_ptr<std::uint8_t[]>;
 class ChunkPool {
  public:
   explicit ChunkPool(std::size_t max_cached = 256) : max_cached_(max_cached) {}
-  [[nodiscard]] Chunk take(bool is_small);
-  void give(Chunk chunk, bool is_small);
+  // Of a power of two of bytes, kSmallChunkBytes to kChunkBytes.
+  [[nodiscard]] Chunk take(std::size_t bytes);
+  void give(Chunk chunk, std::size_t bytes);
   [[nodiscard]] std::size_t chunks_in_use() const { return in_use_; }
-  // Much less memory is in use than was once.
+  [[nodiscard]] std::size_t bytes_in_use() const { return bytes_in_use_; }
+  // Much less is in use than was once.
   [[nodiscard]] bool has_shrunk() const;
   // Keeps none that is free.
   void give_back();
 
  private:
-  std::vector<Chunk> free_;
-  std::vector<Chunk> free_small_;
+  [[nodiscard]] std::vector<Chunk>& free_of(std::size_t bytes);
+
+  std::array<std::vector<Chunk>, 6> free_;  // by size, the smallest first
   std::size_t max_cached_;
   std::size_t in_use_ = 0;
   std::size_t bytes_in_use_ = 0;
   std::size_t most_in_use_ = 0;  // since give_back()
 };
 
-// The chunks of one buffer, first in first out. The first may be a small one: it stands for the
-// last kSmallChunkBytes of a chunk whose other bytes are over. Allocates nothing while empty
-// (std::deque would hold half a kilobyte for each of 10,000 idle streams).
+// The chunks of one buffer, first in first out. Positions count from where the ring was last
+// empty; chunk 0 begins there, and each is as large as all before it together until the largest.
+// Allocates nothing while empty (std::deque would hold half a kilobyte for each of 10,000 idle
+// streams).
 class ChunkRing {
  public:
-  // Where the bytes of a buffer whose first chunk is small begin in it.
-  static constexpr std::size_t kSmallBegin = kChunkBytes - kSmallChunkBytes;
-
-  explicit ChunkRing(ChunkPool& pool) : pool_(pool) {}
+  explicit ChunkRing(ChunkPool& pool) : pool_(&pool) {}
   ~ChunkRing() { clear(); }
   ChunkRing(const ChunkRing&) = delete;
   ChunkRing& operator=(const ChunkRing&) = delete;
-  void swap(ChunkRing& other);  // of the same pool
+  void swap(ChunkRing& other);
 
+  [[nodiscard]] ChunkPool& pool() const { return *pool_; }
   [[nodiscard]] bool is_empty() const { return size_ == 0; }
   [[nodiscard]] std::size_t size() const { return size_; }
-  // The byte at `within` of a chunk.
-  [[nodiscard]] std::uint8_t* at(std::size_t index, std::size_t within) const {
-    const Chunk& chunk = slots_[(head_ + index) & (capacity_ - 1)];
-    return chunk.get() + (index == 0 ? within - first_begin() : within);
+  [[nodiscard]] std::size_t memory_bytes() const { return memory_; }
+  // Positions that are there: from the first chunk's beginning to the last one's end.
+  [[nodiscard]] std::uint64_t begin_position() const { return begin_of(first_); }
+  [[nodiscard]] std::uint64_t end_position() const {
+    return begin_of(std::uint64_t{first_} + size_);
   }
-  // How many bytes of the first are not there.
-  [[nodiscard]] std::size_t first_begin() const { return is_first_small_ ? kSmallBegin : 0; }
-  void push_back();  // a small one where it is the first
-  void push_front();
+  // Of the first chunk.
+  [[nodiscard]] std::uint64_t first_end() const { return begin_of(std::uint64_t{first_} + 1); }
+  // From `position`, which is there, to the end of its chunk.
+  [[nodiscard]] ByteSpan from(std::uint64_t position) const;
+
+  void push_back();
   void pop_front();
   void pop_back();
+  // Gives back those at the end that begin at `position` or behind it.
+  void trim(std::uint64_t position);
   void clear();
 
  private:
+  // Of the chunk with this number since the ring was empty.
+  [[nodiscard]] static std::uint64_t begin_of(std::uint64_t number);
+  [[nodiscard]] static std::uint64_t number_at(std::uint64_t position);
+  [[nodiscard]] static std::size_t size_of(std::uint64_t number) {
+    return static_cast<std::size_t>(begin_of(number + 1) - begin_of(number));
+  }
   void make_room();
   void give(std::size_t index);
   void release_if_empty();
 
-  ChunkPool& pool_;
-  bool is_first_small_ = false;
-
+  ChunkPool* pool_;
   std::unique_ptr<Chunk[]> slots_;
+  std::uint32_t first_ = 0;  // its number: enough for 128 TiB without a pause
+  std::uint32_t memory_ = 0;
   std::uint32_t head_ = 0;
   std::uint32_t size_ = 0;
   std::uint32_t capacity_ = 0;  // a power of two, or 0
 };
 
 // What the application wrote and the peer has not acknowledged. ngtcp2 keeps pointers
-// into it until then, so bytes never move.
+// into it until then, so bytes do not move once they were sent.
 class SendBuffer {
  public:
   SendBuffer(ChunkPool& pool, std::size_t limit) : limit_(limit), chunks_(pool) {}
@@ -135,14 +151,16 @@ class SendBuffer {
   [[nodiscard]] std::size_t unacked_bytes() const {
     return static_cast<std::size_t>(end_ - acked_);
   }
+  [[nodiscard]] std::size_t memory_bytes() const { return chunks_.memory_bytes(); }
 
  private:
   [[nodiscard]] std::size_t reserve_up_to(std::size_t bytes, std::span<ByteSpan> out);
   void prepend(ByteView head);
+  void move_behind(ByteView head);
 
   std::size_t limit_;
   ChunkRing chunks_;
-  std::uint64_t base_ = 0;  // stream offset of the first byte of the first chunk
+  std::uint64_t base_ = 0;  // stream offset of position 0 of the chunks
   std::uint64_t acked_ = 0;
   std::uint64_t sent_ = 0;
   std::uint64_t end_ = 0;
@@ -150,7 +168,7 @@ class SendBuffer {
 };
 
 // What has arrived in order and the application has not consumed. Bounded by the
-// flow-control window that the connection advertises.
+// flow-control window that the connection advertises. Bytes move when some are consumed.
 class RecvBuffer {
  public:
   explicit RecvBuffer(ChunkPool& pool) : chunks_(pool) {}
@@ -160,6 +178,7 @@ class RecvBuffer {
   void consume(std::size_t count);
   void discard();
   [[nodiscard]] std::size_t size() const { return static_cast<std::size_t>(end_ - start_); }
+  [[nodiscard]] std::size_t memory_bytes() const { return chunks_.memory_bytes(); }
 
   // What was consumed so far was a head: the next byte has offset 0.
   void set_origin();
@@ -169,6 +188,8 @@ class RecvBuffer {
   [[nodiscard]] std::uint64_t end_offset() const { return end_; }
 
  private:
+  void compact();
+
   ChunkRing chunks_;
   std::uint64_t base_ = 0;  // as in SendBuffer
   std::uint64_t start_ = 0;

@@ -1,5 +1,6 @@
 #include "quic/stream_buffer.h"
 
+#include "base/limits.h"
 #include "base/rng.h"
 
 #include <gtest/gtest.h>
@@ -19,16 +20,36 @@ Bytes random_bytes(Rng& rng, std::size_t size) {
 
 TEST(ChunkPool, hands_out_the_warmest_chunk_first_and_counts) {
   ChunkPool pool(2);
-  Chunk a = pool.take(false);
-  Chunk b = pool.take(false);
-  Chunk c = pool.take(false);
+  Chunk a = pool.take(kChunkBytes);
+  Chunk b = pool.take(kChunkBytes);
+  Chunk c = pool.take(kChunkBytes);
   EXPECT_EQ(pool.chunks_in_use(), 3U);
+  EXPECT_EQ(pool.bytes_in_use(), 3 * kChunkBytes);
   const std::uint8_t* last = b.get();
-  pool.give(std::move(a), false);
-  pool.give(std::move(b), false);
-  pool.give(std::move(c), false);  // beyond what it keeps: freed
+  pool.give(std::move(a), kChunkBytes);
+  pool.give(std::move(b), kChunkBytes);
+  pool.give(std::move(c), kChunkBytes);  // beyond what it keeps: freed
   EXPECT_EQ(pool.chunks_in_use(), 0U);
-  EXPECT_EQ(pool.take(false).get(), last);
+  EXPECT_EQ(pool.take(kChunkBytes).get(), last);
+}
+
+TEST(ChunkPool, notices_when_much_less_is_in_use) {
+  ChunkPool pool;
+  std::vector<Chunk> chunks;
+  for (std::size_t i = 0; i < 2 * limits::kMemoryWorthReturning / kChunkBytes; ++i) {
+    chunks.push_back(pool.take(kChunkBytes));
+  }
+  EXPECT_FALSE(pool.has_shrunk());
+  while (!pool.has_shrunk()) {
+    ASSERT_FALSE(chunks.empty());
+    pool.give(std::move(chunks.back()), kChunkBytes);
+    chunks.pop_back();
+  }
+  EXPECT_EQ(chunks.size(), limits::kMemoryWorthReturning / kChunkBytes);
+  pool.give_back();
+  EXPECT_FALSE(pool.has_shrunk());
+  for (Chunk& chunk : chunks) pool.give(std::move(chunk), kChunkBytes);
+  EXPECT_TRUE(pool.has_shrunk());
 }
 
 TEST(SendBuffer, shows_what_it_holds_again) {
@@ -52,7 +73,6 @@ TEST(SendBuffer, shows_what_it_holds_again) {
 TEST(ChunkRing, keeps_order_while_growing_and_wrapping) {
   ChunkPool pool;
   ChunkRing ring(pool);
-  constexpr std::size_t kThere = ChunkRing::kSmallBegin;  // there in small chunks as in whole ones
   std::deque<std::uint8_t> model;
   SeededRng rng(1);
   for (int i = 0; i < 5000; ++i) {
@@ -60,14 +80,10 @@ TEST(ChunkRing, keeps_order_while_growing_and_wrapping) {
     switch (rng.below(i % 500 < 250 ? 4 : 6)) {
       case 0:
       case 1:
+      case 2:
         ring.push_back();
         model.push_back(mark);
-        *ring.at(model.size() - 1, kThere) = mark;
-        break;
-      case 2:
-        ring.push_front();
-        model.push_front(mark);
-        *ring.at(0, kThere) = mark;
+        ring.from(ring.end_position() - 1)[0] = mark;
         break;
       case 3:
         if (model.empty()) break;
@@ -80,22 +96,34 @@ TEST(ChunkRing, keeps_order_while_growing_and_wrapping) {
         ring.pop_front();
     }
     ASSERT_EQ(ring.size(), model.size());
-    for (std::size_t at = 0; at < model.size(); ++at) {
-      ASSERT_EQ(*ring.at(at, kThere), model[at]);
+    std::uint64_t position = ring.begin_position();
+    for (const std::uint8_t expected : model) {
+      const ByteSpan chunk = ring.from(position);
+      ASSERT_EQ(chunk.back(), expected);
+      position += chunk.size();
     }
+    ASSERT_EQ(position, ring.end_position());
+    ASSERT_EQ(pool.bytes_in_use(), ring.memory_bytes());
   }
   ring.clear();
   EXPECT_EQ(pool.chunks_in_use(), 0U);
 }
 
-TEST(ChunkRing, begins_with_a_small_chunk) {
+TEST(ChunkRing, doubles_from_small_chunks_and_begins_anew_when_empty) {
   ChunkPool pool;
   ChunkRing ring(pool);
-  ring.push_back();
-  EXPECT_EQ(ring.first_begin(), kChunkBytes - kSmallChunkBytes);
-  ring.push_back();
+  std::vector<std::size_t> sizes;
+  for (int i = 0; i < 9; ++i) {
+    const std::uint64_t end = ring.end_position();
+    ring.push_back();
+    sizes.push_back(ring.from(end).size() / 1024);
+  }
+  EXPECT_EQ(sizes, (std::vector<std::size_t>{1, 1, 2, 4, 8, 16, 32, 32, 32}));
+  ring.trim(1024);
+  EXPECT_EQ(ring.size(), 1U);
   ring.pop_front();
-  EXPECT_EQ(ring.first_begin(), 0U);
+  ring.push_back();
+  EXPECT_EQ(ring.memory_bytes(), kSmallChunkBytes);
 }
 
 // A SendBuffer beside the plainest thing that does the same.
@@ -231,14 +259,40 @@ TEST(SendBuffer, behaves_like_a_plain_buffer_and_never_moves_a_byte) {
 TEST(SendBuffer, reserving_without_filling_keeps_nothing) {
   ChunkPool pool;
   SendBuffer buffer(pool, 1 << 20);
-  std::array<ByteSpan, 8> spans;
-  EXPECT_EQ(buffer.reserve(3 * kChunkBytes, spans), 4U);  // the first is small
-  EXPECT_EQ(pool.chunks_in_use(), 4U);
+  std::array<ByteSpan, 16> spans;
+  EXPECT_EQ(buffer.reserve(2 * kChunkBytes, spans), 7U);  // each as large as all before it
+  EXPECT_EQ(pool.chunks_in_use(), 7U);
+  EXPECT_EQ(buffer.memory_bytes(), 2 * kChunkBytes);
   buffer.commit(0);
   EXPECT_EQ(pool.chunks_in_use(), 0U);
-  EXPECT_EQ(buffer.reserve(3 * kChunkBytes, spans), 4U);
+  EXPECT_EQ(buffer.reserve(2 * kChunkBytes, spans), 7U);
   buffer.commit(kSmallChunkBytes + 1);
   EXPECT_EQ(pool.chunks_in_use(), 2U);
+  EXPECT_EQ(buffer.memory_bytes(), 2 * kSmallChunkBytes);
+}
+
+// As of a flow whose peer has closed its window.
+TEST(SendBuffer, holds_little_memory_for_the_little_that_was_not_sent) {
+  ChunkPool pool;
+  SendBuffer buffer(pool, 1 << 20);
+  SeededRng rng(3);
+  const Bytes bytes = random_bytes(rng, 200'000);
+  buffer.append(bytes);
+  buffer.mark_sent(198'500);
+  buffer.acknowledge(198'000);
+  EXPECT_GT(buffer.memory_bytes(), kChunkBytes / 2) << "some of it is under way";
+  buffer.acknowledge(500);
+  EXPECT_LE(buffer.memory_bytes(), 2 * kSmallChunkBytes);
+  EXPECT_EQ(buffer.sent_offset(), 198'500U);
+  std::array<ByteView, 4> views;
+  Bytes shown;
+  for (const ByteView& view : std::span(views).first(buffer.unsent(views))) {
+    shown.insert(shown.end(), view.begin(), view.end());
+  }
+  EXPECT_EQ(shown, Bytes(bytes.begin() + 198'500, bytes.end()));
+  buffer.mark_sent(1'500);
+  buffer.acknowledge(1'500);
+  EXPECT_EQ(buffer.memory_bytes(), 0U);
 }
 
 TEST(SendBuffer, discard_forgets_all_and_ignores_late_acknowledgements) {
@@ -285,6 +339,27 @@ TEST(RecvBuffer, gives_back_what_came_in_order_and_holds_nothing_when_empty) {
       }
     }
     EXPECT_EQ(pool.chunks_in_use(), 0U);
+  }
+}
+
+// Thousands of streams with little in them hold little memory, whatever went through them.
+TEST(RecvBuffer, holds_no_more_than_a_few_times_what_is_in_it) {
+  ChunkPool pool;
+  RecvBuffer buffer(pool);
+  SeededRng rng(5);
+  for (int i = 0; i < 2'000; ++i) {
+    buffer.append(Bytes(rng.below(rng.below(4) == 0 ? 100'000 : 3'000)));
+    buffer.consume(std::min<std::size_t>(buffer.size(), rng.below(120'000)));
+    ASSERT_LE(buffer.memory_bytes(), 2 * buffer.size() + kSmallChunkBytes);
+    ASSERT_EQ(buffer.memory_bytes(), pool.bytes_in_use());
+  }
+  buffer.append(Bytes(100'000));
+  buffer.consume(buffer.size() - 1);
+  EXPECT_EQ(buffer.memory_bytes(), kSmallChunkBytes);
+  for (std::size_t i = 0; i < 100; ++i) {
+    buffer.append(Bytes(kSmallChunkBytes - buffer.size()));
+    EXPECT_EQ(buffer.memory_bytes(), kSmallChunkBytes);
+    buffer.consume(100 + i);
   }
 }
 
