@@ -43,7 +43,7 @@ class SlowHost final : public Host {
       return {.batches_taken = batches.size()};
     }
     void want_refusals(bool) override {}
-    std::optional<SocketAddress> poll_refusal() override { return {}; }
+    std::optional<UdpRefusal> poll_refusal() override { return {}; }
     [[nodiscard]] SocketAddress local_address() const override { return kServer; }
 
    private:
@@ -72,7 +72,7 @@ class SlowHost final : public Host {
   Result<std::unique_ptr<StreamPort>> open_stdio(StreamHandler&) override {
     return fail(ErrorKind::internal, "no streams here");
   }
-  std::unique_ptr<ResolvePort> resolve(const std::string&, ResolveHandler&) override {
+  std::unique_ptr<ResolvePort> resolve(const std::string&, Purpose, ResolveHandler&) override {
     return nullptr;
   }
   Result<IpAddress> local_address_towards(const IpAddress&) override { return kServer.ip; }
@@ -94,7 +94,7 @@ struct Arrival final : WorkerHandler {
     return nullptr;
   }
   void on_network_changed(Instant) override {}
-  void on_refused(Instant, const SocketAddress&) override {}
+  void on_refused(Instant, const UdpRefusal&) override {}
   void on_turn_done(Instant) override {}
   Instant at{};
 };
