@@ -88,7 +88,7 @@ inline constexpr Duration kReconnectTry = std::chrono::seconds(5);
 inline constexpr Duration kRefusalConfirmed = std::chrono::milliseconds(1'500);
 // ... and nothing has come from there this long after its beginning: whoever waits is told within
 // 3 s.
-inline constexpr Duration kRefusedDial = std::chrono::milliseconds(2'700);
+inline constexpr Duration kRefusedDial = std::chrono::milliseconds(2'500);
 // Of a try that is not answered, until a local connection makes the client dial beside it: its
 // second packet would leave at about this time, the third two seconds later.
 inline constexpr Duration kReconnectDialAgain = std::chrono::seconds(1);
