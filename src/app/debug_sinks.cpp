@@ -34,7 +34,7 @@ class QlogDirectory {
     std::string id;
     net::AppendFile file;
   };
-  static constexpr std::size_t kMaxOpen = 64;
+  static constexpr std::size_t kMaxOpen = 64;  // files, each with a buffer: the latest connections
 
   std::string directory_;
   std::list<Entry> open_;  // most recently written first

@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "base/encoding.h"
+#include "base/limits.h"
 
 #include <algorithm>
 #include <array>
@@ -13,8 +14,6 @@ namespace {
 constexpr std::string_view kPrefix = "culvert";
 constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kChecksumBytes = 2;
-// Far above the largest ticket (34 + 16 * 19 + 2 bytes), far below trouble.
-constexpr std::size_t kMaxTextBytes = 1024;
 
 std::unexpected<Error> refuse(std::string what) {
   return fail(ErrorKind::configuration, std::move(what), "ticket");
@@ -51,7 +50,7 @@ Decoded<Ticket> read_body(ByteView body) {
   if (!id) return std::unexpected(DecodeError::malformed);
   Ticket ticket{*id, {}};
   CULVERT_TRY(const std::uint8_t count, reader.u8());
-  if (count > kMaxTicketAddresses) return std::unexpected(DecodeError::oversize);
+  if (count > limits::kMaxTicketAddresses) return std::unexpected(DecodeError::oversize);
   for (unsigned i = 0; i < count; ++i) {
     CULVERT_TRY(const SocketAddress address, read_address(reader));
     ticket.addresses.push_back(address);
@@ -71,7 +70,7 @@ bool Ticket::looks_like(std::string_view text) {
 
 Result<Ticket> Ticket::parse(std::string_view text) {
   if (!looks_like(text)) return refuse("a ticket starts with \"culvert\"");
-  if (text.size() > kMaxTextBytes) return refuse("is too long for a ticket");
+  if (text.size() > limits::kMaxTicketTextBytes) return refuse("is too long for a ticket");
   const auto bytes = base32_decode(text.substr(kPrefix.size()));
   if (!bytes) return refuse("holds a character that no ticket has, or lost its end");
   if (bytes->size() < 1 + kChecksumBytes) return refuse("is cut short");
@@ -95,7 +94,7 @@ std::string Ticket::text() const {
   ByteWriter writer(bytes);
   writer.u8(kVersion);
   writer.raw(id.bytes());
-  const std::size_t count = std::min(addresses.size(), kMaxTicketAddresses);
+  const std::size_t count = std::min(addresses.size(), limits::kMaxTicketAddresses);
   writer.u8(static_cast<std::uint8_t>(count));
   for (const SocketAddress& address : std::span(addresses).first(count)) {
     writer.u8(address.ip.is_v4() ? 4 : 6);

@@ -22,8 +22,6 @@
 
 namespace culvert::app {
 
-inline constexpr std::size_t kMaxTicketAddresses = 16;
-
 struct Ticket {
   crypto::EndpointId id;
   std::vector<SocketAddress> addresses;
@@ -32,7 +30,7 @@ struct Ticket {
   [[nodiscard]] static bool looks_like(std::string_view text);
   // Errors are of kind configuration and say what is wrong with the text.
   [[nodiscard]] static Result<Ticket> parse(std::string_view text);
-  // At most kMaxTicketAddresses addresses are written; the first ones win.
+  // At most limits::kMaxTicketAddresses addresses are written; the first ones win.
   [[nodiscard]] std::string text() const;
 
   friend bool operator==(const Ticket&, const Ticket&) = default;

@@ -1,6 +1,7 @@
 // Any text: parsing never crashes, and what parses is written back as it was.
 #include "app/ticket.h"
 #include "base/encoding.h"
+#include "base/limits.h"
 
 #include <cstdlib>
 
@@ -9,7 +10,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto check = [](std::string_view text) {
     const auto ticket = Ticket::parse(text);
     if (!ticket) return;
-    if (ticket->addresses.size() > culvert::app::kMaxTicketAddresses) std::abort();
+    if (ticket->addresses.size() > culvert::limits::kMaxTicketAddresses) std::abort();
     const auto again = Ticket::parse(ticket->text());
     if (!again || *again != *ticket) std::abort();
   };

@@ -1,6 +1,7 @@
 #include "app/ticket.h"
 
 #include "base/encoding.h"
+#include "base/limits.h"
 #include "base/rng.h"
 
 #include <gtest/gtest.h>
@@ -55,7 +56,7 @@ TEST(Ticket, keeps_the_first_addresses_when_there_are_too_many) {
   }
   const auto parsed = Ticket::parse(ticket.text());
   ASSERT_TRUE(parsed);
-  ASSERT_EQ(parsed->addresses.size(), kMaxTicketAddresses);
+  ASSERT_EQ(parsed->addresses.size(), limits::kMaxTicketAddresses);
   EXPECT_EQ(parsed->addresses.back().port, 16);
 }
 

@@ -1,5 +1,6 @@
-// Every shared bound and default, with its unit and its reason. Settings that a user can
-// change take their defaults from here.
+// What a peer, a program, a file or a network can bring us to, with its unit and its reason: the
+// bounds of messages, tables, queues and waiting, and the defaults of settings that change them.
+// How a single mechanism works inside (a controller's steps, the size of a batch) stands there.
 #pragma once
 
 #include "base/time.h"
@@ -11,7 +12,9 @@ namespace culvert::limits {
 
 // --- control messages ---------------------------------------------------------------------
 inline constexpr std::size_t kControlMessageBytes = 16'384;  // as tunnel-rs, both directions
-inline constexpr std::size_t kReasonBytes = 512;  // refusal texts, cut at a UTF-8 boundary
+inline constexpr std::size_t kReasonBytes = 512;      // refusal texts, cut at a UTF-8 boundary
+inline constexpr std::size_t kMaxMessageFields = 64;  // more than any version will have
+inline constexpr std::size_t kMaxGoneIds = 1'000;     // in a FlowsGone: fits with ids of any size
 // What waits for room in a control stream whose peer does not read. Twice what it takes to name
 // every flow of a session (kDefaultMaxFlowsPerSession ids of eight bytes); beyond it the
 // connection is closed.
@@ -23,6 +26,10 @@ inline constexpr Duration kHandshakeTimeout = std::chrono::seconds(10);
 // 1-RTT packets that a client keeps until it has written the end of its handshake: some ten, sent
 // within the round trip that it takes to answer.
 inline constexpr std::size_t kEarlyPacketBytes = 16 << 10;
+// Until the client has read why it was refused; then the connection is closed.
+inline constexpr Duration kRefusalLinger = std::chrono::seconds(2);
+// A Retry token comes back after one round trip.
+inline constexpr Duration kRetryTokenLifetime = std::chrono::seconds(10);
 // Places for those who have not authenticated (quic/admission.h), per worker; each costs some
 // 100 KiB. More than the round trips of a login need at a thousand logins a second.
 inline constexpr std::size_t kMaxUnauthenticatedConnections = 256;
@@ -67,10 +74,20 @@ inline constexpr std::size_t kMaxStandbyLanes = 2;  // where no flow uses severa
 inline constexpr std::size_t kStripeWindowFirst = 16 << 10;
 inline constexpr std::size_t kStripeWindowStart = 256 << 10;
 inline constexpr std::size_t kStripeWindowMax = 8 << 20;
+// Streams that carry it: each path twice, while one connection takes over from another.
+inline constexpr std::size_t kMaxStripeLegs = 8;
+// Chunks under way, by what the memory of them may cost; and pieces that a receiver keeps: with
+// more of them a sender plays games.
+inline constexpr std::size_t kMaxStripeChunks = 4'096;
+inline constexpr std::size_t kMaxStripePieces = 8'192;
+// Without any leg it is over this long after the session could have resumed.
+inline constexpr Duration kOrphanTimeout = std::chrono::seconds(5);
 inline constexpr std::size_t kMaxExcludedInterfaces = 64;  // of the command line; each may end in *
 // A path that could not be reached is tried again after a pause that doubles.
 inline constexpr Duration kLaneRetryFirst = std::chrono::seconds(2);
 inline constexpr Duration kLaneRetryMost = std::chrono::seconds(60);
+// One that is asked to take over and does not answer within this (or four probe timeouts) is lost.
+inline constexpr Duration kPromotionTimeout = std::chrono::seconds(1);
 // A connection that has others beside it is suspected sooner than kSuspectSilence: another one
 // costs nothing.
 inline constexpr Duration kSuspectLane = std::chrono::milliseconds(300);
@@ -190,6 +207,17 @@ inline constexpr std::size_t kMemoryWorthReturning = 8 << 20;
 inline constexpr Duration kMemoryReturn = std::chrono::seconds(2);
 
 // --- what a program is given -----------------------------------------------------------------
+inline constexpr std::size_t kMaxKeyFileBytes = 64 << 10;  // those of ssh-keygen have 1 to 3 KiB
+inline constexpr std::size_t kMaxAuthorizedKeysBytes = 8 << 20;  // some 80,000 keys
+inline constexpr std::size_t kMaxTokenFileBytes = 1 << 20;  // kMaxTokens, and as much in comments
+inline constexpr std::size_t kMaxTokens = 10'000;           // each is compared with every proof
+inline constexpr std::size_t kMaxConfigBytes = 1 << 20;     // kMaxTunnels of 1 KiB each
+inline constexpr std::size_t kMaxConfigDepth = 16;          // nothing in it nests more than four
+inline constexpr std::size_t kMaxAllowEntries = 4'096;      // searched for each flow
+// Of a ticket, which people copy: 34 bytes and at most 19 for each address; and of its text, far
+// above that.
+inline constexpr std::size_t kMaxTicketAddresses = 16;
+inline constexpr std::size_t kMaxTicketTextBytes = 1'024;
 // For a pipe or a terminal that stands for a file at the start: a person may have to type a
 // passphrase for the program at its other end.
 inline constexpr Duration kInputTimeout = std::chrono::seconds(60);
@@ -240,12 +268,22 @@ inline constexpr std::size_t kSendBytesPerTurn = 256 << 10;
 // What one flow may read from its socket before the next one's turn.
 inline constexpr std::size_t kReadBytesPerTurn = 256 << 10;
 
+// Datagrams on their way from another worker; beyond that the network has lost them.
+inline constexpr std::size_t kMaxHandedOver = 1'024;
+// Tasks that other threads have posted: a thread that is that far behind has hung.
+inline constexpr std::size_t kMaxMail = 65'536;
+
 // --- flows ----------------------------------------------------------------------------------
 // Local connections that were accepted while the server grants no stream, or cannot be reached.
 inline constexpr std::size_t kMaxWaitingFlows = 1'024;
 // Streams that a session may have beyond its flows: its control stream, and heads of flows that
 // are to be refused, so that the refusal and not the credit tells the client about a limit.
 inline constexpr std::uint64_t kSpareStreams = 64;
+// Connections to the proxy port whose request has not been read, and how long that may take.
+inline constexpr std::size_t kMaxProxyConnections = 4'096;
+inline constexpr Duration kProxyRequestTimeout = std::chrono::seconds(10);
+// Of one UDP association of SOCKS5: a flow each.
+inline constexpr std::size_t kMaxProxyDestinations = 256;
 // Datagrams of a redundant UDP flow that may overtake one: half a kilobyte for each flow.
 inline constexpr std::uint64_t kDatagramCopyWindow = 4'096;
 inline constexpr Duration kUdpFlowIdle = std::chrono::seconds(60);

@@ -2,6 +2,7 @@
 
 #include "app/system.h"
 #include "app/ticket.h"
+#include "base/limits.h"
 #include "base/secret.h"
 #include "base/trimmed.h"
 #include "cli/key_source.h"
@@ -22,7 +23,7 @@ using settings::Value;
 
 // The first word of a token file; a file for a server may hold several.
 Result<session::Token> read_token(const Value& value, Logger& log, Occasion occasion) {
-  CULVERT_TRY(std::string text, read_named_file(value, session::kMaxTokenFileBytes, occasion));
+  CULVERT_TRY(std::string text, read_named_file(value, limits::kMaxTokenFileBytes, occasion));
   const WipedAtEnd wiped(text);
   warn_if_others_read(value, "token", log);
   CULVERT_TRY(const session::TokenSet tokens, session::TokenSet::parse(text, value.text));

@@ -1,4 +1,5 @@
 #include "app/system.h"
+#include "base/limits.h"
 #include "cli/commands.h"
 #include "cli/load_settings.h"
 #include "cli/output.h"
@@ -69,7 +70,7 @@ Status cmd_key_show(const Settings& settings) {
   std::string origin;
   if (settings.has(Id::secret_file)) {
     const settings::Value value = settings.value(Id::secret_file);
-    CULVERT_TRY(text, read_named_file(value, crypto::kMaxKeyFileBytes));
+    CULVERT_TRY(text, read_named_file(value, limits::kMaxKeyFileBytes));
     origin = value.text;
   } else {
     text = settings.text(Id::secret);

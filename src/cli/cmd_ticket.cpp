@@ -1,4 +1,5 @@
 #include "app/ticket.h"
+#include "base/limits.h"
 #include "base/trimmed.h"
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -51,9 +52,9 @@ Status cmd_ticket(const settings::Settings& settings, const settings::Arguments&
     }
     ticket.addresses.push_back(*address);
   }
-  if (ticket.addresses.empty() || ticket.addresses.size() > app::kMaxTicketAddresses) {
+  if (ticket.addresses.empty() || ticket.addresses.size() > limits::kMaxTicketAddresses) {
     return fail(ErrorKind::configuration,
-                fmt::format("a ticket holds 1 to {} addresses, not {}", app::kMaxTicketAddresses,
+                fmt::format("a ticket holds 1 to {} addresses, not {}", limits::kMaxTicketAddresses,
                             ticket.addresses.size()),
                 "--address");
   }

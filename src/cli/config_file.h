@@ -10,8 +10,6 @@
 
 namespace culvert::cli {
 
-inline constexpr std::size_t kMaxConfigBytes = 1 << 20;
-
 // `name` is for errors, which hold the line.
 [[nodiscard]] Result<settings::Node> parse_toml(std::string_view text, const std::string& name);
 [[nodiscard]] Result<settings::Node> parse_json(std::string_view text, const std::string& name);

@@ -1,3 +1,4 @@
+#include "base/limits.h"
 #include "cli/config_file.h"
 
 #include <fmt/format.h>
@@ -39,13 +40,13 @@ Node to_node(const json& from) {
 Result<Node> parse_json(std::string_view text, const std::string& name) {
   bool is_too_deep = false;
   const json::parser_callback_t bound_depth = [&](int depth, json::parse_event_t, json&) {
-    is_too_deep |= depth > static_cast<int>(settings::kMaxNodeDepth);
+    is_too_deep |= depth > static_cast<int>(limits::kMaxConfigDepth);
     return !is_too_deep;  // deeper values are not built
   };
   const json parsed = json::parse(text, bound_depth, false, true);
   if (is_too_deep) {
     return fail(ErrorKind::configuration,
-                fmt::format("nests deeper than {} levels", settings::kMaxNodeDepth), name);
+                fmt::format("nests deeper than {} levels", limits::kMaxConfigDepth), name);
   }
   if (parsed.is_discarded()) {
     // The library's messages come as exceptions only; the line is what helps most.

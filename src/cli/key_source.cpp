@@ -1,6 +1,7 @@
 #include "cli/key_source.h"
 
 #include "app/system.h"
+#include "base/limits.h"
 #include "base/secret.h"
 #include "cli/load_settings.h"
 #include "crypto/key_file.h"
@@ -26,7 +27,7 @@ Result<std::optional<crypto::SecretKey>> load_key(const settings::Settings& sett
   if (!settings.has(file_id)) return std::nullopt;
   const settings::Value value = settings.value(file_id);
   const std::string path = expand_home(value.text);
-  auto text = read_named_file(value, crypto::kMaxKeyFileBytes, occasion);
+  auto text = read_named_file(value, limits::kMaxKeyFileBytes, occasion);
   if (!text) {
     Error error = std::move(text).error();
     error.what += "; make one with: culvert key generate -o " + value.text;

@@ -66,15 +66,16 @@ Result<std::optional<ConfigFile>> read_config(Command command, const settings::S
   if (has_stdin) {
     file.name = "standard input";
     file.may_hold_secrets = true;
-    CULVERT_TRY(const std::string text, net::read_until(kStandardInput, kMaxConfigBytes, file.name,
-                                                        limits::kInputTimeout, is_complete_object));
+    CULVERT_TRY(const std::string text,
+                net::read_until(kStandardInput, limits::kMaxConfigBytes, file.name,
+                                limits::kInputTimeout, is_complete_object));
     CULVERT_TRY(file.node, parse_json(text, file.name));
     return file;
   }
   const auto path = config_path(command, early);
   if (!path) return std::nullopt;
   file.name = *path;
-  CULVERT_TRY(const std::string text, read_whole(file.name, kMaxConfigBytes, occasion));
+  CULVERT_TRY(const std::string text, read_whole(file.name, limits::kMaxConfigBytes, occasion));
   CULVERT_TRY(file.node, parse_toml(text, file.name));
   return file;
 }

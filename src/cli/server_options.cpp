@@ -1,6 +1,7 @@
 #include "cli/server_options.h"
 
 #include "app/system.h"
+#include "base/limits.h"
 #include "base/secret.h"
 #include "base/trimmed.h"
 #include "cli/key_source.h"
@@ -23,7 +24,7 @@ Result<session::ServerAuthPolicy> auth_policy(const Settings& settings, Logger& 
   session::ServerAuthPolicy policy;
   if (settings.has(Id::auth_tokens_file)) {
     const Value value = settings.value(Id::auth_tokens_file);
-    CULVERT_TRY(std::string text, read_named_file(value, session::kMaxTokenFileBytes, occasion));
+    CULVERT_TRY(std::string text, read_named_file(value, limits::kMaxTokenFileBytes, occasion));
     const WipedAtEnd wiped(text);
     warn_if_others_read(value, "token", log);
     CULVERT_TRY(policy.tokens, session::TokenSet::parse(text, value.text));
@@ -39,7 +40,7 @@ Result<session::ServerAuthPolicy> auth_policy(const Settings& settings, Logger& 
   if (settings.has(Id::authorized_keys_file)) {
     const Value value = settings.value(Id::authorized_keys_file);
     CULVERT_TRY(const std::string text,
-                read_named_file(value, crypto::kMaxAuthorizedKeysBytes, occasion));
+                read_named_file(value, limits::kMaxAuthorizedKeysBytes, occasion));
     CULVERT_TRY(policy.keys, crypto::AuthorizedKeys::parse(text, value.text));
     const auto& others = policy.keys.passed_over();
     if (policy.keys.is_empty()) {

@@ -13,6 +13,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+// Of a request's body: a few levels, so that nesting cannot exhaust the stack.
 constexpr int kMaxDepth = 8;
 constexpr const char* kUdpIdleTimeout = "udp_idle_timeout_seconds";
 constexpr std::size_t kMaxReasonBytes = limits::kReasonBytes;

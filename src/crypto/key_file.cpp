@@ -1,6 +1,7 @@
 #include "crypto/key_file.h"
 
 #include "base/encoding.h"
+#include "base/limits.h"
 #include "base/secret.h"
 #include "base/trimmed.h"
 
@@ -212,7 +213,7 @@ Result<KeyAndComment> parse_public_line(std::string_view line, const std::string
 
 Result<SecretKey> parse_secret_key(std::string_view text, std::string_view origin) {
   const std::string offender(origin);
-  if (text.size() > kMaxKeyFileBytes) {
+  if (text.size() > limits::kMaxKeyFileBytes) {
     return fail(ErrorKind::configuration, "too large for a key file", offender);
   }
   if (text.find(kPemBegin) != std::string_view::npos) return parse_openssh(text, origin);
@@ -277,7 +278,7 @@ Result<PublicKey> parse_public_key(std::string_view text, std::string_view origi
 }
 
 Result<AuthorizedKeys> AuthorizedKeys::parse(std::string_view text, std::string_view origin) {
-  if (text.size() > kMaxAuthorizedKeysBytes) {
+  if (text.size() > limits::kMaxAuthorizedKeysBytes) {
     return fail(ErrorKind::configuration, "too large for a list of keys", std::string(origin));
   }
   AuthorizedKeys keys;

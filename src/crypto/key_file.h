@@ -13,10 +13,6 @@
 
 namespace culvert::crypto {
 
-// The largest key file anybody needs; larger input is refused before parsing.
-inline constexpr std::size_t kMaxKeyFileBytes = 64 * 1024;
-inline constexpr std::size_t kMaxAuthorizedKeysBytes = 8 << 20;
-
 // One secret key, in any of these forms; lines starting with '#' and blank lines are skipped:
 //   44 characters of base64        tunnel-rs server identity
 //   ed25519-sec:BASE64URL (43)     tunnel-rs / flexaccess authentication key

@@ -1,6 +1,7 @@
 #include "crypto/key_file.h"
 
 #include "base/encoding.h"
+#include "base/limits.h"
 
 #include <gtest/gtest.h>
 
@@ -94,7 +95,8 @@ TEST(KeyFile, says_what_is_wrong_with_a_key) {
   EXPECT_NE(error_of(kOpensshEncrypted).find("encrypted"), std::string::npos);
   EXPECT_NE(error_of(kOpensshRsa).find("ssh-keygen -t ed25519"), std::string::npos);
   EXPECT_NE(error_of(kOpensshKey.substr(0, 200)).find("no END line"), std::string::npos);
-  EXPECT_NE(error_of(std::string(kMaxKeyFileBytes + 1, 'A')).find("too large"), std::string::npos);
+  EXPECT_NE(error_of(std::string(limits::kMaxKeyFileBytes + 1, 'A')).find("too large"),
+            std::string::npos);
   // The message never holds the key.
   EXPECT_EQ(error_of("ed25519-sec:" + std::string(42, 'S')).find("SSSS"), std::string::npos);
 }

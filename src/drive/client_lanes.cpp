@@ -18,7 +18,6 @@ constexpr Duration kLook = std::chrono::seconds(1);
 // a row: changing the connection costs each flow a little.
 constexpr Duration kWorthwhile = std::chrono::milliseconds(5);
 constexpr int kFasterLooks = 10;
-constexpr Duration kPromotionTimeout = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -338,7 +337,7 @@ void ClientLanes::drop_vanished(Instant now) {
   }
 }
 
-// In the mode that uses one path at a time that is the fastest.
+// In every mode: what is not striped is on the session's own connection alone.
 void ClientLanes::prefer_faster(Instant now) {
   if (promoting_ != nullptr || lanes_.empty()) return;
   const Duration own = session_.connection()->liveness().smoothed_rtt;
@@ -367,7 +366,7 @@ bool ClientLanes::promote(Instant now) {
   if (best == nullptr) return false;
   promoting_ = best;
   promotion_timeout_.set(
-      now + std::max(kPromotionTimeout, 4 * best->connection().liveness().probe_timeout));
+      now + std::max(limits::kPromotionTimeout, 4 * best->connection().liveness().probe_timeout));
   best->promote(now);
   return true;
 }

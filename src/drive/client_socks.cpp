@@ -1,5 +1,7 @@
 #include "drive/client_socks.h"
 
+#include "base/limits.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,9 +13,6 @@ namespace {
 
 using tunnel::SocksReply;
 
-constexpr std::size_t kMaxConnections = 4096;  // whose request has not been read
-constexpr std::size_t kMaxDestinations = 256;  // of one UDP association
-constexpr Duration kRequestTimeout = std::chrono::seconds(10);
 constexpr std::size_t kReadBytes = 1024;
 
 SocksReply reply_code(const session::FlowReply& reply) {
@@ -41,7 +40,7 @@ SocksConnection::SocksConnection(Instant now, SocksListener& listener,
     : listener_(listener), port_(std::move(port)), timeout_(listener.worker().timers(), *this) {
   port_->set_handler(*this);
   port_->want_readable();
-  timeout_.set(now + kRequestTimeout);
+  timeout_.set(now + limits::kProxyRequestTimeout);
 }
 
 SocksConnection::~SocksConnection() {
@@ -161,15 +160,15 @@ void SocksConnection::relay(Instant now, const SocketAddress& sender, ByteView b
   }
   const auto source = tunnel::Source::parse("udp://" + datagram->destination.text());
   ClientSession* session = listener_.sessions().session();
-  if (!source || session == nullptr || flows_.size() >= kMaxDestinations) {
+  if (!source || session == nullptr || flows_.size() >= limits::kMaxProxyDestinations) {
     ++dropped;
     return;
   }
   flows_[datagram->destination] = nullptr;
   session->with_new_stream(
       now, Multipath::fastest,
-      [this, alive = is_alive_, session, destination = datagram->destination, text = source->text(),
-       first = Bytes(datagram->payload.begin(), datagram->payload.end())](
+      [this, alive = is_alive_, session, destination = datagram->destination,
+       text = source->text(), first = Bytes(datagram->payload.begin(), datagram->payload.end())](
           Instant started, const ClientSession::NewStream& opened) {
         quic::Stream* stream = opened.stream;
         if (!*alive) {
@@ -256,7 +255,7 @@ void SocksListener::warn_of_failures() {
 }
 
 void SocksListener::on_accept(Instant now, std::unique_ptr<StreamPort> stream) {
-  if (connections_.size() >= kMaxConnections) {
+  if (connections_.size() >= limits::kMaxProxyConnections) {
     stream->reset();
     return;
   }

@@ -8,6 +8,7 @@
 namespace culvert::drive {
 namespace {
 
+// What two bytes of length can say.
 constexpr std::size_t kMaxFrameBytes = session::kDatagramFrameHeaderBytes + 65'535;
 
 // The first `size` bytes of the input in one piece.

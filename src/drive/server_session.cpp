@@ -13,16 +13,10 @@
 namespace culvert::drive {
 namespace {
 
-// How long a refused client may take to read the refusal before the connection closes.
-constexpr Duration kRefusalLinger = std::chrono::seconds(2);
-
 // A name, which somebody must be asked for.
 bool needs_lookup(const tunnel::Source& source) {
   return source.protocol != tunnel::Protocol::unix_stream && !source.host_port.literal();
 }
-
-// A striped flow that its client does not bring back for this long after a resume is over.
-constexpr Duration kOrphanTimeout = std::chrono::seconds(5);
 
 constexpr std::string_view kSessionGone = "the session ended meanwhile";
 
@@ -261,7 +255,7 @@ void ServerSession::on_handshake_event(Instant now, session::HandshakeEvent& eve
     linger_code_ = refused->code;
     linger_reason_ = std::move(refused->reason);
     deadline_.cancel();  // it has had its answer
-    linger_.set(now + kRefusalLinger);
+    linger_.set(now + limits::kRefusalLinger);
   } else if (const auto* failed = std::get_if<session::Failed>(&event)) {
     refuse(now, failed->code, failed->error);
   } else if (const auto* leaving = std::get_if<session::PeerLeaving>(&event)) {
@@ -551,7 +545,8 @@ void ServerSession::join_flow(Instant now, quic::Stream& stream, const session::
       return;
     }
     stripe = &lanes_.add_stripe(
-        open.flow_id, {.mode = open.multipath, .orphan_timeout = terms_->grace + kOrphanTimeout});
+        open.flow_id,
+        {.mode = open.multipath, .orphan_timeout = terms_->grace + limits::kOrphanTimeout});
     start_flow(now, *stripe, open);
   }
   lanes_.attach(now, *stripe, stream);

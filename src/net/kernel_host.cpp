@@ -1,6 +1,7 @@
 #include "net/kernel_host.h"
 
 #include "base/assert.h"
+#include "base/limits.h"
 #include "net/file_watch.h"
 #include "net/loop.h"
 #include "net/network_watch.h"
@@ -23,9 +24,6 @@
 
 namespace culvert::net {
 namespace {
-
-// Datagrams on their way from other workers; beyond that the network has lost them.
-constexpr std::size_t kMaxHandedOver = 1024;
 
 struct HandedOver {
   RxDatagram datagram;  // its bytes point into `bytes`
@@ -156,7 +154,7 @@ bool KernelHost::hand_over(std::uint8_t worker_index, const RxDatagram& datagram
   item.datagram.bytes = item.bytes;  // moving a vector keeps its storage
   {
     const std::lock_guard lock(target.handover_mutex);
-    if (target.handed_over.size() >= kMaxHandedOver) return false;
+    if (target.handed_over.size() >= limits::kMaxHandedOver) return false;
     target.handed_over.push_back(std::move(item));
     if (target.handed_over.size() > 1) return true;  // it has been woken already
   }

@@ -1,6 +1,7 @@
 #include "net/loop.h"
 
 #include "base/assert.h"
+#include "base/limits.h"
 
 #include <algorithm>
 #include <array>
@@ -18,7 +19,7 @@
 namespace culvert::net {
 namespace {
 
-constexpr int kMaxEvents = 256;
+constexpr int kMaxEvents = 256;  // of one epoll_wait; the rest waits for the next
 constexpr std::uint64_t kTimerTag = ~std::uint64_t{0};
 constexpr std::uint64_t kMailTag = kTimerTag - 1;
 
@@ -57,7 +58,7 @@ class Loop::SlowTimer final : public Timer {
 
 bool Mailbox::post(Task task) {
   const std::lock_guard lock(mutex_);
-  if (loop_ == nullptr || waiting_.size() >= kMaxWaiting) return false;
+  if (loop_ == nullptr || waiting_.size() >= limits::kMaxMail) return false;
   waiting_.push_back(std::move(task));
   if (waiting_.size() == 1) loop_->wake_for_mail();
   return true;

@@ -55,7 +55,6 @@ class Mailbox {
 
  private:
   friend class Loop;
-  static constexpr std::size_t kMaxWaiting = 65'536;
   std::mutex mutex_;
   Loop* loop_ = nullptr;  // null once the loop is gone
   std::vector<Task> waiting_;

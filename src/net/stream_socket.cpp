@@ -16,7 +16,7 @@
 namespace culvert::net {
 namespace {
 
-constexpr std::size_t kMaxSlices = 16;
+constexpr std::size_t kMaxSlices = 16;  // of one readv or writev; more save nothing
 // On loopback there is no round trip to cover, and the kernel would let buffers grow until
 // what waits in them has left the cache: 256 KiB carried 10 % more through a tunnel.
 constexpr int kLoopbackBufferBytes = 256 << 10;

@@ -14,7 +14,7 @@ namespace culvert::quic {
 
 // 0 to 20 bytes (RFC 9000 5.1). The unused tail is zero, so equality is plain.
 struct ConnectionId {
-  static constexpr std::size_t kMaxSize = 20;
+  static constexpr std::size_t kMaxSize = 20;  // RFC 9000 17.2
 
   std::array<std::uint8_t, kMaxSize> bytes{};
   std::uint8_t size = 0;

@@ -35,7 +35,7 @@ void install_secret_hook(gnutls_session_t session, ProtectionBackend backend);
 // Wiped when destroyed.
 struct PacketKeys {
   static constexpr std::size_t kIvSize = 12;
-  static constexpr std::size_t kMaxKeySize = 32;
+  static constexpr std::size_t kMaxKeySize = 32;  // AES-256, ChaCha20
 
   PacketKeys() = default;
   ~PacketKeys();

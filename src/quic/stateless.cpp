@@ -1,5 +1,6 @@
 #include "quic/stateless.h"
 
+#include "base/limits.h"
 #include "crypto/mac.h"
 #include "quic/sockaddr.h"
 
@@ -9,9 +10,6 @@
 
 namespace culvert::quic {
 namespace {
-
-// A Retry token comes back after one round trip.
-constexpr ngtcp2_duration kRetryTokenLifetime = 10 * NGTCP2_SECONDS;
 
 // From 43 bytes on a reset looks like any short packet (RFC 9000 10.3).
 constexpr std::size_t kUsualResetBytes = 43;
@@ -76,7 +74,8 @@ CheckedToken StatelessReplies::check_token(Instant now, const PathId& path,
   const auto& secret = retry_secret_.reveal();
   const int rv = ngtcp2_crypto_verify_retry_token2(
       &original, initial.token, initial.tokenlen, secret.data(), secret.size(), initial.version,
-      &remote.sa, remote_size, &initial.dcid, kRetryTokenLifetime, to_timestamp(now));
+      &remote.sa, remote_size, &initial.dcid,
+      static_cast<ngtcp2_duration>(limits::kRetryTokenLifetime.count()), to_timestamp(now));
   if (rv != 0) return {.verdict = TokenVerdict::invalid};
   return {.verdict = TokenVerdict::valid,
           .original_destination = ConnectionId({original.data, original.datalen})};

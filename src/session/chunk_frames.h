@@ -21,6 +21,7 @@ struct ChunkHeader {
   std::size_t size = 0;      // of the header itself
 };
 
+// What a varint can say, and one of two bytes; a header is a kind and two such numbers.
 inline constexpr std::uint64_t kMaxFlowOffset = (std::uint64_t{1} << 62) - 1;
 inline constexpr std::size_t kMaxChunkBytes = 16'383;
 inline constexpr std::size_t kMaxChunkHeaderBytes = 1 + 8 + 2;

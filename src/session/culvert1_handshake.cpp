@@ -1,5 +1,6 @@
 #include "session/culvert1_handshake.h"
 
+#include "base/limits.h"
 #include "crypto/mac.h"
 
 #include <fmt/format.h>
@@ -225,7 +226,7 @@ Decoded<void> Culvert1Client::handle_resume_failed(const Message& message) {
 
 void Culvert1Client::announce_gone(std::span<const std::uint64_t> ids) {
   while (!ids.empty()) {
-    const auto some = ids.first(std::min(ids.size(), kMaxGoneIds));
+    const auto some = ids.first(std::min(ids.size(), limits::kMaxGoneIds));
     Bytes list;
     ByteWriter writer(list);
     for (const std::uint64_t id : some) writer.varint(id);

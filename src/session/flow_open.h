@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "base/limits.h"
 #include "base/multipath.h"
 #include "session/dialect.h"
 
@@ -77,7 +78,7 @@ struct Head {
 
 // The most bytes a head can have, prefix included: a stream that holds this much without
 // a complete head is broken.
-inline constexpr std::size_t kMaxHeadBytes = 4 + 16'384;
+inline constexpr std::size_t kMaxHeadBytes = 4 + limits::kControlMessageBytes;
 
 // --- UDP on streams -------------------------------------------------------------------------
 // mf/4 carries every datagram so, culvert/1 those that fit no DATAGRAM frame: u16 length,

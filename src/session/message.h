@@ -9,6 +9,7 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "base/limits.h"
 
 #include <array>
 #include <cstdint>
@@ -42,7 +43,7 @@ enum class MessageType : std::uint64_t {
 
 // One whole message; views point into the decoder's input.
 struct Message {
-  static constexpr std::size_t kMaxFields = 64;
+  static constexpr std::size_t kMaxFields = limits::kMaxMessageFields;
 
   std::uint64_t type = 0;
   std::size_t size = 0;  // bytes of the stream it took

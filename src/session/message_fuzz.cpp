@@ -45,7 +45,7 @@ void fuzz_heads(Dialect dialect, ByteView input) {
 void fuzz_flow_ids(ByteView input) {
   const auto ids = decode_flow_ids(input);
   if (!ids) return;
-  CULVERT_ASSERT(ids->size() <= kMaxGoneIds);
+  CULVERT_ASSERT(ids->size() <= limits::kMaxGoneIds);
   SeenFlows seen(4'096);
   for (const std::uint64_t id : *ids) {
     seen.add(id);

@@ -23,7 +23,7 @@ void append(const Json& object, Bytes& out) {
 // Parses without building anything deeper than an object of scalars and flat arrays:
 // a peer's nesting cannot exhaust our stack.
 Json parse_flat(std::string_view text) {
-  constexpr int kMaxDepth = 4;
+  constexpr int kMaxDepth = 4;  // its messages nest two
   const auto limit_depth = [](int depth, Json::parse_event_t, Json&) { return depth < kMaxDepth; };
   return Json::parse(text, limit_depth, false);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "base/limits.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -14,8 +15,8 @@ namespace culvert::session {
 // Holds at most what lies between next() and the limit.
 class Reassembly {
  public:
-  // Beyond that a sender plays games: ours never has as many chunks under way.
-  static constexpr std::size_t kMaxPieces = 8'192;
+  // More than our scheduler ever has under way.
+  static constexpr std::size_t kMaxPieces = limits::kMaxStripePieces;
 
   explicit Reassembly(std::uint64_t limit) : limit_(limit) {}
 

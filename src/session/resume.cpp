@@ -1,5 +1,6 @@
 #include "session/resume.h"
 
+#include "base/limits.h"
 #include "base/probe.h"
 #include "crypto/mac.h"
 
@@ -41,7 +42,7 @@ std::optional<std::vector<std::uint64_t>> decode_flow_ids(ByteView bytes) {
   ByteReader reader(bytes);
   while (!reader.is_empty()) {
     const auto id = reader.varint();
-    if (!id || ids.size() == kMaxGoneIds) return std::nullopt;
+    if (!id || ids.size() == limits::kMaxGoneIds) return std::nullopt;
     ids.push_back(*id);
   }
   return ids;

@@ -53,8 +53,7 @@ using ResumeKeyLookup = std::function<std::vector<ResumeKey>(const SessionId& id
                                                       const std::array<std::uint8_t, 32>& exporter,
                                                       const std::array<std::uint8_t, 32>& nonce);
 
-// Ids in FlowsGone: varints, one behind the other. At most kMaxGoneIds in one message.
-inline constexpr std::size_t kMaxGoneIds = 1'000;
+// Ids in FlowsGone: varints, one behind the other. At most limits::kMaxGoneIds in one message.
 [[nodiscard]] std::optional<std::vector<std::uint64_t>> decode_flow_ids(ByteView bytes);
 
 // Flow ids that a server has seen, as a window behind the highest one: a flow that it does

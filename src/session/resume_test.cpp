@@ -1,5 +1,6 @@
 #include "session/resume.h"
 
+#include "base/limits.h"
 #include "base/rng.h"
 
 #include <gtest/gtest.h>
@@ -74,11 +75,11 @@ TEST(SeenFlows, knows_the_same_when_it_is_widened) {
 TEST(FlowIds, are_decoded_only_when_whole_and_few) {
   Bytes list;
   ByteWriter writer(list);
-  for (std::uint64_t i = 0; i < kMaxGoneIds; ++i) writer.varint(i * 1'000);
+  for (std::uint64_t i = 0; i < limits::kMaxGoneIds; ++i) writer.varint(i * 1'000);
   const auto ids = decode_flow_ids(list);
   ASSERT_TRUE(ids.has_value());
-  EXPECT_EQ(ids->size(), kMaxGoneIds);
-  EXPECT_EQ(ids->back(), (kMaxGoneIds - 1) * 1'000);
+  EXPECT_EQ(ids->size(), limits::kMaxGoneIds);
+  EXPECT_EQ(ids->back(), (limits::kMaxGoneIds - 1) * 1'000);
   EXPECT_FALSE(decode_flow_ids(ByteView(list).first(list.size() - 1)).has_value());
   writer.varint(1);
   EXPECT_FALSE(decode_flow_ids(list).has_value());

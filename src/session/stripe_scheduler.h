@@ -6,6 +6,7 @@
 // over the others.
 #pragma once
 
+#include "base/limits.h"
 #include "base/multipath.h"
 #include "base/time.h"
 
@@ -26,9 +27,9 @@ struct ChunkRange {
 
 class StripeScheduler {
  public:
-  static constexpr std::size_t kMaxLegs = 8;
-  // Chunks that are under way at most: what the memory of them may cost.
-  static constexpr std::size_t kMaxChunks = 4'096;
+  static constexpr std::size_t kMaxLegs = limits::kMaxStripeLegs;
+  // Chunks that are under way at most.
+  static constexpr std::size_t kMaxChunks = limits::kMaxStripeChunks;
 
   explicit StripeScheduler(Multipath mode) : mode_(mode) {}
 

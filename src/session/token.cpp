@@ -1,6 +1,7 @@
 #include "session/token.h"
 
 #include "base/encoding.h"
+#include "base/limits.h"
 #include "base/trimmed.h"
 #include "crypto/mac.h"
 
@@ -50,7 +51,7 @@ Result<Token> parse_token(std::string_view text, std::string_view origin) {
 }
 
 Result<TokenSet> TokenSet::parse(std::string_view text, std::string_view origin) {
-  if (text.size() > kMaxTokenFileBytes) {
+  if (text.size() > limits::kMaxTokenFileBytes) {
     return fail(ErrorKind::configuration, "too large for a token file", std::string(origin));
   }
   TokenSet set;
@@ -70,8 +71,8 @@ Result<TokenSet> TokenSet::parse(std::string_view text, std::string_view origin)
 }
 
 Status TokenSet::add(Token token) {
-  if (tokens_.size() >= kMaxTokens) {
-    return fail(ErrorKind::configuration, fmt::format("more than {} tokens", kMaxTokens));
+  if (tokens_.size() >= limits::kMaxTokens) {
+    return fail(ErrorKind::configuration, fmt::format("more than {} tokens", limits::kMaxTokens));
   }
   tokens_.push_back(std::move(token));
   return {};

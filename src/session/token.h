@@ -14,8 +14,6 @@
 namespace culvert::session {
 
 inline constexpr std::size_t kTokenLength = 47;
-inline constexpr std::size_t kMaxTokens = 10'000;
-inline constexpr std::size_t kMaxTokenFileBytes = 1 << 20;
 
 using Token = Secret<std::string>;
 

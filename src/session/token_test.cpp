@@ -1,5 +1,6 @@
 #include "session/token.h"
 
+#include "base/limits.h"
 #include "base/rng.h"
 
 #include <fmt/format.h>
@@ -75,9 +76,9 @@ TEST(TokenSet, names_the_bad_line_and_has_a_bound) {
   const auto bad = TokenSet::parse(good + "\nshort\n", "file");
   ASSERT_FALSE(bad);
   EXPECT_TRUE(bad.error().text().starts_with("file:3: ")) << bad.error().text();
-  EXPECT_FALSE(TokenSet::parse(std::string(kMaxTokenFileBytes + 1, '\n'), "file"));
+  EXPECT_FALSE(TokenSet::parse(std::string(limits::kMaxTokenFileBytes + 1, '\n'), "file"));
   TokenSet full;
-  for (std::size_t i = 0; i < kMaxTokens; ++i) ASSERT_TRUE(full.add(Token("x")));
+  for (std::size_t i = 0; i < limits::kMaxTokens; ++i) ASSERT_TRUE(full.add(Token("x")));
   EXPECT_FALSE(full.add(Token("x")));
   EXPECT_TRUE(TokenSet::parse("", "file")->is_empty());
 }

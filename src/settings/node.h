@@ -19,7 +19,4 @@ struct Node {
   std::uint32_t line = 0;                               // 0: not known
 };
 
-// Deeper trees are refused before they are built: nothing here nests more than four.
-inline constexpr std::size_t kMaxNodeDepth = 16;
-
 }  // namespace culvert::settings

@@ -13,6 +13,7 @@
 #pragma once
 
 #include "base/address.h"
+#include "base/limits.h"
 #include "base/result.h"
 #include "tunnel/source.h"
 
@@ -25,7 +26,7 @@ namespace culvert::tunnel {
 
 class AllowList {
  public:
-  static constexpr std::size_t kMaxEntries = 4096;
+  static constexpr std::size_t kMaxEntries = limits::kMaxAllowEntries;
 
   // Adds one entry; an error names it and the fix.
   [[nodiscard]] Status add(std::string_view entry);

@@ -12,7 +12,7 @@ constexpr std::uint8_t kSocks4Version = 4;
 constexpr std::uint8_t kSocks4Connect = 1;
 constexpr std::uint8_t kGranted = 0x5a;
 constexpr std::uint8_t kRejected = 0x5b;
-constexpr std::size_t kMaxText = 255;
+constexpr std::size_t kMaxText = 255;  // a user name or host name; no host name is longer
 
 // Up to a zero byte, which is taken with it.
 Decoded<std::string> read_text(ByteReader& reader) {

@@ -12,8 +12,8 @@
 namespace culvert::tunnel {
 namespace {
 
-constexpr std::size_t kMaxHostBytes = 255;  // RFC 1035 2.3.4
-constexpr std::size_t kMaxLabelBytes = 63;
+constexpr std::size_t kMaxHostBytes = 255;      // RFC 1035 2.3.4
+constexpr std::size_t kMaxLabelBytes = 63;      // likewise
 constexpr std::size_t kMaxUnixPathBytes = 107;  // sockaddr_un less its NUL
 
 std::string shown(std::string_view text) {

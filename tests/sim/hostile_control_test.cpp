@@ -1,5 +1,6 @@
 // Clients that break the rules of the control stream (docs/protocol/culvert-1.md 1 to 4, and the
 // messages of 7 and 8). What each rule's test is: the table at the end of that document.
+#include "base/limits.h"
 #include "session/culvert1_handshake.h"
 #include "tests/sim/hostile_client.h"
 
@@ -165,7 +166,7 @@ const std::vector<Breach>& breaches() {
       {"FlowsGone with more ids than a message may have",
        [](HostileLine& line) {
          line.log_in();
-         line.say(gone_of(session::kMaxGoneIds + 1));
+         line.say(gone_of(limits::kMaxGoneIds + 1));
        }},
       {"FlowsGone with half an id",
        [](HostileLine& line) {
@@ -201,7 +202,7 @@ TEST(SimHostileControl, may_say_what_we_do_not_know) {
   const auto accepted = line.hear();
   ASSERT_TRUE(accepted);
   EXPECT_TRUE(accepted->is(MessageType::accepted));
-  line.say(gone_of(session::kMaxGoneIds));
+  line.say(gone_of(limits::kMaxGoneIds));
   client.run_for(seconds(1));
   EXPECT_FALSE(line.wire.is_closed());
 }
