@@ -44,7 +44,7 @@ SocksConnection::SocksConnection(Instant now, SocksListener& listener,
 }
 
 SocksConnection::~SocksConnection() {
-  *is_alive_ = false;
+  alive_.end();
   if (udp_) listener_.worker().egress().forget(*udp_);
 }
 
@@ -167,11 +167,11 @@ void SocksConnection::relay(Instant now, const SocketAddress& sender, ByteView b
   flows_[datagram->destination] = nullptr;
   session->with_new_stream(
       now, Multipath::fastest,
-      [this, alive = is_alive_, session, destination = datagram->destination,
+      [this, alive = alive_.token(), session, destination = datagram->destination,
        text = source->text(), first = Bytes(datagram->payload.begin(), datagram->payload.end())](
           Instant started, const ClientSession::NewStream& opened) {
         quic::Stream* stream = opened.stream;
-        if (!*alive) {
+        if (!alive) {
           if (stream != nullptr) session->carrier().reset(*stream, 0);
           return;
         }
@@ -214,7 +214,7 @@ void SocksConnection::on_udp_flow_ended(Instant, ClientUdpFlow& flow, const std:
 
 void SocksConnection::end(Instant now) {
   timeout_.cancel();
-  *is_alive_ = false;
+  alive_.end();
   for (const auto& [flow, destination] : by_flow_) flow->finish(now);
   by_flow_.clear();
   flows_.clear();

@@ -3,6 +3,7 @@
 // Private to drive/.
 #pragma once
 
+#include "base/alive.h"
 #include "drive/client_tunnel.h"
 #include "drive/listen_places.h"
 #include "tunnel/proxy_server.h"
@@ -49,8 +50,7 @@ class SocksConnection final : public StreamHandler, public UdpHandler, public Ud
   std::optional<tunnel::SocksUdpOwner> udp_owner_;
   std::map<HostPort, ClientUdpFlow*> flows_;  // null: waits for a stream
   std::unordered_map<ClientUdpFlow*, HostPort> by_flow_;
-  // Shared with flow starts that may come after this object's end.
-  std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
+  Alive alive_;  // for flow starts that may come after this object's end
   MemberTimer<SocksConnection, &SocksConnection::on_request_timeout> timeout_;
 };
 

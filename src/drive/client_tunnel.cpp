@@ -88,7 +88,7 @@ UdpTunnel::UdpTunnel(SessionSource& sessions, Worker& worker, ClientContext& con
       expiry_(worker.timers(), *this) {}
 
 UdpTunnel::~UdpTunnel() {
-  *is_alive_ = false;
+  alive_.end();
   for (const auto& socket : sockets_) {
     if (socket->port) worker_.egress().forget(*socket->port);
   }
@@ -161,11 +161,11 @@ void UdpTunnel::start_flow(Instant now, Socket& socket, const PathId& path, Byte
   counters_->traffic().bytes_up += payload.size();
   session->with_new_stream(
       now, Multipath::fastest,
-      [this, alive = is_alive_, session, id, offset = socket.port_offset,
+      [this, alive = alive_.token(), session, id, offset = socket.port_offset,
        first = Bytes(payload.begin(), payload.end())](Instant started,
                                                       const ClientSession::NewStream& opened) {
         quic::Stream* stream = opened.stream;
-        if (!*alive) {
+        if (!alive) {
           if (stream != nullptr) session->carrier().reset(*stream, 0);
           return;
         }

@@ -2,6 +2,7 @@
 // there is none, connections are refused. Private to drive/.
 #pragma once
 
+#include "base/alive.h"
 #include "drive/client_flow.h"
 #include "drive/client_session.h"
 #include "drive/flow_group.h"
@@ -100,8 +101,7 @@ class UdpTunnel final : public UdpReplyHandler {
   std::vector<std::unique_ptr<Socket>> sockets_;
   std::shared_ptr<FlowGroup> counters_;  // shared with the tunnel's owner
   tunnel::UdpFlowTable flows_;
-  // Shared with flow starts that may come after this object's end.
-  std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
+  Alive alive_;  // for flow starts that may come after this object's end
   MemberTimer<UdpTunnel, &UdpTunnel::on_expiry> expiry_;
 };
 
