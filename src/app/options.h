@@ -115,7 +115,7 @@ struct ClientOptions {
   std::string version{};  // of the program, for who asks
 };
 
-// One worker a core, at most 8 (DESIGN 3).
+// One worker a core, at most 8.
 [[nodiscard]] unsigned default_worker_count();
 
 }  // namespace culvert::app
