@@ -78,6 +78,7 @@ class SlowHost final : public Host {
   Result<IpAddress> local_address_towards(const IpAddress&) override { return kServer.ip; }
   std::vector<LocalAddress> local_addresses() override { return {}; }
   Rng& rng() override { return rng_; }
+  void give_back_memory() override {}
 
   static constexpr Duration kReceiving = 3ms;
   Instant clock{1s};
