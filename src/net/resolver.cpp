@@ -1,5 +1,6 @@
 #include "net/resolver.h"
 
+#include "base/alive.h"
 #include "base/limits.h"
 #include "net/socket_address.h"
 
@@ -109,7 +110,6 @@ class Lookup final : public drive::ResolvePort, private Runnable {
         how_(how) {}
   ~Lookup() override {
     is_closing_ = true;
-    *is_wanted_ = false;
     if (channel_ != nullptr) ares_destroy(channel_);
   }
   Lookup(const Lookup&) = delete;
@@ -163,12 +163,12 @@ class Lookup final : public drive::ResolvePort, private Runnable {
     }
     try {
       std::thread([this, host = host_, ask = how_.ask_modules, place = std::move(place),
-                   is_wanted = is_wanted_, mailbox = loop_.mailbox()] {
+                   alive = alive_.token(), mailbox = loop_.mailbox()] {
         sigset_t all;  // they are for threads that have loops
         ::sigfillset(&all);
         ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
-        auto tell = [this, is_wanted, answer = ask(host)]() mutable {
-          if (*is_wanted) note_answer(std::move(answer));
+        auto tell = [this, alive, answer = ask(host)]() mutable {
+          if (alive) note_answer(std::move(answer));
         };
         mailbox->post(std::move(tell));
       }).detach();
@@ -309,8 +309,7 @@ class Lookup final : public drive::ResolvePort, private Runnable {
   bool is_out_of_descriptors_ = false;
   bool is_answered_ = false;
   bool is_closing_ = false;
-  // Shared with what the thread posts: read and written on the loop's thread only.
-  std::shared_ptr<bool> is_wanted_ = std::make_shared<bool>(true);
+  Alive alive_;  // a thread carries its token, and only the loop asks it
 };
 
 }  // namespace
