@@ -233,19 +233,19 @@ void expect_undisturbed(Weather weather) {
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) expect_undisturbed(seed, weather);
 }
 
-TEST(SimBacklog, of_readers_that_stop_or_are_slow_disturbs_no_other_flow) {
+TEST(SimBacklogFigures, of_readers_that_stop_or_are_slow_disturbs_no_other_flow) {
   expect_undisturbed(Weather::calm);
 }
 
-TEST(SimBacklog, disturbs_nobody_where_packets_are_lost_and_overtake) {
+TEST(SimBacklogFigures, disturbs_nobody_where_packets_are_lost_and_overtake) {
   expect_undisturbed(Weather::lossy);
 }
 
-TEST(SimBacklog, disturbs_nobody_once_the_session_is_resumed) {
+TEST(SimBacklogFigures, disturbs_nobody_once_the_session_is_resumed) {
   expect_undisturbed(Weather::outage);
 }
 
-TEST(SimBacklog, disturbs_nobody_when_the_client_roams) {
+TEST(SimBacklogFigures, disturbs_nobody_when_the_client_roams) {
   expect_undisturbed(Weather::roaming);
 }
 
@@ -273,7 +273,7 @@ Duration duration_of(TunnelWorld& tunnel, const FlowPlan& plan) {
 // A flow that is read moves on as well, not just a few bytes of it, beside a thousand that have
 // stopped, at once or after a while. It takes at most twice as long; most of that is its beginning,
 // until it has been read further than they.
-TEST(SimBacklog, of_a_thousand_readers_leaves_bulk_its_speed) {
+TEST(SimBacklogFigures, of_a_thousand_readers_leaves_bulk_its_speed) {
   for (const bool is_upload : {false, true}) {
     TunnelWorldConfig config = ordinary(100'000'000, milliseconds(10));
     config.client_knobs.stream_buffer_bytes = config.server_knobs.stream_buffer_bytes = 64'000;
