@@ -265,7 +265,6 @@ void ConnectionImpl::read(Instant now, const PathId& path, Ecn ecn, ByteView byt
   switch (rv) {
     case 0:
       if (is_library_bloated()) {
-        CULVERT_PROBE("quic.a peer sends too much out of order");
         report(closed_by_excess());
         ngtcp2_ccerr error;
         ngtcp2_ccerr_default(&error);

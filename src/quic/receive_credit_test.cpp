@@ -226,11 +226,11 @@ TEST_F(ReceiveCreditTest, silent_streams_do_not_hold_the_windows_they_once_neede
 
 TEST_F(ReceiveCreditTest, everything_is_given_back) {
   {
+    StreamCredit stream;  // streams go after what counts them
+    StreamCredit resumed;
     ReceiveCredit other(budget_);
-    StreamCredit stream;
     static_cast<void>(other.on_opened(now_, stream));
     static_cast<void>(other.on_received(now_, stream, 10'000));
-    StreamCredit resumed;
     other.on_inherited(now_, resumed, 5'000, 70'000);
     static_cast<void>(other.extend(now_));
     EXPECT_EQ(other.on_inherited_consumed(now_, resumed, 1'000), 0U);

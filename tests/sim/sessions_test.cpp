@@ -230,6 +230,26 @@ TEST(SimNobody, is_not_there_according_to_a_router_yet_the_server_answers) {
   EXPECT_TRUE(tunnel.connect()) << tunnel.report();
 }
 
+// What arrives of its answer is of no use until the refusal is due, but it is an answer.
+TEST(SimNobody, is_not_there_and_yet_something_of_an_answer_is) {
+  const LinkConfig slow{.delay = milliseconds(300)};
+  TunnelWorld tunnel(1, {.server_up = slow, .server_down = slow});
+  const Instant usable = tunnel.world.now() + limits::kRefusedDial + milliseconds(200);
+  tunnel.network.tap = [&](Instant now, Packet& packet) {
+    if (packet.to == TunnelWorld::server_address()) {
+      const auto head =
+          ByteView(packet.payload)
+              .first(std::min(packet.payload.size(), drive::UdpRefusal::kMaxQuoteBytes));
+      tunnel.network.inject_refusal(
+          packet.from, {.remote = packet.to, .quote = Bytes(head.begin(), head.end())});
+    } else if (now < usable && packet.payload.size() > 60) {
+      packet.payload[60] ^= 1;
+    }
+    return true;
+  };
+  EXPECT_TRUE(tunnel.connect()) << tunnel.report();
+}
+
 TEST(SimNobody, is_said_to_be_there_by_what_could_not_be_believed) {
   TunnelWorld tunnel(1, {.client_up = kGuestLink, .client_down = kGuestLink});
   tunnel.end_server();
