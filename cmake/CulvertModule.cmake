@@ -26,6 +26,8 @@ function(culvert_module name)
     add_executable(${name}_test ${arg_TESTS})
     target_link_libraries(${name}_test PRIVATE ${target} ${arg_TEST_LIBS} ${arg_LIBS}
       GTest::gtest GTest::gmock GTest::gtest_main)
+    # Tests of a module include the same heavy headers: a dozen sources as one in every preset.
+    set_target_properties(${name}_test PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 12)
     add_test(NAME unit.${name} COMMAND ${name}_test)
     set_tests_properties(unit.${name} PROPERTIES TIMEOUT 300)
     if(NOT CULVERT_JUDGES_FIGURES)

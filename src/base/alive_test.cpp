@@ -10,8 +10,8 @@ namespace {
 TEST(Alive, tokens_know_when_it_is_over) {
   std::optional<Alive> owner(std::in_place);
   const Alive::Token token = owner->token();
-  const Alive::Token copy =
-      token;  // NOLINT(performance-unnecessary-copy-initialization): the point
+  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization): the point
+  const Alive::Token copy = token;
   EXPECT_TRUE(token);
   EXPECT_TRUE(copy);
   owner.reset();
