@@ -229,7 +229,7 @@ void expect_undisturbed(Weather weather) {
     expect_undisturbed(number_from_environment("CULVERT_SIM_SEED", 0), weather);
     return;
   }
-  const std::uint64_t seeds = number_from_environment("CULVERT_SIM_SEEDS", 300) / 50;
+  const std::uint64_t seeds = number_from_environment("CULVERT_SIM_SEEDS", 150) / 50;
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) expect_undisturbed(seed, weather);
 }
 
