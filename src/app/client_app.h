@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "control/counters.h"
-#include "drive/client.h"
 
 #include <memory>
 #include <string>

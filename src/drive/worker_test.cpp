@@ -1,5 +1,7 @@
 #include "drive/worker.h"
 
+#include "quic/loopback_pair.h"
+
 #include <gtest/gtest.h>
 
 namespace culvert::drive {
@@ -9,19 +11,6 @@ using namespace std::chrono_literals;
 
 const SocketAddress kServer{IpAddress::v4(0x0A000001), 4433};
 const SocketAddress kClient{IpAddress::v4(0x0A000002), 50'000};
-
-quic::EndpointConfig endpoint_config(bool is_server) {
-  std::array<std::uint8_t, 32> seed;
-  seed.fill(is_server ? 2 : 1);
-  return {.identity = crypto::SecretKey::from_seed(seed),
-          .alpns = {"culvert/1"},
-          .transport = {},
-          .protection = {},
-          .accepts_connections = is_server,
-          .static_secret = Secret(std::array<std::uint8_t, 32>{7}),
-          .key_log = {},
-          .qlog = {}};
-}
 
 // A machine with one UDP port and a clock, on which to receive takes a while.
 class SlowHost final : public Host {
@@ -103,11 +92,12 @@ struct Arrival final : WorkerHandler {
 Bytes first_packet_of_a_client(Instant now) {
   SeededRng rng(2);
   quic::ChunkPool chunks;
-  auto endpoint = quic::Endpoint::create(endpoint_config(false), rng, null_logger(), chunks);
+  auto endpoint =
+      quic::Endpoint::create(quic::LoopbackPair::config(false), rng, null_logger(), chunks);
   EXPECT_TRUE(endpoint);
   auto connection = (*endpoint)->connect(
       now, {.local = kClient, .remote = kServer},
-      {.peer = endpoint_config(true).identity.public_key(), .alpn = "culvert/1"});
+      {.peer = quic::LoopbackPair::server_key().public_key(), .alpn = "culvert/1"});
   EXPECT_TRUE(connection);
   quic::TxBuilder packets(1 << 16);
   EXPECT_FALSE((*connection)->poll_transmit(now, 1 << 16, packets));
@@ -121,7 +111,7 @@ TEST(Worker, takes_no_datagram_for_older_than_it_is) {
   SlowHost host;
   Arrival arrival;
   Worker worker(host, null_logger(), arrival);
-  ASSERT_TRUE(worker.open(endpoint_config(true), {}));
+  ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
   const Instant turn = host.clock;
   host.waiting = first_packet_of_a_client(turn);
   host.udp_handler->on_udp_readable(turn);

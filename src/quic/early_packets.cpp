@@ -55,8 +55,9 @@ std::size_t handshake_part(ByteView datagram) {
 ByteView EarlyPackets::hold(const PathId& path, Ecn ecn, ByteView datagram) {
   const std::size_t size = handshake_part(datagram);
   const ByteView early = datagram.subspan(size);
-  if (!early.empty() && bytes_ + early.size() <= limits::kEarlyPacketBytes) {
-    bytes_ += early.size();
+  const std::size_t held = sizeof(Packet) + early.size();
+  if (!early.empty() && bytes_ + held <= limits::kEarlyPacketBytes) {
+    bytes_ += held;
     packets_.push_back({.path = path, .ecn = ecn, .bytes = Bytes(early.begin(), early.end())});
   }
   return datagram.first(size);
