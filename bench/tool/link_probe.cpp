@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -53,7 +54,9 @@ Arrivals receive_all(const Socket& socket, long count) {
     message.msg_iovlen = 1;
     message.msg_control = notes.data();
     message.msg_controllen = notes.size();
-    if (recvmsg(socket.fd(), &message, 0) <= 0) break;
+    const ssize_t got = recvmsg(socket.fd(), &message, 0);
+    if (got < 0 && errno == EINTR) continue;  // this process was stopped
+    if (got <= 0) break;
     const cmsghdr* note = CMSG_FIRSTHDR(&message);
     if (note == nullptr || note->cmsg_type != SCM_TIMESTAMPNS) die("no time of arrival");
     timespec time{};

@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "control/instances.h"
 #include "crypto/mac.h"
+#include "net/uninterrupted.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -19,6 +20,8 @@
 #include <fstream>
 #include <future>
 #include <map>
+#include <memory>
+#include <span>
 #include <thread>
 
 #include <arpa/inet.h>
@@ -57,10 +60,14 @@ sockaddr_in loopback(std::uint16_t port) {
 
 class Socket {
  public:
-  explicit Socket(int type) : fd_(::socket(AF_INET, type | SOCK_CLOEXEC, 0)) {
-    const timeval patience{.tv_sec = 20, .tv_usec = 0};
-    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  explicit Socket(int type) : fd_(::socket(AF_INET, type | SOCK_CLOEXEC, 0)) {}
+  // The next that comes to a listening one, with its timeouts; none when it was shut down.
+  static std::unique_ptr<Socket> accept(const Socket& listener) {
+    int fd = -1;
+    do {
+      fd = ::accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC);
+    } while (fd < 0 && (errno == EAGAIN || errno == EINTR));
+    return fd < 0 ? nullptr : std::unique_ptr<Socket>(new Socket(Accepted{fd}));
   }
   ~Socket() { ::close(fd_); }
   Socket(const Socket&) = delete;
@@ -68,12 +75,15 @@ class Socket {
 
   [[nodiscard]] int fd() const { return fd_; }
   void bind() {
+    be_patient();
     const sockaddr_in any = loopback(0);
     ASSERT_EQ(::bind(fd_, reinterpret_cast<const sockaddr*>(&any), sizeof any), 0);
   }
   [[nodiscard]] bool connect(std::uint16_t port) {
     const sockaddr_in to = loopback(port);
-    return ::connect(fd_, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0;
+    const int result = ::connect(fd_, reinterpret_cast<const sockaddr*>(&to), sizeof to);
+    be_patient();  // not before: with timeouts, connect() is interrupted and cannot be repeated
+    return result == 0;
   }
   [[nodiscard]] std::uint16_t port() const {
     sockaddr_in address{};
@@ -83,18 +93,22 @@ class Socket {
   }
   [[nodiscard]] bool send_all(std::string_view bytes) const {
     while (!bytes.empty()) {
-      const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      const ssize_t sent =
+          net::uninterrupted([&] { return ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL); });
       if (sent <= 0) return false;
       bytes.remove_prefix(static_cast<std::size_t>(sent));
     }
     return true;
+  }
+  [[nodiscard]] ssize_t receive(std::span<char> into) const {
+    return net::uninterrupted([&] { return ::recv(fd_, into.data(), into.size(), 0); });
   }
   // Until the end; `is_clean` tells FIN from reset or timeout.
   [[nodiscard]] std::string read_all(bool& is_clean) const {
     std::string all;
     std::string block(65'536, 0);
     for (;;) {
-      const ssize_t got = ::recv(fd_, block.data(), block.size(), 0);
+      const ssize_t got = receive(block);
       if (got <= 0) {
         is_clean = got == 0;
         return all;
@@ -104,6 +118,16 @@ class Socket {
   }
 
  private:
+  struct Accepted {
+    int fd;
+  };
+  explicit Socket(Accepted accepted) : fd_(accepted.fd) {}
+  void be_patient() const {
+    const timeval patience{.tv_sec = 20, .tv_usec = 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  }
+
   int fd_;
 };
 
@@ -124,17 +148,12 @@ class TcpEcho {
  private:
   void serve() {
     std::vector<std::jthread> connections;
-    for (;;) {
-      const int fd = ::accept4(listener_.fd(), nullptr, nullptr, SOCK_CLOEXEC);
-      if (fd < 0 && errno == EAGAIN) continue;
-      if (fd < 0) return;
-      connections.emplace_back([fd] {
+    while (auto user = Socket::accept(listener_)) {
+      connections.emplace_back([user = std::move(user)] {
         std::string block(65'536, 0);
-        ssize_t got = 0;
-        while ((got = ::recv(fd, block.data(), block.size(), 0)) > 0) {
-          if (::send(fd, block.data(), static_cast<std::size_t>(got), MSG_NOSIGNAL) != got) break;
+        for (ssize_t got = 0; (got = user->receive(block)) > 0;) {
+          if (!user->send_all({block.data(), static_cast<std::size_t>(got)})) break;
         }
-        ::close(fd);
       });
     }
   }
@@ -409,8 +428,7 @@ TEST(App, udp_replies_reach_their_own_senders) {
     }
     for (int i = 0; i < kSenders; ++i) {
       std::string answer(100, 0);
-      const ssize_t got =
-          ::recv(senders[static_cast<std::size_t>(i)]->fd(), answer.data(), answer.size(), 0);
+      const ssize_t got = senders[static_cast<std::size_t>(i)]->receive(answer);
       ASSERT_GT(got, 0);
       answer.resize(static_cast<std::size_t>(got));
       EXPECT_EQ(answer, std::to_string(i) + "/" + std::to_string(round));
@@ -432,7 +450,7 @@ TEST(App, udp_carries_empty_datagrams_both_ways) {
     const std::string question(size, 'x');
     ASSERT_EQ(::send(sender.fd(), question.data(), size, 0), static_cast<ssize_t>(size));
     std::array<char, 100> answer{};
-    EXPECT_EQ(::recv(sender.fd(), answer.data(), answer.size(), 0), static_cast<ssize_t>(size));
+    EXPECT_EQ(sender.receive(answer), static_cast<ssize_t>(size));
   }
 }
 

@@ -2,6 +2,7 @@
 #include "base/limits.h"
 #include "control/control_server.h"
 #include "control/instances.h"
+#include "net/uninterrupted.h"
 #include "net/unix_client.h"
 
 #include <gmock/gmock.h>
@@ -12,6 +13,8 @@
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <optional>
+#include <span>
 #include <thread>
 
 #include <arpa/inet.h>
@@ -143,11 +146,15 @@ TEST_F(ControlTest, refuses_a_body_beyond_the_limit) {
   EXPECT_THAT(answer.error().text(), HasSubstr("body limit"));
 }
 
-// Reads until `pattern` has come.
-std::string read_until(int fd, std::string_view pattern) {
+ssize_t receive(int fd, std::span<char> into) {
+  return net::uninterrupted([&] { return ::recv(fd, into.data(), into.size(), 0); });
+}
+
+// Reads until `pattern` has come, or to the end.
+std::string read_until(int fd, std::optional<std::string_view> pattern) {
   std::string all;
-  char c = 0;
-  while (all.find(pattern) == all.npos && ::recv(fd, &c, 1, 0) == 1) all += c;
+  std::array<char, 1> c{};
+  while ((!pattern || all.find(*pattern) == all.npos) && receive(fd, c) == 1) all += c[0];
   return all;
 }
 
@@ -185,8 +192,8 @@ TEST_F(ControlTest, answers_others_while_as_many_as_may_be_never_finish_their_re
     const auto answer = ask(server_->socket_path(), "GET", "/healthz");
     ASSERT_TRUE(answer) << i << ": " << answer.error().text();
   }
-  char c = 0;
-  EXPECT_LE(::recv(held.front()->fd(), &c, 1, 0), 0) << "who waited longest had to go";
+  std::array<char, 1> block{};
+  EXPECT_LE(receive(held.front()->fd(), block), 0) << "who waited longest had to go";
   on_loop([&](Instant) { EXPECT_GE(server_->counters().connections_dropped, held.size() / 2); });
   held.back()->send("TP/1.1\r\n\r\n");  // the last one is still there
   EXPECT_THAT(read_until(held.back()->fd(), "ok\n"), HasSubstr("200 OK"));
@@ -237,10 +244,7 @@ TEST_F(ControlTest, tells_and_drops_a_subscriber_that_does_not_read) {
   }
   EXPECT_TRUE(is_dropped);
   EXPECT_FALSE(server_->wants_events());
-  std::string all;
-  char c = 0;
-  while (::recv(subscriber.fd(), &c, 1, 0) == 1) all += c;  // to the end
-  EXPECT_THAT(all, HasSubstr("event: dropped"));
+  EXPECT_THAT(read_until(subscriber.fd(), std::nullopt), HasSubstr("event: dropped"));
 }
 
 // A server of its own that loses its patience quickly.
@@ -286,7 +290,7 @@ TEST_F(ImpatientTest, closes_a_connection_that_drips) {
     on_loop([](Instant) {});
     pollfd readable{.fd = client.fd(), .events = POLLIN, .revents = 0};
     if (::poll(&readable, 1, 1) != 1) continue;
-    const ssize_t got = ::recv(client.fd(), block.data(), block.size(), 0);
+    const ssize_t got = receive(client.fd(), block);
     if (got > 0) answer.assign(block.data(), static_cast<std::size_t>(got));
   }
   EXPECT_THAT(answer, HasSubstr("HTTP/1.1 408"));
@@ -444,7 +448,7 @@ std::string answer_over_tcp(const SocketAddress& server, const std::string& requ
             static_cast<ssize_t>(request.size()));
   std::string all;
   std::array<char, 4096> block{};
-  for (ssize_t got = 0; (got = ::recv(fd, block.data(), block.size(), 0)) > 0;) {
+  for (ssize_t got = 0; (got = receive(fd, block)) > 0;) {
     all.append(block.data(), static_cast<std::size_t>(got));
   }
   ::close(fd);

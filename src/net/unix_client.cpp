@@ -1,6 +1,7 @@
 #include "net/unix_client.h"
 
 #include "net/socket_address.h"
+#include "net/uninterrupted.h"
 
 #include <algorithm>
 #include <array>
@@ -27,7 +28,7 @@ Result<UnixClient> UnixClient::connect(const std::string& path, Duration patienc
   const timeval limit{.tv_sec = us / 1'000'000, .tv_usec = us % 1'000'000};
   ::setsockopt(client.fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   ::setsockopt(client.fd_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-  if (::connect(client.fd_, raw.get(), raw.size) != 0) {
+  if (uninterrupted([&] { return ::connect(client.fd_, raw.get(), raw.size); }) != 0) {
     Error error = system_error(errno, "cannot connect", path);
     if (errno == ECONNREFUSED || errno == ENOENT) error.kind = ErrorKind::unreachable;
     return std::unexpected(std::move(error));
@@ -52,8 +53,8 @@ UnixClient::~UnixClient() {
 
 Status UnixClient::write(std::string_view bytes) const {
   while (!bytes.empty()) {
-    const ssize_t count = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (count < 0 && errno == EINTR) continue;
+    const ssize_t count =
+        uninterrupted([&] { return ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL); });
     if (count <= 0) return std::unexpected(system_error(errno, "cannot send", path_));
     bytes.remove_prefix(static_cast<std::size_t>(count));
   }
@@ -64,8 +65,7 @@ Result<std::string> UnixClient::read_all(std::size_t max_bytes) const {
   std::string all;
   std::array<char, 16'384> block;
   for (;;) {
-    const ssize_t count = ::recv(fd_, block.data(), block.size(), 0);
-    if (count < 0 && errno == EINTR) continue;
+    const ssize_t count = uninterrupted([&] { return ::recv(fd_, block.data(), block.size(), 0); });
     if (count < 0 && errno == EAGAIN) {
       return fail(ErrorKind::io, "does not answer in time", path_);
     }
