@@ -7,6 +7,7 @@
 #include "app/stop_signals.h"
 #include "net/kernel_host.h"
 #include "net/service_manager.h"
+#include "net/signal_watch.h"
 #include "net/unix_client.h"
 
 #include <csignal>
@@ -85,9 +86,11 @@ Status ClientAppImpl::run() {
 
 void ClientAppImpl::watch_signals() {
   std::vector<int> signals{SIGINT, SIGTERM};
-  if (options_.reload) signals.push_back(SIGHUP);
+  // Where nothing can be read again it means that the terminal is gone, or the ssh whose
+  // ProxyCommand this is: the server is told, as with SIGTERM.
+  if (options_.reload || !net::is_ignored(SIGHUP)) signals.push_back(SIGHUP);
   host().watch_signals(signals, [this](Instant now, int signal) {
-    if (signal == SIGHUP) {
+    if (signal == SIGHUP && options_.reload) {
       reload();
     } else {
       stop(stop_signals_.note(now));

@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "net/kernel_host.h"
 #include "net/service_manager.h"
+#include "net/signal_watch.h"
 #include "net/timer.h"
 #include "net/unix_client.h"
 #include "session/dialect.h"
@@ -195,9 +196,11 @@ Status ServerAppImpl::run() {
 
 void ServerAppImpl::watch_signals() {
   std::vector<int> signals{SIGINT, SIGTERM};
-  if (audit_log_ || options_.reload) signals.push_back(SIGHUP);
-  group_.host(0).watch_signals(signals, [this](Instant now, int signal) {
-    if (signal == SIGHUP) {
+  // With nothing to read or open again: the terminal is gone, and clients are told.
+  const bool means_again = audit_log_ || options_.reload;
+  if (means_again || !net::is_ignored(SIGHUP)) signals.push_back(SIGHUP);
+  group_.host(0).watch_signals(signals, [this, means_again](Instant now, int signal) {
+    if (signal == SIGHUP && means_again) {
       if (audit_log_) audit_log_->reopen();  // log rotation
       reload();
     } else {

@@ -143,6 +143,16 @@ TEST(SignalWatchTest, gives_the_signal_back_when_it_ends) {
   EXPECT_EQ(after.sa_handler, before.sa_handler);
 }
 
+TEST(SignalWatchTest, knows_what_is_ignored) {
+  struct sigaction ignored{};
+  ignored.sa_handler = SIG_IGN;
+  struct sigaction before{};
+  ::sigaction(SIGUSR2, &ignored, &before);
+  EXPECT_TRUE(is_ignored(SIGUSR2));
+  ::sigaction(SIGUSR2, &before, nullptr);
+  EXPECT_FALSE(is_ignored(SIGUSR2));
+}
+
 // A thread of its own may get the signal.
 TEST(SignalWatchTest, hears_what_another_thread_was_sent) {
   Loop loop;

@@ -28,6 +28,11 @@ void note_signal(int signal) {
 
 }  // namespace
 
+bool is_ignored(int signal) {
+  struct sigaction action{};
+  return ::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 SignalWatch::SignalWatch(Loop& loop, const std::vector<int>& signals, Task task)
     : loop_(loop), task_(std::move(task)) {
   std::array<int, 2> ends{};

@@ -12,6 +12,9 @@
 
 namespace culvert::net {
 
+// Whoever started this process wants it so; nohup does with SIGHUP.
+[[nodiscard]] bool is_ignored(int signal);
+
 class SignalWatch final : FdWatcher, Runnable {
  public:
   using Task = std::function<void(Instant now, int signal)>;
