@@ -380,6 +380,31 @@ TEST_F(ControlTest, finds_nothing_and_removes_nothing_where_others_could_have_pu
 // Another user, for who may become one.
 constexpr uid_t kNobody = 65'534;
 
+// What ends while it is asked, and what is no culvert.
+TEST_F(ControlTest, names_who_does_not_answer) {
+  const std::string path = directory_ + "/other.sock";
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::listen(fd, 4), 0);
+  for (const std::string_view answer : {"", "220 mail.example ESMTP\r\n\r\n"}) {
+    const std::jthread other([&] {
+      const int accepted = ::accept(fd, nullptr, nullptr);
+      std::array<char, 512> request;
+      EXPECT_GT(::recv(accepted, request.data(), request.size(), 0), 0);
+      ::send(accepted, answer.data(), answer.size(), MSG_NOSIGNAL);
+      ::close(accepted);
+    });
+    const auto reply = ask(path, "GET", "/healthz");
+    ASSERT_FALSE(reply);
+    EXPECT_EQ(reply.error().offender, path);
+    EXPECT_EQ(reply.error().kind, answer.empty() ? ErrorKind::unreachable : ErrorKind::protocol);
+  }
+  ::close(fd);
+}
+
 TEST_F(ControlTest, trusts_no_directory_of_another_user) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root to make one";
   std::filesystem::create_directory(options_.directory);

@@ -115,9 +115,11 @@ Result<std::string> ask(const std::string& socket, std::string_view method, std:
       method, path, body.size(), body);
   if (Status sent = client.write(request); !sent) return forward(sent);
   CULVERT_TRY(const std::string wire, client.read_all(limits::kMaxControlReplyBytes));
-  CULVERT_TRY(Reply reply, parse_reply(wire));
-  if (reply.status >= 400) return std::unexpected(to_error(reply, socket));
-  return std::move(reply.body);
+  if (wire.empty()) return fail(ErrorKind::unreachable, "it ended before it answered", socket);
+  auto reply = parse_reply(wire);
+  if (!reply) return fail(reply.error().kind, reply.error().what, socket);
+  if (reply->status >= 400) return std::unexpected(to_error(*reply, socket));
+  return std::move(reply->body);
 }
 
 }  // namespace culvert::control
