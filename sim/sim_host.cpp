@@ -11,8 +11,7 @@ namespace {
 
 class SimLookup final : public drive::ResolvePort {
  public:
-  ~SimLookup() override { *is_wanted = false; }
-  std::shared_ptr<bool> is_wanted = std::make_shared<bool>(true);
+  Alive alive;
 };
 
 PipeConfig pipe_config(const HostKnobs& knobs, std::shared_ptr<const Instant> awake_at) {
@@ -38,7 +37,6 @@ void run_awake(World& world, Instant when, std::shared_ptr<const Instant> awake_
 // at once and only the news of it travels.
 class Connecting final : public drive::StreamPort {
  public:
-  ~Connecting() override { *is_alive = false; }
   drive::IoResult try_read(std::span<const ByteSpan> into) override {
     return pipe ? pipe->try_read(into) : refusal();
   }
@@ -66,7 +64,7 @@ class Connecting final : public drive::StreamPort {
   std::unique_ptr<PipeEnd> pipe;
   drive::StreamHandler* handler = nullptr;
   std::string remote;
-  std::shared_ptr<bool> is_alive = std::make_shared<bool>(true);
+  Alive alive;
 
  private:
   static drive::IoResult refusal() { return {0, drive::IoStatus::would_block}; }
@@ -82,16 +80,16 @@ SimHost::SimHost(Machine& machine, HostKnobs knobs, SimProcess* process)
           "host " + machine.name() + " " +
           std::to_string(process == nullptr ? 0 : process->workers.size()))) {
   if (process_ != nullptr) process_->workers.push_back(this);
-  machine_.watch_addresses([this, alive = is_alive_](Instant) {
-    if (!*alive) return;
+  machine_.watch_addresses([this, alive = alive_.token()](Instant) {
+    if (!alive) return;
     after(Duration::zero(), [this, alive](Instant now) {
-      if (*alive && handler_ != nullptr) handler_->on_network_changed(now);
+      if (alive && handler_ != nullptr) handler_->on_network_changed(now);
     });
   });
 }
 
 SimHost::~SimHost() {
-  *is_alive_ = false;
+  alive_.end();
   if (process_ != nullptr) std::ranges::replace(process_->workers, this, nullptr);
 }
 
@@ -104,8 +102,8 @@ void SimHost::set_deadline(Instant deadline) {
   deadline_ = deadline;
   const std::uint64_t generation = ++deadline_generation_;
   if (deadline == kNever) return;
-  run_awake(world(), deadline, awake_at_, [this, alive = is_alive_, generation](Instant now) {
-    if (!*alive || generation != deadline_generation_) return;
+  run_awake(world(), deadline, awake_at_, [this, alive = alive_.token(), generation](Instant now) {
+    if (!alive || generation != deadline_generation_) return;
     deadline_ = kNever;
     handler_->on_deadline(now);
   });
@@ -114,8 +112,8 @@ void SimHost::set_deadline(Instant deadline) {
 void SimHost::request_turn_end() {
   if (is_turn_end_requested_) return;
   is_turn_end_requested_ = true;
-  after(Duration::zero(), [this, alive = is_alive_](Instant now) {
-    if (!*alive) return;
+  after(Duration::zero(), [this, alive = alive_.token()](Instant now) {
+    if (!alive) return;
     is_turn_end_requested_ = false;
     handler_->on_turn_end(now);
   });
@@ -126,9 +124,9 @@ bool SimHost::hand_over(std::uint8_t worker_index, const RxDatagram& datagram) {
   SimHost* other = process_->workers[worker_index];
   if (other == nullptr) return false;
   other->after(Duration::zero(),
-               [other, alive = other->is_alive_, datagram,
+               [other, alive = other->alive_.token(), datagram,
                 copy = Bytes(datagram.bytes.begin(), datagram.bytes.end())](Instant now) {
-                 if (!*alive || other->handler_ == nullptr) return;
+                 if (!alive || other->handler_ == nullptr) return;
                  RxDatagram handed = datagram;
                  handed.bytes = copy;
                  other->handler_->on_handover(now, handed);
@@ -146,9 +144,9 @@ Result<std::unique_ptr<drive::StreamPort>> SimHost::connect_stream(
   auto connecting = std::make_unique<Connecting>();
   connecting->handler = &handler;
   connecting->remote = drive::to_text(address);
-  after(knobs_.stream_delay, [this, host_alive = is_alive_, self = connecting.get(),
-                              alive = connecting->is_alive, address](Instant now) {
-    if (!*alive || !*host_alive) return;
+  after(knobs_.stream_delay, [this, host_alive = alive_.token(), self = connecting.get(),
+                              alive = connecting->alive.token(), address](Instant now) {
+    if (!alive || !host_alive) return;
     SimListener* listener = find_listener(machine_, address);
     if (listener == nullptr) {
       self->handler->on_stream_failed(
@@ -205,10 +203,10 @@ std::unique_ptr<drive::ResolvePort> SimHost::resolve(const std::string& host, dr
              failure != machine_.network().name_failures.end()) {
     answer = std::unexpected(failure->second);
   }
-  after(knobs_.resolve_delay,
-        [&handler, wanted = lookup->is_wanted, answer = std::move(answer)](Instant now) mutable {
-          if (*wanted) handler.on_resolved(now, std::move(answer));
-        });
+  after(knobs_.resolve_delay, [&handler, wanted = lookup->alive.token(),
+                               answer = std::move(answer)](Instant now) mutable {
+    if (wanted) handler.on_resolved(now, std::move(answer));
+  });
   return lookup;
 }
 

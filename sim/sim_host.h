@@ -3,6 +3,7 @@
 // close and reset; UDP goes through the Network with all its faults.
 #pragma once
 
+#include "base/alive.h"
 #include "drive/ports.h"
 #include "sim/network.h"
 #include "sim/world.h"
@@ -81,7 +82,7 @@ class SimHost final : public drive::Host {
   bool is_turn_end_requested_ = false;
   std::unique_ptr<drive::StreamPort> stdio_peer_;
   // Events in the world's queue outlive ports and hosts; they hold this and check it.
-  std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
+  Alive alive_;
   std::shared_ptr<Instant> awake_at_ = std::make_shared<Instant>();
 };
 

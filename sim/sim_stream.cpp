@@ -151,7 +151,7 @@ SimListener::SimListener(Machine& machine, drive::StreamAddress address,
 }
 
 SimListener::~SimListener() {
-  *is_alive_ = false;
+  alive_.end();
   machine_.listeners().erase(address_);
 }
 
@@ -166,8 +166,8 @@ void SimListener::offer(std::unique_ptr<PipeEnd> stream) {
 }
 
 void SimListener::schedule_accept() {
-  machine_.network().world().after(Duration::zero(), [this, alive = is_alive_](Instant now) {
-    while (*alive && !is_paused_ && !backlog_.empty()) {
+  machine_.network().world().after(Duration::zero(), [this, alive = alive_.token()](Instant now) {
+    while (alive && !is_paused_ && !backlog_.empty()) {
       auto stream = std::move(backlog_.front());
       backlog_.pop_front();
       handler_.on_accept(now, std::move(stream));

@@ -1,6 +1,7 @@
 // Reliable byte streams between simulated programs, as drive::StreamPort.
 #pragma once
 
+#include "base/alive.h"
 #include "drive/ports.h"
 #include "sim/network.h"
 #include "sim/world.h"
@@ -91,7 +92,7 @@ class SimListener final : public drive::ListenerPort {
   drive::ListenerHandler& handler_;
   std::deque<std::unique_ptr<PipeEnd>> backlog_;
   bool is_paused_ = false;
-  std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
+  Alive alive_;
 };
 
 // Finds who listens at `address`, seen from `from`; nullptr when nobody does.

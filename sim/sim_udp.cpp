@@ -28,7 +28,7 @@ Result<std::unique_ptr<drive::UdpPort>> SimUdpPort::open(SimHost& host,
 }
 
 SimUdpPort::~SimUdpPort() {
-  *is_alive_ = false;
+  alive_.end();
   if (port_ != 0) machine_.unbind_udp(port_, *this);
 }
 
@@ -60,11 +60,11 @@ std::optional<drive::UdpRefusal> SimUdpPort::poll_refusal() {
 void SimUdpPort::schedule_readable() {
   if (is_readable_scheduled_ || (queue_.empty() && refusals_.empty())) return;
   is_readable_scheduled_ = true;
-  host_.after(Duration::zero(), [this, alive = is_alive_](Instant now) {
-    if (!*alive) return;
+  host_.after(Duration::zero(), [this, alive = alive_.token()](Instant now) {
+    if (!alive) return;
     is_readable_scheduled_ = false;
     handler_.on_udp_readable(now);
-    if (*alive) schedule_readable();
+    if (alive) schedule_readable();
   });
 }
 
@@ -127,8 +127,8 @@ drive::UdpSendResult SimUdpPort::send_batch(std::span<const TxBatch> batches) {
 void SimUdpPort::schedule_writable() {
   if (is_blocked_) return;
   is_blocked_ = true;
-  host_.after(kBlockedFor, [this, alive = is_alive_](Instant now) {
-    if (!*alive) return;
+  host_.after(kBlockedFor, [this, alive = alive_.token()](Instant now) {
+    if (!alive) return;
     is_blocked_ = false;
     handler_.on_udp_writable(now);
   });

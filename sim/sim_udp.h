@@ -1,6 +1,7 @@
 // UDP sockets of a simulated machine, as drive::UdpPort.
 #pragma once
 
+#include "base/alive.h"
 #include "drive/ports.h"
 #include "sim/network.h"
 #include "sim/sim_host.h"
@@ -51,7 +52,7 @@ class SimUdpPort final : public drive::UdpPort, public PacketSink {
   std::vector<Bytes> lent_;  // what the last recv_batch handed out
   bool is_readable_scheduled_ = false;
   bool is_blocked_ = false;
-  std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
+  Alive alive_;
 };
 
 }  // namespace culvert::sim

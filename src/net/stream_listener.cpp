@@ -36,7 +36,6 @@ Result<std::unique_ptr<StreamListener>> StreamListener::listen(HostGroup& group,
 }
 
 StreamListener::~StreamListener() {
-  if (is_gone_ != nullptr) *is_gone_ = true;
   loop_.unwatch(watch_, fd_.get());
   if (owns_path_) ::unlink(std::get<drive::UnixPath>(local_).path.c_str());
 }
@@ -116,8 +115,7 @@ void StreamListener::rest_a_while() {
 }
 
 void StreamListener::run(Instant now) {
-  bool is_gone = false;
-  is_gone_ = &is_gone;
+  const Alive::Token alive = alive_.token();
   for (int i = 0; i < kMaxAccepts && !is_paused_; ++i) {
     if (purpose_ == drive::Purpose::listener && !group_.descriptors().has_room(fd_.get())) {
       rest_a_while();
@@ -142,9 +140,8 @@ void StreamListener::run(Instant now) {
       break;
     }
     handler_.on_accept(now, std::move(*stream));
-    if (is_gone) return;
+    if (!alive) return;
   }
-  is_gone_ = nullptr;
   if (has_waiting_ && !is_paused_ && !rest_) loop_.make_ready(*this);
 }
 

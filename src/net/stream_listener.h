@@ -2,6 +2,7 @@
 // Private to net/.
 #pragma once
 
+#include "base/alive.h"
 #include "drive/ports.h"
 #include "net/kernel_host.h"
 #include "net/loop.h"
@@ -44,7 +45,7 @@ class StreamListener final : public drive::ListenerPort, private FdWatcher, priv
   WatchId watch_;
   bool is_paused_ = false;
   bool has_waiting_ = false;  // connections may wait to be accepted
-  bool* is_gone_ = nullptr;   // set while handlers run, which may destroy us
+  Alive alive_;               // handlers may destroy us
   std::unique_ptr<Timer> rest_;
   drive::StreamAddress local_;
   bool owns_path_ = false;

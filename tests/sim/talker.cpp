@@ -61,7 +61,7 @@ FlowPlan FlowPlan::decode(ByteView header) {
 Talker::Talker(SimHost& host, Side side) : host_(host), side_(side) {}
 
 Talker::~Talker() {
-  *is_alive_ = false;
+  alive_.end();
 }
 
 std::unique_ptr<Talker> Talker::call(SimHost& host, const drive::StreamAddress& address,
@@ -177,8 +177,8 @@ void Talker::read_some() {
   if (plan_->read_pause_us != 0 && received_ >= plan_->read_before_pause) {
     is_pausing_ = true;
     host_.world().after(std::chrono::microseconds(plan_->read_pause_us),
-                        [this, alive = is_alive_](Instant) {
-                          if (!*alive) return;
+                        [this, alive = alive_.token()](Instant) {
+                          if (!alive) return;
                           is_pausing_ = false;
                           step();
                         });

@@ -2,6 +2,7 @@
 // derived from the flow's seed and checks every byte it receives against the other's.
 #pragma once
 
+#include "base/alive.h"
 #include "drive/ports.h"
 #include "sim/sim_host.h"
 #include "sim/world.h"
@@ -89,7 +90,7 @@ class Talker final : public drive::StreamHandler {
   bool has_seen_end_ = false;
   bool has_wrong_bytes_ = false;
   bool is_pausing_ = false;
-  std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
+  Alive alive_;
 };
 
 // Accepts flows and answers each with a Talker.
