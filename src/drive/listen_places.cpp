@@ -104,11 +104,28 @@ std::vector<std::string> ListenPlaces::texts(const std::function<bool(const Plac
 }
 
 std::string ListenPlaces::failure_text(const std::function<bool(const Place&)>& has) const {
-  const auto first = std::ranges::find_if(places_, has);
-  if (first == places_.end()) return {};
-  const auto others = std::ranges::count_if(places_, has) - 1;
-  return fmt::format("cannot listen on {}{}: {}", to_text(first->address),
-                     others > 0 ? fmt::format(" and {} more", others) : "", first->failure);
+  struct Reason {
+    const Place* first;
+    std::size_t others;
+  };
+  std::vector<Reason> reasons;  // a few, since what the kernel says of ports is
+  for (const Place& place : places_) {
+    if (!has(place)) continue;
+    const auto known = std::ranges::find_if(
+        reasons, [&](const Reason& reason) { return reason.first->failure == place.failure; });
+    if (known == reasons.end()) {
+      reasons.push_back({&place, 0});
+    } else {
+      ++known->others;
+    }
+  }
+  std::string text;
+  for (const auto& [first, others] : reasons) {
+    text += fmt::format("{} {}{}: {}", text.empty() ? "cannot listen on" : "; on",
+                        to_text(first->address),
+                        others > 0 ? fmt::format(" and {} more", others) : "", first->failure);
+  }
+  return text;
 }
 
 std::vector<std::string> ListenPlaces::open_texts() const {

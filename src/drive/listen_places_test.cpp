@@ -122,6 +122,20 @@ TEST(ListenPlaces, opens_the_others_when_a_port_is_taken_and_says_so_once) {
   EXPECT_EQ(places.next_retry(), std::nullopt);
 }
 
+TEST(ListenPlaces, tells_each_reason_with_the_first_that_it_is_of) {
+  Machine machine;
+  machine.take("127.0.0.1:8001");
+  for (const char* address : {"127.0.0.1:8003", "127.0.0.1:8005"}) {
+    machine.refuses[address] = {ErrorKind::io, "cannot listen: a limit is reached", address};
+  }
+  machine.take("127.0.0.1:8004");
+  ListenPlaces places = places_of("127.0.0.1:8000-8005");
+  places.open_due(at(1), machine.open());
+  EXPECT_EQ(places.take_failure(),
+            "cannot listen on 127.0.0.1:8001 and 1 more: in use; on 127.0.0.1:8003 and 1 more: a "
+            "limit is reached");
+}
+
 TEST(ListenPlaces, opens_a_large_range_over_several_turns_and_tells_of_it_as_one) {
   Machine machine;
   const auto last = std::to_string(1000 + limits::kMaxTunnelPorts - 1);
