@@ -101,8 +101,9 @@ bool ClientStreamFlow::read_reply(Instant now) {
     return false;
   }
   const auto& accepted = std::get<session::FlowAccepted>(*reply);
-  session_.context().worker.log().debug("flow", "{} reached at {}", options_.source,
-                                        accepted.dialled);
+  // A server of mf/4 does not say where.
+  session_.context().worker.log().debug("flow", "{} reached{}{}", options_.source,
+                                        accepted.dialled.empty() ? "" : " at ", accepted.dialled);
   pump_.open_downstream();
   return true;
 }
