@@ -25,7 +25,7 @@ struct ClientStreamFlowOptions {
   std::optional<Multipath> multipath{};  // empty: the client's
   FlowReplyHook on_reply;                // may be empty
   FlowEndHook on_end;                    // may be empty
-  std::shared_ptr<FlowGroup> group{};    // of the tunnel it belongs to, if any
+  std::shared_ptr<FlowGroup> group{};    // of the tunnel it belongs to, if any; shared with it
 };
 
 // A refusal as the client's user reads it.

@@ -89,7 +89,7 @@ class FlowMembership {
   }
 
  private:
-  std::shared_ptr<FlowGroup> group_;
+  std::shared_ptr<FlowGroup> group_;  // shared with the tunnel, which may go first
   GroupedFlow& flow_;
 };
 

@@ -41,7 +41,7 @@ class LookupUse {
   }
 
  private:
-  std::shared_ptr<std::uint32_t> used_;
+  std::shared_ptr<std::uint32_t> used_;  // shared with the LookupShare
 };
 
 }  // namespace culvert::drive

@@ -55,7 +55,7 @@ class ParkedStreams {
   std::unique_ptr<quic::Stream> release(Parked parked);
   void forget_finished();
 
-  std::shared_ptr<quic::SessionBudget> budget_;
+  std::shared_ptr<quic::SessionBudget> budget_;  // shared with the session's connections
   std::map<std::uint64_t, Parked> by_id_;
   std::vector<Parked> finishing_;
 };

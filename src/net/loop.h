@@ -122,7 +122,7 @@ class Loop {
   void run_mail();
   void wake_for_mail();  // from any thread
 
-  std::shared_ptr<Mailbox> mailbox_;
+  std::shared_ptr<Mailbox> mailbox_;  // shared with those who post to it, who may outlive the loop
   std::vector<Slot> slots_;
   std::uint32_t free_slot_ = WatchId::kNone;
   ReadyList ready_;

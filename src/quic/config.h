@@ -36,7 +36,7 @@ struct TransportConfig {
   Duration idle_timeout = limits::kIdleTimeout;  // advertised max_idle_timeout
   // Of one session, both directions, and of all sessions of the process.
   std::size_t session_buffer_bytes = limits::kSessionBufferBytes;
-  std::shared_ptr<ProcessBudget> process_buffers{};  // null: without bound
+  std::shared_ptr<ProcessBudget> process_buffers{};  // shared by all workers; null: without bound
   // Streams the peer may open before anybody raises it (Connection::allow_streams).
   std::uint64_t initial_streams_bidi = 1;
 };

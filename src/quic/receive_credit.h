@@ -88,7 +88,7 @@ class ReceiveCredit {
   void give_back(std::size_t count);
   void forget_inherited(StreamCredit& stream, std::size_t count);
 
-  std::shared_ptr<SessionBudget> budget_;
+  std::shared_ptr<SessionBudget> budget_;  // shared with the session's other connections
   std::uint64_t granted_ = limits::kConnectionWindowFirst;
   std::uint64_t received_ = 0;
   std::uint64_t consumed_ = 0;

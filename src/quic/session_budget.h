@@ -105,7 +105,7 @@ class SessionBudget {
   [[nodiscard]] std::size_t left_of(std::size_t used, std::size_t limit) const;
 
   const std::size_t limit_;
-  const std::shared_ptr<ProcessBudget> process_;
+  const std::shared_ptr<ProcessBudget> process_;  // shared by all sessions
   std::size_t committed_ = 0;
   std::size_t aside_ = 0;
   std::size_t grown_ = 0;
