@@ -65,10 +65,12 @@ Status check_operands(Command command, const settings::Arguments& arguments) {
     if (operands[0] == "iroh") operands = operands.subspan(1);
   }
   if (operands.empty()) return {};
-  return fail(ErrorKind::configuration,
-              fmt::format("culvert {} takes no such argument; options begin with '-'",
-                          settings::info(command).name),
-              operands[0]);
+  return fail(
+      ErrorKind::configuration,
+      fmt::format("culvert {0} takes no such argument; options begin with '-': 'culvert {0} "
+                  "--help' lists all",
+                  settings::info(command).name),
+      operands[0]);
 }
 
 Status dispatch(Command command, const settings::Arguments& arguments) {
