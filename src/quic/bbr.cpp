@@ -310,8 +310,8 @@ void Bbr::next_phase(Instant now, const Ack& ack) {
   const auto in_flight = static_cast<double>(ack.in_flight);
   switch (phase_) {
     case Phase::startup: {
-      const double sent = round_acked_ + round_lost_;
-      const bool is_losing = sent >= kFewPackets * packet_ && round_lost_ > kStartupLoss * sent;
+      const double many = kStartupLoss * (round_acked_ + round_lost_) / packet_;
+      const bool is_losing = round_lost_ / packet_ > many + kDeviations * std::sqrt(many);
       // A queue that is there while we send little is not ours.
       if (is_round_app_limited_) queue_before_probe_ = queue();
       if (rounds_without_growth_ >= kStartupRoundsWithoutGrowth || is_losing ||

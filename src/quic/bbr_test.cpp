@@ -105,6 +105,17 @@ TEST(BbrFigures, does_not_make_up_for_what_it_loses_itself) {
   EXPECT_LT(static_cast<double>(wire.dropped() - dropped) / packets, 0.02);
 }
 
+// A few packets of the first twenty are soon lost by chance; that is no full queue.
+TEST(BbrFigures, is_up_to_speed_in_few_rounds_where_packets_are_lost_at_random) {
+  for (unsigned seed = 1; seed <= 40; ++seed) {
+    Wire wire({.round_trip = milliseconds(100), .loss = 0.02}, seed);
+    Flow& flow = wire.add_bbr();
+    flow.send();
+    while (bbr_of(flow).phase() == Phase::startup) wire.run_for(milliseconds(1));
+    EXPECT_GT(bbr_of(flow).bandwidth() * 8, 50e6) << seed;
+  }
+}
+
 // A machine that is busy looks at its packets when it gets to it.
 TEST(BbrFigures, is_not_misled_by_jitter_on_a_fast_wire) {
   const Bottleneck bottleneck{.bits_per_second = 1e9,

@@ -12,6 +12,9 @@ constexpr Duration kLeastRoundTrip = std::chrono::microseconds(500);
 constexpr std::size_t kLeastExtension = 16 * 1024;
 // Streams looked at for having become idle, each time something arrives.
 constexpr int kIdleLookedAt = 4;
+// While a packet that was lost is sent again, which takes a round trip and more, a sender that
+// still gets up to speed doubles what it sends.
+constexpr std::size_t kBurstsOfWindow = 4;
 
 }  // namespace
 
@@ -101,7 +104,7 @@ std::uint64_t ReceiveCredit::start_window(Instant now, StreamCredit& stream) {
 }
 
 std::uint64_t ReceiveCredit::ensure_window(Instant now, StreamCredit& stream, std::size_t window) {
-  stream.least_window = window;
+  stream.least_window = static_cast<std::uint32_t>(window);
   if (stream.window >= window) return 0;
   wake(now, stream);
   stream.window = window;
@@ -118,6 +121,9 @@ std::uint64_t ReceiveCredit::on_opened(Instant now, StreamCredit& stream) {
 std::uint64_t ReceiveCredit::on_received(Instant now, StreamCredit& stream, std::size_t count) {
   received_ += count;
   stream.received += count;
+  const Duration round_trip = std::max(round_trip_, kLeastRoundTrip);
+  burst_.add(now, count, target_ / kBurstsOfWindow, round_trip);
+  stream.burst.add(now, count, stream.window / kBurstsOfWindow, round_trip);
   put_idle_to_sleep(now);
   if (!stream.is_counted || now - stream.received_at > limits::kStreamIdle / 8) wake(now, stream);
   const bool is_used = stream.received >= kFirst / 4 && stream.received - count < kFirst / 4;
@@ -126,22 +132,35 @@ std::uint64_t ReceiveCredit::on_received(Instant now, StreamCredit& stream, std:
 }
 
 // Some round trips' worth is enough of a window for any rate. A quarter of it was used within one:
-// it may be what holds the peer back.
+// it may be what holds the peer back. What has come this very moment does not tell of a reader.
 void ReceiveCredit::resize(Instant now, StreamCredit& stream) {
   const Duration round_trip = std::max(round_trip_, kLeastRoundTrip);
-  const bool is_behind = stream.unread() > stream.window / 2;
+  const std::size_t burst = stream.burst.bytes(now, round_trip);
+  const bool is_behind = stream.unread() > stream.window / 2 + burst;
   if (is_behind || budget_->is_overgrown()) {
     if (stream.window == stream.least_window || now - stream.resized_at < round_trip) return;
-    stream.window = std::max(stream.window / 2, stream.least_window);
+    stream.window = std::max<std::size_t>(stream.window / 2, stream.least_window);
     stream.resized_at = now;
     return;
   }
-  if (now - stream.granted_at > round_trip || stream.window >= limits::kStreamWindowMax) return;
+  if (now - stream.granted_at <= round_trip && !enlarge(now, stream)) return;
+  while (stream.window < kBurstsOfWindow * burst && enlarge(now, stream)) {
+  }
+}
+
+// False: it is as large as may be.
+bool ReceiveCredit::enlarge(Instant now, StreamCredit& stream) {
+  if (stream.window >= limits::kStreamWindowMax) return false;
   const std::uint64_t read_bytes = stream.read_before + stream.consumed;
-  if (!budget_->grow(stream.window, stream.window, read_bytes)) return;
+  if (!budget_->grow(stream.window, stream.window, read_bytes)) return false;
   stream.counted_bytes += stream.window;
   stream.window *= 2;
   stream.resized_at = now;
+  // Or the connection's credit would hold the peer back instead.
+  if (target_ >= limits::kConnectionAheadMin) {
+    target_ = std::min(std::max(target_, 2 * stream.window), limits::kConnectionAheadMax);
+  }
+  return true;
 }
 
 std::uint64_t ReceiveCredit::on_consumed(Instant now, StreamCredit& stream, std::size_t count) {
@@ -210,8 +229,9 @@ std::uint64_t ReceiveCredit::extend(Instant now) {
     return 0;
   }
   const bool is_busy = now - extended_at_ < 2 * std::max(round_trip_, kLeastRoundTrip);
-  if (is_busy && target_ >= limits::kConnectionAheadMin) {
-    target_ = std::min(2 * target_, limits::kConnectionAheadMax);
+  const std::size_t held_up = kBurstsOfWindow * burst_.bytes(now, round_trip_);
+  if ((is_busy || target_ < held_up) && target_ >= limits::kConnectionAheadMin) {
+    target_ = std::min(std::max(2 * target_, held_up), limits::kConnectionAheadMax);
   }
   std::size_t more = target_ - ahead();
   while (!budget_->commit(more)) {

@@ -4,8 +4,10 @@
 // A connection's credit follows what has arrived, not what was read, within the budget of its
 // session: a stream that nobody reads takes nothing from the others. Each stream's own window
 // bounds what it may have waiting: small at first, larger while its reader keeps up, smaller
-// when the reader falls behind. A stream that goes on where another connection was lost has the
-// first window until what waited of that is read.
+// when the reader falls behind. Where packets are lost, all that came after one waits for it and
+// then arrives at once: windows are to hold several times that, or the peer waits for us. A stream
+// that goes on where another connection was lost has the first window until what waited of that is
+// read.
 #pragma once
 
 #include "base/limits.h"
@@ -19,6 +21,27 @@
 
 namespace culvert::quic {
 
+// What came in order at one moment. Much of it: it waited for a packet that was lost.
+class ArrivalBurst {
+ public:
+  // A burst of `much` or more is remembered for `span`.
+  void add(Instant now, std::size_t count, std::size_t much, Duration span) {
+    if (now != at_ && (bytes_ < much || now - at_ > span)) {
+      at_ = now;
+      bytes_ = 0;
+    }
+    if (now == at_) bytes_ += count;
+  }
+  // Of the last `span`.
+  [[nodiscard]] std::size_t bytes(Instant now, Duration span) const {
+    return now - at_ <= span ? bytes_ : 0;
+  }
+
+ private:
+  Instant at_{};
+  std::size_t bytes_ = 0;
+};
+
 // Of one stream; offsets from its beginning on this connection.
 struct StreamCredit {
   std::uint64_t granted = limits::kStreamWindowFirst;
@@ -28,7 +51,8 @@ struct StreamCredit {
   Instant granted_at{};
   Instant resized_at{};
   Instant received_at{};
-  std::size_t least_window = limits::kStreamWindowFirst;
+  ArrivalBurst burst{};
+  std::uint32_t least_window = limits::kStreamWindowFirst;
   bool is_counted = false;        // in the budget
   std::size_t counted_bytes = 0;  // as grown
   std::size_t inherited = 0;      // what came by connections before and was not read
@@ -81,6 +105,7 @@ class ReceiveCredit {
  private:
   [[nodiscard]] std::uint64_t start_window(Instant now, StreamCredit& stream);
   void resize(Instant now, StreamCredit& stream);
+  [[nodiscard]] bool enlarge(Instant now, StreamCredit& stream);
   void wake(Instant now, StreamCredit& stream);
   void put_idle_to_sleep(Instant now);
   void count(StreamCredit& stream, bool is_counted);
@@ -97,6 +122,7 @@ class ReceiveCredit {
   Instant extended_at_{};
   Instant retry_at_ = kNever;
   Duration round_trip_{};
+  ArrivalBurst burst_;
   IntrusiveList<StreamCredit, &StreamCredit::awake_hook> awake_;  // the longest silent first
 };
 

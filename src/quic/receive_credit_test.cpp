@@ -159,6 +159,25 @@ TEST_F(ReceiveCreditTest, a_reader_that_keeps_up_gets_a_large_window) {
   EXPECT_EQ(stream.window, limits::kStreamWindowMax);
 }
 
+// All that comes after a lost packet waits for it, and then comes in order at once. The peer is not
+// to wait for us meanwhile, nor the window to shrink because a reader cannot take it all at once.
+TEST_F(ReceiveCreditTest, a_path_that_loses_packets_gets_a_large_window_in_few_round_trips) {
+  StreamCredit& stream = open();
+  for (int i = 0; i < 4; ++i) {
+    fill(stream);  // the first packet was lost; now it is here
+    now_ += milliseconds(1);
+    while (stream.unread() > 0) {
+      const std::size_t window = stream.window;
+      read(stream, std::min<std::size_t>(stream.unread(), 48 << 10));
+      EXPECT_GE(stream.window, window);
+      now_ += std::chrono::microseconds(100);
+    }
+    now_ += milliseconds(30);
+  }
+  EXPECT_GE(stream.window, 4 * kMiB);
+  EXPECT_GE(fill(stream), 4 * kMiB);
+}
+
 TEST_F(ReceiveCreditTest, a_reader_that_falls_behind_gets_a_small_one) {
   StreamCredit& stream = open();
   for (int i = 0; i < 40; ++i) {
