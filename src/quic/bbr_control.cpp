@@ -91,7 +91,9 @@ Duration duration_of(ngtcp2_duration duration) {
 struct BbrHooks {
   static void attach(BbrControl& control, Controller& controller, ConnectionStatistics& statistics,
                      RateSampler& sampler) {
+    controller.on_pkt_acked = on_packet_acked;
     controller.on_pkt_lost = on_packet_lost;
+    controller.on_pkt_sent = on_packet_sent;
     controller.congestion_event = on_congestion;
     controller.on_persistent_congestion = on_persistent_congestion;
     controller.on_ack_recv = on_ack;
@@ -107,8 +109,16 @@ struct BbrHooks {
   static void apply(const BbrControl& control, ConnectionStatistics& statistics) {
     statistics.cwnd = control.bbr_.window_bytes();
   }
+  static void on_packet_sent(Controller* self, ConnectionStatistics*, const Packet* packet) {
+    self->ours->decoys_.on_numbered(packet->pkt_num);
+  }
+  static void on_packet_acked(Controller* self, ConnectionStatistics*, const Packet* packet,
+                              ngtcp2_tstamp) {
+    if (self->ours->decoys_.has(packet->pkt_num)) self->ours->was_lied_to_ = true;
+  }
   static void on_packet_lost(Controller* self, ConnectionStatistics*, const Packet* packet,
                              ngtcp2_tstamp) {
+    if (self->ours->decoys_.has(packet->pkt_num)) return;
     self->ours->bbr_.on_lost(packet->pktlen);
     self->ours->path_loss_.on_lost();
   }

@@ -9,6 +9,7 @@
 
 #include "base/rng.h"
 #include "quic/bbr.h"
+#include "quic/decoys.h"
 #include "quic/repeats.h"
 
 #include <ngtcp2/ngtcp2.h>
@@ -30,12 +31,18 @@ class BbrControl {
   // `before` is what app_limited_until() was before it wrote.
   void note_end_of_data(bool is_app_limited, std::uint64_t before);
   [[nodiscard]] std::uint64_t app_limited_until() const;
+  [[nodiscard]] Decoys& decoys() { return decoys_; }
+  [[nodiscard]] const Decoys& decoys() const { return decoys_; }
+  // The peer has acknowledged what was never sent.
+  [[nodiscard]] bool was_lied_to() const { return was_lied_to_; }
 
  private:
   friend struct BbrHooks;
 
   Bbr bbr_{NGTCP2_MAX_UDP_PAYLOAD_SIZE};
   PathLoss path_loss_;
+  Decoys decoys_;
+  bool was_lied_to_ = false;
   void* connection_statistics_ = nullptr;  // ngtcp2's
   void* rate_sampler_ = nullptr;
 };

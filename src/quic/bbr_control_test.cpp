@@ -102,6 +102,14 @@ TEST_F(ControlledPairFigures, is_not_slowed_by_random_loss) {
   EXPECT_GT(static_cast<double>(received - before) * 8 / 3, 40e6);
 }
 
+// Some numbers are left out, which costs an honest peer nothing.
+TEST_F(ControlledPair, leaves_out_numbers_and_takes_that_for_no_loss) {
+  send_for(seconds(2));
+  EXPECT_GT(impl_of(*connection).bbr_control().decoys().count(), 5U);
+  EXPECT_EQ(connection->stats().packets_lost, 0U);
+  EXPECT_FALSE(connection->is_closed());
+}
+
 TEST_F(ControlledPair, knows_when_there_was_no_more_to_send) {
   send_for(seconds(2));
   const double before = bbr().bandwidth();

@@ -100,6 +100,12 @@ Closed closed_by_excess() {
   return closed;
 }
 
+Closed closed_by_false_acknowledgement() {
+  Closed closed;
+  closed.error = {ErrorKind::protocol, "the peer acknowledges packets that it did not get", {}};
+  return closed;
+}
+
 Closed closed_by_error(int library_error, std::uint8_t tls_alert, bool was_established) {
   Closed closed;
   switch (library_error) {

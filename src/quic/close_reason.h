@@ -12,6 +12,8 @@ namespace culvert::quic {
 [[nodiscard]] Closed closed_by_displacement();
 // The peer makes us hold too much.
 [[nodiscard]] Closed closed_by_excess();
+// The peer acknowledges what was never sent.
+[[nodiscard]] Closed closed_by_false_acknowledgement();
 // An ngtcp2 error code of ours; `tls_alert` is what our TLS sent, or 0.
 [[nodiscard]] Closed closed_by_error(int library_error, std::uint8_t tls_alert,
                                      bool was_established);

@@ -62,8 +62,8 @@ struct Callbacks {
     of(user_data).on_datagram({data, size});
     return 0;
   }
-  static int lost_datagram(ngtcp2_conn*, std::uint64_t, void* user_data) {
-    ++of(user_data).datagrams_lost_;
+  static int lost_datagram(ngtcp2_conn*, std::uint64_t id, void* user_data) {
+    if (id != Decoys::kDatagramId) ++of(user_data).datagrams_lost_;
     return 0;
   }
   static int recv_stateless_reset(ngtcp2_conn*, const ngtcp2_pkt_stateless_reset*,

@@ -264,14 +264,7 @@ void ConnectionImpl::read(Instant now, const PathId& path, Ecn ecn, ByteView byt
   }
   switch (rv) {
     case 0:
-      if (is_library_bloated()) {
-        report(closed_by_excess());
-        ngtcp2_ccerr error;
-        ngtcp2_ccerr_default(&error);
-        ngtcp2_ccerr_set_transport_error(&error, NGTCP2_INTERNAL_ERROR, nullptr, 0);
-        begin_close(error);
-        return;
-      }
+      if (!check_peer()) return;
       if (unanswered_++ == 0) answer_due_ = now + kAnswerHold;
       return;
     case NGTCP2_ERR_DRAINING:
@@ -290,6 +283,18 @@ void ConnectionImpl::read(Instant now, const PathId& path, Ecn ecn, ByteView byt
     default:
       fail_with(rv);
   }
+}
+
+bool ConnectionImpl::check_peer() {
+  const bool was_lied_to = bbr_control_.was_lied_to();
+  if (!was_lied_to && !is_library_bloated()) return true;
+  report(was_lied_to ? closed_by_false_acknowledgement() : closed_by_excess());
+  ngtcp2_ccerr error;
+  ngtcp2_ccerr_default(&error);
+  ngtcp2_ccerr_set_transport_error(
+      &error, was_lied_to ? NGTCP2_PROTOCOL_VIOLATION : NGTCP2_INTERNAL_ERROR, nullptr, 0);
+  begin_close(error);
+  return false;
 }
 
 // What the peer may send ahead may wait out of order. Beside that there are notes of packets and
@@ -389,7 +394,12 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
     may_probe = false;
     ngtcp2_pkt_info info{};
     ngtcp2_ssize size = 0;
-    if (!tail.empty()) {
+    // Behind another packet, which has taken along what else there was to say.
+    if (spent > 0 && bbr_control_.decoys().is_due() && !tail.empty() && pacer_.may_send() &&
+        has_data_to_send() && is_established_) {
+      size = write_decoy(timestamp, tail);
+    }
+    if (!tail.empty() && size >= 0) {
       size = scheduler_.write_packet(
           *connection_, {.path = tx_path_.path(), .info = &info, .bytes = tail, .now = timestamp},
           pacer_.may_send(), max_payload);
@@ -408,6 +418,9 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
     }
     const bool is_over = size <= 0 || spent >= budget_bytes;
     if (is_over || unpaced >= quantum) {
+      if (bbr_control_.is_attached() && unpaced > 0) {
+        bbr_control_.decoys().on_sent(host_.rng(), 1 + unpaced / path_size);
+      }
       note_sent(timestamp, in_flight);
       unpaced = 0;
     }
@@ -424,6 +437,28 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
     }
     return tail.empty() || size > 0;
   }
+}
+
+// An empty DATAGRAM, which nobody misses. Whoever takes none loses a packet of its data for a round
+// trip.
+ngtcp2_ssize ConnectionImpl::write_decoy(ngtcp2_tstamp timestamp, ByteSpan scratch) {
+  Decoys& decoys = bbr_control_.decoys();
+  decoys.expect_number();
+  ngtcp2_pkt_info info{};
+  ngtcp2_ssize size = ngtcp2_conn_writev_datagram(
+      connection_, tx_path_.path(), &info, scratch.data(), scratch.size(), nullptr,
+      NGTCP2_WRITE_DATAGRAM_FLAG_NONE, Decoys::kDatagramId, nullptr, 0, timestamp);
+  if (size == NGTCP2_ERR_INVALID_STATE || size == NGTCP2_ERR_INVALID_ARGUMENT) {
+    size = scheduler_.write_packet(
+        *connection_, {.path = tx_path_.path(), .info = &info, .bytes = scratch, .now = timestamp},
+        true, 0);
+  }
+  if (decoys.is_expecting()) {
+    decoys.give_up();
+  } else {
+    CULVERT_PROBE("quic.a packet has a number and is not sent");
+  }
+  return size;
 }
 
 bool ConnectionImpl::is_worth_repeating() const {

@@ -224,6 +224,10 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   void report_if_over(Stream& stream);
 
   void read(Instant now, const PathId& path, Ecn ecn, ByteView bytes);
+  // Whether there is nothing to object to, beyond what ngtcp2 does.
+  [[nodiscard]] bool check_peer();
+  // Writes a packet that is not sent, over `scratch`. Negative: an error of ngtcp2.
+  ngtcp2_ssize write_decoy(ngtcp2_tstamp timestamp, ByteSpan scratch);
   void read_early_packets(Instant now);
   [[nodiscard]] bool has_early_packets_to_read() const {
     return has_ended_handshake_ && !early_packets_.is_empty();

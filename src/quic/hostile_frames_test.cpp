@@ -195,5 +195,56 @@ TEST_F(HostileFramesTest, that_are_each_the_last_of_a_window_are_held_within_bou
   EXPECT_LE(most, limits::kLibraryBytes + limits::kConnectionAheadMax + (20 << 20));
 }
 
+// A peer that wants more than its share says that all has arrived as soon as it was sent, or before
+// (RFC 9000 21.4).
+TEST_F(HostileFramesTest, that_acknowledge_what_has_not_arrived_end_the_connection) {
+  if (!BbrControl::kIsBuiltIn) GTEST_SKIP() << "this ngtcp2 is not the one it is made for";
+  Stream* stream = nullptr;
+  pair_.server.on_event = [&](Connection&, Event& event) {
+    if (const auto* opened = std::get_if<StreamOpened>(&event)) stream = opened->stream;
+  };
+  Bytes frames;
+  ByteWriter writer(frames);
+  writer.u8(0x0A);  // STREAM, with length
+  writer.varint(0);
+  writer.varint(1);
+  writer.u8('x');
+  writer.u8(0x10);  // MAX_DATA
+  writer.varint(1ULL << 40);
+  writer.u8(0x11);  // MAX_STREAM_DATA
+  writer.varint(0);
+  writer.varint(1ULL << 40);
+  send(frames);
+  pair_.run_for(std::chrono::milliseconds(1));
+  ASSERT_NE(stream, nullptr);
+  const Bytes data(64 << 10, 7);
+  std::uint64_t rounds = 0;
+  const std::uint64_t before = server_->stats().packets_sent;
+  std::uint64_t packets = 0;
+  while (pair_.server.closed.empty() && ++rounds < 1'000) {
+    while (stream->output.space() >= data.size()) stream->output.append(data);
+    server_->submit(*stream);
+    pair_.run_for(std::chrono::milliseconds(1));
+    if (!pair_.server.closed.empty()) continue;
+    // Numbers begin at zero; a few packets were of the handshake, which has others.
+    constexpr std::uint64_t kOfHandshake = 4;
+    packets = server_->stats().packets_sent - before;
+    const std::uint64_t largest = before + packets - 1 - kOfHandshake;
+    frames.clear();
+    writer.u8(0x02);  // ACK
+    writer.varint(largest);
+    writer.varint(0);
+    writer.varint(0);
+    writer.varint(largest);
+    send(frames);
+    pair_.run_for(std::chrono::microseconds(1));
+  }
+  ASSERT_EQ(pair_.server.closed.size(), 1U);
+  EXPECT_EQ(pair_.server.closed[0].error.text(),
+            "the peer acknowledges packets that it did not get");
+  // Not for what ngtcp2 finds by itself, and soon.
+  EXPECT_LT(packets, 3 * Decoys::kOneIn);
+}
+
 }  // namespace
 }  // namespace culvert::quic
