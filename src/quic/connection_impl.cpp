@@ -150,6 +150,7 @@ Status ConnectionImpl::set_up(Instant now, const PathId& path, const ConnectionI
   CULVERT_TRY(tls_, TlsSession::create(host_.credentials(), with_protection));
 
   if (is_client_ && path.local.ip.is_unspecified()) wildcard_local_ = path.local;
+  path_guard_.set_home(path);
   const PathStorage storage(path);
   const ngtcp2_callbacks callbacks = make_callbacks(host_.protection());
   const int rv =
@@ -240,7 +241,18 @@ void ConnectionImpl::handle_datagram(Instant now, const PathId& path, Ecn ecn, B
     if (bytes.empty()) return;
   }
   read_early_packets(now);
-  if (life_ == Life::open) read(now, path, ecn, bytes);
+  if (life_ != Life::open) return;
+  if (is_client_) return read(now, path, ecn, bytes);
+  const auto told = path_guard_.judge(now, round_trip_, path, ecn, bytes);
+  read_guarded(now);
+  if (told && life_ == Life::open) read(now, *told, ecn, bytes);
+}
+
+void ConnectionImpl::read_guarded(Instant now) {
+  if (!path_guard_.has_some_to_take(now)) return;
+  for (const PathGuard::Datagram& held : path_guard_.take()) {
+    if (life_ == Life::open) read(now, held.path, held.ecn, held.bytes);
+  }
 }
 
 void ConnectionImpl::read_early_packets(Instant now) {
@@ -316,6 +328,7 @@ void ConnectionImpl::handle_timeout(Instant now) {
   may_have_stopped_ = true;
   rest_datagrams();
   read_early_packets(now);
+  if (life_ == Life::open) read_guarded(now);
   if (life_ != Life::open) return;
   if (credit_.next_timeout() <= library_now()) extend_connection();
   if (const int rv = ngtcp2_conn_handle_expiry(connection_, timestamp); rv != 0) fail_with(rv);
@@ -327,9 +340,12 @@ Instant ConnectionImpl::next_timeout() const {
       if (has_early_packets_to_read()) return from_library(last_now_);
       // Also where ngtcp2 names a later time: what it lost or owes has no timer of its own,
       // it expects to be asked after every packet.
-      if (is_holding_answer()) return std::min(answer_due_, repeats_.next_due());
+      if (is_holding_answer()) {
+        return std::min({answer_due_, repeats_.next_due(), path_guard_.next_due()});
+      }
       return std::min(
           {from_library(ngtcp2_conn_get_expiry(connection_)), paced_until(), repeats_.next_due(),
+           path_guard_.next_due(),
            credit_.next_timeout() == kNever ? kNever : credit_.next_timeout() + stopped_});
     case Life::drained:
       return kNever;
@@ -709,6 +725,7 @@ bool ConnectionImpl::update_keys(Instant now) {
 void ConnectionImpl::on_path_validated(const ngtcp2_path& path) {
   if (ngtcp2_path_eq(&path, ngtcp2_conn_get_path(connection_)) == 0) return;
   events_.emplace_back(PathChanged{to_path_id(path)});
+  path_guard_.set_home(to_path_id(path));
 }
 
 bool ConnectionImpl::on_new_connection_id(ngtcp2_cid& id, std::uint8_t* token, std::size_t size) {

@@ -12,6 +12,7 @@
 #include "quic/early_packets.h"
 #include "quic/library_memory.h"
 #include "quic/pacer.h"
+#include "quic/path_guard.h"
 #include "quic/repeats.h"
 #include "quic/send_scheduler.h"
 #include "quic/sockaddr.h"
@@ -224,6 +225,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   void report_if_over(Stream& stream);
 
   void read(Instant now, const PathId& path, Ecn ecn, ByteView bytes);
+  void read_guarded(Instant now);
   // Whether there is nothing to object to, beyond what ngtcp2 does.
   [[nodiscard]] bool check_peer();
   // Writes a packet that is not sent, over `scratch`. Negative: an error of ngtcp2.
@@ -267,6 +269,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   DatagramQueue outgoing_datagrams_;
   SendScheduler scheduler_;
   EarlyPackets early_packets_;  // a client's
+  PathGuard path_guard_;        // a server's
   BbrControl bbr_control_;
   LibraryContext library_context_;
   LibraryMemory library_memory_;

@@ -1072,7 +1072,9 @@ TEST(Connection, survives_a_migration_right_after_nat_rebinding) {
   sender.pump(connection, *connection.open_stream());
   ASSERT_TRUE(pair.run_until([&] { return received.size() == sender.data.size(); }, 120s));
   EXPECT_EQ(received, sender.data);
-  EXPECT_EQ(pair.server.path_changes.size(), 2U);
+  // Whether the other port was proven in between is a matter of milliseconds.
+  ASSERT_FALSE(pair.server.path_changes.empty());
+  EXPECT_EQ(pair.server.path_changes.back().remote, LoopbackPair::client_address(50'001, 3));
 }
 
 TEST(Connection, rebinding_of_a_receiving_client_heals_with_its_keep_alive) {
