@@ -1,4 +1,4 @@
-// Bulk over wires that lose, delay and reorder packets: figures in virtual time, from the first
+// Bulk over wires that lose packets: figures in virtual time, from the first
 // byte on. What a real wire adds is measured by bench/link.
 #include "tests/sim/tunnel_world.h"
 
