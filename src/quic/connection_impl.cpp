@@ -427,7 +427,7 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
       commit(out, *tx_path_.path(), info.ecn, bytes, is_probe ? Batching::alone : Batching::shared);
       if (!is_probe && is_worth_repeating()) {
         repeats_.keep(now, round_trip_, sent_path_value_, static_cast<Ecn>(info.ecn & 3U),
-                      tail.first(bytes));
+                      tail.first(bytes), bbr_control_.path_loss().copies());
       }
       spent += bytes;
       unpaced += bytes;
@@ -478,13 +478,15 @@ ngtcp2_ssize ConnectionImpl::write_decoy(ngtcp2_tstamp timestamp, ByteSpan scrat
 }
 
 bool ConnectionImpl::is_worth_repeating() const {
-  return scheduler_.has_ended_small_write() && is_established_ && bbr_control_.is_attached() &&
-         bbr_control_.path_loss().is_lossy();
+  return scheduler_.has_ended_small_write() && is_established_ && bbr_control_.is_attached();
 }
 
 bool ConnectionImpl::write_repeats(Instant now, TxBuilder& out) {
-  for (; const auto copy = repeats_.front(now); repeats_.drop_front()) {
-    if (copy->path != sent_path_value_) continue;  // it has moved since
+  while (const auto copy = repeats_.front(now)) {
+    if (copy->path != sent_path_value_) {  // it has moved since
+      repeats_.drop_front();
+      continue;
+    }
     const ByteSpan tail = out.tail(copy->bytes.size());
     if (tail.empty()) return false;
     CULVERT_PROBE("quic.a small packet goes out twice");
@@ -494,6 +496,7 @@ bool ConnectionImpl::write_repeats(Instant now, TxBuilder& out) {
     ++stats_.packets_sent;
     ++stats_.packets_repeated;
     stats_.bytes_sent += copy->bytes.size();
+    repeats_.end_front(now);
   }
   return true;
 }

@@ -706,6 +706,33 @@ TEST(Connection, a_request_or_an_answer_that_is_lost_costs_no_timeout) {
   EXPECT_GT(connection.stats().packets_repeated, 0U);
 }
 
+TEST(Connection, a_request_that_is_lost_twice_costs_no_timeout_where_many_are) {
+  if (!BbrControl::kIsBuiltIn) GTEST_SKIP() << "this build has no BBR of its own";
+  LoopbackPair pair;
+  pair.delay = 50ms;
+  make_echo(pair.server);
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  Stream& stream = *connection.open_stream();
+  std::size_t packets = 0;
+  pair.filter = [&](const auto& packet) { return !packet.to_server || ++packets % 50 != 0; };
+  std::size_t received = 0;
+  pair.client.on_readable = [&](Connection& end, Stream& s) { received += take(end, s).size(); };
+  Sender bulk{.data = pattern(1'000'000), .with_fin = false};
+  pair.client.on_writable = [&](Connection& end, Stream& s) { bulk.pump(end, s); };
+  bulk.pump(connection, stream);
+  ASSERT_TRUE(pair.run_until([&] { return received == bulk.data.size(); }));
+  for (int i = 0; i < 10; ++i) {
+    pair.run_for(1s);
+    std::size_t lost = 0;
+    const Duration took = time_of_request(pair, connection, stream, [&](const auto& packet) {
+      return packet.to_server && ++lost <= 2;
+    });
+    EXPECT_GE(lost, 3U);
+    EXPECT_LT(took, 125ms);
+  }
+}
+
 TEST(Connection, repeats_nothing_on_a_path_that_loses_nothing) {
   LoopbackPair pair([](EndpointConfig& config) { config.transport.fixed_udp_payload_size = 1452; });
   pair.delay = 50ms;

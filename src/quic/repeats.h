@@ -1,9 +1,10 @@
-// Second copies of small packets, for paths that lose some. What is lost amid bulk is told by the
-// packets after it, a round trip later, and goes out again then; a lone request or answer waits
-// for a timeout. On a path of 100 ms that loses two packets of a hundred each such wait is a
-// keystroke that hangs. So a packet that ends what a stream had to say, where that was little,
-// is sent again a moment later: the same datagram, which its receiver knows by its packet number
-// and drops when it has the first (RFC 9000 12.3). ngtcp2 has no part in it. Sans-I/O, O(1).
+// Second and third copies of small packets, for paths that lose some. What is lost amid bulk is
+// told by the packets after it, a round trip later, and goes out again then; a lone request or
+// answer waits for a timeout. On a path of 100 ms that loses two packets of a hundred each such
+// wait is a keystroke that hangs. So a packet that ends what a stream had to say, where that was
+// little, is sent again a moment later: the same datagram, which its receiver knows by its packet
+// number and drops when it has the first (RFC 9000 12.3); and a third time where so many are lost
+// that both are now and then. ngtcp2 has no part in it. Sans-I/O, O(1).
 #pragma once
 
 #include "base/datagram.h"
@@ -21,12 +22,14 @@ class PathLoss {
  public:
   void on_delivered(double packets);
   void on_lost();
-  // What is not known yet counts as lossy: the first request must not pay for the lesson.
-  [[nodiscard]] bool is_lossy() const;
+  // How often a small packet is sent again: 0 where next to nothing is lost, 2 where about a
+  // hundredth is or more. What is not known yet counts as lossy, for the first request must not
+  // pay for the lesson.
+  [[nodiscard]] unsigned copies() const;
 
  private:
   double share_ = kAtFirst;
-  static constexpr double kAtFirst = 1.0 / 64;
+  static constexpr double kAtFirst = 1.0 / 160;
 };
 
 class Repeats {
@@ -35,9 +38,11 @@ class Repeats {
   static constexpr Duration kLeastRoundTrip = std::chrono::milliseconds(5);
   static constexpr std::size_t kMostWaiting = 4;
 
-  // A packet was just sent. More than some at once are not repeated: they tell of each other's
-  // loss; nor more than some kilobytes a second, so that nobody has to yield to them.
-  void keep(Instant now, Duration round_trip, const PathId& path, Ecn ecn, ByteView packet);
+  // A packet was just sent, and is to be sent `copies` times more. More packets than some at once
+  // are not repeated: they tell of each other's loss; nor more than some kilobytes a second, so
+  // that nobody has to yield to them.
+  void keep(Instant now, Duration round_trip, const PathId& path, Ecn ecn, ByteView packet,
+            unsigned copies);
   // kNever: none waits.
   [[nodiscard]] Instant next_due() const;
 
@@ -46,13 +51,18 @@ class Repeats {
     Ecn ecn;
     ByteView bytes;
   };
-  // What is due, in order. Valid until drop_front() or keep().
+  // What is due, in order. Valid until end_front() or keep().
   [[nodiscard]] std::optional<Copy> front(Instant now) const;
+  // It was sent: its next copy, if it has one, waits as long again.
+  void end_front(Instant now);
+  // It is of no use any more.
   void drop_front();
 
  private:
   struct Waiting {
     Instant due;
+    Duration apart{};
+    unsigned copies = 0;  // still to be sent
     PathId path;
     Ecn ecn = Ecn::not_ect;
     std::vector<std::uint8_t> bytes;  // keeps its room
