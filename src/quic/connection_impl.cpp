@@ -22,22 +22,8 @@ constexpr std::uint64_t kClosingPtos = 3;
 // Our client's first destination id: unpredictable (RFC 9000 7.2 asks for 8 bytes or more).
 constexpr std::size_t kFirstDestinationBytes = 16;
 
-// How long the acknowledgement of a single packet waits for something to travel with. ngtcp2
-// would wait an eighth of the round trip, which on short paths is less than any answer takes:
-// every request and response would cost two packets more, and two wake-ups. A second packet
-// ends the wait, as RFC 9000 13.2.2 wants, and the peer hears of the delay in the ACK frame.
-// On long paths, where the wait is nothing, it goes on for some packets more: the sender of a
-// bulk flow has an acknowledgement for every ten packets instead of two to deal with.
-constexpr Duration kAnswerHold = std::chrono::milliseconds(1);
-
-// Between pings while the round trip of a new path is not known.
-constexpr ngtcp2_duration kPingUntilKnown = 200 * NGTCP2_MILLISECONDS;
-constexpr ngtcp2_duration kPingAtOnce = NGTCP2_MILLISECONDS;  // there is no other way to ask for it
-
 constexpr Duration kMaxAckDelay = std::chrono::milliseconds(25);  // RFC 9000 18.2, the default
 
-// A timer that is served so late: the program did not run.
-constexpr ngtcp2_duration kStopped = NGTCP2_SECONDS;
 // What ngtcp2 1.11 holds for a stream, with the first piece of what came out of order.
 constexpr std::size_t kLibraryBytesOfStream = 1024;
 
@@ -49,11 +35,12 @@ ngtcp2_cid to_cid(const ConnectionId& id) {
 
 }  // namespace
 
-ConnectionImpl::ConnectionImpl(ConnectionHost& host, bool is_client)
+ConnectionImpl::ConnectionImpl(ConnectionHost& host, Instant now, bool is_client)
     : host_(host),
       is_client_(is_client),
       has_own_pacer_(BbrControl::kIsBuiltIn ||
                      host.config().transport.congestion_control == CongestionControl::cubic),
+      ids_(host, this),
       streams_(host.chunks()),
       credit_(std::make_shared<SessionBudget>(2 * limits::kConnectionWindowFirst)),
       incoming_datagrams_(limits::kDatagramQueueBytes, kMaxQueuedDatagrams),
@@ -61,7 +48,8 @@ ConnectionImpl::ConnectionImpl(ConnectionHost& host, bool is_client)
       scheduler_(streams_, outgoing_datagrams_, *this),
       library_context_{.rng = &host.rng(), .bbr = &bbr_control_},
       streams_granted_(host.config().transport.initial_streams_bidi),
-      streams_allowed_(streams_granted_) {}
+      streams_allowed_(streams_granted_),
+      clock_(now) {}
 
 ConnectionImpl::~ConnectionImpl() {
   // First ngtcp2, which points into streams and TLS.
@@ -69,14 +57,12 @@ ConnectionImpl::~ConnectionImpl() {
   for (const auto& stream : streams_.all()) credit_.budget().let_go(stream->held);
   credit_.budget().let_go(datagrams_held_);
   credit_.budget().release(datagrams_waiting_);
-  for (const ConnectionId& id : ids_) host_.unregister_id(id);
-  for (const ConnectionId& token : peer_tokens_) host_.unregister_peer_token(token);
 }
 
 Result<std::unique_ptr<ConnectionImpl>> ConnectionImpl::connect(ConnectionHost& host, Instant now,
                                                                 const PathId& path,
                                                                 const ConnectOptions& options) {
-  std::unique_ptr<ConnectionImpl> connection(new ConnectionImpl(host, true));
+  std::unique_ptr<ConnectionImpl> connection(new ConnectionImpl(host, now, true));
   std::array<std::uint8_t, kFirstDestinationBytes> destination;
   host.rng().fill(destination);
   ByteView first_destination = destination;
@@ -87,7 +73,7 @@ Result<std::unique_ptr<ConnectionImpl>> ConnectionImpl::connect(ConnectionHost& 
   TlsOptions tls;
   if (!options.alpn.empty()) tls.alpns = {options.alpn};
   tls.peer = options.peer;
-  if (Status status = connection->set_up(now, path, ConnectionId(first_destination), nullptr, tls);
+  if (Status status = connection->set_up(path, ConnectionId(first_destination), nullptr, tls);
       !status) {
     return forward(status);
   }
@@ -97,21 +83,21 @@ Result<std::unique_ptr<ConnectionImpl>> ConnectionImpl::connect(ConnectionHost& 
 Result<std::unique_ptr<ConnectionImpl>> ConnectionImpl::accept(ConnectionHost& host, Instant now,
                                                                const PathId& path,
                                                                const AcceptedInitial& initial) {
-  std::unique_ptr<ConnectionImpl> connection(new ConnectionImpl(host, false));
+  std::unique_ptr<ConnectionImpl> connection(new ConnectionImpl(host, now, false));
   TlsOptions tls;
   tls.is_server = true;
   tls.alpns = host.config().alpns;
-  if (Status status = connection->set_up(now, path, initial.source, &initial, tls); !status) {
+  if (Status status = connection->set_up(path, initial.source, &initial, tls); !status) {
     return forward(status);
   }
   return connection;
 }
 
-Status ConnectionImpl::set_up(Instant now, const PathId& path, const ConnectionId& destination,
+Status ConnectionImpl::set_up(const PathId& path, const ConnectionId& destination,
                               const AcceptedInitial* initial, const TlsOptions& tls_options) {
   const EndpointConfig& config = host_.config();
-  last_now_ = to_timestamp(now);
-  ngtcp2_settings settings = make_settings(config.transport, last_now_, library_context_);
+  ngtcp2_settings settings =
+      make_settings(config.transport, to_timestamp(clock_.last()), library_context_);
   ngtcp2_transport_params params = make_transport_params(config.transport);
   const ConnectionId source = host_.make_connection_id();
   const ngtcp2_cid source_cid = to_cid(source);
@@ -165,53 +151,39 @@ Status ConnectionImpl::set_up(Instant now, const PathId& path, const ConnectionI
                 fmt::format("cannot set up a QUIC connection: {}", ngtcp2_strerror(rv)));
   }
   tls_->attach(*connection_);
-  if (!add_id(source) || (initial != nullptr && !add_id(initial->destination))) {
+  if (!ids_.add(source) || (initial != nullptr && !ids_.add(initial->destination))) {
     return fail(ErrorKind::internal, "a connection id is already in use");
   }
   return {};
 }
 
-bool ConnectionImpl::add_id(const ConnectionId& id) {
-  if (!host_.register_id(id, *this)) return false;
-  ids_.push_back(id);
-  return true;
-}
-
-ngtcp2_tstamp ConnectionImpl::advance(Instant now) {
-  last_now_ = std::max(last_now_, to_timestamp(now - stopped_));
-  return last_now_;
-}
-
 Instant ConnectionImpl::from_library(ngtcp2_tstamp timestamp) const {
-  const Instant instant = to_instant(timestamp);
-  return instant == kNever ? kNever : instant + stopped_;
+  return clock_.to_ours(to_instant(timestamp));
 }
 
-// A program that was stopped finds its timers overdue and old packets waiting. For ngtcp2 the
-// clock stood still meanwhile: otherwise the next acknowledgement would tell of a round trip as
-// long as the stop, and every timeout would follow from that for minutes.
 void ConnectionImpl::account_for_stop(Instant now) {
-  const ngtcp2_tstamp timestamp = to_timestamp(now - stopped_);
-  if (life_ != Life::open || timestamp < last_now_ + kStopped) return;
-  const ngtcp2_tstamp expiry = ngtcp2_conn_get_expiry(connection_);
-  if (expiry >= timestamp || timestamp - expiry < kStopped) return;
-  if (timestamp - last_now_ >= idle_timeout()) {  // the peer has given up by now
-    CULVERT_PROBE("quic.the program stood still for longer than its peer waits");
-    fail_with(NGTCP2_ERR_IDLE_CLOSE);
-    return;
+  if (life_ != Life::open || !clock_.is_suspicious(now)) return;
+  switch (clock_.account_for_stop(now, to_instant(ngtcp2_conn_get_expiry(connection_)),
+                                  idle_timeout())) {
+    case StoppedClock::Stop::none:
+      return;
+    case StoppedClock::Stop::made_up_for:
+      CULVERT_PROBE("quic.the program stood still");
+      return;
+    case StoppedClock::Stop::too_long:
+      CULVERT_PROBE("quic.the program stood still for longer than its peer waits");
+      fail_with(NGTCP2_ERR_IDLE_CLOSE);
   }
-  CULVERT_PROBE("quic.the program stood still");
-  stopped_ += Duration(static_cast<Duration::rep>(timestamp - expiry));
 }
 
 // RFC 9000 10.1: the smaller of what both sides have said.
-ngtcp2_duration ConnectionImpl::idle_timeout() const {
+Duration ConnectionImpl::idle_timeout() const {
   ngtcp2_duration timeout = ngtcp2_conn_get_local_transport_params(connection_)->max_idle_timeout;
   const auto* peer = ngtcp2_conn_get_remote_transport_params(connection_);
   if (peer != nullptr && peer->max_idle_timeout != 0) {
     timeout = timeout == 0 ? peer->max_idle_timeout : std::min(timeout, peer->max_idle_timeout);
   }
-  return timeout == 0 ? UINT64_MAX : timeout;
+  return timeout == 0 ? Duration::max() : Duration(static_cast<Duration::rep>(timeout));
 }
 
 // --- input -------------------------------------------------------------------------------
@@ -223,17 +195,12 @@ PathId ConnectionImpl::arrival_path(const PathId& path) const {
 
 void ConnectionImpl::handle_datagram(Instant now, const PathId& path, Ecn ecn, ByteView bytes) {
   account_for_stop(now);
-  advance(now);
+  clock_.advance(now);
   ++stats_.packets_received;
   heard_at_ = now;
   stats_.bytes_received += bytes.size();
   if (life_ != Life::open) {
-    // RFC 9000 10.2.1: ever fewer answers: to the 1st, 2nd, 4th, 8th ... packet.
-    ++packets_while_closing_;
-    if (life_ == Life::closing && (packets_while_closing_ & (packets_while_closing_ - 1)) == 0) {
-      CULVERT_PROBE("quic.the peer did not hear of the close");
-      is_close_resend_due_ = true;
-    }
+    if (life_ == Life::closing) close_packet_.on_received();
     return;
   }
   if (is_client_ && !has_ended_handshake_) {
@@ -266,7 +233,7 @@ void ConnectionImpl::read(Instant now, const PathId& path, Ecn ecn, ByteView byt
   const ngtcp2_pkt_info info{.ecn = static_cast<std::uint8_t>(ecn)};
   const ngtcp2_path* from = wildcard_local_ ? rx_path_.get(arrival_path(path)) : rx_path_.get(path);
   const int rv =
-      ngtcp2_conn_read_pkt(connection_, from, &info, bytes.data(), bytes.size(), last_now_);
+      ngtcp2_conn_read_pkt(connection_, from, &info, bytes.data(), bytes.size(), library_now());
   settle_acknowledged();
   may_have_stopped_ = true;
   if (was_reset_) {
@@ -277,7 +244,7 @@ void ConnectionImpl::read(Instant now, const PathId& path, Ecn ecn, ByteView byt
   switch (rv) {
     case 0:
       if (!check_peer()) return;
-      if (unanswered_++ == 0) answer_due_ = now + kAnswerHold;
+      answer_.on_received(now);
       return;
     case NGTCP2_ERR_DRAINING:
       begin_drain();
@@ -301,11 +268,9 @@ bool ConnectionImpl::check_peer() {
   const bool was_lied_to = bbr_control_.was_lied_to();
   if (!was_lied_to && !is_library_bloated()) return true;
   report(was_lied_to ? closed_by_false_acknowledgement() : closed_by_excess());
-  ngtcp2_ccerr error;
-  ngtcp2_ccerr_default(&error);
-  ngtcp2_ccerr_set_transport_error(
-      &error, was_lied_to ? NGTCP2_PROTOCOL_VIOLATION : NGTCP2_INTERNAL_ERROR, nullptr, 0);
-  begin_close(error);
+  close_packet_.set_transport_error(was_lied_to ? NGTCP2_PROTOCOL_VIOLATION
+                                                : NGTCP2_INTERNAL_ERROR);
+  begin_close();
   return false;
 }
 
@@ -319,7 +284,7 @@ bool ConnectionImpl::is_library_bloated() const {
 
 void ConnectionImpl::handle_timeout(Instant now) {
   account_for_stop(now);
-  const ngtcp2_tstamp timestamp = advance(now);
+  clock_.advance(now);
   if (life_ == Life::drained) return;
   if (life_ != Life::open) {
     if (now >= drained_at_) life_ = Life::drained;
@@ -330,23 +295,22 @@ void ConnectionImpl::handle_timeout(Instant now) {
   read_early_packets(now);
   if (life_ == Life::open) read_guarded(now);
   if (life_ != Life::open) return;
-  if (credit_.next_timeout() <= library_now()) extend_connection();
-  if (const int rv = ngtcp2_conn_handle_expiry(connection_, timestamp); rv != 0) fail_with(rv);
+  if (credit_.next_timeout() <= clock_.last()) extend_connection();
+  if (const int rv = ngtcp2_conn_handle_expiry(connection_, library_now()); rv != 0) fail_with(rv);
 }
 
 Instant ConnectionImpl::next_timeout() const {
   switch (life_) {
     case Life::open:
-      if (has_early_packets_to_read()) return from_library(last_now_);
+      if (has_early_packets_to_read()) return clock_.last_of_ours();
       // Also where ngtcp2 names a later time: what it lost or owes has no timer of its own,
       // it expects to be asked after every packet.
       if (is_holding_answer()) {
-        return std::min({answer_due_, repeats_.next_due(), path_guard_.next_due()});
+        return std::min({answer_.due(), repeats_.next_due(), path_guard_.next_due()});
       }
-      return std::min(
-          {from_library(ngtcp2_conn_get_expiry(connection_)), paced_until(), repeats_.next_due(),
-           path_guard_.next_due(),
-           credit_.next_timeout() == kNever ? kNever : credit_.next_timeout() + stopped_});
+      return std::min({from_library(ngtcp2_conn_get_expiry(connection_)), paced_until(),
+                       repeats_.next_due(), path_guard_.next_due(),
+                       clock_.to_ours(credit_.next_timeout())});
     case Life::drained:
       return kNever;
     default:
@@ -361,27 +325,25 @@ bool ConnectionImpl::has_data_to_send() const {
 }
 
 Instant ConnectionImpl::paced_until() const {
-  return pacer_.may_send() || !has_data_to_send() ? kNever : pacer_.next_send() + stopped_;
+  return pacer_.may_send() || !has_data_to_send() ? kNever : clock_.to_ours(pacer_.next_send());
 }
 
 bool ConnectionImpl::is_holding_answer() const {
-  return is_established_ && unanswered_ > 0 && unanswered_ <= may_go_unanswered_ &&
-         !is_answer_urgent_ && !has_data_to_send();
+  return is_established_ && answer_.may_wait() && !has_data_to_send();
 }
 
 bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuilder& out) {
   account_for_stop(now);
-  const ngtcp2_tstamp timestamp = advance(now);
+  const ngtcp2_tstamp timestamp = to_timestamp(clock_.advance(now));
   if (life_ == Life::must_close) return write_close_packet(out);
-  if (life_ == Life::closing && is_close_resend_due_) return resend_close_packet(out);
+  if (life_ == Life::closing && close_packet_.is_due()) return !close_packet_.resend(out);
   if (life_ != Life::open) return false;
   if (!write_repeats(now, out)) return true;
-  if (now < answer_due_ && is_holding_answer()) {
+  if (now < answer_.due() && is_holding_answer()) {
     CULVERT_PROBE("quic.an acknowledgement waits for what goes along with it");
     return false;
   }
-  unanswered_ = 0;
-  is_answer_urgent_ = false;
+  answer_.on_written();
 
   // A pacing timer of ngtcp2's BBR that has run out is served here, or it would stay due for ever.
   if (ngtcp2_conn_get_expiry(connection_) <= timestamp) {
@@ -390,7 +352,7 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
       return life_ == Life::must_close && write_close_packet(out);
     }
   }
-  update_allowances(to_instant(timestamp));
+  update_allowances(clock_.last());
   const std::size_t quantum =
       has_own_pacer_ ? pacer_.burst_bytes() : ngtcp2_conn_get_send_quantum(connection_);
   const std::size_t max_payload = max_datagram_payload();
@@ -543,8 +505,6 @@ void ConnectionImpl::fail_with(int library_error) {
   if (life_ != Life::open) return;
   const std::uint8_t alert = ngtcp2_conn_get_tls_alert(connection_);
   report(closed_by_error(library_error, alert, is_established_));
-  ngtcp2_ccerr error;
-  ngtcp2_ccerr_default(&error);
   switch (library_error) {
     case NGTCP2_ERR_IDLE_CLOSE:  // RFC 9000 10.1: without a word
     case NGTCP2_ERR_HANDSHAKE_TIMEOUT:
@@ -558,34 +518,28 @@ void ConnectionImpl::fail_with(int library_error) {
                          "the server offers a preferred address, which cannot be written to qlog; "
                          "leave out --qlog-dir");
       }
-      ngtcp2_ccerr_set_tls_alert(&error, alert, nullptr, 0);
+      close_packet_.set_tls_alert(alert);
       break;
     default:
-      ngtcp2_ccerr_set_liberr(&error, library_error, nullptr, 0);
+      close_packet_.set_library_error(library_error);
   }
-  begin_close(error);
+  begin_close();
 }
 
 void ConnectionImpl::close(Instant now, std::uint64_t code, std::string_view reason) {
-  advance(now);
+  clock_.advance(now);
   if (life_ != Life::open) return;
-  close_reason_ = std::string(reason.substr(0, limits::kReasonBytes));
-  ngtcp2_ccerr error;
-  ngtcp2_ccerr_set_application_error(&error, code,
-                                     reinterpret_cast<const std::uint8_t*>(close_reason_.data()),
-                                     close_reason_.size());
-  begin_close(error);
+  close_packet_.set_application_error(code, reason);
+  begin_close();
 }
 
 void ConnectionImpl::displace(Instant now) {
-  advance(now);
+  clock_.advance(now);
   is_displaced_ = true;
   if (life_ == Life::open) {
     report(closed_by_displacement());
-    ngtcp2_ccerr error;
-    ngtcp2_ccerr_default(&error);
-    ngtcp2_ccerr_set_transport_error(&error, NGTCP2_CONNECTION_REFUSED, nullptr, 0);
-    begin_close(error);
+    close_packet_.set_transport_error(NGTCP2_CONNECTION_REFUSED);
+    begin_close();
   } else if (life_ != Life::must_close) {
     life_ = Life::drained;
   }
@@ -593,48 +547,40 @@ void ConnectionImpl::displace(Instant now) {
 
 void ConnectionImpl::give_ticket(ByteView ticket) {
   if (life_ != Life::open || is_client_) return;
-  is_answer_urgent_ = true;
+  answer_.hurry();
   // Fails only for want of memory; then the client has none.
   static_cast<void>(ngtcp2_conn_submit_new_token(connection_, ticket.data(), ticket.size()));
 }
 
-void ConnectionImpl::begin_close(const ngtcp2_ccerr& error) {
-  close_error_ = error;
-  life_ = Life::must_close;
-  host_.on_over(*this);
-  drained_at_ = from_library(last_now_ + kClosingPtos * ngtcp2_conn_get_pto(connection_));
+void ConnectionImpl::begin_close() {
+  begin_end(Life::must_close);
 }
 
 void ConnectionImpl::begin_drain() {
-  life_ = Life::draining;
+  begin_end(Life::draining);
+}
+
+void ConnectionImpl::begin_end(Life life) {
+  life_ = life;
   host_.on_over(*this);
-  drained_at_ = from_library(last_now_ + kClosingPtos * ngtcp2_conn_get_pto(connection_));
+  drained_at_ = from_library(library_now() + kClosingPtos * ngtcp2_conn_get_pto(connection_));
 }
 
 bool ConnectionImpl::write_close_packet(TxBuilder& out) {
   const ByteSpan tail = out.tail(ngtcp2_conn_get_path_max_tx_udp_payload_size(connection_));
   if (tail.empty()) return true;
   ngtcp2_pkt_info info{};
-  const ngtcp2_ssize size = ngtcp2_conn_write_connection_close(
-      connection_, tx_path_.path(), &info, tail.data(), tail.size(), &close_error_, last_now_);
+  const ngtcp2_ssize size =
+      ngtcp2_conn_write_connection_close(connection_, tx_path_.path(), &info, tail.data(),
+                                         tail.size(), &close_packet_.error(), library_now());
   if (size <= 0) {  // nothing was ever sent, or nothing may be: there is nobody to tell
     life_ = Life::drained;
     return false;
   }
   life_ = is_displaced_ ? Life::drained : Life::closing;
   const ByteView packet = tail.first(static_cast<std::size_t>(size));
-  close_packet_.assign(packet.begin(), packet.end());
   commit(out, *tx_path_.path(), info.ecn, packet.size());
-  close_path_ = sent_path_value_;
-  return false;
-}
-
-bool ConnectionImpl::resend_close_packet(TxBuilder& out) {
-  const ByteSpan tail = out.tail(close_packet_.size());
-  if (tail.empty()) return true;
-  std::ranges::copy(close_packet_, tail.begin());
-  out.commit(close_path_, Ecn::not_ect, close_packet_.size());
-  is_close_resend_due_ = false;
+  close_packet_.on_written(sent_path_value_, packet);
   return false;
 }
 
@@ -683,8 +629,7 @@ Liveness ConnectionImpl::liveness() const {
 }
 
 bool ConnectionImpl::owns_connection_id(ByteView dcid) const {
-  return std::ranges::any_of(
-      ids_, [&](const ConnectionId& id) { return std::ranges::equal(id.view(), dcid); });
+  return ids_.contains(dcid);
 }
 
 Status ConnectionImpl::export_keying_material(std::string_view label, ByteView context,
@@ -696,11 +641,11 @@ Status ConnectionImpl::export_keying_material(std::string_view label, ByteView c
 }
 
 Status ConnectionImpl::migrate(Instant now, const PathId& path, Migration migration) {
-  const ngtcp2_tstamp timestamp = advance(now);
+  const ngtcp2_tstamp timestamp = to_timestamp(clock_.advance(now));
   if (life_ != Life::open || !is_client_) {
     return fail(ErrorKind::internal, "only the client of an open connection can migrate");
   }
-  is_answer_urgent_ = true;
+  answer_.hurry();
   const PathStorage storage(path);
   const auto initiate = migration == Migration::at_once ? ngtcp2_conn_initiate_immediate_migration
                                                         : ngtcp2_conn_initiate_migration;
@@ -722,7 +667,8 @@ Status ConnectionImpl::migrate(Instant now, const PathId& path, Migration migrat
 }
 
 bool ConnectionImpl::update_keys(Instant now) {
-  return life_ == Life::open && ngtcp2_conn_initiate_key_update(connection_, advance(now)) == 0;
+  return life_ == Life::open &&
+         ngtcp2_conn_initiate_key_update(connection_, to_timestamp(clock_.advance(now))) == 0;
 }
 
 void ConnectionImpl::on_path_validated(const ngtcp2_path& path) {
@@ -732,56 +678,33 @@ void ConnectionImpl::on_path_validated(const ngtcp2_path& path) {
 }
 
 bool ConnectionImpl::on_new_connection_id(ngtcp2_cid& id, std::uint8_t* token, std::size_t size) {
-  const ConnectionId made = host_.make_connection_id();
-  if (made.size != size || !add_id(made)) return false;
-  id = to_cid(made);
-  std::ranges::copy(host_.reset_token(made), token);
+  const auto made = ids_.make();
+  if (!made || made->size != size) return false;
+  id = to_cid(*made);
+  std::ranges::copy(host_.reset_token(*made), token);
   return true;
 }
 
 void ConnectionImpl::on_connection_id_retired(const ngtcp2_cid& id) {
-  const ByteView retired(id.data, id.datalen);
-  const auto found = std::ranges::find_if(
-      ids_, [&](const ConnectionId& own) { return std::ranges::equal(own.view(), retired); });
-  if (found == ids_.end()) return;
-  host_.unregister_id(*found);
-  ids_.erase(found);
+  ids_.retire({id.data, id.datalen});
 }
 
 void ConnectionImpl::on_peer_token(bool is_in_use, ByteView token) {
-  const ConnectionId as_id(token);
   if (is_in_use) {
-    if (host_.register_peer_token(as_id, *this)) peer_tokens_.push_back(as_id);
-    return;
+    ids_.add_peer_token(token);
+  } else {
+    ids_.retire_peer_token(token);
   }
-  const auto found = std::ranges::find(peer_tokens_, as_id);
-  if (found == peer_tokens_.end()) return;
-  host_.unregister_peer_token(as_id);
-  peer_tokens_.erase(found);
-}
-
-// When the peer changes its address twice within one path validation, ngtcp2 1.11 counts an
-// id that it has already retired as still in use, finds the peer's replacement one too many
-// and closes with CONNECTION_ID_LIMIT_ERROR. Our limit was sent with the handshake, so
-// honest peers keep to it; the library's own check gets room for the ids that a validation
-// can hold (its own and its fallback's). Surplus ids are dropped, so memory stays bounded.
-void ConnectionImpl::tolerate_own_count_of_ids() {
-  constexpr std::uint64_t kIdsHeldByValidation = 2;
-  // The object is the connection's own and not const; there is no call to change it.
-  const auto* params = ngtcp2_conn_get_local_transport_params(connection_);
-  const_cast<ngtcp2_transport_params*>(params)->active_connection_id_limit += kIdsHeldByValidation;
 }
 
 void ConnectionImpl::set_keep_alive() {
-  const auto usual = static_cast<ngtcp2_duration>(host_.config().transport.keep_alive.count());
-  ngtcp2_conn_set_keep_alive_timeout(connection_, is_ping_due_           ? kPingAtOnce
-                                                  : may_lack_loss_timer_ ? kPingUntilKnown
-                                                                         : usual);
+  ngtcp2_conn_set_keep_alive_timeout(connection_,
+                                     loss_timer_.ping_after(host_.config().transport.keep_alive));
 }
 
 void ConnectionImpl::ping() {
   if (life_ != Life::open || !is_established_ || bytes_in_flight() > 0) return;
-  is_ping_due_ = true;
+  loss_timer_.want_ping();
   set_keep_alive();
 }
 
@@ -791,9 +714,9 @@ bool ConnectionImpl::on_handshake_completed() {
     return false;
   }
   is_established_ = true;
-  is_answer_urgent_ = true;  // the peer waits for the end of the handshake
+  answer_.hurry();  // the peer waits for the end of the handshake
   alpn_ = tls_->alpn();
-  tolerate_own_count_of_ids();
+  tolerate_own_count_of_ids(*connection_);
   set_keep_alive();
   host_.log().debug("quic", "handshake completed peer={} alpn={}", tls_->peer().short_text(),
                     alpn_);

@@ -6,45 +6,35 @@
 #include "base/rng.h"
 #include "quic/admission.h"
 #include "quic/bbr_control.h"
+#include "quic/close_packet.h"
 #include "quic/connection.h"
 #include "quic/connection_id.h"
 #include "quic/datagram_queue.h"
 #include "quic/early_packets.h"
+#include "quic/held_answer.h"
 #include "quic/library_memory.h"
+#include "quic/ngtcp2_quirks.h"
+#include "quic/own_ids.h"
 #include "quic/pacer.h"
 #include "quic/path_guard.h"
 #include "quic/repeats.h"
 #include "quic/send_scheduler.h"
 #include "quic/sockaddr.h"
+#include "quic/stopped_clock.h"
 #include "quic/stream_table.h"
 #include "quic/tls_session.h"
 
 #include <ngtcp2/ngtcp2.h>
 
-#include <array>
 #include <deque>
 #include <memory>
 #include <vector>
 
 namespace culvert::quic {
 
-class ConnectionImpl;
-using ResetToken = std::array<std::uint8_t, NGTCP2_STATELESS_RESET_TOKENLEN>;
-
 // What a connection needs from its endpoint, which outlives it.
-class ConnectionHost {
+class ConnectionHost : public IdRegistry {
  public:
-  virtual ~ConnectionHost() = default;
-  // A new random id of ours, not in use.
-  [[nodiscard]] virtual ConnectionId make_connection_id() = 0;
-  [[nodiscard]] virtual ResetToken reset_token(const ConnectionId& id) = 0;
-  // False when the id is taken.
-  virtual bool register_id(const ConnectionId& id, ConnectionImpl& connection) = 0;
-  virtual void unregister_id(const ConnectionId& id) = 0;
-  // The peer's stateless reset tokens: a reset carries no id of ours, only this
-  // (RFC 9000 10.3.1). Kept as ids, whose table is keyed against guessing.
-  virtual bool register_peer_token(const ConnectionId& token, ConnectionImpl& connection) = 0;
-  virtual void unregister_peer_token(const ConnectionId& token) = 0;
   // The connection has begun to close or drain.
   virtual void on_over(ConnectionImpl& connection) = 0;
   // Client: what a server gave us for the next time (NEW_TOKEN); empty: nothing.
@@ -134,7 +124,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   [[nodiscard]] const BbrControl& bbr_control() const { return bbr_control_; }
 
   // The last instant it was told of.
-  [[nodiscard]] Instant last_now() const { return from_library(last_now_); }
+  [[nodiscard]] Instant last_now() const { return clock_.last_of_ours(); }
   // Server: sends NEW_TOKEN.
   void give_ticket(ByteView ticket);
   // Others need its place: one word to the peer, and it is drained.
@@ -154,9 +144,9 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
     drained,
   };
 
-  explicit ConnectionImpl(ConnectionHost& host, bool is_client);
-  Status set_up(Instant now, const PathId& path, const ConnectionId& destination,
-                const AcceptedInitial* initial, const TlsOptions& tls);
+  ConnectionImpl(ConnectionHost& host, Instant now, bool is_client);
+  Status set_up(const PathId& path, const ConnectionId& destination, const AcceptedInitial* initial,
+                const TlsOptions& tls);
   // Whether all there is to send is the acknowledgement of one packet, and it may wait.
   [[nodiscard]] bool is_holding_answer() const;
   [[nodiscard]] bool has_data_to_send() const;
@@ -168,12 +158,11 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   [[nodiscard]] bool is_worth_repeating() const;
   // Since `in_flight_before`, whose new value it becomes.
   void note_sent(ngtcp2_tstamp timestamp, std::uint64_t& in_flight_before);
-  // Time must not go back (ngtcp2 asserts it): a batch may carry a `now` read before
-  // this connection was made.
-  ngtcp2_tstamp advance(Instant now);
+  // A timer of ngtcp2's, in our time.
   [[nodiscard]] Instant from_library(ngtcp2_tstamp timestamp) const;
   void account_for_stop(Instant now);
-  [[nodiscard]] ngtcp2_duration idle_timeout() const;
+  [[nodiscard]] ngtcp2_tstamp library_now() const { return to_timestamp(clock_.last()); }
+  [[nodiscard]] Duration idle_timeout() const;
   [[nodiscard]] PathId arrival_path(const PathId& path) const;
 
   // ngtcp2 callbacks; 0 or NGTCP2_ERR_CALLBACK_FAILURE.
@@ -197,16 +186,12 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   void on_running_low(Stream& stream) override;
   void on_stopped_by_peer(Stream& stream, std::uint64_t code) override;
 
-  void tolerate_own_count_of_ids();
   [[nodiscard]] ByteView skip_known(Stream& stream, ByteView data);
-  bool add_id(const ConnectionId& id);
   void look_for_stopped_streams();
   // What congestion control allows at present.
   void update_allowances(Instant now);
-  void note_rtt_sample(bool is_there);
   void set_keep_alive();
   void offer_space(Stream& stream);
-  [[nodiscard]] Instant library_now() const;
   void extend_connection();
   void extend_stream(Stream& stream, std::uint64_t count);
   void drop_input(Stream& stream);
@@ -236,11 +221,11 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   }
 
   void fail_with(int library_error);
-  void begin_close(const ngtcp2_ccerr& error);
+  void begin_close();  // what close_packet_ says
   void begin_drain();
+  void begin_end(Life life);
   void report(Closed closed);
   [[nodiscard]] bool write_close_packet(TxBuilder& out);
-  [[nodiscard]] bool resend_close_packet(TxBuilder& out);
   void commit(TxBuilder& out, const ngtcp2_path& path, std::uint32_t ecn, std::size_t size,
               Batching batching = Batching::shared);
 
@@ -250,9 +235,6 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   Life life_ = Life::open;
   bool is_established_ = false;
   bool has_ended_handshake_ = false;
-  bool had_rtt_sample_ = false;
-  bool is_ping_due_ = false;
-  bool may_lack_loss_timer_ = false;  // ngtcp2 has forgotten its congestion state
   bool was_dropped_ = false;
   bool wants_retry_ = false;
   bool was_reset_ = false;  // a stateless reset arrived
@@ -260,8 +242,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   bool is_stream_wanted_ = false;  // open_stream() failed
   bool may_have_stopped_ = false;  // input came since streams were looked at
   std::string alpn_;
-  std::vector<ConnectionId> peer_tokens_;  // registered with the host
-  std::vector<ConnectionId> ids_;          // ours, registered with the host
+  OwnIds ids_;
 
   StreamTable streams_;
   ReceiveCredit credit_;  // goes before the streams
@@ -291,13 +272,10 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
 
   std::unique_ptr<TlsSession> tls_;
   ngtcp2_conn* connection_ = nullptr;
-  ngtcp2_tstamp last_now_ = 0;
+  StoppedClock clock_;  // what ngtcp2 is told
   Instant heard_at_{};
-  Duration stopped_{};          // how far ngtcp2's clock is behind ours
-  std::size_t unanswered_ = 0;  // datagrams received since packets were last written
-  std::size_t may_go_unanswered_ = 1;
-  Instant answer_due_ = kNever;
-  bool is_answer_urgent_ = false;  // the application has said something since
+  HeldAnswer answer_;
+  LossTimerWatch loss_timer_;
   std::string qlog_id_;
   // We were told no local address (0.0.0.0): what arrives at its port came by this path.
   std::optional<SocketAddress> wildcard_local_;
@@ -306,13 +284,8 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   PathStorage sent_path_;  // where the last packet went, and the same as a value
   PathId sent_path_value_;
 
-  ngtcp2_ccerr close_error_{};
-  std::string close_reason_;  // close_error_ points into it
-  std::vector<std::uint8_t> close_packet_;
-  PathId close_path_;
+  ClosePacket close_packet_;
   Instant drained_at_ = kNever;
-  std::uint64_t packets_while_closing_ = 0;
-  bool is_close_resend_due_ = false;
 
   std::uint64_t lost_with_closed_streams_ = 0;
   std::uint64_t datagrams_lost_ = 0;

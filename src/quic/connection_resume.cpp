@@ -38,7 +38,7 @@ void ConnectionImpl::inherit(Stream& fresh, Stream& parked, const Inheritance& w
   consume(fresh, known);
   fresh.input_skip = what.input_skip - known;
   const std::size_t waiting = parked.input.size();
-  credit_.on_inherited(library_now(), fresh.credit, waiting, parked.input.end_offset() - waiting);
+  credit_.on_inherited(clock_.last(), fresh.credit, waiting, parked.input.end_offset() - waiting);
   fresh.input.inherit(parked.input);
   fresh.output.inherit(parked.output, what.output_from, what.head);
   if (parked.is_input_dropped) stop_sending(fresh, 0);
@@ -54,7 +54,7 @@ ByteView ConnectionImpl::skip_known(Stream& stream, ByteView data) {
   const std::size_t known = std::min(stream.input_skip, data.size());
   if (known > 0) CULVERT_PROBE("quic.a resumed stream brings what is known");
   stream.input_skip -= known;
-  extend_stream(stream, credit_.on_consumed(library_now(), stream.credit, known));
+  extend_stream(stream, credit_.on_consumed(clock_.last(), stream.credit, known));
   extend_connection();
   return data.subspan(known);
 }

@@ -4,7 +4,6 @@
 #include "quic/connection_impl.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 namespace culvert::quic {
@@ -15,11 +14,6 @@ namespace {
 constexpr std::size_t kWorthwhileSpace = 64 * 1024;
 // Streams looked at for STOP_SENDING after each batch of input.
 constexpr std::size_t kStoppedStreamsLookedAt = 8;
-
-// Packets that may wait for their acknowledgement at once (for a moment): on short paths one, on
-// longer ones more.
-constexpr Duration kRoundTripForEach = std::chrono::milliseconds(2);
-constexpr std::size_t kMostUnanswered = 9;
 
 constexpr std::size_t kShortHeaderBytes = 1 + 4;  // first byte, longest packet number
 constexpr std::size_t kAeadTagBytes = 16;
@@ -64,9 +58,6 @@ void ConnectionImpl::give_place_back() {
   }
 }
 
-// ngtcp2 1.11 does not say when STOP_SENDING arrives, but refuses writes afterwards. An
-// impossible write (its length is no varint) is refused before anything else happens, for
-// one reason or the other.
 void ConnectionImpl::look_for_stopped_streams() {
   may_have_stopped_ = false;
   if (life_ != Life::open) return;
@@ -74,12 +65,7 @@ void ConnectionImpl::look_for_stopped_streams() {
   for (std::size_t i = 0; i < count; ++i) {
     Stream& stream = *streams_.next_in_turn();
     if (stream.is_output_over || stream.is_fin_sent || stream.is_closed_by_transport) continue;
-    const ngtcp2_vec impossible{.base = nullptr, .len = std::numeric_limits<std::size_t>::max()};
-    ngtcp2_ssize written = -1;
-    const ngtcp2_ssize rv = ngtcp2_conn_writev_stream(connection_, nullptr, nullptr, nullptr, 0,
-                                                      &written, NGTCP2_WRITE_STREAM_FLAG_NONE,
-                                                      stream.id, &impossible, 1, last_now_);
-    if (rv == NGTCP2_ERR_STREAM_SHUT_WR) on_stopped_by_peer(stream, 0);
+    if (has_peer_stopped(*connection_, stream.id, library_now())) on_stopped_by_peer(stream, 0);
   }
 }
 
@@ -128,7 +114,7 @@ void ConnectionImpl::report_if_over(Stream& stream) {
 Stream* ConnectionImpl::open_stream() {
   Stream* stream = open_stream_to_resume();
   if (stream != nullptr) {
-    extend_stream(*stream, credit_.on_opened(library_now(), stream->credit));
+    extend_stream(*stream, credit_.on_opened(clock_.last(), stream->credit));
   }
   return stream;
 }
@@ -171,7 +157,7 @@ void ConnectionImpl::reset(Stream& stream, std::uint64_t code) {
   if (stream.is_close_reported || stream.is_closed_by_transport || stream.is_output_over) return;
   stream.is_output_over = true;
   if (life_ == Life::open) {
-    is_answer_urgent_ = true;
+    answer_.hurry();
     ngtcp2_conn_shutdown_stream_write(connection_, 0, stream.id, code);
   }
   discard_output(stream);
@@ -184,7 +170,7 @@ void ConnectionImpl::stop_sending(Stream& stream, std::uint64_t code) {
   if (stream.is_input_dropped || stream.is_close_reported) return;
   stream.is_input_dropped = true;
   if (life_ == Life::open) {
-    is_answer_urgent_ = true;
+    answer_.hurry();
     if (!stream.is_closed_by_transport) {
       ngtcp2_conn_shutdown_stream_read(connection_, 0, stream.id, code);
     }
@@ -197,11 +183,11 @@ void ConnectionImpl::stop_sending(Stream& stream, std::uint64_t code) {
 void ConnectionImpl::consume(Stream& stream, std::size_t count) {
   stream.input.consume(count);
   if (const std::size_t inherited = std::min(count, stream.credit.inherited); inherited != 0) {
-    extend_stream(stream, credit_.on_inherited_consumed(library_now(), stream.credit, inherited));
+    extend_stream(stream, credit_.on_inherited_consumed(clock_.last(), stream.credit, inherited));
     count -= inherited;
   }
   if (count > 0) {
-    extend_stream(stream, credit_.on_consumed(library_now(), stream.credit, count));
+    extend_stream(stream, credit_.on_consumed(clock_.last(), stream.credit, count));
     extend_connection();
   }
   report_if_over(stream);
@@ -210,12 +196,12 @@ void ConnectionImpl::consume(Stream& stream, std::size_t count) {
 void ConnectionImpl::carry_messages(Stream& stream) {
   stream.carries_messages = true;
   limit_output(stream);
-  extend_stream(stream, credit_.ensure_window(library_now(), stream.credit, limits::kMessageRoom));
+  extend_stream(stream, credit_.ensure_window(clock_.last(), stream.credit, limits::kMessageRoom));
 }
 
 void ConnectionImpl::allow_streams(std::uint64_t count) {
   streams_allowed_ = count;
-  is_answer_urgent_ = true;
+  answer_.hurry();
   if (count <= streams_granted_ || life_ != Life::open) return;
   ngtcp2_conn_extend_max_streams_bidi(connection_,
                                       static_cast<std::size_t>(count - streams_granted_));
@@ -232,19 +218,15 @@ void ConnectionImpl::share_budget(std::shared_ptr<SessionBudget> budget) {
   credit_.budget().release(datagrams_waiting_);
   budget->commit_anyway(datagrams_waiting_);
   credit_.share(std::move(budget));
-  is_answer_urgent_ = true;
+  answer_.hurry();
   extend_connection();
 }
 
 // --- credit ------------------------------------------------------------------------------
 
-Instant ConnectionImpl::library_now() const {
-  return to_instant(last_now_);
-}
-
 void ConnectionImpl::extend_connection() {
   if (life_ != Life::open) return;
-  if (const std::uint64_t more = credit_.extend(library_now()); more > 0) {
+  if (const std::uint64_t more = credit_.extend(clock_.last()); more > 0) {
     ngtcp2_conn_extend_max_offset(connection_, more);
   }
 }
@@ -279,7 +261,7 @@ void ConnectionImpl::on_stream_data(StreamId, Stream* stream, bool is_fin, ByteV
     extend_connection();
     return;
   }
-  extend_stream(*stream, credit_.on_received(library_now(), stream->credit, data.size()));
+  extend_stream(*stream, credit_.on_received(clock_.last(), stream->credit, data.size()));
   extend_connection();
   if (stream->input_skip != 0) data = skip_known(*stream, data);
   stream->input.append(data);
@@ -358,13 +340,10 @@ void ConnectionImpl::update_allowances(Instant now) {
   unsent_limit_ = static_cast<std::size_t>(info.cwnd);
   round_trip_ = Duration(static_cast<Duration::rep>(info.smoothed_rtt));
   credit_.set_round_trip(round_trip_);
-  may_go_unanswered_ = static_cast<std::size_t>(
-      std::clamp<Duration::rep>(round_trip_ / kRoundTripForEach, 1, kMostUnanswered));
-  note_rtt_sample(info.latest_rtt != 0);
-  if (is_ping_due_ && info.bytes_in_flight > 0) {
-    is_ping_due_ = false;
-    set_keep_alive();
-  }
+  answer_.set_round_trip(round_trip_);
+  const bool has_path_changed = loss_timer_.note_rtt_sample(info.latest_rtt != 0);
+  const bool is_pinging = loss_timer_.note_in_flight(info.bytes_in_flight > 0);
+  if (has_path_changed || is_pinging) set_keep_alive();
   if (!has_own_pacer_) return;
   pacer_.update(
       now, bbr_control_.is_attached()
@@ -403,18 +382,6 @@ void ConnectionImpl::discard_output(Stream& stream) {
   account_output(stream);
 }
 
-// When a path changes, ngtcp2 1.11 drops its loss timer together with its congestion state and
-// sets a new one only when it next sends something that asks for an acknowledgement, which may
-// be never. Pings see to that until the round trip is known again.
-void ConnectionImpl::note_rtt_sample(bool is_there) {
-  had_rtt_sample_ = had_rtt_sample_ || is_there;
-  const bool may_lack_timer = had_rtt_sample_ && !is_there;
-  if (may_lack_timer == may_lack_loss_timer_) return;
-  CULVERT_PROBE("quic.a path changes, and with it the loss timer is gone");
-  may_lack_loss_timer_ = may_lack_timer;
-  set_keep_alive();
-}
-
 void ConnectionImpl::offer_space(Stream& stream) {
   if (!stream.wants_space || stream.is_close_reported) return;
   const std::size_t enough = std::min(stream.output.limit() / 4, kWorthwhileSpace);
@@ -438,7 +405,7 @@ std::size_t ConnectionImpl::max_datagram_payload() const {
 bool ConnectionImpl::send_datagram(ByteView header, ByteView payload) {
   const std::size_t limit = max_datagram_payload();
   if (limit == 0 || header.size() + payload.size() > limit) return false;
-  datagrams_used_at_ = library_now();
+  datagrams_used_at_ = clock_.last();
   outgoing_datagrams_.limit(
       std::max(credit_.budget().send_share() / 4, limits::kDatagramQueueLeast));
   stats_.datagrams_dropped += outgoing_datagrams_.push(header, payload);
@@ -461,7 +428,7 @@ void ConnectionImpl::account_datagrams() {
 
 void ConnectionImpl::rest_datagrams() {
   const bool holds_memory = datagrams_held_ + datagrams_waiting_ != 0;
-  if (!holds_memory || library_now() - datagrams_used_at_ < limits::kStreamIdle) return;
+  if (!holds_memory || clock_.last() - datagrams_used_at_ < limits::kStreamIdle) return;
   incoming_datagrams_.give_back();
   outgoing_datagrams_.give_back();
   account_datagrams();
@@ -472,7 +439,7 @@ void ConnectionImpl::on_datagram(ByteView payload) {
     incoming_datagrams_.pop();
     is_datagram_lent_ = false;
   }
-  datagrams_used_at_ = library_now();
+  datagrams_used_at_ = clock_.last();
   incoming_datagrams_.limit(
       std::max(credit_.budget().datagram_share(), limits::kDatagramQueueLeast));
   stats_.datagrams_dropped += incoming_datagrams_.push({}, payload);

@@ -299,8 +299,8 @@ ResetToken EndpointImpl::reset_token(const ConnectionId& id) {
   return replies_.reset_token(id);
 }
 
-bool EndpointImpl::register_id(const ConnectionId& id, ConnectionImpl& connection) {
-  return by_id_.insert(id, &connection);
+bool EndpointImpl::register_id(const ConnectionId& id, ConnectionImpl* connection) {
+  return by_id_.insert(id, connection);
 }
 
 void EndpointImpl::unregister_id(const ConnectionId& id) {
@@ -308,8 +308,8 @@ void EndpointImpl::unregister_id(const ConnectionId& id) {
   last_ = nullptr;
 }
 
-bool EndpointImpl::register_peer_token(const ConnectionId& token, ConnectionImpl& connection) {
-  return by_peer_token_.insert(token, &connection);
+bool EndpointImpl::register_peer_token(const ConnectionId& token, ConnectionImpl* connection) {
+  return by_peer_token_.insert(token, connection);
 }
 
 void EndpointImpl::unregister_peer_token(const ConnectionId& token) {

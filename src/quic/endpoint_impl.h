@@ -63,9 +63,9 @@ class EndpointImpl final : public Endpoint, private ConnectionHost {
   // ConnectionHost
   [[nodiscard]] ConnectionId make_connection_id() override;
   [[nodiscard]] ResetToken reset_token(const ConnectionId& id) override;
-  bool register_id(const ConnectionId& id, ConnectionImpl& connection) override;
+  bool register_id(const ConnectionId& id, ConnectionImpl* connection) override;
   void unregister_id(const ConnectionId& id) override;
-  bool register_peer_token(const ConnectionId& token, ConnectionImpl& connection) override;
+  bool register_peer_token(const ConnectionId& token, ConnectionImpl* connection) override;
   void unregister_peer_token(const ConnectionId& token) override;
   void on_over(ConnectionImpl& connection) override;
   void keep_ticket(const crypto::EndpointId& server, ByteView ticket) override;

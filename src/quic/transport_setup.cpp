@@ -1,5 +1,7 @@
 #include "quic/transport_setup.h"
 
+#include "quic/ngtcp2_quirks.h"
+
 #include <algorithm>
 #include <array>
 
@@ -12,10 +14,6 @@ namespace {
 // largest batch of one UDP_SEGMENT call (TxBuilder::kMaxBatchBytes).
 constexpr std::array<std::uint16_t, 11> kProbes{1452, 1400, 1372,  1332,  1280, 1232,
                                                 4096, 8952, 16384, 32768, 65000};
-// Never larger than a path that is not this large by itself: a list of only this ends discovery
-// at once. `no_pmtud` would do the same, but ngtcp2 1.11 asserts that it is off when a peer
-// migrates back; versions from 1.17 on assert that no probe is above the largest legal size.
-constexpr std::array<std::uint16_t, 1> kNoProbes{limits::kUdpPayloadOwnPeers};
 
 // RFC 9002 6.2.2 suggests 333 ms; most paths are well below, and until the first sample a
 // lost Initial costs three times this.
@@ -46,9 +44,7 @@ ngtcp2_settings make_settings(const TransportConfig& config, ngtcp2_tstamp now,
       is_fixed ? config.fixed_udp_payload_size : config.max_udp_payload_size,
       NGTCP2_MAX_UDP_PAYLOAD_SIZE, limits::kUdpPayloadOwnPeers);
   if (is_fixed) {
-    settings.no_tx_udp_payload_size_shaping = 1;
-    settings.pmtud_probes = kNoProbes.data();
-    settings.pmtud_probeslen = kNoProbes.size();
+    leave_out_path_mtu_discovery(settings);
   } else {
     settings.pmtud_probes = kProbes.data();
     settings.pmtud_probeslen = kProbes.size();
