@@ -17,7 +17,7 @@ namespace culvert::drive {
 // Owned by its session.
 class Carrier {
  public:
-  Carrier(Worker& worker, Lanes& lanes) : worker_(worker), lanes_(lanes) {}
+  explicit Carrier(Lanes& lanes) : lanes_(lanes) {}
 
   void bind(quic::Connection* connection) { connection_ = connection; }
   [[nodiscard]] quic::Connection* connection() { return connection_; }
@@ -49,12 +49,6 @@ class Carrier {
       stream.input.consume(count);
     }
   }
-  void touch() {
-    if (connection_ != nullptr) worker_.touch(*connection_);
-  }
-  void touch(quic::Stream& stream) {
-    if (stream.owner != nullptr) worker_.touch(*stream.owner);
-  }
   [[nodiscard]] bool send_datagram(Multipath mode, ByteView header, ByteView payload) {
     if (mode != Multipath::fastest) return lanes_.send_datagram(mode, header, payload);
     return connection_ != nullptr &&
@@ -67,7 +61,6 @@ class Carrier {
   [[nodiscard]] std::vector<std::uint64_t> take_gone() { return std::exchange(gone_, {}); }
 
  private:
-  Worker& worker_;
   Lanes& lanes_;
   quic::Connection* connection_ = nullptr;
   std::vector<std::uint64_t> gone_;

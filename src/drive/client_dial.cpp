@@ -140,7 +140,7 @@ void ClientDial::on_transport_ready(Instant now) {
                                         .ticket = options_.ticket,
                                         .joins = options_.joins};
   control_ = std::make_unique<ControlStream>(
-      worker_, *connection_, *stream,
+      worker_.timers(), *connection_, *stream,
       session::make_client_handshake(config_.dialect, config, *exporter, worker_.host().rng(), now),
       *this);
   control_->start(now);
@@ -194,14 +194,12 @@ void ClientDial::on_readable(Instant now, quic::Stream& stream) {
 void ClientDial::abandon(Instant now, session::CloseCode code, std::string_view reason) {
   if (connection_ == nullptr) return;
   connection_->close(now, static_cast<std::uint64_t>(code), reason);
-  worker_.touch(*connection_);
   worker_.detach(*std::exchange(connection_, nullptr));
   if (control_) control_->release();
 }
 
 void ClientDial::fail(Instant now, session::CloseCode code, DialFailure failure) {
   connection_->close(now, static_cast<std::uint64_t>(code), failure.error.what);
-  worker_.touch(*connection_);
   end(now, std::move(failure));
 }
 

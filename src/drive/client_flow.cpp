@@ -208,7 +208,6 @@ void ClientUdpFlow::send(ByteView payload) {
   session_.context().traffic.bytes_up += payload.size();
   if (is_accepted_ && session_.dialect() == session::Dialect::culvert_1 &&
       carrier.send_datagram(mode_, copies_.header(id_, mode_).view(), payload)) {
-    carrier.touch();
     return;
   }
   if (!append_datagram_frame(carrier, *stream_, payload)) {
@@ -282,7 +281,6 @@ void ClientUdpFlow::leave(Instant now) {
   session_.remove_udp_flow(id_);
   session_.carrier().finish(*stream_);
   session_.carrier().stop_sending(*stream_, kNone);
-  session_.carrier().touch();
   stream_->context = nullptr;
   stream_ = nullptr;
   session_.retire(now, *this);

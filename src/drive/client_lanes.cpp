@@ -58,7 +58,6 @@ class ClientLanes::Lane final : public ConnectionHandler, public ControlHandler 
   void close(Instant now, session::CloseCode code) {
     lanes_.session_.lanes().remove(now, *connection_);
     connection_->close(now, static_cast<std::uint64_t>(code), "not needed");
-    lanes_.context_.worker.touch(*connection_);
     let_go();
   }
   void let_go() {
@@ -107,7 +106,6 @@ class ClientLanes::Lane final : public ConnectionHandler, public ControlHandler 
     if (news == SilenceWatch::News::none) return;
     if (news == SilenceWatch::News::pause) {
       connection_->ping();
-      lanes_.context_.worker.touch(*connection_);
       return;
     }
     lanes_.session_.lanes().set_usable(*connection_, is_usable());

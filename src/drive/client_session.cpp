@@ -24,7 +24,7 @@ ClientSession::ClientSession(ClientContext& context, ClientSessionOwner& owner)
       owner_(owner),
       lanes_(context.worker, [this](Instant now, StreamUser& user) { retire(now, user); }),
       joined_(context, *this),
-      carrier_(context.worker, lanes_),
+      carrier_(lanes_),
       flows_(context.graveyard),
       dialect_(context.config.dialect),
       uses_several_paths_(context.config.multipath != Multipath::fastest),
@@ -191,7 +191,6 @@ std::size_t ClientSession::adopt(Instant now, Dialled dialled) {
   if (!lanes_.has(*connection_)) lanes_.add(now, *connection_);
   if (takes_multipath()) joined_.begin(now);
   start_waiting(now);
-  context_.worker.touch(*connection_);
   return lost_flows;
 }
 
@@ -334,7 +333,6 @@ void ClientSession::resume_more_flows(Instant now) {
     user->on_resumed(now, *fresh);
   }
   control_->announce_gone(now, gone);
-  context_.worker.touch(*connection_);
   if (!parked_.is_empty()) return;
   is_resuming_ = false;
   control_->announce_done(now, announced_);
@@ -378,7 +376,6 @@ void ClientSession::on_watch(Instant now) {
   if (news == SilenceWatch::News::none) return;
   if (news == SilenceWatch::News::pause) {
     connection_->ping();
-    context_.worker.touch(*connection_);
     return;
   }
   lanes_.set_usable(*connection_, news == SilenceWatch::News::alive_again);
@@ -406,7 +403,6 @@ void ClientSession::with_new_stream(Instant now, Multipath mode, StartFlow start
   if (waiting_.empty()) {
     if (quic::Stream* stream = new_stream(now, mode)) {
       start(now, {stream});
-      context_.worker.touch(*connection_);
       return;
     }
     if (could_open_streams() && grant_expected() <= now) {
@@ -492,7 +488,6 @@ void ClientSession::start_waiting(Instant now) {
     StartFlow start = std::move(waiting_.front().start);
     waiting_.pop_front();
     start(now, {stream});
-    context_.worker.touch(*connection_);
   }
   waiting_timeout_.set(patience_ends());
 }
@@ -611,7 +606,6 @@ void ClientSession::move(Instant now, quic::Migration migration) {
   moving_to_ = *local;
   stalled_move_.set(migrated ? now + patience : now);
   migration_check_.set(now + kMigrationCheck);
-  context_.worker.touch(*connection_);
 }
 
 void ClientSession::leave(Instant now) {
@@ -630,7 +624,6 @@ void ClientSession::close(Instant now, session::CloseCode code, std::string_view
   if (code != session::CloseCode::moved) joined_.end(now, code);
   if (connection_ == nullptr) return;
   connection_->close(now, static_cast<std::uint64_t>(code), reason);
-  context_.worker.touch(*connection_);
 }
 
 }  // namespace culvert::drive

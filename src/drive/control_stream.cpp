@@ -9,14 +9,13 @@
 
 namespace culvert::drive {
 
-ControlStream::ControlStream(Worker& worker, quic::Connection& connection, quic::Stream& stream,
+ControlStream::ControlStream(TimerHeap& timers, quic::Connection& connection, quic::Stream& stream,
                              std::unique_ptr<session::Handshake> handshake, ControlHandler& handler)
-    : worker_(worker),
-      connection_(connection),
+    : connection_(connection),
       stream_(&stream),
       handshake_(std::move(handshake)),
       handler_(&handler),
-      timer_(worker.timers(), *this) {
+      timer_(timers, *this) {
   stream.context = static_cast<StreamUser*>(this);
 }
 
@@ -112,7 +111,6 @@ void ControlStream::send(ByteView output) {
     stream_->output.append(ByteView(outbox_).first(size));
     outbox_.erase(outbox_.begin(), outbox_.begin() + static_cast<std::ptrdiff_t>(size));
     connection_.submit(*stream_);
-    worker_.touch(connection_);
   }
   if (!outbox_.empty()) {
     CULVERT_PROBE("drive.a control stream without room");
@@ -120,7 +118,6 @@ void ControlStream::send(ByteView output) {
     has_overflowed_ = outbox_.size() > limits::kControlOutboxBytes;
   } else if (handshake_->is_output_finished()) {
     connection_.finish(*stream_);
-    worker_.touch(connection_);
   }
 }
 

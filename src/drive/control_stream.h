@@ -22,7 +22,7 @@ class ControlHandler {
 // connection (session::Failed). Owned by its session.
 class ControlStream final : public StreamUser {
  public:
-  ControlStream(Worker& worker, quic::Connection& connection, quic::Stream& stream,
+  ControlStream(TimerHeap& timers, quic::Connection& connection, quic::Stream& stream,
                 std::unique_ptr<session::Handshake> handshake, ControlHandler& handler);
   ~ControlStream() override;
 
@@ -48,7 +48,6 @@ class ControlStream final : public StreamUser {
   void pump(Instant now);
   void send(ByteView output);
 
-  Worker& worker_;
   quic::Connection& connection_;
   quic::Stream* stream_;  // null once it is closed
   std::unique_ptr<session::Handshake> handshake_;

@@ -28,7 +28,6 @@ Bytes gather(const quic::Stream& stream, std::size_t size) {
 
 void take_datagram_frames(Carrier& carrier, quic::Stream& stream,
                           const std::function<void(ByteView)>& take) {
-  std::size_t consumed = 0;
   while (stream.input.size() > 0) {
     std::array<ByteView, 1> first;
     if (stream.input.views(first) == 0) break;
@@ -41,9 +40,7 @@ void take_datagram_frames(Carrier& carrier, quic::Stream& stream,
     if (!frame) break;
     take(frame->value);
     carrier.consume(stream, frame->size);
-    consumed += frame->size;
   }
-  if (consumed > 0) carrier.touch();
 }
 
 bool append_datagram_frame(Carrier& carrier, quic::Stream& stream, ByteView payload) {
@@ -54,7 +51,6 @@ bool append_datagram_frame(Carrier& carrier, quic::Stream& stream, ByteView payl
   stream.output.append(session::datagram_frame_header(static_cast<std::uint16_t>(payload.size())));
   stream.output.append(payload);
   carrier.submit(stream);
-  carrier.touch();
   return true;
 }
 

@@ -110,7 +110,6 @@ void Lanes::clear_stripes() {
 bool Lanes::send_on(Lane& lane, ByteView header, ByteView payload) {
   quic::Connection& connection = *lane.connection;
   if (header.size() + payload.size() > connection.max_datagram_payload()) return false;
-  worker_.touch(connection);
   return connection.send_datagram(header, payload);
 }
 

@@ -65,7 +65,6 @@ void ServerFlowHead::give_up(Instant now, std::string_view why) {
   worker.log().debug("flow", "a stream without a readable head was reset: {}", why);
   session_.carrier().reset(stream_, kProtocolError);
   session_.carrier().stop_sending(stream_, kProtocolError);
-  session_.carrier().touch(stream_);
   stream_.context = nullptr;
   session_.retire(now, *this);
 }
@@ -265,7 +264,6 @@ void ServerUdpFlow::on_udp_readable(Instant now) {
     }
   }
   idle_.set(now + session_.context().policy->udp_flow_idle);
-  session_.carrier().touch();
 }
 
 void ServerUdpFlow::reply(ByteView payload) {
@@ -310,14 +308,12 @@ void ServerUdpFlow::on_policy_changed(Instant now) {
       now, fmt::format("UDP flow to {} ends: {}", remote_.text(), kNoLongerAllowed));
   session_.carrier().reset(*stream_, kRefused);
   session_.carrier().stop_sending(*stream_, kRefused);
-  session_.carrier().touch();
   leave(now);
 }
 
 void ServerUdpFlow::leave(Instant now) {
   if (stream_ == nullptr) return;
   session_.remove_udp_flow(id_);
-  session_.carrier().touch();
   stream_->context = nullptr;
   stream_ = nullptr;
   idle_.cancel();

@@ -26,7 +26,6 @@ class ServerLanes::Lane final : public ConnectionHandler, public ControlHandler 
   [[nodiscard]] const quic::Connection* connection() const { return connection_; }
   void close(Instant now, session::CloseCode code, std::string_view reason) {
     connection_->close(now, static_cast<std::uint64_t>(code), reason);
-    lanes_.worker_.touch(*connection_);
     let_go();
   }
 
@@ -60,7 +59,6 @@ class ServerLanes::Lane final : public ConnectionHandler, public ControlHandler 
     } else if (const auto* failed = std::get_if<session::Failed>(&event)) {
       session_.lanes().remove(now, *connection_);
       connection_->close(now, static_cast<std::uint64_t>(failed->code), failed->error.what);
-      lanes_.worker_.touch(*connection_);
       drop_heads(now);
       let_go();
       lanes_.remove(*this);
@@ -109,7 +107,6 @@ bool ServerLanes::add(Instant now, quic::Connection& connection,
   }
   lanes_.push_back(std::move(lane));
   session_.lanes().add(now, connection);
-  worker_.touch(connection);
   return true;
 }
 

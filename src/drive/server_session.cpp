@@ -31,7 +31,7 @@ ServerSession::ServerSession(ServerContext& context, Instant now, quic::Connecti
     : context_(context),
       lanes_(context.worker, [this](Instant now, StreamUser& user) { retire(now, user); }),
       joined_(context.worker, *this),
-      carrier_(context.worker, lanes_),
+      carrier_(lanes_),
       remote_(connection.path().remote),
       owner_(owner),
       descriptors_(context.shared.descriptors_per_session),
@@ -151,7 +151,7 @@ void ServerSession::on_stream_opened(Instant now, quic::Stream& stream) {
     return;
   }
   control_ = std::make_unique<ControlStream>(
-      context_.worker, connection, stream,
+      context_.worker.timers(), connection, stream,
       session::make_server_handshake(dialect_, handshake_config(), peer_, *exporter,
                                      context_.worker.host().rng(), now),
       *this);
@@ -453,7 +453,6 @@ void ServerSession::take_over(Instant now, quic::Connection& connection,
     is_resuming_ = false;
     read_rest(now, *old);
     old->close(now, number(session::CloseCode::moved), "the client is back on another connection");
-    carrier_.touch();
     lanes_.remove(now, *old);
     park(now);
     let_go_of_connection();
@@ -475,7 +474,6 @@ void ServerSession::take_over(Instant now, quic::Connection& connection,
   ++context_.stats.sessions_resumed;
   tell(RoleEventKind::session_resumed, "");
   open_up(connection);
-  carrier_.touch();
   context_.worker.log().info("session", "client {} is back from {}: {} flows wait",
                              peer_.short_text(), remote_.text(), parked_.size());
 }
@@ -527,7 +525,6 @@ void ServerSession::on_flow_open(Instant now, quic::Stream& stream, const sessio
     CULVERT_PROBE("drive.a plain flow on a connection that has joined");
     carrier_.reset(stream, kProtocolError);
     carrier_.stop_sending(stream, kProtocolError);
-    carrier_.touch(stream);
   } else if (open.resume) {
     resume_flow(now, stream, open);
   } else {
@@ -541,7 +538,6 @@ void ServerSession::join_flow(Instant now, quic::Stream& stream, const session::
     if (!terms_ || !terms_->is_multipath || seen_.contains(open.flow_id)) {
       CULVERT_PROBE("drive.a leg of a striped flow that is over");
       carrier_.reset(stream, kUnknown);
-      carrier_.touch(stream);
       return;
     }
     stripe = &lanes_.add_stripe(
@@ -566,7 +562,6 @@ void ServerSession::resume_flow(Instant now, quic::Stream& stream, const session
     } else {
       CULVERT_PROBE("drive.a flow is over where it resumes");
       carrier_.reset(stream, kUnknown);
-      carrier_.touch();
     }
     claim(now, open.flow_id);
     return;
@@ -584,7 +579,6 @@ void ServerSession::resume_flow(Instant now, quic::Stream& stream, const session
     static_cast<void>(parked_.remove(open.flow_id));
     carrier_.reset(stream, kProtocolError);
     carrier_.stop_sending(stream, kProtocolError);
-    carrier_.touch();
     claim(now, open.flow_id);
     return;
   }
@@ -600,7 +594,6 @@ void ServerSession::resume_flow(Instant now, quic::Stream& stream, const session
     user->on_resumed(now, stream);
     if (auto* still = user_of(stream)) still->on_quic_readable(now);
   }
-  carrier_.touch();
   claim(now, open.flow_id);
 }
 
@@ -738,7 +731,6 @@ void ServerSession::accept_flow(quic::Stream& stream, std::string_view source,
   session::encode_flow_reply(dialect_, session::FlowAccepted{dialled}, reply);
   stream.output.append(reply);
   carrier_.submit(stream);
-  carrier_.touch();
 }
 
 void ServerSession::refuse_flow(Instant now, quic::Stream& stream, std::string_view source,
@@ -755,7 +747,6 @@ void ServerSession::refuse_flow(Instant now, quic::Stream& stream, std::string_v
   carrier_.finish(stream);
   carrier_.stop_sending(stream, kRefused);
   stream.context = nullptr;
-  carrier_.touch();
 }
 
 void ServerSession::retire(Instant now, StreamUser& flow) {
@@ -774,7 +765,6 @@ void ServerSession::close(Instant now, session::CloseCode code, std::string_view
   end_reason_ = reason;
   if (quic::Connection* connection = carrier_.connection()) {
     connection->close(now, number(code), reason);
-    carrier_.touch();
   }
   end(now);
 }

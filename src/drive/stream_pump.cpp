@@ -99,7 +99,6 @@ void StreamPump::pump_up(Instant now) {
   }
   if (moved > 0) carrier_.submit(*stream_);
   counters_.bytes_up += moved;
-  if (moved > 0 || is_up_done_) carrier_.touch();
   finish_if_done(now);
 }
 
@@ -127,7 +126,6 @@ void StreamPump::pump_down(Instant now) {
     moved += result.bytes;
   }
   counters_.bytes_down += moved;
-  if (moved > 0) carrier_.touch();
   if (stream_->is_input_finished()) {
     is_down_done_ = true;
     port_->shutdown_write();
@@ -177,13 +175,11 @@ void StreamPump::break_off(Instant now) {
 void StreamPump::break_when_delivered(Instant now) {
   if (!stream_->is_output_over && stream_->output.unacked_bytes() > 0) {
     stream_->wants_space = true;  // asks again with every acknowledgement
-    carrier_.touch();
     return;
   }
   is_breaking_ = false;
   if (!stream_->is_fin_queued) carrier_.reset(*stream_, kReset);
   carrier_.stop_sending(*stream_, kReset);
-  carrier_.touch();
   owner_.on_pump_broken(now);
 }
 
@@ -191,7 +187,6 @@ void StreamPump::drop_input() {
   const std::size_t size = stream_->input.size();
   if (size == 0) return;
   carrier_.consume(*stream_, size);
-  carrier_.touch();
 }
 
 void StreamPump::abort(std::uint64_t flow_code) {
@@ -201,7 +196,6 @@ void StreamPump::abort(std::uint64_t flow_code) {
   is_breaking_ = false;
   carrier_.reset(*stream_, flow_code);
   carrier_.stop_sending(*stream_, flow_code);
-  carrier_.touch();
 }
 
 void StreamPump::close_politely() {

@@ -119,7 +119,6 @@ bool Stripe::attach(Instant now, quic::Stream& stream, bool is_usable) {
   stream.wants_space = true;
   stream.output.append(head_);
   stream.owner->submit(stream);
-  worker_.touch(*stream.owner);
   if (is_output_over) stream.owner->reset(stream, kReset);
   if (is_input_dropped) stream.owner->stop_sending(stream, kReset);
   legs_.push_back(std::move(leg));
@@ -194,7 +193,6 @@ void Stripe::send_windows() {
     leg->window_told = reassembly_.limit();
     leg->write(session::encode_chunk_header(session::ChunkKind::window, leg->window_told).view());
     leg->stream->owner->submit(*leg->stream);
-    worker_.touch(*leg->stream->owner);
   }
 }
 
@@ -217,7 +215,6 @@ void Stripe::send_chunks(Instant now) {
     }
     if (!has_sent) continue;
     leg->stream->owner->submit(*leg->stream);
-    worker_.touch(*leg->stream->owner);
   }
   const bool may_be_late = used > 1 && options_.mode != Multipath::redundant;
   if (!may_be_late || scheduler_.oldest() == kNever) {
@@ -410,7 +407,6 @@ void Stripe::reset(std::uint64_t code) {
   for (const auto& leg : legs_) {
     if (leg->stream->owner == nullptr) continue;
     leg->stream->owner->reset(*leg->stream, code);
-    worker_.touch(*leg->stream->owner);
   }
   worker_.request_flush(*this);
 }
@@ -422,7 +418,6 @@ void Stripe::stop_sending(std::uint64_t code) {
   for (const auto& leg : legs_) {
     if (leg->stream->owner == nullptr) continue;
     leg->stream->owner->stop_sending(*leg->stream, code);
-    worker_.touch(*leg->stream->owner);
   }
   worker_.request_flush(*this);
 }
@@ -470,7 +465,6 @@ void Stripe::end(Instant now) {
     leg->stream->context = nullptr;
     if (leg->stream->owner == nullptr) continue;
     leg->stream->owner->finish(*leg->stream);
-    worker_.touch(*leg->stream->owner);
   }
   legs_.clear();
   StreamUser* user = user_of(*this);

@@ -23,7 +23,7 @@ Worker::Slot::Slot(Worker& owner, quic::Connection& its_connection)
 
 void Worker::Slot::on_timer(Instant now) {
   connection.handle_timeout(now);
-  worker.touch(connection);
+  worker.on_stirred(connection);
 }
 
 Worker::Worker(Host& host, Logger& log, WorkerHandler& handler)
@@ -64,6 +64,7 @@ Worker::Slot& Worker::adopt(quic::Connection& connection, ConnectionHandler* han
   auto slot = std::make_unique<Slot>(*this, connection);
   slot->handler = handler;
   connection.context = slot.get();
+  connection.waker = this;
   return *(slots_[&connection] = std::move(slot));
 }
 
@@ -81,7 +82,7 @@ Result<quic::Connection*> Worker::connect_from(Instant now, const IpAddress& loc
   const PathId path{.local = {local, local_address().port}, .remote = remote};
   CULVERT_TRY(quic::Connection * connection, endpoint_->connect(now, path, options));
   adopt(*connection, &handler);
-  touch(*connection);
+  on_stirred(*connection);
   return connection;
 }
 
@@ -93,7 +94,7 @@ void Worker::detach(quic::Connection& connection) {
   slot_of(connection).handler = nullptr;
 }
 
-void Worker::touch(quic::Connection& connection) {
+void Worker::on_stirred(quic::Connection& connection) {
   Slot& slot = slot_of(connection);
   if (slot.is_dirty) return;
   slot.is_dirty = true;
@@ -139,14 +140,13 @@ void Worker::handle_datagram(Instant now, const PathId& path, Ecn ecn, ByteView 
                              bool may_hand_over) {
   ++turn_datagrams_;
   const quic::Routing routing = endpoint_->handle_datagram(now, path, ecn, bytes, tx_);
-  while (quic::Connection* displaced = endpoint_->poll_displaced()) touch(*displaced);
   if (const auto* routed = std::get_if<quic::RoutedTo>(&routing)) {
     quic::Connection& connection = *routed->connection;
     if (connection.context == nullptr) {
       adopt(connection, nullptr);
       slot_of(connection).handler = handler_.on_connection(now, connection);
     }
-    touch(connection);
+    on_stirred(connection);
   } else if (const auto* other = std::get_if<quic::BelongsToWorker>(&routing);
              other != nullptr && may_hand_over) {
     const RxDatagram datagram{.path = path,
@@ -289,7 +289,7 @@ void Worker::transmit(Instant now) {
 void Worker::settle_sent(quic::Connection& connection) {
   Slot& slot = slot_of(connection);
   if (!connection.is_drained() || slot.handler != nullptr || slot.is_dirty || slot.is_sending) {
-    if (connection.has_writable()) touch(connection);
+    if (connection.has_writable()) on_stirred(connection);
     slot.set(connection.next_timeout());
     turn_round_trip_ = std::min(turn_round_trip_, connection.liveness().smoothed_rtt);
     return;

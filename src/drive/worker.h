@@ -1,6 +1,6 @@
 // One thread's share of the work: a QUIC endpoint, its UDP socket, its connections, their
 // timers. Turns readiness into batches: everything that arrived in a turn is handled first,
-// then flows are flushed, then packets of all touched connections leave together.
+// then flows are flushed, then packets of all connections that were stirred leave together.
 //
 // Owned by a role (client.cpp, server.cpp), which outlives it; runs on its Host's thread.
 #pragma once
@@ -61,7 +61,7 @@ class Flushable {
   static constexpr std::size_t kNotQueued = ~std::size_t{0};
 };
 
-class Worker final : public HostHandler, public UdpHandler {
+class Worker final : public HostHandler, public UdpHandler, private quic::ConnectionWaker {
  public:
   Worker(Host& host, Logger& log, WorkerHandler& handler);
   ~Worker() override;
@@ -84,8 +84,6 @@ class Worker final : public HostHandler, public UdpHandler {
   void rebind(quic::Connection& connection, ConnectionHandler& handler);
   // The handler is going: events of the connection reach nobody any more. Close it first.
   void detach(quic::Connection& connection);
-  // Something was queued on the connection: poll it at the end of this turn.
-  void touch(quic::Connection& connection);
   void request_flush(Flushable& flushable);
   void cancel_flush(Flushable& flushable);
   // Sends what is queued now, for goodbyes on the way out. Within a turn's end it leaves the
@@ -125,6 +123,9 @@ class Worker final : public HostHandler, public UdpHandler {
   void on_turn_end(Instant now) override;
   void on_handover(Instant now, const RxDatagram& datagram) override;
   void on_network_changed(Instant now) override;
+
+  // It is polled at the end of this turn.
+  void on_stirred(quic::Connection& connection) override;
 
   void handle_batch(Instant now, const RxDatagram& batch);
   void handle_datagram(Instant now, const PathId& path, Ecn ecn, ByteView bytes,

@@ -158,6 +158,18 @@ struct Inheritance {
   std::size_t input_skip = 0;
 };
 
+class Connection;
+
+// The driver, which polls connections that have something to do.
+class ConnectionWaker {
+ public:
+  // The application gave it something to do: poll events, streams and packets, soon, not now.
+  virtual void on_stirred(Connection& connection) = 0;
+
+ protected:
+  ~ConnectionWaker() = default;
+};
+
 class Connection {
  public:
   virtual ~Connection() = default;
@@ -246,7 +258,15 @@ class Connection {
   // CONNECTION_CLOSE with an application code; data not yet sent is dropped.
   virtual void close(Instant now, std::uint64_t code, std::string_view reason) = 0;
 
-  void* context = nullptr;  // the driver's own: its session
+  // The driver's own. What follows from input and time it knows by itself; of everything else the
+  // connection tells `waker`.
+  ConnectionWaker* waker = nullptr;
+  void* context = nullptr;
+
+ protected:
+  void stir() {
+    if (waker != nullptr) waker->on_stirred(*this);
+  }
 };
 
 }  // namespace culvert::quic

@@ -531,6 +531,7 @@ void ConnectionImpl::close(Instant now, std::uint64_t code, std::string_view rea
   if (life_ != Life::open) return;
   close_packet_.set_application_error(code, reason);
   begin_close();
+  stir();
 }
 
 void ConnectionImpl::displace(Instant now) {
@@ -543,6 +544,7 @@ void ConnectionImpl::displace(Instant now) {
   } else if (life_ != Life::must_close) {
     life_ = Life::drained;
   }
+  stir();
 }
 
 void ConnectionImpl::give_ticket(ByteView ticket) {
@@ -550,6 +552,7 @@ void ConnectionImpl::give_ticket(ByteView ticket) {
   answer_.hurry();
   // Fails only for want of memory; then the client has none.
   static_cast<void>(ngtcp2_conn_submit_new_token(connection_, ticket.data(), ticket.size()));
+  stir();
 }
 
 void ConnectionImpl::begin_close() {
@@ -646,6 +649,7 @@ Status ConnectionImpl::migrate(Instant now, const PathId& path, Migration migrat
     return fail(ErrorKind::internal, "only the client of an open connection can migrate");
   }
   answer_.hurry();
+  stir();
   const PathStorage storage(path);
   const auto initiate = migration == Migration::at_once ? ngtcp2_conn_initiate_immediate_migration
                                                         : ngtcp2_conn_initiate_migration;
@@ -706,6 +710,7 @@ void ConnectionImpl::ping() {
   if (life_ != Life::open || !is_established_ || bytes_in_flight() > 0) return;
   loss_timer_.want_ping();
   set_keep_alive();
+  stir();
 }
 
 bool ConnectionImpl::on_handshake_completed() {

@@ -146,6 +146,7 @@ void ConnectionImpl::submit(Stream& stream) {
     streams_.sendable.push_back(stream);
   }
   offer_space(stream);
+  stir();
 }
 
 void ConnectionImpl::finish(Stream& stream) {
@@ -164,6 +165,7 @@ void ConnectionImpl::reset(Stream& stream, std::uint64_t code) {
   streams_.sendable.remove(stream);
   streams_.writable.remove(stream);
   report_if_over(stream);
+  stir();
 }
 
 void ConnectionImpl::stop_sending(Stream& stream, std::uint64_t code) {
@@ -178,6 +180,7 @@ void ConnectionImpl::stop_sending(Stream& stream, std::uint64_t code) {
   drop_input(stream);
   streams_.readable.remove(stream);
   report_if_over(stream);
+  stir();
 }
 
 void ConnectionImpl::consume(Stream& stream, std::size_t count) {
@@ -191,17 +194,20 @@ void ConnectionImpl::consume(Stream& stream, std::size_t count) {
     extend_connection();
   }
   report_if_over(stream);
+  stir();
 }
 
 void ConnectionImpl::carry_messages(Stream& stream) {
   stream.carries_messages = true;
   limit_output(stream);
   extend_stream(stream, credit_.ensure_window(clock_.last(), stream.credit, limits::kMessageRoom));
+  stir();
 }
 
 void ConnectionImpl::allow_streams(std::uint64_t count) {
   streams_allowed_ = count;
   answer_.hurry();
+  stir();
   if (count <= streams_granted_ || life_ != Life::open) return;
   ngtcp2_conn_extend_max_streams_bidi(connection_,
                                       static_cast<std::size_t>(count - streams_granted_));
@@ -220,6 +226,7 @@ void ConnectionImpl::share_budget(std::shared_ptr<SessionBudget> budget) {
   credit_.share(std::move(budget));
   answer_.hurry();
   extend_connection();
+  stir();
 }
 
 // --- credit ------------------------------------------------------------------------------
@@ -409,6 +416,7 @@ bool ConnectionImpl::send_datagram(ByteView header, ByteView payload) {
   outgoing_datagrams_.limit(
       std::max(credit_.budget().send_share() / 4, limits::kDatagramQueueLeast));
   stats_.datagrams_dropped += outgoing_datagrams_.push(header, payload);
+  stir();
   account_datagrams();
   return true;
 }

@@ -67,9 +67,6 @@ class Endpoint {
   // (admission.h), and make Retry mandatory above kRetryThreshold. The driver says when one
   // has; a server then gives it a ticket for the next time.
   virtual void set_authenticated(Connection& connection) = 0;
-  // Next connection that has lost its place to another, and closes: the driver polls it.
-  // nullptr when none. Ask after handle_datagram.
-  [[nodiscard]] virtual Connection* poll_displaced() = 0;
 
   // For Connection::share_budget, as the configuration has it.
   [[nodiscard]] virtual std::shared_ptr<SessionBudget> make_session_budget() const = 0;

@@ -234,7 +234,6 @@ void EndpointImpl::remove(Connection& connection) {
     admission_.leave(*removed.place);
     by_place_.erase(*removed.place);
   }
-  std::erase(displaced_, &connection);
   connections_.erase(found);
 }
 
@@ -256,15 +255,7 @@ void EndpointImpl::displace(Instant now, Admission::Place place) {
   by_place_.erase(found);
   connection.place.reset();
   connection.displace(now);
-  displaced_.push_back(&connection);
   ++stats_.displaced;
-}
-
-Connection* EndpointImpl::poll_displaced() {
-  if (displaced_.empty()) return nullptr;
-  Connection* connection = displaced_.back();
-  displaced_.pop_back();
-  return connection;
 }
 
 void EndpointImpl::on_over(ConnectionImpl& connection) {

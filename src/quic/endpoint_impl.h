@@ -26,7 +26,6 @@ class EndpointImpl final : public Endpoint, private ConnectionHost {
                                             const ConnectOptions& options) override;
   void remove(Connection& connection) override;
   void set_authenticated(Connection& connection) override;
-  [[nodiscard]] Connection* poll_displaced() override;
 
   [[nodiscard]] std::shared_ptr<SessionBudget> make_session_budget() const override {
     return std::make_shared<SessionBudget>(config_.transport.session_buffer_bytes,
@@ -90,7 +89,6 @@ class EndpointImpl final : public Endpoint, private ConnectionHost {
   ConnectionImpl* last_ = nullptr;
   Admission admission_;
   std::unordered_map<Admission::Place, ConnectionImpl*> by_place_;
-  std::vector<Connection*> displaced_;           // not polled yet
   std::map<crypto::EndpointId, Bytes> tickets_;  // client: the newest of each server
   EndpointStats stats_;
   // Last: connections unregister from the members above.

@@ -68,7 +68,6 @@ void RawConnection::flush(RawStream& stream) {
   } else if (stream.is_finishing && !stream.stream->is_fin_queued) {
     connection_->finish(*stream.stream);
   }
-  worker_.touch(*connection_);
 }
 
 void RawConnection::finish(RawStream& stream) {
@@ -80,25 +79,21 @@ void RawConnection::reset(RawStream& stream, std::uint64_t code) {
   if (stream.stream == nullptr || is_closed_) return;
   stream.to_send.clear();
   connection_->reset(*stream.stream, code);
-  worker_.touch(*connection_);
 }
 
 void RawConnection::stop_sending(RawStream& stream, std::uint64_t code) {
   if (stream.stream == nullptr || is_closed_) return;
   connection_->stop_sending(*stream.stream, code);
-  worker_.touch(*connection_);
 }
 
 void RawConnection::send_datagram(ByteView bytes) {
   if (is_closed_) return;
   static_cast<void>(connection_->send_datagram({}, bytes));
-  worker_.touch(*connection_);
 }
 
 void RawConnection::allow_streams(std::uint64_t count) {
   if (is_closed_) return;
   connection_->allow_streams(count);
-  worker_.touch(*connection_);
 }
 
 void RawConnection::close(std::uint64_t code, std::string_view reason) {
@@ -107,7 +102,6 @@ void RawConnection::close(std::uint64_t code, std::string_view reason) {
   closed_at_ = world_.now();
   for (const auto& stream : streams_) stream->stream = nullptr;
   connection_->close(world_.now(), code, reason);
-  worker_.touch(*connection_);
   worker_.detach(*std::exchange(connection_, nullptr));
 }
 
@@ -158,7 +152,6 @@ void RawConnection::on_readable(Instant, quic::Stream& stream) {
 
 void RawConnection::take_some(RawStream& stream, std::size_t count) {
   connection_->consume(*stream.stream, count);
-  worker_.touch(*connection_);
 }
 
 void RawConnection::take(RawStream& raw) {
@@ -175,7 +168,6 @@ void RawConnection::take(RawStream& raw) {
     connection_->consume(*raw.stream, used);
     has_news = true;
   }
-  worker_.touch(*connection_);
   if (raw.stream->is_fin_received && !raw.has_ended) raw.has_ended = has_news = true;
   if (has_news && on_received) on_received(raw);
 }

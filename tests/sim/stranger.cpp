@@ -17,13 +17,11 @@ void Visit::send(quic::Stream& stream, ByteView bytes, bool with_fin) {
   stream.output.append(bytes);
   connection->submit(stream);
   if (with_fin) connection->finish(stream);
-  stranger_.worker().touch(*connection);
 }
 
 void Visit::close(Instant now) {
   if (connection == nullptr) return;
   connection->close(now, 0, "");
-  stranger_.worker().touch(*connection);
   stranger_.worker().detach(*std::exchange(connection, nullptr));
 }
 

@@ -143,7 +143,7 @@ TEST(SimTurn, lets_the_next_flow_read_before_one_has_read_all) {
   Peers peers(1);
   drive::Worker& worker = peers.server.worker();
   drive::Lanes lanes(worker, [](Instant, drive::StreamUser&) {});
-  drive::Carrier carrier(worker, lanes);
+  drive::Carrier carrier(lanes);
   quic::Stream stream(0, worker.chunks(), 16 * limits::kReadBytesPerTurn);
   drive::TrafficCounters counters;
   NoPumpOwner owner;
@@ -215,7 +215,7 @@ struct Talk final : drive::ConnectionHandler, drive::ControlHandler {
     quic::Stream& stream = *connection->open_stream();
     auto owned = std::make_unique<Talkative>();
     handshake = owned.get();
-    control = std::make_unique<drive::ControlStream>(worker(), *connection, stream,
+    control = std::make_unique<drive::ControlStream>(worker().timers(), *connection, stream,
                                                      std::move(owned), *this);
     worker().rebind(*connection, *this);
     say(Bytes{1});
@@ -230,7 +230,7 @@ struct Talk final : drive::ConnectionHandler, drive::ControlHandler {
   void say(Bytes bytes) {
     handshake->output = std::move(bytes);
     control->start(peers.world.now());
-    worker().touch(*connection);  // as what it says comes from a turn
+    worker().host().request_turn_end();  // as what it says comes from a turn
   }
   void read_on() {
     there->is_reading = true;
