@@ -54,6 +54,7 @@ std::vector<PathGuard::Datagram> PathGuard::take() {
   for (const Datagram& datagram : held_) {
     if (datagram.path.remote != home_.remote) moved_to_ = datagram.path.remote;
   }
+  held_bytes_ = 0;
   return std::exchange(held_, {});
 }
 
@@ -80,7 +81,8 @@ std::optional<PathId> PathGuard::judge(Instant now, Duration round_trip, const P
   if (moved_to_ == path.remote) return path;
   if (held_.empty()) due_ = now + patience_;
   held_.push_back({.path = path, .ecn = ecn, .bytes = Bytes(bytes.begin(), bytes.end())});
-  if (held_.size() == kMostHeld) release(now, nullptr);
+  held_bytes_ += bytes.size();
+  if (held_.size() == kMostHeld || held_bytes_ >= kMostHeldBytes) release(now, nullptr);
   return std::nullopt;
 }
 

@@ -45,6 +45,8 @@ class PathGuard {
  private:
   // Sooner than so many packets of a real path its copies do not come, or it has lost the race.
   static constexpr std::size_t kMostHeld = 128;
+  // Nobody knows yet whose they are.
+  static constexpr std::size_t kMostHeldBytes = 256 * 1024;
 
   void release(Instant now, const PathId* as_if_by);
   [[nodiscard]] bool knows(Instant now, ByteView bytes) const;
@@ -52,6 +54,7 @@ class PathGuard {
   PathId home_;
   ConnectionId home_id_;  // to which what comes from there is sent
   std::vector<Datagram> held_;
+  std::size_t held_bytes_ = 0;
   Instant due_{};
   Duration patience_{};
   Instant at_home_until_{};  // it was seen to be there

@@ -105,6 +105,23 @@ TEST_F(PathGuardTest, holds_only_so_many) {
   EXPECT_EQ(held, 128U);
 }
 
+TEST_F(PathGuardTest, holds_only_so_many_bytes) {
+  std::size_t held = 0;
+  while (taken().empty()) {
+    Bytes large = packet(1, static_cast<std::uint8_t>(held));
+    large.resize(60'000, 1);
+    ASSERT_EQ(judge(kElsewhere, large), std::nullopt);
+    ASSERT_LE(++held, 5U);
+  }
+  EXPECT_EQ(held, 5U);
+  EXPECT_EQ(judge(kElsewhere, packet(2, 1)), kElsewhere);
+  guard_.set_home(kElsewhere);
+  guard_.set_home(kHome);
+  judge(kHome, packet(1, 0));
+  EXPECT_EQ(judge(kElsewhere, packet(1, 1)), std::nullopt);  // counts from the beginning again
+  EXPECT_TRUE(taken().empty());
+}
+
 TEST_F(PathGuardTest, lets_pass_what_is_no_packet_of_an_open_connection) {
   for (std::size_t size = 0; size < 19; ++size) {
     EXPECT_EQ(judge(kElsewhere, Bytes(size, 0x40)), kElsewhere) << size;
