@@ -15,6 +15,8 @@ namespace culvert::quic {
 
 class Decoys {
  public:
+  Decoys() { numbers_.fill(-1); }
+
   // On average one in so many packets: what comes out of order for it costs its peer an
   // acknowledgement, and a liar is caught within a few hundred kilobytes.
   static constexpr std::uint64_t kOneIn = 512;
@@ -51,8 +53,11 @@ class Decoys {
 
   std::uint64_t left_ = kNotDrawn;
   bool is_expecting_ = false;
-  // ngtcp2 forgets what is lost after some round trips; so many are not under way at once.
-  std::array<std::int64_t, 8> numbers_{-1, -1, -1, -1, -1, -1, -1, -1};
+  // ngtcp2 tells of one as lost, or acknowledged, within some round trips. So many are under way at
+  // once where 16 MiB are, which is more than a window holds (limits::kSendBufferMax); one that is
+  // not known any more would count as lost.
+  static constexpr std::size_t kUnderWay = 24;
+  std::array<std::int64_t, kUnderWay> numbers_;
   std::size_t count_ = 0;
 };
 

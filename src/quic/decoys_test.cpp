@@ -47,5 +47,15 @@ TEST(Decoys, are_known_by_their_numbers_and_no_others_are) {
   EXPECT_EQ(decoys.count(), 1U);
 }
 
+TEST(Decoys, are_known_as_long_as_a_full_window_is_under_way) {
+  Decoys decoys;
+  for (std::int64_t number = 0; number < 24; ++number) {
+    EXPECT_FALSE(decoys.has(number));
+    decoys.expect_number();
+    decoys.on_numbered(number);
+  }
+  for (std::int64_t number = 0; number < 24; ++number) EXPECT_TRUE(decoys.has(number)) << number;
+}
+
 }  // namespace
 }  // namespace culvert::quic
