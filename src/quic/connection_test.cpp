@@ -667,92 +667,80 @@ TEST(Connection, packets_that_are_lost_again_do_not_stop_a_flow) {
   EXPECT_GT(static_cast<double>(received - before) * 8 / 10, 84e6);
 }
 
-// A request and its echo on a path of 100 ms, of which `lost` is asked whether it arrives: how long
-// it takes.
-Duration time_of_request(LoopbackPair& pair, Connection& connection, Stream& stream,
-                         const std::function<bool(const LoopbackPair::Packet&)>& lost) {
-  std::size_t received = 0;
-  pair.client.on_readable = [&](Connection& end, Stream& readable) {
-    received += take(end, readable).size();
-  };
-  pair.filter = [&](const LoopbackPair::Packet& packet) { return !lost(packet); };
-  const Instant start = pair.now;
-  stream.output.append(pattern(64));
-  connection.submit(stream);
-  EXPECT_TRUE(pair.run_until([&] { return received == 64; }));
-  pair.filter = [](const LoopbackPair::Packet&) { return true; };
-  return pair.now - start;
-}
+// A stream whose bytes come back over a path of 100 ms.
+class FarEchoTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!BbrControl::kIsBuiltIn) GTEST_SKIP() << "this build has no BBR of its own";
+    pair_.delay = 50ms;
+    make_echo(pair_.server);
+    connection_ = &pair_.connect();
+    ASSERT_TRUE(pair_.establish());
+    stream_ = connection_->open_stream();
+    pair_.client.on_readable = [&](Connection& end, Stream& s) {
+      received_ += take(end, s).size();
+    };
+  }
+  // There and back; `lost` is asked of each packet.
+  using Lost = std::function<bool(const LoopbackPair::Packet&)>;
+  void carry(std::size_t size, const Lost& lost) {
+    Sender sender{.data = pattern(size), .with_fin = false};
+    pair_.filter = [&](const LoopbackPair::Packet& packet) { return !lost(packet); };
+    pair_.client.on_writable = [&](Connection& end, Stream& s) { sender.pump(end, s); };
+    const std::size_t wanted = received_ + size;
+    sender.pump(*connection_, *stream_);
+    EXPECT_TRUE(pair_.run_until([&] { return received_ == wanted; }));
+    pair_.client.on_writable = [](Connection&, Stream&) {};
+    pair_.filter = [](const LoopbackPair::Packet&) { return true; };
+  }
+  // How long a request of 64 bytes takes.
+  Duration time_of_request(const Lost& lost) {
+    const Instant start = pair_.now;
+    carry(64, lost);
+    return pair_.now - start;
+  }
+  static bool nothing(const LoopbackPair::Packet&) { return false; }
 
-TEST(Connection, a_request_or_an_answer_that_is_lost_costs_no_timeout) {
-  if (!BbrControl::kIsBuiltIn) GTEST_SKIP() << "this build has no BBR of its own";
-  LoopbackPair pair;
-  pair.delay = 50ms;
-  make_echo(pair.server);
-  Connection& connection = pair.connect();
-  ASSERT_TRUE(pair.establish());
-  Stream& stream = *connection.open_stream();
-  EXPECT_LT(time_of_request(pair, connection, stream, [](const auto&) { return false; }), 105ms);
-  pair.run_for(1s);
+  LoopbackPair pair_{
+      [](EndpointConfig& config) { config.transport.fixed_udp_payload_size = 1452; }};
+  Connection* connection_ = nullptr;
+  Stream* stream_ = nullptr;
+  std::size_t received_ = 0;
+};
+
+TEST_F(FarEchoTest, that_is_lost_on_one_way_costs_no_timeout) {
+  EXPECT_LT(time_of_request(nothing), 105ms);
+  pair_.run_for(1s);
   for (const bool to_server : {true, false}) {
     bool is_lost = false;
-    const Duration took = time_of_request(pair, connection, stream, [&](const auto& packet) {
+    const Duration took = time_of_request([&](const auto& packet) {
       return packet.to_server == to_server && !std::exchange(is_lost, true);
     });
     EXPECT_TRUE(is_lost);
     EXPECT_LT(took, 115ms) << (to_server ? "request" : "answer");
-    pair.run_for(1s);
+    pair_.run_for(1s);
   }
-  EXPECT_GT(connection.stats().packets_repeated, 0U);
+  EXPECT_GT(connection_->stats().packets_repeated, 0U);
 }
 
-TEST(Connection, a_request_that_is_lost_twice_costs_no_timeout_where_many_are) {
-  if (!BbrControl::kIsBuiltIn) GTEST_SKIP() << "this build has no BBR of its own";
-  LoopbackPair pair;
-  pair.delay = 50ms;
-  make_echo(pair.server);
-  Connection& connection = pair.connect();
-  ASSERT_TRUE(pair.establish());
-  Stream& stream = *connection.open_stream();
+TEST_F(FarEchoTest, whose_request_is_lost_twice_costs_no_timeout_where_many_are) {
   std::size_t packets = 0;
-  pair.filter = [&](const auto& packet) { return !packet.to_server || ++packets % 50 != 0; };
-  std::size_t received = 0;
-  pair.client.on_readable = [&](Connection& end, Stream& s) { received += take(end, s).size(); };
-  Sender bulk{.data = pattern(1'000'000), .with_fin = false};
-  pair.client.on_writable = [&](Connection& end, Stream& s) { bulk.pump(end, s); };
-  bulk.pump(connection, stream);
-  ASSERT_TRUE(pair.run_until([&] { return received == bulk.data.size(); }));
+  carry(1'000'000, [&](const auto& packet) { return packet.to_server && ++packets % 50 == 0; });
   for (int i = 0; i < 10; ++i) {
-    pair.run_for(1s);
+    pair_.run_for(1s);
     std::size_t lost = 0;
-    const Duration took = time_of_request(pair, connection, stream, [&](const auto& packet) {
-      return packet.to_server && ++lost <= 2;
-    });
+    const Duration took =
+        time_of_request([&](const auto& packet) { return packet.to_server && ++lost <= 2; });
     EXPECT_GE(lost, 3U);
     EXPECT_LT(took, 125ms);
   }
 }
 
-TEST(Connection, repeats_nothing_on_a_path_that_loses_nothing) {
-  LoopbackPair pair([](EndpointConfig& config) { config.transport.fixed_udp_payload_size = 1452; });
-  pair.delay = 50ms;
-  make_echo(pair.server);
-  Connection& connection = pair.connect();
-  ASSERT_TRUE(pair.establish());
-  Stream& stream = *connection.open_stream();
-  Sender sender{.data = pattern(4'000'000), .with_fin = false};
-  std::size_t received = 0;
-  pair.client.on_readable = [&](Connection& end, Stream& readable) {
-    received += take(end, readable).size();
-  };
-  pair.client.on_writable = [&](Connection& end, Stream& writable) { sender.pump(end, writable); };
-  sender.pump(connection, stream);
-  ASSERT_TRUE(pair.run_until([&] { return received == sender.data.size(); }));
-  const std::uint64_t repeated = connection.stats().packets_repeated;
-  for (int i = 0; i < 20; ++i) {
-    EXPECT_LT(time_of_request(pair, connection, stream, [](const auto&) { return false; }), 105ms);
-  }
-  EXPECT_EQ(connection.stats().packets_repeated, repeated);
+TEST_F(FarEchoTest, on_a_path_that_loses_nothing_needs_no_copies) {
+  carry(4'000'000, nothing);
+  const std::uint64_t repeated = connection_->stats().packets_repeated;
+  for (int i = 0; i < 20; ++i) EXPECT_LT(time_of_request(nothing), 105ms);
+  EXPECT_EQ(connection_->stats().packets_repeated, repeated);
 }
 
 TEST(Connection, keep_alive_holds_an_idle_connection_open) {
