@@ -6,6 +6,7 @@
 iperf() {
   local report error i
   for ((i = 0; i < 100; i++)); do
+    # When it fails its report says why, and that is looked at below.
     # shellcheck disable=SC2086
     report=$(${iperf_within:-} iperf3 -c "$1" -p "$2" "${@:3}" -J) || true
     error=$(jq -r '.error // empty' <<<"$report")

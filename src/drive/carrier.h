@@ -5,7 +5,6 @@
 #pragma once
 
 #include "drive/lanes.h"
-#include "drive/worker.h"
 #include "quic/connection.h"
 
 #include <cstdint>

@@ -35,8 +35,8 @@ class EarlyPackets {
 
  private:
   std::vector<Packet> packets_;
-  std::size_t bytes_ =
-      0;  // what keeps them included, or single bytes would take a hundred times that
+  // With what keeps them, or single bytes would take a hundred times as much.
+  std::size_t bytes_ = 0;
 };
 
 }  // namespace culvert::quic
