@@ -667,6 +667,56 @@ TEST(Connection, packets_that_are_lost_again_do_not_stop_a_flow) {
   EXPECT_GT(static_cast<double>(received - before) * 8 / 10, 84e6);
 }
 
+// Whoever forgets it leaves a flow to wait for the next packet.
+TEST(Connection, tells_its_waker_of_all_that_the_application_does) {
+  struct Waker : ConnectionWaker {
+    void on_stirred(Connection&) override { ++times; }
+    int times = 0;
+  } waker;
+  LoopbackPair pair;
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  make_echo(pair.server);
+  Stream& stream = *connection.open_stream();
+  Stream& other = *connection.open_stream();
+  stream.output.append(pattern(100));
+  connection.submit(stream);
+  ASSERT_TRUE(pair.run_until([&] { return stream.input.size() == 100; }));
+  pair.run_for(1s);  // nothing is in flight
+
+  connection.waker = &waker;
+  const std::pair<const char*, std::function<void()>> cases[] = {
+      {"ping", [&] { connection.ping(); }},
+      {"consume", [&] { connection.consume(stream, 10); }},
+      {"submit",
+       [&] {
+         stream.output.append(pattern(1));
+         connection.submit(stream);
+       }},
+      {"carry_messages", [&] { connection.carry_messages(stream); }},
+      {"finish", [&] { connection.finish(stream); }},
+      {"reset", [&] { connection.reset(other, 1); }},
+      {"stop_sending", [&] { connection.stop_sending(other, 1); }},
+      {"allow_streams", [&] { connection.allow_streams(10); }},
+      {"share_budget",
+       [&] { connection.share_budget(pair.client.endpoint->make_session_budget()); }},
+      {"send_datagram", [&] { EXPECT_TRUE(connection.send_datagram({}, pattern(10))); }},
+      {"migrate",
+       [&] {
+         PathId path = connection.path();
+         ++path.local.port;
+         EXPECT_TRUE(connection.migrate(pair.now, path, Migration::validate_first));
+       }},
+      {"close", [&] { connection.close(pair.now, 1, "enough"); }},
+  };
+  for (const auto& [name, act] : cases) {
+    const int before = waker.times;
+    act();
+    EXPECT_GT(waker.times, before) << name;
+  }
+  connection.waker = nullptr;
+}
+
 // A stream whose bytes come back over a path of 100 ms.
 class FarEchoTest : public ::testing::Test {
  protected:
