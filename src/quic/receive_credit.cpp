@@ -131,8 +131,10 @@ std::uint64_t ReceiveCredit::on_received(Instant now, StreamCredit& stream, std:
   return may_start ? start_window(now, stream) : 0;
 }
 
-// Some round trips' worth is enough of a window for any rate. A quarter of it was used within one:
-// it may be what holds the peer back. What has come this very moment does not tell of a reader.
+// Some round trips' worth is enough of a window for any rate. At the rate since credit was last
+// given a quarter of it would be used within one: it may be what holds the peer back. (The whole of
+// a small one is used up, read and granted again in a round trip and the time that sending takes.)
+// What has come this very moment does not tell of a reader.
 void ReceiveCredit::resize(Instant now, StreamCredit& stream) {
   const Duration round_trip = std::max(round_trip_, kLeastRoundTrip);
   const std::size_t burst = stream.burst.bytes(now, round_trip);
@@ -143,7 +145,11 @@ void ReceiveCredit::resize(Instant now, StreamCredit& stream) {
     stream.resized_at = now;
     return;
   }
-  if (now - stream.granted_at <= round_trip && !enlarge(now, stream)) return;
+  const std::uint64_t used = stream.consumed + stream.window - stream.granted;
+  const std::uint64_t quarters = std::min<std::uint64_t>(4 * used / stream.window, 4);
+  const bool is_used_up =
+      now - stream.granted_at <= static_cast<Duration::rep>(quarters) * round_trip;
+  if (is_used_up && !enlarge(now, stream)) return;
   while (stream.window < kBurstsOfWindow * burst && enlarge(now, stream)) {
   }
 }

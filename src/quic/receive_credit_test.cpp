@@ -115,6 +115,18 @@ TEST_F(ReceiveCreditTest, who_reads_further_than_a_thousand_that_have_stopped_ge
   }
 }
 
+// All of a window is sent at once, read at once and granted again: that takes a round trip and as
+// long as sending it.
+TEST_F(ReceiveCreditTest, a_window_that_is_used_up_at_once_grows) {
+  StreamCredit& stream = open();
+  for (int i = 0; i < 20; ++i) {
+    const std::size_t sent = fill(stream);
+    now_ += milliseconds(20) + std::chrono::nanoseconds(80 * sent);  // 100 Mbit/s
+    read(stream, stream.unread());
+  }
+  EXPECT_GE(stream.window, kMiB);
+}
+
 TEST_F(ReceiveCreditTest,
        what_waits_from_before_leaves_a_stream_its_first_window_until_it_is_read) {
   StreamCredit stream;
