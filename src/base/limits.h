@@ -199,8 +199,11 @@ inline constexpr std::size_t kDatagramQueueBytes = 1 << 20;
 inline constexpr std::size_t kDatagramQueueLeast = 64 << 10;
 // What ngtcp2 may hold for a connection beside its streams and what the peer may send: notes of
 // packets under way, 6 MiB for as much as waits for its acknowledgement at most, and of gaps in
-// what has arrived.
+// what has arrived. It counts in the session's budget.
 inline constexpr std::size_t kLibraryBytes = 16 << 20;
+// ... and where that has nothing left: some ten times what a connection takes that carries bulk
+// over a path that loses packets.
+inline constexpr std::size_t kLibraryBytesOwn = 512 << 10;
 // Where so much less is in use than was, and a quarter of it, the process gives memory back to the
 // system, after a while: what is needed again at once is not worth it.
 inline constexpr std::size_t kMemoryWorthReturning = 8 << 20;

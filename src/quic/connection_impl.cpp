@@ -26,6 +26,8 @@ constexpr Duration kMaxAckDelay = std::chrono::milliseconds(25);  // RFC 9000 18
 
 // What ngtcp2 1.11 holds for a stream, with the first piece of what came out of order.
 constexpr std::size_t kLibraryBytesOfStream = 1024;
+// The budget is told of what else it holds in such steps.
+constexpr std::size_t kLibraryStep = 64 * 1024;
 
 ngtcp2_cid to_cid(const ConnectionId& id) {
   ngtcp2_cid cid;
@@ -57,6 +59,7 @@ ConnectionImpl::~ConnectionImpl() {
   for (const auto& stream : streams_.all()) credit_.budget().let_go(stream->held);
   credit_.budget().let_go(datagrams_held_);
   credit_.budget().release(datagrams_waiting_);
+  static_cast<void>(credit_.budget().count_library(library_counted_, 0));
 }
 
 Result<std::unique_ptr<ConnectionImpl>> ConnectionImpl::connect(ConnectionHost& host, Instant now,
@@ -276,10 +279,14 @@ bool ConnectionImpl::check_peer() {
 
 // What the peer may send ahead may wait out of order. Beside that there are notes of packets and
 // streams.
-bool ConnectionImpl::is_library_bloated() const {
-  const std::size_t expected =
-      credit_.ahead() + streams_.size() * kLibraryBytesOfStream + limits::kLibraryBytes;
-  return library_memory_.bytes() > expected;
+bool ConnectionImpl::is_library_bloated() {
+  const std::size_t usual = credit_.ahead() + streams_.size() * kLibraryBytesOfStream;
+  const std::size_t bytes = library_memory_.bytes();
+  const std::size_t beyond = bytes > usual ? bytes - usual : 0;
+  const std::size_t rounded = beyond / kLibraryStep * kLibraryStep;
+  if (rounded == library_counted_) return false;
+  return !credit_.budget().count_library(library_counted_, rounded) ||
+         beyond > limits::kLibraryBytes;
 }
 
 void ConnectionImpl::handle_timeout(Instant now) {

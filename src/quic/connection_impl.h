@@ -203,8 +203,8 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   // Likewise of queues of DATAGRAMs; and empties those that were not used for long.
   void account_datagrams();
   void rest_datagrams();
-  // The peer makes ngtcp2 hold more than any peer needs.
-  [[nodiscard]] bool is_library_bloated() const;
+  // The peer makes ngtcp2 hold more than any peer needs, or than there is.
+  [[nodiscard]] bool is_library_bloated();
   void give_place_back();
   // Reports StreamClosed once nothing is left for the application to see.
   void report_if_over(Stream& stream);
@@ -262,6 +262,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   bool is_datagram_lent_ = false;            // front() was handed out by poll_datagram
   std::size_t datagrams_held_ = 0;           // memory of the queues, as the budget knows it
   std::size_t datagrams_waiting_ = 0;
+  std::size_t library_counted_ = 0;  // likewise
   Instant datagrams_used_at_{};
   std::size_t unsent_limit_ = 0;
   // Of the packet that is being read: an ACK frame tells of each of its many packets alone.

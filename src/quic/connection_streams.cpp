@@ -223,6 +223,9 @@ void ConnectionImpl::share_budget(std::shared_ptr<SessionBudget> budget) {
   budget->hold(datagrams_held_);
   credit_.budget().release(datagrams_waiting_);
   budget->commit_anyway(datagrams_waiting_);
+  const std::size_t of_library = library_counted_;
+  static_cast<void>(credit_.budget().count_library(library_counted_, 0));
+  static_cast<void>(budget->count_library(library_counted_, of_library));
   credit_.share(std::move(budget));
   answer_.hurry();
   extend_connection();

@@ -9,8 +9,12 @@
 #include <gnutls/crypto.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
+#include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace culvert::quic {
 namespace {
@@ -87,27 +91,47 @@ class PacketWriter {
   std::uint32_t next_ = 1'000'000;  // beyond what was used in the handshake
 };
 
-// The server with a client whose place the test has taken.
+// The server with clients whose places the test has taken.
 class HostileFramesTest : public ::testing::Test {
  protected:
-  HostileFramesTest()
-      : pair_([this](EndpointConfig& config) {
+  struct Hostile {
+    std::uint16_t port;
+    std::unique_ptr<PacketWriter> writer;
+    ConnectionImpl* server;  // its end there
+    std::uint64_t streams = 0;
+    std::size_t sent = 0;
+  };
+
+  explicit HostileFramesTest(std::shared_ptr<ProcessBudget> process = nullptr)
+      : pair_([this, process](EndpointConfig& config) {
           if (config.accepts_connections) {
             config.transport.initial_streams_bidi = limits::kDefaultMaxFlowsPerSession;
+            config.transport.process_buffers = process;
           } else {
             config.key_log = [this](std::string_view line) { note_key(line); };
           }
         }) {}
 
-  void SetUp() override {
-    auto& client = dynamic_cast<ConnectionImpl&>(pair_.connect());
-    ASSERT_TRUE(pair_.establish());
+  // From here on its own client is neither heard nor told anything.
+  Hostile take_place(std::uint16_t port) {
+    silent_ports_.push_back(port);
+    const std::size_t before = pair_.server.completed.size();
+    auto& client = dynamic_cast<ConnectionImpl&>(pair_.connect({}, "culvert/1", port));
+    is_all_heard_ = true;
+    EXPECT_TRUE(pair_.run_until([&] { return pair_.server.completed.size() > before; }));
     pair_.run_for(std::chrono::seconds(1));  // credit has come
-    ASSERT_FALSE(secret_.empty());
+    EXPECT_FALSE(secret_.empty());
     const ngtcp2_cid* destination = ngtcp2_conn_get_dcid(client.raw());
-    writer_.emplace(secret_, ByteView(destination->data, destination->datalen));
-    pair_.filter = [](LoopbackPair::Packet&) { return false; };
-    server_ = dynamic_cast<ConnectionImpl*>(pair_.server.connections.front());
+    Hostile hostile{.port = port,
+                    .writer = std::make_unique<PacketWriter>(
+                        secret_, ByteView(destination->data, destination->datalen)),
+                    .server = dynamic_cast<ConnectionImpl*>(pair_.server.connections.back())};
+    is_all_heard_ = false;
+    pair_.filter = [this](const LoopbackPair::Packet& packet) {
+      const std::uint16_t of = packet.to_server ? packet.path.remote.port : packet.path.local.port;
+      return is_all_heard_ || std::ranges::find(silent_ports_, of) == silent_ports_.end();
+    };
+    return hostile;
   }
 
   void note_key(std::string_view line) {
@@ -118,54 +142,57 @@ class HostileFramesTest : public ::testing::Test {
     secret_ = hex_decode(hex).value_or(Bytes{});
   }
 
-  void send(ByteView frames) {
+  void send(Hostile& hostile, ByteView frames) {
     pair_.now += std::chrono::microseconds(10);
     pair_.deliver({.path = {.local = LoopbackPair::server_address(),
-                            .remote = LoopbackPair::client_address()},
-                   .bytes = writer_->write(frames),
+                            .remote = LoopbackPair::client_address(hostile.port)},
+                   .bytes = hostile.writer->write(frames),
                    .to_server = true});
-    if (++sent_ % 16 == 0) pair_.run_for(std::chrono::microseconds(10));
+    if (++hostile.sent % 16 == 0) pair_.run_for(std::chrono::microseconds(10));
   }
 
   // Of a part of a stream's first window. ngtcp2 gives up beyond 5,000 gaps in one stream.
   static constexpr std::uint64_t kPart = 9'000;
-  void send_every_second_byte(std::uint64_t stream) {
+  // Of the next stream.
+  void send_every_second_byte(Hostile& hostile) {
     Bytes frames;
     ByteWriter writer(frames);
     for (std::uint64_t offset = 1; offset < kPart; offset += 2) {
       writer.u8(0x0E);  // STREAM, with offset and length
-      writer.varint(4 * stream);
+      writer.varint(4 * hostile.streams);
       writer.varint(offset);
       writer.varint(1);
       writer.u8('x');
       if (frames.size() < 60'000) continue;
-      send(frames);
+      send(hostile, frames);
       frames.clear();
     }
-    send(frames);
+    send(hostile, frames);
+    ++hostile.streams;
   }
 
   LoopbackPair pair_;
   Bytes secret_;
-  std::optional<PacketWriter> writer_;
-  ConnectionImpl* server_ = nullptr;
-  std::size_t sent_ = 0;
+
+ private:
+  bool is_all_heard_ = true;
+  std::vector<std::uint16_t> silent_ports_;
 };
 
 TEST_F(HostileFramesTest, that_leave_gaps_are_held_within_bounds) {
-  const std::size_t before = server_->library_bytes();
+  Hostile hostile = take_place(50'000);
+  const std::size_t before = hostile.server->library_bytes();
   std::size_t most = 0;
-  std::uint64_t stream = 0;
-  for (; stream < 1'000 && !server_->is_closed(); ++stream) {
-    send_every_second_byte(stream);
-    most = std::max(most, server_->library_bytes());
+  while (hostile.streams < 1'000 && !hostile.server->is_closed()) {
+    send_every_second_byte(hostile);
+    most = std::max(most, hostile.server->library_bytes());
   }
-  RecordProperty("streams", static_cast<int>(stream));
+  RecordProperty("streams", static_cast<int>(hostile.streams));
   RecordProperty("bytes", static_cast<int>(most - before));
   // The notes of gaps are much larger than what was sent ...
-  EXPECT_GT(most - before, 10 * stream * kPart);
+  EXPECT_GT(most - before, 10 * (hostile.streams - 1) * kPart);
   // ... and end the connection where they are too many.
-  ASSERT_TRUE(server_->is_closed());
+  ASSERT_TRUE(hostile.server->is_closed());
   EXPECT_LE(most, limits::kLibraryBytes + limits::kConnectionAheadMax + (4 << 20));
   pair_.run_for(std::chrono::seconds(10));
   ASSERT_EQ(pair_.server.closed.size(), 1U);
@@ -176,20 +203,21 @@ TEST_F(HostileFramesTest, that_leave_gaps_are_held_within_bounds) {
 // One byte at the end of the first window of each stream there may be: the pieces in which ngtcp2
 // keeps what came out of order are larger than that.
 TEST_F(HostileFramesTest, that_are_each_the_last_of_a_window_are_held_within_bounds) {
+  Hostile hostile = take_place(50'000);
   std::size_t most = 0;
   Bytes frames;
   ByteWriter writer(frames);
   for (std::uint64_t stream = 0;
-       stream < limits::kDefaultMaxFlowsPerSession && !server_->is_closed(); ++stream) {
+       stream < limits::kDefaultMaxFlowsPerSession && !hostile.server->is_closed(); ++stream) {
     writer.u8(0x0E);
     writer.varint(4 * stream);
     writer.varint(limits::kStreamWindowFirst - 1);
     writer.varint(1);
     writer.u8('x');
     if (frames.size() < 1'000) continue;
-    send(frames);
+    send(hostile, frames);
     frames.clear();
-    most = std::max(most, server_->library_bytes());
+    most = std::max(most, hostile.server->library_bytes());
   }
   RecordProperty("bytes", static_cast<int>(most));
   EXPECT_LE(most, limits::kLibraryBytes + limits::kConnectionAheadMax + (20 << 20));
@@ -203,6 +231,8 @@ TEST_F(HostileFramesTest, that_acknowledge_what_has_not_arrived_end_the_connecti
   pair_.server.on_event = [&](Connection&, Event& event) {
     if (const auto* opened = std::get_if<StreamOpened>(&event)) stream = opened->stream;
   };
+  Hostile hostile = take_place(50'000);
+  ConnectionImpl* server = hostile.server;
   Bytes frames;
   ByteWriter writer(frames);
   writer.u8(0x0A);  // STREAM, with length
@@ -214,21 +244,21 @@ TEST_F(HostileFramesTest, that_acknowledge_what_has_not_arrived_end_the_connecti
   writer.u8(0x11);  // MAX_STREAM_DATA
   writer.varint(0);
   writer.varint(1ULL << 40);
-  send(frames);
+  send(hostile, frames);
   pair_.run_for(std::chrono::milliseconds(1));
   ASSERT_NE(stream, nullptr);
   const Bytes data(64 << 10, 7);
   std::uint64_t rounds = 0;
-  const std::uint64_t before = server_->stats().packets_sent;
+  const std::uint64_t before = server->stats().packets_sent;
   std::uint64_t packets = 0;
   while (pair_.server.closed.empty() && ++rounds < 1'000) {
     while (stream->output.space() >= data.size()) stream->output.append(data);
-    server_->submit(*stream);
+    server->submit(*stream);
     pair_.run_for(std::chrono::milliseconds(1));
     if (!pair_.server.closed.empty()) continue;
     // Numbers begin at zero; a few packets were of the handshake, which has others.
     constexpr std::uint64_t kOfHandshake = 4;
-    packets = server_->stats().packets_sent - before;
+    packets = server->stats().packets_sent - before;
     const std::uint64_t largest = before + packets - 1 - kOfHandshake;
     frames.clear();
     writer.u8(0x02);  // ACK
@@ -236,7 +266,7 @@ TEST_F(HostileFramesTest, that_acknowledge_what_has_not_arrived_end_the_connecti
     writer.varint(0);
     writer.varint(0);
     writer.varint(largest);
-    send(frames);
+    send(hostile, frames);
     pair_.run_for(std::chrono::microseconds(1));
   }
   ASSERT_EQ(pair_.server.closed.size(), 1U);
@@ -244,6 +274,64 @@ TEST_F(HostileFramesTest, that_acknowledge_what_has_not_arrived_end_the_connecti
             "the peer acknowledges packets that it did not get");
   // Not for what ngtcp2 finds by itself, and soon.
   EXPECT_LT(packets, 3 * Decoys::kOneIn);
+}
+
+// Each alone would be let have its 16 MiB.
+class HostileCrowdTest : public HostileFramesTest {
+ protected:
+  static constexpr std::size_t kProcess = 24 << 20;
+  HostileCrowdTest() : HostileCrowdTest(std::make_shared<ProcessBudget>(kProcess)) {}
+  explicit HostileCrowdTest(std::shared_ptr<ProcessBudget> process)
+      : HostileFramesTest(process), process_(std::move(process)) {}
+
+  std::shared_ptr<ProcessBudget> process_;
+};
+
+TEST_F(HostileCrowdTest, leaves_the_process_its_limit_and_others_their_connections) {
+  constexpr std::size_t kHostile = 8;
+  std::vector<Hostile> crowd;
+  for (std::size_t i = 0; i < kHostile; ++i) {
+    crowd.push_back(take_place(static_cast<std::uint16_t>(50'000 + i)));
+  }
+  Connection& honest = pair_.connect({}, "culvert/1", 40'000);
+  ASSERT_TRUE(pair_.run_until([&] { return pair_.server.completed.size() > kHostile; }));
+  const auto& honest_there = dynamic_cast<const ConnectionImpl&>(*pair_.server.connections.back());
+  std::vector<const ConnectionImpl*> alive;
+  for (const Hostile& hostile : crowd) alive.push_back(hostile.server);
+  pair_.server.on_event = [&](Connection& connection, Event& event) {
+    if (std::holds_alternative<Closed>(event)) std::erase(alive, &connection);
+  };
+  std::size_t most = 0;
+  std::int64_t least_free = process_->free_bytes();
+  for (int round = 0; round < 60 && !alive.empty(); ++round) {
+    for (Hostile& hostile : crowd) {
+      if (std::ranges::find(alive, hostile.server) == alive.end()) continue;
+      send_every_second_byte(hostile);
+      std::size_t together = 0;
+      for (const ConnectionImpl* connection : alive) together += connection->library_bytes();
+      most = std::max(most, together);
+      least_free = std::min(least_free, process_->free_bytes());
+    }
+  }
+  RecordProperty("bytes", static_cast<int>(most));
+  EXPECT_GT(most, kProcess / 4) << "it tries";
+  EXPECT_GE(least_free, -static_cast<std::int64_t>(kHostile * limits::kLibraryBytesOwn));
+  EXPECT_LE(most, kProcess + kHostile * (limits::kLibraryBytesOwn + limits::kSessionBufferShare));
+  EXPECT_LT(alive.size(), kHostile) << "who is in the way goes";
+  std::size_t received = 0;
+  pair_.server.on_readable = [&](Connection& connection, Stream& stream) {
+    received += stream.input.size();
+    connection.consume(stream, stream.input.size());
+  };
+  Stream* stream = honest.open_stream();
+  ASSERT_NE(stream, nullptr);
+  for (int i = 0; i < 100; ++i) {
+    stream->output.append(Bytes(10'000, 'x'));
+    honest.submit(*stream);
+    pair_.run_for(std::chrono::milliseconds(20));
+  }
+  EXPECT_EQ(received, 1'000'000U);
+  EXPECT_FALSE(honest_there.is_closed());
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 
 #include <bit>
+#include <utility>
 
 namespace culvert::quic {
 namespace {
@@ -57,12 +58,12 @@ bool SessionBudget::take_up_to(std::size_t wanted, bool is_forced) {
 }
 
 void SessionBudget::settle() {
-  static_cast<void>(take_up_to(committed_ + held_, true));
+  static_cast<void>(take_up_to(committed_ + held_ + library_, true));
 }
 
 bool SessionBudget::commit(std::size_t bytes) {
   if (committed_ + bytes > receive_limit()) return false;
-  if (!take_up_to(committed_ + held_ + bytes, false)) return false;
+  if (!take_up_to(committed_ + held_ + library_ + bytes, false)) return false;
   committed_ += bytes;
   return true;
 }
@@ -114,8 +115,21 @@ void SessionBudget::let_go(std::size_t bytes) {
 // Shares that follow what is left: each flow may hold twice that, so all of them together never
 // take everything. The process has its say in the same way.
 std::size_t SessionBudget::send_share() const {
-  const std::size_t left = left_of(held_, send_limit());
+  const std::size_t left = left_of(held_ + library_, send_limit());
   return std::max(2 * left, left > 0 ? kSmallSendShare : kLeastSendShare);
+}
+
+// Every connection may have a little, and notes of the packets that carry what it has to send.
+// What is beyond that leaves the session its limit, and the process as much as the session has.
+bool SessionBudget::count_library(std::size_t& counted, std::size_t bytes) {
+  const std::size_t before = std::exchange(counted, bytes);
+  library_ = library_ - before + bytes;
+  if (bytes > before) {
+    const std::size_t all = committed_ + held_ + library_;
+    if (all <= limit_ && take_up_to(all, false)) return true;
+  }
+  settle();
+  return bytes <= before || bytes <= limits::kLibraryBytesOwn + held_ / 2;
 }
 
 std::size_t SessionBudget::datagram_share() const {

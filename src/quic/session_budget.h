@@ -8,6 +8,7 @@
 // The last third of that is for streams of which much was read, in steps, the more the longer
 // they were: streams that stop leave it to those that are read further than they were. Sending,
 // memory is bounded by what is read from sockets: `held` is what waits for its acknowledgement.
+// What ngtcp2 notes of all that counts as well.
 #pragma once
 
 #include "base/limits.h"
@@ -87,9 +88,15 @@ class SessionBudget {
   // How much one flow may have waiting.
   [[nodiscard]] std::size_t send_share() const;
 
+  // --- the library ---------------------------------------------------------------------------
+  // What ngtcp2 holds of a connection beyond what is counted above; `counted` is what the budget
+  // knows of it. False: too much, where so much is in use.
+  [[nodiscard]] bool count_library(std::size_t& counted, std::size_t bytes);
+
   [[nodiscard]] std::size_t committed_bytes() const { return committed_; }
   [[nodiscard]] std::size_t grown_bytes() const { return grown_; }
   [[nodiscard]] std::size_t held_bytes() const { return held_; }
+  [[nodiscard]] std::size_t library_bytes() const { return library_; }
 
  private:
   [[nodiscard]] std::size_t receive_limit() const { return limit_ / 4 * 3; }
@@ -110,6 +117,7 @@ class SessionBudget {
   std::size_t aside_ = 0;
   std::size_t grown_ = 0;
   std::size_t held_ = 0;
+  std::size_t library_ = 0;
   std::size_t taken_ = 0;  // from the process
 };
 

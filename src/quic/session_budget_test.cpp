@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <deque>
+#include <memory>
 
 namespace culvert::quic {
 namespace {
@@ -61,6 +63,58 @@ TEST(SessionBudget, gives_one_stream_a_large_window) {
   std::uint64_t read = 0;
   for (; budget.grow(window, window, read); window *= 2) read += window;
   EXPECT_GE(window, limits::kStreamWindowMax);
+}
+
+// --- the library ---------------------------------------------------------------------------------
+
+TEST(SessionBudget, lets_a_library_have_what_nobody_uses) {
+  const auto process = std::make_shared<ProcessBudget>(64 * kMebibyte);
+  SessionBudget budget(64 * kMebibyte, process);
+  std::size_t counted = 0;
+  EXPECT_TRUE(budget.count_library(counted, 16 * kMebibyte));
+  EXPECT_LE(process->free_bytes(),
+            static_cast<std::int64_t>(48 * kMebibyte + limits::kSessionBufferShare));
+  EXPECT_TRUE(budget.commit(kMebibyte));
+  EXPECT_TRUE(budget.count_library(counted, 0));
+  budget.release(kMebibyte);
+  EXPECT_EQ(budget.library_bytes(), 0U);
+}
+
+TEST(SessionBudget, lets_a_library_have_little_where_much_waits) {
+  SessionBudget budget(64 * kMebibyte);
+  budget.commit_anyway(48 * kMebibyte);
+  budget.hold(16 * kMebibyte);
+  std::size_t counted = 0;
+  EXPECT_TRUE(budget.count_library(counted, limits::kLibraryBytesOwn)) << "its own";
+  EXPECT_TRUE(budget.count_library(counted, 8 * kMebibyte)) << "notes of what is sent";
+  budget.let_go(16 * kMebibyte);
+  EXPECT_TRUE(budget.count_library(counted, 16 * kMebibyte));
+  EXPECT_FALSE(budget.count_library(counted, 17 * kMebibyte));
+  EXPECT_TRUE(budget.count_library(counted, 16 * kMebibyte)) << "it becomes less";
+}
+
+TEST(SessionBudget, what_a_library_has_is_not_there_to_be_sent) {
+  SessionBudget budget(64 * kMebibyte);
+  std::size_t counted = 0;
+  EXPECT_TRUE(budget.count_library(counted, 15 * kMebibyte));
+  EXPECT_LE(budget.send_share(), 2 * kMebibyte);
+}
+
+TEST(SessionBudget, libraries_of_many_sessions_leave_each_other_something_of_the_process) {
+  const auto process = std::make_shared<ProcessBudget>(64 * kMebibyte);
+  struct Session {
+    std::unique_ptr<SessionBudget> budget;
+    std::size_t counted = 0;
+  };
+  std::deque<Session> sessions(100);
+  for (Session& session : sessions) {
+    session.budget = std::make_unique<SessionBudget>(64 * kMebibyte, process);
+    std::size_t bytes = 0;
+    while (session.budget->count_library(session.counted, bytes)) bytes += 64 * 1024;
+    EXPECT_GE(bytes, limits::kLibraryBytesOwn);
+    EXPECT_TRUE(session.budget->count_library(session.counted, bytes - 64 * 1024));
+  }
+  EXPECT_GE(process->free_bytes(), -static_cast<std::int64_t>(100 * limits::kLibraryBytesOwn));
 }
 
 TEST(SessionBudget, send_shares_shrink_as_more_waits_and_never_to_nothing) {
