@@ -400,6 +400,11 @@ void ClientSession::look_elsewhere(Instant now) {
 
 void ClientSession::with_new_stream(Instant now, Multipath mode, StartFlow start) {
   if (connection_ == nullptr || is_silent()) owner_.on_wanted(now);
+  if (!lanes_.budget().takes_flows()) {
+    CULVERT_PROBE("drive.too much waits here for a further local connection");
+    refuse_flow(now, std::move(start), fmt::format("a limit is reached ({})", kNobodyReads));
+    return;
+  }
   if (waiting_.empty()) {
     if (quic::Stream* stream = new_stream(now, mode)) {
       start(now, {stream});

@@ -11,10 +11,15 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
 namespace culvert::drive {
+
+// Why a session takes no further flow (quic::SessionBudget::takes_flows).
+inline constexpr std::string_view kNobodyReads =
+    "most of its buffer waits for programs that do not read";
 
 // Owned by its session.
 class Lanes final : public StripeHost, private Flushable {

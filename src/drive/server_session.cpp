@@ -684,6 +684,12 @@ void ServerSession::start_flow(Instant now, quic::Stream& stream, const session:
     refuse_flow(now, stream, open.source, session::RefusalCode::limit, descriptors_.refusal());
     return;
   }
+  if (!lanes_.budget().takes_flows()) {
+    CULVERT_PROBE("drive.a client has too much waiting for a further flow");
+    refuse_flow(now, stream, open.source, session::RefusalCode::limit,
+                fmt::format("Session limit reached ({})", kNobodyReads));
+    return;
+  }
   if (!is_audited()) {
     refuse_flow(now, stream, open.source, session::RefusalCode::limit, std::string(kNotAudited));
     return;

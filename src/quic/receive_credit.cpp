@@ -25,6 +25,7 @@ ReceiveCredit::ReceiveCredit(std::shared_ptr<SessionBudget> budget) : budget_(st
 ReceiveCredit::~ReceiveCredit() {
   while (StreamCredit* stream = awake_.front()) on_stream_over(*stream);
   budget_->take_back(inherited_);
+  budget_->remove_unread(inherited_);
   budget_->release(static_cast<std::size_t>(granted_ - consumed_) + inherited_);
 }
 
@@ -35,6 +36,8 @@ void ReceiveCredit::share(std::shared_ptr<SessionBudget> budget) {
   budget->commit_anyway(committed);
   budget_->take_back(inherited_);
   budget->set_aside(inherited_);
+  budget_->remove_unread(inherited_);
+  budget->add_unread(inherited_);
   IntrusiveList<StreamCredit, &StreamCredit::awake_hook> moved;
   while (StreamCredit* stream = awake_.pop_front()) {
     count(*stream, false);
@@ -58,6 +61,18 @@ void ReceiveCredit::count(StreamCredit& stream, bool is_counted) {
     budget_->take_back(kFirst);
   }
   recount(stream);
+  note_unread(stream);
+}
+
+// Where something waits, all of a first window may.
+void ReceiveCredit::note_unread(StreamCredit& stream) {
+  const bool is_waiting = stream.is_counted && stream.unread() + stream.inherited != 0;
+  if (std::exchange(stream.is_waiting, is_waiting) == is_waiting) return;
+  if (is_waiting) {
+    budget_->add_unread(kFirst);
+  } else {
+    budget_->remove_unread(kFirst);
+  }
 }
 
 // What has been granted is out, also where the window has become smaller meanwhile.
@@ -126,6 +141,7 @@ std::uint64_t ReceiveCredit::on_received(Instant now, StreamCredit& stream, std:
   stream.burst.add(now, count, stream.window / kBurstsOfWindow, round_trip);
   put_idle_to_sleep(now);
   if (!stream.is_counted || now - stream.received_at > limits::kStreamIdle / 8) wake(now, stream);
+  if (!stream.is_waiting) note_unread(stream);
   const bool is_used = stream.received >= kFirst / 4 && stream.received - count < kFirst / 4;
   const bool may_start = is_used && stream.inherited == 0 && stream.window == kFirst;
   return may_start ? start_window(now, stream) : 0;
@@ -172,6 +188,7 @@ bool ReceiveCredit::enlarge(Instant now, StreamCredit& stream) {
 std::uint64_t ReceiveCredit::on_consumed(Instant now, StreamCredit& stream, std::size_t count) {
   stream.consumed += count;
   give_back(count);
+  if (stream.unread() == 0) note_unread(stream);
   if (stream.consumed + stream.window < stream.granted + stream.window / 4) {
     if (stream.counted_bytes + kFirst > stream.window) recount(stream);
     return 0;
@@ -200,8 +217,10 @@ void ReceiveCredit::on_inherited(Instant now, StreamCredit& stream, std::size_t 
   stream.read_before = read_before;
   inherited_ += count;
   budget_->set_aside(count);
+  budget_->add_unread(count);
   budget_->commit_anyway(count);
   if (count > 0) wake(now, stream);
+  note_unread(stream);
 }
 
 std::uint64_t ReceiveCredit::on_inherited_consumed(Instant now, StreamCredit& stream,
@@ -215,7 +234,9 @@ void ReceiveCredit::forget_inherited(StreamCredit& stream, std::size_t count) {
   stream.inherited -= count;
   inherited_ -= count;
   budget_->take_back(count);
+  budget_->remove_unread(count);
   budget_->release(count);
+  note_unread(stream);
 }
 
 void ReceiveCredit::on_stream_over(StreamCredit& stream) {

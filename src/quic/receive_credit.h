@@ -54,6 +54,7 @@ struct StreamCredit {
   ArrivalBurst burst{};
   std::uint32_t least_window = limits::kStreamWindowFirst;
   bool is_counted = false;        // in the budget
+  bool is_waiting = false;        // ... as one that has something unread
   std::size_t counted_bytes = 0;  // as grown
   std::size_t inherited = 0;      // what came by connections before and was not read
   std::uint64_t read_before = 0;  // and what was
@@ -110,6 +111,7 @@ class ReceiveCredit {
   void put_idle_to_sleep(Instant now);
   void count(StreamCredit& stream, bool is_counted);
   void recount(StreamCredit& stream);
+  void note_unread(StreamCredit& stream);
   void give_back(std::size_t count);
   void forget_inherited(StreamCredit& stream, std::size_t count);
 

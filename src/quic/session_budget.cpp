@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 
+#include <algorithm>
 #include <bit>
 #include <utility>
 
@@ -20,6 +21,12 @@ constexpr std::size_t kSmallSendShare = 16 * 1024;
 // of these and at each doubling, up to all of it at 32 MiB.
 constexpr std::uint64_t kProvenBytes = 64 * 1024;
 constexpr std::size_t kProvenSteps = 10;
+
+// Flows begin while windows take no more than such a part of what there is: as much is left to who
+// reads as when a session comes back (parked_limit()).
+constexpr struct {
+  std::size_t parts, of;
+} kWindowsShare{.parts = 23, .of = 24};
 
 }  // namespace
 
@@ -77,6 +84,20 @@ void SessionBudget::release(std::size_t bytes) {
   CULVERT_ASSERT(bytes <= committed_);
   committed_ -= bytes;
   settle();
+}
+
+std::size_t SessionBudget::left_to_commit() const {
+  const std::size_t left = receive_limit() - std::min(committed_, receive_limit());
+  if (!process_) return left;
+  const std::size_t used = committed_ + held_ + library_;
+  const std::size_t own = limits::kSessionBufferShare - std::min(used, limits::kSessionBufferShare);
+  const std::int64_t beyond = (process_->free_bytes() - static_cast<std::int64_t>(taken_)) / 2;
+  return std::min(left, own + static_cast<std::size_t>(std::max<std::int64_t>(beyond, 0)));
+}
+
+bool SessionBudget::takes_flows() const {
+  const std::size_t there = std::min(committed_ + left_to_commit(), receive_limit());
+  return unread_ + grown_ <= there / kWindowsShare.of * kWindowsShare.parts;
 }
 
 std::size_t SessionBudget::grown_limit() const {

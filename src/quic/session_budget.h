@@ -73,6 +73,13 @@ class SessionBudget {
   // Without asking: the window was granted before, and counts again.
   void grow_anyway(std::size_t bytes) { grown_ += bytes; }
   void shrink(std::size_t bytes) { grown_ -= bytes; }
+  // A flow has something waiting now, which is to count as its first window; or what waits of an
+  // earlier connection. And the reverse.
+  void add_unread(std::size_t bytes) { unread_ += bytes; }
+  void remove_unread(std::size_t bytes) { unread_ -= bytes; }
+  // Whether one more flow may begin. Not where windows of those that have something waiting leave
+  // little: if nobody reads it those that are read would have to wait.
+  [[nodiscard]] bool takes_flows() const;
   // More than it should be: windows that count again were not expected to.
   [[nodiscard]] bool is_overgrown() const { return grown_ > grown_limit(); }
   // How much may wait for readers while the session has no connection, with a first window each,
@@ -108,6 +115,8 @@ class SessionBudget {
   // Brings what was taken from the process up or down to `wanted` bytes, in coarse steps.
   [[nodiscard]] bool take_up_to(std::size_t wanted, bool is_forced);
   void settle();
+  // What commit() would allow.
+  [[nodiscard]] std::size_t left_to_commit() const;
   // Of `limit`, and of what the process has.
   [[nodiscard]] std::size_t left_of(std::size_t used, std::size_t limit) const;
 
@@ -116,6 +125,7 @@ class SessionBudget {
   std::size_t committed_ = 0;
   std::size_t aside_ = 0;
   std::size_t grown_ = 0;
+  std::size_t unread_ = 0;
   std::size_t held_ = 0;
   std::size_t library_ = 0;
   std::size_t taken_ = 0;  // from the process

@@ -65,6 +65,32 @@ TEST(SessionBudget, gives_one_stream_a_large_window) {
   EXPECT_GE(window, limits::kStreamWindowMax);
 }
 
+TEST(SessionBudget, takes_no_further_flow_where_what_may_wait_leaves_little) {
+  SessionBudget budget(64 * kMebibyte);
+  EXPECT_TRUE(budget.takes_flows());
+  budget.grow_anyway(20 * kMebibyte);
+  budget.add_unread(26 * kMebibyte);
+  EXPECT_TRUE(budget.takes_flows());
+  budget.add_unread(1);
+  EXPECT_FALSE(budget.takes_flows());
+  budget.remove_unread(1);
+  EXPECT_TRUE(budget.takes_flows());
+}
+
+TEST(SessionBudget, takes_flows_of_who_has_little_waiting_where_others_have_taken_the_process) {
+  const auto process = std::make_shared<ProcessBudget>(32 * kMebibyte);
+  SessionBudget other(64 * kMebibyte, process);
+  SessionBudget budget(64 * kMebibyte, process);
+  budget.add_unread(kMebibyte / 8);
+  EXPECT_TRUE(budget.takes_flows());
+  other.commit_anyway(32 * kMebibyte);
+  EXPECT_TRUE(budget.takes_flows());
+  budget.add_unread(kMebibyte);
+  EXPECT_FALSE(budget.takes_flows());
+  other.release(32 * kMebibyte);
+  EXPECT_TRUE(budget.takes_flows());
+}
+
 // --- the library ---------------------------------------------------------------------------------
 
 TEST(SessionBudget, lets_a_library_have_what_nobody_uses) {

@@ -302,6 +302,71 @@ TEST(SimBacklogFigures, of_a_thousand_stalled_readers_leaves_bulk_its_speed) {
   }
 }
 
+// Of more flows than may wait the later ones are refused: those that there are get on.
+TEST(SimBacklogFigures, of_five_thousand_refuses_others_and_holds_up_none) {
+  for (const bool is_upload : {false, true}) {
+    TunnelWorldConfig config = ordinary(100'000'000, milliseconds(10));
+    config.client_knobs.stream_buffer_bytes = config.server_knobs.stream_buffer_bytes = 4'096;
+    config.tunnels.push_back("udp://127.0.0.1:9053>127.0.0.1:5353");
+    TunnelWorld tunnel(1, config);
+    ASSERT_TRUE(tunnel.connect());
+    LargeUdp target(*tunnel.server_hosts[0], kUdpTarget, true);
+    LargeUdp sender(*tunnel.client_host, 0, false);
+    // 1 MB/s each.
+    const FlowPlan slow{.seed = 1, .read_chunk_bytes = 4'000, .read_pause_us = 4'000};
+    FlowPlan plan = slow;
+    plan.download_bytes = kEndless;
+    const Talker& download = tunnel.call(plan);
+    plan = slow;
+    plan.upload_bytes = kEndless;
+    tunnel.call(plan);
+    tunnel.world.run_for(seconds(5));
+    const Talker& upload = *tunnel.talkers->talkers().back();
+    struct Observed {
+      Duration longest{};  // of a large datagram and its answer
+      std::uint64_t down, up;
+    };
+    const auto observe = [&] {
+      const std::uint64_t down = download.received();
+      const std::uint64_t up = upload.received();
+      std::vector<Duration> delays;
+      const Instant end = tunnel.world.now() + seconds(5);
+      while (tunnel.world.now() < end) {
+        measure_udp(tunnel, sender, delays);
+        tunnel.world.run_for(milliseconds(100));
+      }
+      return Observed{.longest = std::ranges::max(delays),
+                      .down = download.received() - down,
+                      .up = upload.received() - up};
+    };
+    const Observed alone = observe();
+    const std::size_t first = tunnel.callers.size();
+    for (std::uint64_t i = 0; i < 5'000; ++i) {
+      FlowPlan stopped{.seed = i, .read_chunk_bytes = 1, .read_pause_us = kAsGoodAsNever};
+      (is_upload ? stopped.upload_bytes : stopped.download_bytes) = kEndless;
+      tunnel.call(stopped);
+      if (i % 50 == 49) tunnel.world.run_for(milliseconds(200));
+    }
+    tunnel.world.run_for(seconds(10));
+    std::size_t refused = 0;
+    for (std::size_t i = first; i < tunnel.callers.size(); ++i) {
+      if (tunnel.callers[i]->state() == Talker::State::reset) ++refused;
+    }
+    EXPECT_GE(refused, 1'000U);
+    EXPECT_LE(refused, 3'500U);
+    const auto beside = observe();
+    EXPECT_LE(beside.longest, alone.longest + milliseconds(40));
+    // They may have a first window a round trip at least.
+    EXPECT_GE(beside.down, alone.down / 2);
+    EXPECT_GE(beside.up, alone.up / 2);
+    if (is_upload) continue;  // their targets are still there
+    // Once they are gone there is room again.
+    tunnel.callers.resize(first);
+    tunnel.world.run_for(seconds(10));
+    duration_of(tunnel, {.seed = 2, .upload_bytes = 64, .download_bytes = 64});
+  }
+}
+
 // --- bounds --------------------------------------------------------------------------------------
 
 // Each time a session comes back a little more may wait of who does not read. What that comes to
