@@ -12,7 +12,7 @@ namespace culvert::drive {
 namespace {
 
 // The reply at the head of the stream; consumed when it is complete.
-Decoded<session::FlowReply> take_reply(ClientSession& session, quic::Stream& stream) {
+Decoded<session::FlowReply> take_reply(session::Dialect dialect, quic::ByteStream& stream) {
   std::array<ByteView, quic::kChunksOf64KiB> views;
   const std::size_t count = stream.input.views(views);
   Bytes joined;
@@ -23,7 +23,7 @@ Decoded<session::FlowReply> take_reply(ClientSession& session, quic::Stream& str
     }
     first = joined;
   }
-  auto head = session::decode_flow_reply(session.dialect(), first);
+  auto head = session::decode_flow_reply(dialect, first);
   if (!head) {
     const bool may_continue = head.error() == DecodeError::truncated && !stream.is_fin_received &&
                               !stream.is_reset_received &&
@@ -32,7 +32,7 @@ Decoded<session::FlowReply> take_reply(ClientSession& session, quic::Stream& str
                                ? head.error()
                                : DecodeError::malformed);
   }
-  session.carrier().consume(stream, head->size);
+  stream.consume(head->size);
   return std::move(head->value);
 }
 
@@ -60,13 +60,15 @@ ClientStreamFlow::ClientStreamFlow(Instant now, ClientSession& session, quic::St
                                    std::unique_ptr<StreamPort> port,
                                    ClientStreamFlowOptions options)
     : session_(session),
-      stream_(&stream),
       options_(std::move(options)),
+      stream_(&session.begin_flow(
+          now, stream,
+          {.source = options_.source,
+           .multipath = options_.multipath.value_or(session.context().config.multipath)})),
       membership_(options_.group, *this),
-      pump_(session.context().worker, session.carrier(), stream,
-            membership_.traffic_or(session.context().traffic), *this) {
-  stream.context = static_cast<StreamUser*>(this);
-  session.begin_flow(now, stream, {.source = options_.source});
+      pump_(session.context().worker, *stream_, membership_.traffic_or(session.context().traffic),
+            *this) {
+  stream_->context = static_cast<StreamUser*>(this);
   pump_.attach(std::move(port));
 }
 
@@ -76,7 +78,7 @@ void ClientStreamFlow::on_quic_readable(Instant now) {
 }
 
 bool ClientStreamFlow::read_reply(Instant now) {
-  auto reply = take_reply(session_, *stream_);
+  auto reply = take_reply(session_.dialect(), *stream_);
   if (!reply) {
     if (reply.error() != DecodeError::truncated) {
       Error error = broken(fmt::format("the server's reply is {}", to_string(reply.error())));
@@ -180,6 +182,7 @@ void ClientStreamFlow::end_with_tunnel(Instant now) {
 
 void ClientStreamFlow::leave(Instant now, const std::optional<Error>& error) {
   if (stream_ == nullptr) return;
+  if (stream_->is_end_untold) session_.announce_gone(now, stream_->flow_id);
   stream_->context = nullptr;
   stream_ = nullptr;
   if (options_.on_end) std::exchange(options_.on_end, nullptr)(now, error);
@@ -204,20 +207,19 @@ ClientUdpFlow::ClientUdpFlow(Instant now, ClientSession& session, quic::Stream& 
 
 void ClientUdpFlow::send(ByteView payload) {
   if (stream_ == nullptr) return;
-  Carrier& carrier = session_.carrier();
   session_.context().traffic.bytes_up += payload.size();
   if (is_accepted_ && session_.dialect() == session::Dialect::culvert_1 &&
-      carrier.send_datagram(mode_, copies_.header(id_, mode_).view(), payload)) {
+      session_.send_datagram(mode_, copies_.header(id_, mode_).view(), payload)) {
     return;
   }
-  if (!append_datagram_frame(carrier, *stream_, payload)) {
+  if (!append_datagram_frame(*stream_, payload)) {
     ++session_.context().stats.udp_dropped;
   }
 }
 
 void ClientUdpFlow::on_quic_readable(Instant now) {
   if (!is_accepted_) {
-    auto reply = take_reply(session_, *stream_);
+    auto reply = take_reply(session_.dialect(), *stream_);
     if (!reply) {
       if (reply.error() != DecodeError::truncated) end(now, std::string(to_string(reply.error())));
       return;
@@ -236,8 +238,7 @@ void ClientUdpFlow::on_quic_readable(Instant now) {
     }
     is_accepted_ = true;
   }
-  take_datagram_frames(session_.carrier(), *stream_,
-                       [&](ByteView payload) { deliver(now, payload); });
+  take_datagram_frames(*stream_, [&](ByteView payload) { deliver(now, payload); });
   if (stream_ != nullptr && stream_->is_fin_received) end(now, "ended by the server");
 }
 
@@ -279,8 +280,8 @@ void ClientUdpFlow::end(Instant now, const std::string& reason) {
 void ClientUdpFlow::leave(Instant now) {
   if (stream_ == nullptr) return;
   session_.remove_udp_flow(id_);
-  session_.carrier().finish(*stream_);
-  session_.carrier().stop_sending(*stream_, kNone);
+  stream_->finish();
+  stream_->stop_sending(kNone);
   stream_->context = nullptr;
   stream_ = nullptr;
   session_.retire(now, *this);

@@ -58,8 +58,8 @@ class ClientStreamFlow final : public StreamUser, public PumpOwner, public Group
   [[nodiscard]] Error broken(std::string what) const;
 
   ClientSession& session_;
-  quic::Stream* stream_;
   ClientStreamFlowOptions options_;
+  quic::ByteStream* stream_;
   FlowMembership membership_;
   StreamPump pump_;
   bool has_reply_ = false;

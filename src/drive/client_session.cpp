@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 namespace culvert::drive {
@@ -24,7 +25,6 @@ ClientSession::ClientSession(ClientContext& context, ClientSessionOwner& owner)
       owner_(owner),
       lanes_(context.worker, [this](Instant now, StreamUser& user) { retire(now, user); }),
       joined_(context, *this),
-      carrier_(lanes_),
       flows_(context.graveyard),
       dialect_(context.config.dialect),
       uses_several_paths_(context.config.multipath != Multipath::fastest),
@@ -52,8 +52,8 @@ void ClientSession::on_event(Instant now, quic::Event& event) {
     start_waiting(now);
   } else if (const auto* opened = std::get_if<quic::StreamOpened>(&event)) {
     // Servers open no streams in either dialect.
-    connection_->stop_sending(*opened->stream, 0);
-    connection_->reset(*opened->stream, 0);
+    opened->stream->stop_sending(0);
+    opened->stream->reset(0);
   } else if (const auto* changed = std::get_if<quic::PathChanged>(&event)) {
     context_.worker.log().info("path", "connection moved to {} -> {}", changed->path.local.text(),
                                changed->path.remote.text());
@@ -131,7 +131,7 @@ void ClientSession::on_readable(Instant now, quic::Stream& stream) {
   if (auto* user = user_of(stream)) {
     user->on_quic_readable(now);
   } else {
-    carrier_.consume(stream, stream.input.size());
+    stream.consume(stream.input.size());
   }
 }
 
@@ -164,7 +164,6 @@ std::size_t ClientSession::adopt(Instant now, Dialled dialled) {
   streams_changed_ = now;
   if (was_cut_off) proven_local_ = connection_->path().local.ip;
   server_ = dialled.server;
-  carrier_.bind(connection_);
   context_.worker.rebind(*connection_, *this);
   control_ = std::move(dialled.control);
   control_->set_handler(*this);
@@ -266,13 +265,11 @@ void ClientSession::let_go_of_connection() {
   moving_to_.reset();
   is_move_stalled_ = false;
   is_resuming_ = false;
-  carrier_.bind(nullptr);
   context_.worker.detach(*std::exchange(connection_, nullptr));
 }
 
 void ClientSession::park(Instant now) {
   if (control_) control_->release();
-  static_cast<void>(carrier_.take_gone());
   parked_.take(*connection_, lanes_.shared_budget(), [&](StreamUser& user) {
     user.on_quic_closed(now);
     retire(now, user);
@@ -284,8 +281,8 @@ void ClientSession::park(Instant now) {
         now, fmt::format("more than {} KiB wait for local programs to read: a flow is reset",
                          lanes_.budget().parked_limit() >> 10));
     ++context_.stats.flows_dropped;
-    carrier_.stop_sending(*stream, 0);
-    carrier_.reset(*stream, 0);
+    stream->stop_sending(0);
+    stream->reset(0);
     if (auto* user = user_of(*stream)) {
       user->on_quic_reset(now, kReset);
     }
@@ -398,7 +395,7 @@ void ClientSession::look_elsewhere(Instant now) {
 
 // --- flows -------------------------------------------------------------------------------------
 
-void ClientSession::with_new_stream(Instant now, Multipath mode, StartFlow start) {
+void ClientSession::with_new_stream(Instant now, StartFlow start) {
   if (connection_ == nullptr || is_silent()) owner_.on_wanted(now);
   if (!lanes_.budget().takes_flows()) {
     CULVERT_PROBE("drive.too much waits here for a further local connection");
@@ -406,7 +403,7 @@ void ClientSession::with_new_stream(Instant now, Multipath mode, StartFlow start
     return;
   }
   if (waiting_.empty()) {
-    if (quic::Stream* stream = new_stream(now, mode)) {
+    if (quic::Stream* stream = new_stream()) {
       start(now, {stream});
       return;
     }
@@ -421,7 +418,7 @@ void ClientSession::with_new_stream(Instant now, Multipath mode, StartFlow start
     refuse_flow(now, std::move(start), "too many connections wait for the server");
     return;
   }
-  waiting_.push_back({mode, std::move(start), now + limits::kWaitingFlowTimeout});
+  waiting_.push_back({std::move(start), now + limits::kWaitingFlowTimeout});
   waiting_timeout_.set(patience_ends());
 }
 
@@ -451,44 +448,44 @@ std::string ClientSession::why_no_stream() const {
   return fmt::format("the server allows no more flows at once ({} are open)", flows_.size());
 }
 
-// Null: none at present. A flow that is striped is given a stream of its own kind, whose first
-// leg is one of the connection.
-quic::Stream* ClientSession::new_stream(Instant now, Multipath mode) {
-  if (!takes_flows() || is_resuming_) return nullptr;
-  quic::Stream* stream = connection_->open_stream();
-  if (stream == nullptr || mode == Multipath::fastest || !takes_multipath()) return stream;
-  want_several_paths(now);
-  Stripe& stripe = lanes_.add_stripe(next_flow_id_++, {.mode = mode});
-  stripe.first_leg = stream;
-  return &stripe;
+// Null: none at present.
+quic::Stream* ClientSession::new_stream() {
+  return takes_flows() && !is_resuming_ ? connection_->open_stream() : nullptr;
 }
 
 void ClientSession::want_several_paths(Instant now) {
   if (!std::exchange(uses_several_paths_, true)) joined_.begin(now);
 }
 
-void ClientSession::begin_flow(Instant now, quic::Stream& stream, session::FlowOpen open) {
-  Bytes head;
-  if (stream.is_striped) {
-    auto& stripe = static_cast<Stripe&>(stream);
-    open.flow_id = stripe.flow_id;
-    open.multipath = stripe.mode();
-    session::encode_flow_open(dialect_, open, head);
-    lanes_.begin(now, stripe, std::move(head));
-    return;
-  }
+quic::ByteStream& ClientSession::begin_flow(Instant now, quic::Stream& stream,
+                                            session::FlowOpen open) {
+  if (!takes_multipath()) open.multipath = Multipath::fastest;
   if (open.multipath != Multipath::fastest) want_several_paths(now);
   if (open.flow_id == 0 && is_resumable()) open.flow_id = next_flow_id_++;
+  Bytes head;
   session::encode_flow_open(dialect_, open, head);
+  if (open.multipath != Multipath::fastest && !open.is_udp()) {
+    Stripe& stripe = lanes_.add_stripe(open.flow_id, {.mode = open.multipath});
+    lanes_.begin(now, stripe, stream, std::move(head));
+    return stripe;
+  }
   stream.output.append(head);
   stream.output.set_origin();
   if (is_resumable()) stream.flow_id = open.flow_id;
-  carrier_.submit(stream);
+  stream.submit();
+  return stream;
+}
+
+bool ClientSession::send_datagram(Multipath mode, ByteView header, ByteView payload) {
+  if (mode != Multipath::fastest) return lanes_.send_datagram(mode, header, payload);
+  return connection_ != nullptr &&
+         header.size() + payload.size() <= connection_->max_datagram_payload() &&
+         connection_->send_datagram(header, payload);
 }
 
 void ClientSession::start_waiting(Instant now) {
   while (!waiting_.empty()) {
-    quic::Stream* stream = new_stream(now, waiting_.front().mode);
+    quic::Stream* stream = new_stream();
     if (stream == nullptr) break;
     StartFlow start = std::move(waiting_.front().start);
     waiting_.pop_front();
@@ -521,8 +518,11 @@ void ClientSession::add_flow(std::unique_ptr<StreamUser> flow) {
 void ClientSession::retire(Instant now, StreamUser& flow) {
   if (!flows_.retire(flow)) return;
   --context_.stats.flows_active;
-  if (control_) control_->announce_gone(now, carrier_.take_gone());
   owner_.on_flow_ended(now);
+}
+
+void ClientSession::announce_gone(Instant now, std::uint64_t flow_id) {
+  if (control_) control_->announce_gone(now, std::span(&flow_id, 1));
 }
 
 // --- paths -------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 // with it. Knows nothing of listeners and dialling. Private to drive/.
 #pragma once
 
-#include "drive/carrier.h"
 #include "drive/client.h"
 #include "drive/client_dial.h"
 #include "drive/client_lanes.h"
@@ -79,17 +78,23 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   void leave(Instant now);
   void close(Instant now, session::CloseCode code, std::string_view reason);
   void on_network_changed(Instant now);
-  // Runs `start` with a new stream: now, or when there is one; or without one, and why.
+  // Runs `start` with a new stream, which begin_flow() follows: now, or when there is one; or
+  // without one, and why.
   struct NewStream {
     quic::Stream* stream = nullptr;
     std::string why_none{};
   };
   using StartFlow = std::move_only_function<void(Instant now, NewStream opened)>;
-  void with_new_stream(Instant now, Multipath mode, StartFlow start);
-  // The stream's flow begins with this; what follows is the flow's. `open` is completed.
-  void begin_flow(Instant now, quic::Stream& stream, session::FlowOpen open);
+  void with_new_stream(Instant now, StartFlow start);
+  // The flow begins with this, which is completed; what follows is the flow's, on the stream that
+  // is returned: this one, or, where the flow is spread over paths, one made of several.
+  quic::ByteStream& begin_flow(Instant now, quic::Stream& stream, session::FlowOpen open);
   void add_flow(std::unique_ptr<StreamUser> flow);
   void retire(Instant now, StreamUser& flow);
+  // A flow has ended in a way that the server may not see (ByteStream::is_end_untold).
+  void announce_gone(Instant now, std::uint64_t flow_id);
+  // A datagram of a flow. False: it does not fit.
+  [[nodiscard]] bool send_datagram(Multipath mode, ByteView header, ByteView payload);
 
   [[nodiscard]] std::uint64_t next_flow_id() { return next_flow_id_++; }
   void add_udp_flow(std::uint64_t id, ClientUdpFlow& flow) { udp_flows_[id] = &flow; }
@@ -107,7 +112,6 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
 
   [[nodiscard]] const SocketAddress& server() const { return server_; }
   [[nodiscard]] ClientContext& context() { return context_; }
-  [[nodiscard]] Carrier& carrier() { return carrier_; }
   [[nodiscard]] Lanes& lanes() { return lanes_; }
   // A flow is or was spread over several paths.
   [[nodiscard]] bool uses_several_paths() const { return uses_several_paths_; }
@@ -130,13 +134,12 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
 
  private:
   struct Waiting {
-    Multipath mode;
     StartFlow start;
     Instant deadline;
   };
 
   void on_handshake_event(Instant now, session::HandshakeEvent& event) override;
-  [[nodiscard]] quic::Stream* new_stream(Instant now, Multipath mode);
+  [[nodiscard]] quic::Stream* new_stream();
   // A server that has said goodbye gets no more: they wait for it to come back.
   [[nodiscard]] bool takes_flows() const { return connection_ != nullptr && !is_server_leaving_; }
   void want_several_paths(Instant now);
@@ -174,7 +177,6 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   quic::Connection* connection_ = nullptr;
   Lanes lanes_;
   ClientLanes joined_;  // all lanes but connection_
-  Carrier carrier_;
   std::unique_ptr<ControlStream> control_;
   FlowSet flows_;
   ParkedStreams parked_;  // without a connection; with one, those that still wait for a stream

@@ -165,34 +165,33 @@ void SocksConnection::relay(Instant now, const SocketAddress& sender, ByteView b
     return;
   }
   flows_[datagram->destination] = nullptr;
-  session->with_new_stream(
-      now, Multipath::fastest,
-      [this, alive = alive_.token(), session, destination = datagram->destination,
-       text = source->text(), first = Bytes(datagram->payload.begin(), datagram->payload.end())](
-          Instant started, const ClientSession::NewStream& opened) {
-        quic::Stream* stream = opened.stream;
-        if (!alive) {
-          if (stream != nullptr) session->carrier().reset(*stream, 0);
-          return;
-        }
-        if (stream == nullptr) {
-          listener_.worker().warnings().warn(started, fmt::format("{}: {}", text, opened.why_none));
-          ++listener_.context().stats.udp_dropped;
-          flows_.erase(destination);
-          return;
-        }
-        auto udp = std::make_unique<ClientUdpFlow>(
-            started, *session, *stream,
-            ClientUdpFlowOptions{.id = session->next_flow_id(),
-                                 .source = text,
-                                 .multipath = session->context().config.multipath},
-            *this);
-        ClientUdpFlow& flow = *udp;
-        session->add_flow(std::move(udp));
-        flow.send(first);
-        flows_[destination] = &flow;
-        by_flow_[&flow] = destination;
-      });
+  session->with_new_stream(now, [this, alive = alive_.token(), session,
+                                 destination = datagram->destination, text = source->text(),
+                                 first = Bytes(datagram->payload.begin(), datagram->payload.end())](
+                                    Instant started, const ClientSession::NewStream& opened) {
+    quic::Stream* stream = opened.stream;
+    if (!alive) {
+      if (stream != nullptr) stream->reset(0);
+      return;
+    }
+    if (stream == nullptr) {
+      listener_.worker().warnings().warn(started, fmt::format("{}: {}", text, opened.why_none));
+      ++listener_.context().stats.udp_dropped;
+      flows_.erase(destination);
+      return;
+    }
+    auto udp = std::make_unique<ClientUdpFlow>(
+        started, *session, *stream,
+        ClientUdpFlowOptions{.id = session->next_flow_id(),
+                             .source = text,
+                             .multipath = session->context().config.multipath},
+        *this);
+    ClientUdpFlow& flow = *udp;
+    session->add_flow(std::move(udp));
+    flow.send(first);
+    flows_[destination] = &flow;
+    by_flow_[&flow] = destination;
+  });
 }
 
 void SocksConnection::on_udp_reply(Instant, ClientUdpFlow& flow, ByteView payload) {

@@ -20,26 +20,23 @@ void open_stream_flow(Instant now, SessionSource& sessions, Worker& worker,
     port->reset();
     return;
   }
-  const Multipath mode = options.multipath.value_or(session->context().config.multipath);
-  session->with_new_stream(
-      now, mode,
-      [session, port = std::move(port), options = std::move(options)](
-          Instant started, ClientSession::NewStream opened) mutable {
-        if (opened.stream == nullptr) {
-          const Error error{ErrorKind::unreachable, std::move(opened.why_none), options.source};
-          session->context().worker.warnings().warn(started, error.text());
-          refuse_local(*port, options, error.what);
-          if (options.on_end) options.on_end(started, error);
-          return;
-        }
-        if (options.group && options.group->is_closed()) {  // the tunnel went while it waited
-          port->reset();
-          session->carrier().reset(*opened.stream, 0);
-          return;
-        }
-        session->add_flow(std::make_unique<ClientStreamFlow>(started, *session, *opened.stream,
-                                                             std::move(port), std::move(options)));
-      });
+  session->with_new_stream(now, [session, port = std::move(port), options = std::move(options)](
+                                    Instant started, ClientSession::NewStream opened) mutable {
+    if (opened.stream == nullptr) {
+      const Error error{ErrorKind::unreachable, std::move(opened.why_none), options.source};
+      session->context().worker.warnings().warn(started, error.text());
+      refuse_local(*port, options, error.what);
+      if (options.on_end) options.on_end(started, error);
+      return;
+    }
+    if (options.group && options.group->is_closed()) {  // the tunnel went while it waited
+      port->reset();
+      opened.stream->reset(0);
+      return;
+    }
+    session->add_flow(std::make_unique<ClientStreamFlow>(started, *session, *opened.stream,
+                                                         std::move(port), std::move(options)));
+  });
 }
 
 // --- TCP and Unix sockets --------------------------------------------------------------------
@@ -160,13 +157,12 @@ void UdpTunnel::start_flow(Instant now, Socket& socket, const PathId& path, Byte
   counters_->count_opened();
   counters_->traffic().bytes_up += payload.size();
   session->with_new_stream(
-      now, Multipath::fastest,
-      [this, alive = alive_.token(), session, id, offset = socket.port_offset,
-       first = Bytes(payload.begin(), payload.end())](Instant started,
-                                                      const ClientSession::NewStream& opened) {
+      now, [this, alive = alive_.token(), session, id, offset = socket.port_offset,
+            first = Bytes(payload.begin(), payload.end())](Instant started,
+                                                           const ClientSession::NewStream& opened) {
         quic::Stream* stream = opened.stream;
         if (!alive) {
-          if (stream != nullptr) session->carrier().reset(*stream, 0);
+          if (stream != nullptr) stream->reset(0);
           return;
         }
         if (stream == nullptr) {

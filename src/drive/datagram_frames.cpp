@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t kMaxFrameBytes = session::kDatagramFrameHeaderBytes + 65'535;
 
 // The first `size` bytes of the input in one piece.
-Bytes gather(const quic::Stream& stream, std::size_t size) {
+Bytes gather(const quic::ByteStream& stream, std::size_t size) {
   std::array<ByteView, 16> views;
   const std::size_t count = stream.input.views(views);
   Bytes bytes;
@@ -26,8 +26,7 @@ Bytes gather(const quic::Stream& stream, std::size_t size) {
 
 }  // namespace
 
-void take_datagram_frames(Carrier& carrier, quic::Stream& stream,
-                          const std::function<void(ByteView)>& take) {
+void take_datagram_frames(quic::ByteStream& stream, const std::function<void(ByteView)>& take) {
   while (stream.input.size() > 0) {
     std::array<ByteView, 1> first;
     if (stream.input.views(first) == 0) break;
@@ -39,18 +38,18 @@ void take_datagram_frames(Carrier& carrier, quic::Stream& stream,
     }
     if (!frame) break;
     take(frame->value);
-    carrier.consume(stream, frame->size);
+    stream.consume(frame->size);
   }
 }
 
-bool append_datagram_frame(Carrier& carrier, quic::Stream& stream, ByteView payload) {
+bool append_datagram_frame(quic::ByteStream& stream, ByteView payload) {
   const std::size_t size = session::kDatagramFrameHeaderBytes + payload.size();
   if (payload.size() > 65'535 || stream.is_fin_queued || stream.is_parked ||
       stream.output.space() < size)
     return false;
   stream.output.append(session::datagram_frame_header(static_cast<std::uint16_t>(payload.size())));
   stream.output.append(payload);
-  carrier.submit(stream);
+  stream.submit();
   return true;
 }
 

@@ -58,7 +58,7 @@ void Lanes::open_leg(Instant now, Stripe& stripe, Lane& lane) {
   if (stripe.head().empty() || !stripe.needs_legs() || stripe.has_leg_on(*lane.connection)) return;
   quic::Stream* stream = lane.connection->open_stream();
   if (stream == nullptr) return;  // as soon as there is one
-  if (!stripe.attach(now, *stream, lane.is_usable)) lane.connection->reset(*stream, 0);
+  if (!stripe.attach(now, *stream, lane.is_usable)) stream->reset(0);
 }
 
 // --- striped flows -------------------------------------------------------------------------------
@@ -74,16 +74,16 @@ Stripe* Lanes::find_stripe(std::uint64_t flow_id) {
   return found == stripes_.end() ? nullptr : found->second.get();
 }
 
-void Lanes::begin(Instant now, Stripe& stripe, Bytes head) {
+void Lanes::begin(Instant now, Stripe& stripe, quic::Stream& first_leg, Bytes head) {
   stripe.set_head(std::move(head));
-  attach(now, stripe, *std::exchange(stripe.first_leg, nullptr));
+  attach(now, stripe, first_leg);
   for (Lane& lane : lanes_) open_leg(now, stripe, lane);
 }
 
 void Lanes::attach(Instant now, Stripe& stripe, quic::Stream& stream) {
   const auto lane = std::ranges::find(lanes_, stream.owner, &Lane::connection);
   const bool is_usable = lane == lanes_.end() || lane->is_usable;
-  if (!stripe.attach(now, stream, is_usable)) stream.owner->reset(stream, 0);
+  if (!stripe.attach(now, stream, is_usable)) stream.reset(0);
 }
 
 void Lanes::on_stripe_over(Instant now, Stripe& stripe, StreamUser* user) {

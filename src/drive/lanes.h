@@ -50,8 +50,8 @@ class Lanes final : public StripeHost, private Flushable {
   // `flow_id` is new.
   [[nodiscard]] Stripe& add_stripe(std::uint64_t flow_id, StripeOptions options);
   [[nodiscard]] Stripe* find_stripe(std::uint64_t flow_id);
-  // Client: the flow's head is known; its first leg is Stripe::first_leg.
-  void begin(Instant now, Stripe& stripe, Bytes head);
+  // Client: the flow begins with this head, on this stream and on one of every other lane.
+  void begin(Instant now, Stripe& stripe, quic::Stream& first_leg, Bytes head);
   // Server: a stream that the client has opened for the flow.
   void attach(Instant now, Stripe& stripe, quic::Stream& stream);
   // Their users have been told.

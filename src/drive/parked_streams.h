@@ -60,9 +60,4 @@ class ParkedStreams {
   std::vector<Parked> finishing_;
 };
 
-// Both directions have ended in order, as far as this side knows.
-[[nodiscard]] inline bool has_ended_in_order(const quic::Stream& stream) {
-  return stream.is_fin_received && stream.is_fin_queued && !stream.is_output_over;
-}
-
 }  // namespace culvert::drive

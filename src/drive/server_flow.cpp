@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t kMessagesPerTurn = 64;
 
 // The beginning of the input in one piece; heads are smaller than 64 KiB.
-ByteView first_bytes(const quic::Stream& stream, Bytes& scratch) {
+ByteView first_bytes(const quic::ByteStream& stream, Bytes& scratch) {
   std::array<ByteView, quic::kChunksOf64KiB> views;
   const std::size_t count = stream.input.views(views);
   if (count <= 1) return count == 0 ? ByteView{} : views[0];
@@ -49,7 +49,7 @@ void ServerFlowHead::on_quic_readable(Instant now) {
     if (!may_continue) give_up(now, to_string(head.error()));
     return;
   }
-  session_.carrier().consume(stream_, head->size);
+  stream_.consume(head->size);
   stream_.input.set_origin();
   stream_.context = nullptr;
   session_.on_flow_open(now, stream_, head->value);
@@ -63,22 +63,22 @@ void ServerFlowHead::on_quic_reset(Instant now, std::uint64_t) {
 void ServerFlowHead::give_up(Instant now, std::string_view why) {
   Worker& worker = session_.context().worker;
   worker.log().debug("flow", "a stream without a readable head was reset: {}", why);
-  session_.carrier().reset(stream_, kProtocolError);
-  session_.carrier().stop_sending(stream_, kProtocolError);
+  stream_.reset(kProtocolError);
+  stream_.stop_sending(kProtocolError);
   stream_.context = nullptr;
   session_.retire(now, *this);
 }
 
 // --- TCP and Unix sockets --------------------------------------------------------------------
 
-ServerStreamFlow::ServerStreamFlow(ServerSession& session, quic::Stream& stream,
+ServerStreamFlow::ServerStreamFlow(ServerSession& session, quic::ByteStream& stream,
                                    const tunnel::Source& source)
     : session_(session),
       stream_(&stream),
       source_(source.text()),
       dialer_(std::make_unique<Dialer>(session.context().worker, source_policy(session), source,
                                        session.descriptors(), session.lookups(), *this)),
-      pump_(session.context().worker, session.carrier(), stream, session.context().traffic, *this) {
+      pump_(session.context().worker, stream, session.context().traffic, *this) {
   stream.context = static_cast<StreamUser*>(this);
 }
 
@@ -238,11 +238,10 @@ void ServerUdpFlow::on_datagram(Instant now, ByteView payload) {
 
 void ServerUdpFlow::on_quic_readable(Instant now) {
   if (!port_) return;  // what came early waits for the name
-  take_datagram_frames(session_.carrier(), *stream_,
-                       [&](ByteView payload) { forward(now, payload); });
+  take_datagram_frames(*stream_, [&](ByteView payload) { forward(now, payload); });
   if (stream_->is_fin_received) {
-    session_.carrier().finish(*stream_);
-    session_.carrier().stop_sending(*stream_, 0);
+    stream_->finish();
+    stream_->stop_sending(0);
     leave(now);
   }
 }
@@ -267,24 +266,23 @@ void ServerUdpFlow::on_udp_readable(Instant now) {
 }
 
 void ServerUdpFlow::reply(ByteView payload) {
-  Carrier& carrier = session_.carrier();
   session_.context().traffic.bytes_up += payload.size();
   if (session_.dialect() == session::Dialect::culvert_1 &&
-      carrier.send_datagram(mode_, copies_.header(id_, mode_).view(), payload)) {
+      session_.send_datagram(mode_, copies_.header(id_, mode_).view(), payload)) {
     return;
   }
-  if (!append_datagram_frame(carrier, *stream_, payload)) {
+  if (!append_datagram_frame(*stream_, payload)) {
     ++session_.context().stats.udp_dropped;
   }
 }
 
 void ServerUdpFlow::on_quic_reset(Instant now, std::uint64_t) {
-  session_.carrier().reset(*stream_, 0);
+  stream_->reset(0);
   leave(now);
 }
 
 void ServerUdpFlow::on_quic_stop_sending(Instant now, std::uint64_t) {
-  session_.carrier().stop_sending(*stream_, 0);
+  stream_->stop_sending(0);
   leave(now);
 }
 
@@ -297,8 +295,8 @@ void ServerUdpFlow::on_quic_closed(Instant) {
 }
 
 void ServerUdpFlow::on_idle(Instant now) {
-  session_.carrier().finish(*stream_);
-  session_.carrier().stop_sending(*stream_, 0);
+  stream_->finish();
+  stream_->stop_sending(0);
   leave(now);
 }
 
@@ -306,8 +304,8 @@ void ServerUdpFlow::on_policy_changed(Instant now) {
   if (!port_ || session_.context().policy->sources.udp.allows(remote_)) return;
   session_.context().worker.warnings().warn(
       now, fmt::format("UDP flow to {} ends: {}", remote_.text(), kNoLongerAllowed));
-  session_.carrier().reset(*stream_, kRefused);
-  session_.carrier().stop_sending(*stream_, kRefused);
+  stream_->reset(kRefused);
+  stream_->stop_sending(kRefused);
   leave(now);
 }
 

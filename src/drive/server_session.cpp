@@ -31,7 +31,7 @@ ServerSession::ServerSession(ServerContext& context, Instant now, quic::Connecti
     : context_(context),
       lanes_(context.worker, [this](Instant now, StreamUser& user) { retire(now, user); }),
       joined_(context.worker, *this),
-      carrier_(lanes_),
+      connection_(&connection),
       remote_(connection.path().remote),
       owner_(owner),
       descriptors_(context.shared.descriptors_per_session),
@@ -39,7 +39,6 @@ ServerSession::ServerSession(ServerContext& context, Instant now, quic::Connecti
       linger_(context.worker.timers(), *this),
       deadline_(context.worker.timers(), *this),
       grace_(context.worker.timers(), *this) {
-  carrier_.bind(&connection);
   deadline_.set(now + limits::kHandshakeTimeout);
 }
 
@@ -95,7 +94,7 @@ void ServerSession::on_closed(Instant now, const quic::Closed& closed) {
     context_.worker.log().info(
         "session", "client {} lost: {}; its {} flows wait {} s", peer_.short_text(), why,
         flows_.size(), std::chrono::duration_cast<std::chrono::seconds>(terms_->grace).count());
-    lanes_.remove(now, *carrier_.connection());
+    lanes_.remove(now, *connection_);
     park(now);
     let_go_of_connection();
     ++context_.stats.sessions_suspended;
@@ -144,7 +143,7 @@ void ServerSession::on_stream_opened(Instant now, quic::Stream& stream) {
     close(now, session::CloseCode::protocol_error, "a flow without authentication");
     return;
   }
-  quic::Connection& connection = *carrier_.connection();
+  quic::Connection& connection = *connection_;
   const auto exporter = export_auth_value(connection);
   if (!exporter) {
     close(now, session::CloseCode::protocol_error, "internal error");
@@ -166,12 +165,19 @@ void ServerSession::on_readable(Instant now, quic::Stream& stream) {
   if (auto* user = user_of(stream)) {
     user->on_quic_readable(now);
   } else {
-    carrier_.consume(stream, stream.input.size());
+    stream.consume(stream.input.size());
   }
 }
 
 void ServerSession::on_writable(Instant now, quic::Stream& stream) {
   if (auto* user = user_of(stream)) user->on_quic_writable(now);
+}
+
+bool ServerSession::send_datagram(Multipath mode, ByteView header, ByteView payload) {
+  if (mode != Multipath::fastest) return lanes_.send_datagram(mode, header, payload);
+  return connection_ != nullptr &&
+         header.size() + payload.size() <= connection_->max_datagram_payload() &&
+         connection_->send_datagram(header, payload);
 }
 
 void ServerSession::on_datagram(Instant now, ByteView datagram) {
@@ -222,9 +228,8 @@ session::Admittance ServerSession::admit(Instant now, const session::AuthIdentit
 }
 
 std::optional<Instant> ServerSession::heard_at() const {
-  const quic::Connection* connection = carrier_.connection();
-  if (connection == nullptr || !joined_.connections().empty()) return std::nullopt;
-  return connection->liveness().heard_at;
+  if (connection_ == nullptr || !joined_.connections().empty()) return std::nullopt;
+  return connection_->liveness().heard_at;
 }
 
 void ServerSession::on_handshake_event(Instant now, session::HandshakeEvent& event) {
@@ -291,16 +296,15 @@ void ServerSession::tell(RoleEventKind kind, std::string_view detail) const {
 }
 
 SessionSnapshot ServerSession::snapshot() const {
-  const quic::Connection* connection = carrier_.connection();
   SessionSnapshot snapshot{.id = id_,
                            .client = peer_,
                            .comment = comment_,
                            .address = remote_.text(),
                            .since = authenticated_at_,
                            .flows = flows_.size()};
-  if (connection != nullptr) {
-    snapshot.path = connection->path();
-    snapshot.connection = connection->stats();
+  if (connection_ != nullptr) {
+    snapshot.path = connection_->path();
+    snapshot.connection = connection_->stats();
   }
   for (const quic::Connection* joined : joined_.connections()) {
     snapshot.joined.push_back({.path = joined->path(),
@@ -321,11 +325,11 @@ void ServerSession::on_authenticated(Instant now, const session::Authenticated& 
   terms_ = authenticated.resume;
   if (terms_) {
     session_id_ = authenticated.session_id;
-    keys_ = {export_resume_key(*carrier_.connection())};
+    keys_ = {export_resume_key(*connection_)};
     context_.resumable[session_id_] = this;
-    lanes_.add(now, *carrier_.connection());
+    lanes_.add(now, *connection_);
   }
-  open_up(*carrier_.connection());
+  open_up(*connection_);
   const std::string& comment = authenticated.identity.comment;
   context_.worker.log().info("session", "Client {} authenticated by {}{}{} from {}", peer_.text(),
                              to_string(authenticated.identity.kind), comment.empty() ? "" : " of ",
@@ -412,8 +416,7 @@ void ServerSession::on_joined(Instant now, const session::Joined& joined) {
     return;
   }
   ServerSession& session = *found->second;
-  quic::Connection& connection = *carrier_.connection();
-  carrier_.bind(nullptr);
+  quic::Connection& connection = *std::exchange(connection_, nullptr);
   if (session.joined_.add(now, connection, std::move(control_))) {
     session.open_up(connection);
   }
@@ -435,8 +438,7 @@ void ServerSession::on_resumed(Instant now, const session::Resumed& resumed) {
     return;
   }
   ServerSession& session = *found->second;
-  quic::Connection& connection = *carrier_.connection();
-  carrier_.bind(nullptr);
+  quic::Connection& connection = *std::exchange(connection_, nullptr);
   session.remote_ = remote_;
   session.handshake_policy_ = handshake_policy_;  // the control stream still reads from it
   session.take_over(now, connection, std::move(control_), resumed.key_index);
@@ -445,7 +447,7 @@ void ServerSession::on_resumed(Instant now, const session::Resumed& resumed) {
 
 void ServerSession::take_over(Instant now, quic::Connection& connection,
                               std::unique_ptr<ControlStream> control, std::size_t key_index) {
-  if (quic::Connection* old = carrier_.connection()) {
+  if (quic::Connection* old = connection_) {
     // Its control stream and its resumption have no more say: their news would be about keys
     // and flows as they were.
     CULVERT_PROBE("drive.a client is back before its connection was lost");
@@ -461,7 +463,7 @@ void ServerSession::take_over(Instant now, quic::Connection& connection,
     --context_.stats.sessions_suspended;
     context_.shared.places->resume(id_);
   }
-  carrier_.bind(&connection);
+  connection_ = &connection;
   context_.worker.rebind(connection, *this);
   control_ = std::move(control);
   control_->set_handler(*this);
@@ -494,7 +496,7 @@ void ServerSession::read_rest(Instant now, quic::Connection& connection) {
 void ServerSession::park(Instant now) {
   if (control_) control_->release();
   is_resuming_ = false;
-  parked_.take(*carrier_.connection(), lanes_.shared_budget(), [&](StreamUser& user) {
+  parked_.take(*connection_, lanes_.shared_budget(), [&](StreamUser& user) {
     user.on_quic_closed(now);
     retire(now, user);
   });
@@ -512,19 +514,19 @@ void ServerSession::park(Instant now) {
 // Resets a flow without a connection; its stream stays until the client asks for it.
 void ServerSession::drop(Instant now, quic::Stream& parked) {
   if (auto* user = user_of(parked)) user->on_quic_reset(now, kReset);
-  carrier_.reset(parked, kReset);
-  carrier_.stop_sending(parked, kReset);
+  parked.reset(kReset);
+  parked.stop_sending(kReset);
 }
 
 void ServerSession::on_flow_open(Instant now, quic::Stream& stream, const session::FlowOpen& open) {
   if (open.multipath != Multipath::fastest) uses_several_paths_ = true;
   if (open.multipath != Multipath::fastest && !open.is_udp()) {
     join_flow(now, stream, open);
-  } else if (stream.owner != carrier_.connection()) {
+  } else if (stream.owner != connection_) {
     // Only striped flows may use other connections than the session's own.
     CULVERT_PROBE("drive.a plain flow on a connection that has joined");
-    carrier_.reset(stream, kProtocolError);
-    carrier_.stop_sending(stream, kProtocolError);
+    stream.reset(kProtocolError);
+    stream.stop_sending(kProtocolError);
   } else if (open.resume) {
     resume_flow(now, stream, open);
   } else {
@@ -537,13 +539,15 @@ void ServerSession::join_flow(Instant now, quic::Stream& stream, const session::
   if (stripe == nullptr) {
     if (!terms_ || !terms_->is_multipath || seen_.contains(open.flow_id)) {
       CULVERT_PROBE("drive.a leg of a striped flow that is over");
-      carrier_.reset(stream, kUnknown);
+      stream.reset(kUnknown);
       return;
     }
     stripe = &lanes_.add_stripe(
         open.flow_id,
         {.mode = open.multipath, .orphan_timeout = terms_->grace + limits::kOrphanTimeout});
-    start_flow(now, *stripe, open);
+    if (const auto source = may_start(now, *stripe, open)) {
+      start_stream_flow(now, *stripe, *source);
+    }
   }
   lanes_.attach(now, *stripe, stream);
 }
@@ -561,7 +565,7 @@ void ServerSession::resume_flow(Instant now, quic::Stream& stream, const session
       start_flow(now, stream, open);
     } else {
       CULVERT_PROBE("drive.a flow is over where it resumes");
-      carrier_.reset(stream, kUnknown);
+      stream.reset(kUnknown);
     }
     claim(now, open.flow_id);
     return;
@@ -577,19 +581,19 @@ void ServerSession::resume_flow(Instant now, quic::Stream& stream, const session
         now, fmt::format("client {} resumes a flow where it never was", peer_.short_text()));
     drop(now, *parked);
     static_cast<void>(parked_.remove(open.flow_id));
-    carrier_.reset(stream, kProtocolError);
-    carrier_.stop_sending(stream, kProtocolError);
+    stream.reset(kProtocolError);
+    stream.stop_sending(kProtocolError);
     claim(now, open.flow_id);
     return;
   }
   const auto old = parked_.remove(open.flow_id);
   const bool is_over = old->is_output_over;
-  carrier_.connection()->inherit(
+  connection_->inherit(
       stream, *old,
       {.output_from = is_over ? output.end_offset() : resume.received,
        .input_skip =
            old->is_input_dropped ? 0 : static_cast<std::size_t>(received - resume.start)});
-  if (is_over) carrier_.reset(stream, kReset);
+  if (is_over) stream.reset(kReset);
   if (auto* user = user_of(stream)) {
     user->on_resumed(now, stream);
     if (auto* still = user_of(stream)) still->on_quic_readable(now);
@@ -665,41 +669,42 @@ void ServerSession::on_grace_over(Instant now) {
 
 // --- flows -----------------------------------------------------------------------------------
 
-void ServerSession::start_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open) {
+std::optional<tunnel::Source> ServerSession::may_start(Instant now, quic::ByteStream& stream,
+                                                       const session::FlowOpen& open) {
   Logger& log = context_.worker.log();
   log.debug("flow", "Source request: {}", session::bounded_reason(open.source));
   if (context_.is_stopping) {
     refuse_flow(now, stream, open.source, session::RefusalCode::shutting_down,
                 "the server is shutting down");
-    return;
+    return std::nullopt;
   }
   // The head itself is still in the set.
   if (flows_.size() > context_.policy->max_flows_per_session) {
     refuse_flow(
         now, stream, open.source, session::RefusalCode::limit,
         fmt::format("Session limit reached ({} flows)", context_.policy->max_flows_per_session));
-    return;
+    return std::nullopt;
   }
   if (descriptors_.is_full()) {
     refuse_flow(now, stream, open.source, session::RefusalCode::limit, descriptors_.refusal());
-    return;
+    return std::nullopt;
   }
   if (!lanes_.budget().takes_flows()) {
     CULVERT_PROBE("drive.a client has too much waiting for a further flow");
     refuse_flow(now, stream, open.source, session::RefusalCode::limit,
                 fmt::format("Session limit reached ({})", kNobodyReads));
-    return;
+    return std::nullopt;
   }
   if (!is_audited()) {
     refuse_flow(now, stream, open.source, session::RefusalCode::limit, std::string(kNotAudited));
-    return;
+    return std::nullopt;
   }
   if (terms_ && open.flow_id != 0) {
     if (seen_.contains(open.flow_id)) {
       CULVERT_PROBE("drive.a flow id is used twice");
       refuse_flow(now, stream, open.source, session::RefusalCode::malformed,
                   "this flow id was used before");
-      return;
+      return std::nullopt;
     }
     seen_.add(open.flow_id);
     stream.flow_id = open.flow_id;
@@ -707,39 +712,53 @@ void ServerSession::start_flow(Instant now, quic::Stream& stream, const session:
   const auto source = tunnel::Source::parse(open.source);
   if (!source) {
     refuse_flow(now, stream, open.source, session::RefusalCode::malformed, source.error().text());
-    return;
+    return std::nullopt;
   }
   if (needs_lookup(*source) && lookups_.is_full()) {
     CULVERT_PROBE("drive.a client has too many names looked up");
     refuse_flow(now, stream, open.source, session::RefusalCode::limit, lookups_.refusal());
+    return std::nullopt;
+  }
+  return *source;
+}
+
+void ServerSession::start_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open) {
+  const auto source = may_start(now, stream, open);
+  if (!source) return;
+  if (source->protocol != tunnel::Protocol::udp) {
+    start_stream_flow(now, stream, *source);
     return;
   }
-  const bool is_udp = source->protocol == tunnel::Protocol::udp;
-  if (is_udp && dialect_ == session::Dialect::culvert_1 && has_udp_flow(open.flow_id)) {
+  if (dialect_ == session::Dialect::culvert_1 && has_udp_flow(open.flow_id)) {
     refuse_flow(now, stream, open.source, session::RefusalCode::malformed,
                 "this flow id is in use");
     return;
   }
-  ++context_.stats.flows_opened;
-  ++context_.stats.flows_active;
-  if (is_udp) {
-    flows_.add(
-        std::make_unique<ServerUdpFlow>(*this, stream, open.flow_id, *source, open.multipath));
-  } else {
-    flows_.add(std::make_unique<ServerStreamFlow>(*this, stream, *source)).start(now);
-  }
+  count_opened();
+  flows_.add(std::make_unique<ServerUdpFlow>(*this, stream, open.flow_id, *source, open.multipath));
 }
 
-void ServerSession::accept_flow(quic::Stream& stream, std::string_view source,
+void ServerSession::start_stream_flow(Instant now, quic::ByteStream& stream,
+                                      const tunnel::Source& source) {
+  count_opened();
+  flows_.add(std::make_unique<ServerStreamFlow>(*this, stream, source)).start(now);
+}
+
+void ServerSession::count_opened() {
+  ++context_.stats.flows_opened;
+  ++context_.stats.flows_active;
+}
+
+void ServerSession::accept_flow(quic::ByteStream& stream, std::string_view source,
                                 const std::string& dialled) {
   audit_flow({.source = source, .is_accepted = true, .dialled = dialled});
   Bytes reply;
   session::encode_flow_reply(dialect_, session::FlowAccepted{dialled}, reply);
   stream.output.append(reply);
-  carrier_.submit(stream);
+  stream.submit();
 }
 
-void ServerSession::refuse_flow(Instant now, quic::Stream& stream, std::string_view source,
+void ServerSession::refuse_flow(Instant now, quic::ByteStream& stream, std::string_view source,
                                 session::RefusalCode code, const std::string& reason) {
   audit_flow({.source = source, .reason = reason});
   ++context_.stats.flows_refused;
@@ -749,9 +768,9 @@ void ServerSession::refuse_flow(Instant now, quic::Stream& stream, std::string_v
   Bytes reply;
   session::encode_flow_reply(dialect_, session::FlowRefused{code, reason}, reply);
   stream.output.append(reply);
-  carrier_.submit(stream);
-  carrier_.finish(stream);
-  carrier_.stop_sending(stream, kRefused);
+  stream.submit();
+  stream.finish();
+  stream.stop_sending(kRefused);
   stream.context = nullptr;
 }
 
@@ -769,9 +788,7 @@ void ServerSession::leave(Instant now) {
 
 void ServerSession::close(Instant now, session::CloseCode code, std::string_view reason) {
   end_reason_ = reason;
-  if (quic::Connection* connection = carrier_.connection()) {
-    connection->close(now, number(code), reason);
-  }
+  if (connection_ != nullptr) connection_->close(now, number(code), reason);
   end(now);
 }
 
@@ -806,8 +823,7 @@ void ServerSession::let_go_of_connection() {
     control_->release();
     context_.graveyard.push_back(std::move(control_));
   }
-  if (quic::Connection* connection = carrier_.connection()) context_.worker.detach(*connection);
-  carrier_.bind(nullptr);
+  if (connection_ != nullptr) context_.worker.detach(*std::exchange(connection_, nullptr));
 }
 
 }  // namespace culvert::drive

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "base/log_sampler.h"
-#include "drive/carrier.h"
 #include "drive/control_stream.h"
 #include "drive/descriptor_share.h"
 #include "drive/flow_set.h"
@@ -15,6 +14,7 @@
 #include "drive/stream_pump.h"
 #include "drive/worker.h"
 #include "session/flow_open.h"
+#include "tunnel/source.h"
 
 #include <map>
 #include <memory>
@@ -85,9 +85,8 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
 
   // --- for the flows ---------------------------------------------------------------------
   [[nodiscard]] ServerContext& context() { return context_; }
-  [[nodiscard]] Carrier& carrier() { return carrier_; }
-  // Null while the session waits for its client to come back.
-  [[nodiscard]] quic::Connection* connection() { return carrier_.connection(); }
+  // A datagram of a flow. False: it does not fit.
+  [[nodiscard]] bool send_datagram(Multipath mode, ByteView header, ByteView payload);
   [[nodiscard]] const crypto::EndpointId& peer() const { return peer_; }
   [[nodiscard]] session::Dialect dialect() const { return dialect_; }
   [[nodiscard]] DescriptorShare& descriptors() { return descriptors_; }
@@ -99,9 +98,9 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   // What a stream of one of its connections begins with.
   void on_flow_open(Instant now, quic::Stream& stream, const session::FlowOpen& open);
   // Answers the flow's head with a refusal and lets the stream end.
-  void refuse_flow(Instant now, quic::Stream& stream, std::string_view source,
+  void refuse_flow(Instant now, quic::ByteStream& stream, std::string_view source,
                    session::RefusalCode code, const std::string& reason);
-  void accept_flow(quic::Stream& stream, std::string_view source, const std::string& dialled);
+  void accept_flow(quic::ByteStream& stream, std::string_view source, const std::string& dialled);
   void retire(Instant now, StreamUser& flow);
   void add_udp_flow(std::uint64_t id, ServerUdpFlow& flow) { udp_flows_[id] = &flow; }
   [[nodiscard]] bool has_udp_flow(std::uint64_t id) const { return udp_flows_.contains(id); }
@@ -117,6 +116,11 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
 
  private:
   void start_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open);
+  // Where the flow leads; empty: it may not be opened, and was refused.
+  [[nodiscard]] std::optional<tunnel::Source> may_start(Instant now, quic::ByteStream& stream,
+                                                        const session::FlowOpen& open);
+  void count_opened();
+  void start_stream_flow(Instant now, quic::ByteStream& stream, const tunnel::Source& source);
   // A flow of this session goes on with this stream.
   void resume_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open);
   // The stream is one of those that carry a flow.
@@ -155,8 +159,8 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
 
   ServerContext& context_;
   Lanes lanes_;
-  ServerLanes joined_;  // all lanes but the session's own connection
-  Carrier carrier_;
+  ServerLanes joined_;            // all lanes but the session's own connection
+  quic::Connection* connection_;  // null while the session waits for its client to come back
   crypto::EndpointId peer_;
   SocketAddress remote_;  // of the client, for logs
   SessionOwner& owner_;

@@ -13,9 +13,9 @@ constexpr std::size_t kSpans = 16;
 
 }  // namespace
 
-StreamPump::StreamPump(Worker& worker, Carrier& carrier, quic::Stream& stream,
-                       TrafficCounters& counters, PumpOwner& owner)
-    : worker_(worker), carrier_(carrier), stream_(&stream), counters_(counters), owner_(owner) {}
+StreamPump::StreamPump(Worker& worker, quic::ByteStream& stream, TrafficCounters& counters,
+                       PumpOwner& owner)
+    : worker_(worker), stream_(&stream), counters_(counters), owner_(owner) {}
 
 StreamPump::~StreamPump() {
   worker_.cancel_flush(*this);
@@ -43,7 +43,7 @@ void StreamPump::on_quic_writable(Instant now) {
   pump_up(now);
 }
 
-void StreamPump::on_resumed(Instant now, quic::Stream& stream) {
+void StreamPump::on_resumed(Instant now, quic::ByteStream& stream) {
   stream_ = &stream;
   on_quic_readable();
   on_quic_writable(now);
@@ -80,14 +80,14 @@ void StreamPump::pump_up(Instant now) {
     moved += result.bytes;
     if (result.status == IoStatus::ok) continue;
     if (result.status == IoStatus::failed) {
-      if (moved > 0) carrier_.submit(*stream_);
+      if (moved > 0) stream_->submit();
       counters_.bytes_up += moved;
       break_off(now);
       return;
     }
     if (result.status == IoStatus::end) {
       is_up_done_ = true;
-      carrier_.finish(*stream_);
+      stream_->finish();
     } else {
       port_->want_readable();
     }
@@ -97,7 +97,7 @@ void StreamPump::pump_up(Instant now) {
     CULVERT_PROBE("drive.a flow reads all that it may in one turn");
     port_->want_readable();
   }
-  if (moved > 0) carrier_.submit(*stream_);
+  if (moved > 0) stream_->submit();
   counters_.bytes_up += moved;
   finish_if_done(now);
 }
@@ -122,7 +122,7 @@ void StreamPump::pump_down(Instant now) {
       drop_input();
       return pump_up(now);
     }
-    carrier_.consume(*stream_, result.bytes);
+    stream_->consume(result.bytes);
     moved += result.bytes;
   }
   counters_.bytes_down += moved;
@@ -157,7 +157,7 @@ void StreamPump::deliver_rest() {
     const std::size_t count = stream_->input.views(views);
     const IoResult result = port_->try_write(std::span(views).first(count));
     if (result.status != IoStatus::ok) return;
-    carrier_.consume(*stream_, result.bytes);
+    stream_->consume(result.bytes);
     counters_.bytes_down += result.bytes;
   }
 }
@@ -178,15 +178,15 @@ void StreamPump::break_when_delivered(Instant now) {
     return;
   }
   is_breaking_ = false;
-  if (!stream_->is_fin_queued) carrier_.reset(*stream_, kReset);
-  carrier_.stop_sending(*stream_, kReset);
+  if (!stream_->is_fin_queued) stream_->reset(kReset);
+  stream_->stop_sending(kReset);
   owner_.on_pump_broken(now);
 }
 
 void StreamPump::drop_input() {
   const std::size_t size = stream_->input.size();
   if (size == 0) return;
-  carrier_.consume(*stream_, size);
+  stream_->consume(size);
 }
 
 void StreamPump::abort(std::uint64_t flow_code) {
@@ -194,8 +194,8 @@ void StreamPump::abort(std::uint64_t flow_code) {
   port_.reset();
   is_up_done_ = is_down_done_ = true;
   is_breaking_ = false;
-  carrier_.reset(*stream_, flow_code);
-  carrier_.stop_sending(*stream_, flow_code);
+  stream_->reset(flow_code);
+  stream_->stop_sending(flow_code);
 }
 
 void StreamPump::close_politely() {

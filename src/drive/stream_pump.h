@@ -1,4 +1,4 @@
-// Moves bytes both ways between a byte stream (TCP, Unix socket, stdio) and a QUIC stream:
+// Moves bytes both ways between a port (TCP, Unix socket, stdio) and the stream of a flow:
 // backpressure, half-close and reset in both directions, nothing held while idle.
 //
 //   port readable  -> straight into the stream's send buffer -> submit
@@ -9,10 +9,9 @@
 // detached first.
 #pragma once
 
-#include "drive/carrier.h"
 #include "drive/ports.h"
 #include "drive/worker.h"
-#include "quic/connection.h"
+#include "quic/byte_stream.h"
 
 #include <cstdint>
 #include <memory>
@@ -39,8 +38,7 @@ class PumpOwner {
 
 class StreamPump final : public StreamHandler, public Flushable {
  public:
-  StreamPump(Worker& worker, Carrier& carrier, quic::Stream& stream, TrafficCounters& counters,
-             PumpOwner& owner);
+  StreamPump(Worker& worker, quic::ByteStream& stream, TrafficCounters& counters, PumpOwner& owner);
   ~StreamPump() override;
 
   // Begins to read from the port. It is connected; this becomes its handler.
@@ -52,7 +50,7 @@ class StreamPump final : public StreamHandler, public Flushable {
   void on_quic_readable();
   void on_quic_writable(Instant now);
   // Goes on with another stream, which has inherited the state of the one before.
-  void on_resumed(Instant now, quic::Stream& stream);
+  void on_resumed(Instant now, quic::ByteStream& stream);
   // The peer wants no more of our bytes, but may still send: stop reading the port.
   void stop_upstream();
   // As stop_upstream(), of a peer that has sent all it will: ends with what is left of that.
@@ -87,8 +85,7 @@ class StreamPump final : public StreamHandler, public Flushable {
   void finish_if_done(Instant now);
 
   Worker& worker_;
-  Carrier& carrier_;
-  quic::Stream* stream_;
+  quic::ByteStream* stream_;
   TrafficCounters& counters_;
   PumpOwner& owner_;
   std::unique_ptr<StreamPort> port_;

@@ -1,5 +1,5 @@
-// Whoever uses one QUIC stream; Stream::context points to it (or is null: nobody any more,
-// what still arrives is thrown away).
+// Whoever uses one stream; its context points to it (or is null: nobody any more, what still
+// arrives is thrown away).
 #pragma once
 
 #include "base/time.h"
@@ -29,8 +29,13 @@ class StreamUser {
   [[nodiscard]] virtual bool is_flow() const { return true; }
 };
 
-inline StreamUser* user_of(quic::Stream& stream) {
+inline StreamUser* user_of(quic::ByteStream& stream) {
   return static_cast<StreamUser*>(stream.context);
+}
+
+// Both directions have ended in order, as far as this side knows.
+[[nodiscard]] inline bool has_ended_in_order(const quic::ByteStream& stream) {
+  return stream.is_fin_received && stream.is_fin_queued && !stream.is_output_over;
 }
 
 }  // namespace culvert::drive

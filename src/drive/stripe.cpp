@@ -3,7 +3,6 @@
 #include "base/limits.h"
 #include "base/probe.h"
 #include "drive/flow_codes.h"
-#include "drive/parked_streams.h"
 #include "session/chunk_frames.h"
 
 #include <fmt/format.h>
@@ -55,14 +54,6 @@ struct Stripe::Leg final : StreamUser {
     return std::clamp(space, kLeastChunkRoom, session::kMaxChunkBytes);
   }
   void write(ByteView bytes) { stream->output.append(bytes); }
-  void consume(std::size_t count) {
-    if (stream->owner != nullptr) {
-      stream->owner->consume(*stream, count);
-    } else {
-      stream->input.consume(count);
-    }
-  }
-
   Stripe& stripe;
   quic::Stream* stream;
   session::LegId id;
@@ -74,7 +65,7 @@ struct Stripe::Leg final : StreamUser {
 };
 
 Stripe::Stripe(Worker& worker, StripeHost& host, StripeOptions options)
-    : quic::Stream(-1, worker.chunks(), limits::kStripeWindowFirst),
+    : quic::ByteStream(worker.chunks(), limits::kStripeWindowFirst),
       worker_(worker),
       host_(host),
       options_(options),
@@ -82,14 +73,13 @@ Stripe::Stripe(Worker& worker, StripeHost& host, StripeOptions options)
       reassembly_(limits::kStripeWindowFirst),
       late_(worker.timers(), *this),
       orphaned_(worker.timers(), *this) {
-  is_striped = true;
   scheduler_.set_window(limits::kStripeWindowFirst);
 }
 
 Stripe::~Stripe() {
   let_go();
   host_.budget().shrink(window_ - limits::kStripeWindowFirst);
-  host_.budget().let_go(held);
+  host_.budget().let_go(held_);
   host_.budget().release(waiting_);
   host_.budget().take_back(aside_);
 }
@@ -118,9 +108,9 @@ bool Stripe::attach(Instant now, quic::Stream& stream, bool is_usable) {
   stream.context = static_cast<StreamUser*>(leg.get());
   stream.wants_space = true;
   stream.output.append(head_);
-  stream.owner->submit(stream);
-  if (is_output_over) stream.owner->reset(stream, kReset);
-  if (is_input_dropped) stream.owner->stop_sending(stream, kReset);
+  stream.submit();
+  if (is_output_over) stream.reset(kReset);
+  if (is_input_dropped) stream.stop_sending(kReset);
   legs_.push_back(std::move(leg));
   start_window();
   worker_.request_flush(*this);
@@ -192,7 +182,7 @@ void Stripe::send_windows() {
     }
     leg->window_told = reassembly_.limit();
     leg->write(session::encode_chunk_header(session::ChunkKind::window, leg->window_told).view());
-    leg->stream->owner->submit(*leg->stream);
+    leg->stream->submit();
   }
 }
 
@@ -214,7 +204,7 @@ void Stripe::send_chunks(Instant now) {
       has_sent = true;
     }
     if (!has_sent) continue;
-    leg->stream->owner->submit(*leg->stream);
+    leg->stream->submit();
   }
   const bool may_be_late = used > 1 && options_.mode != Multipath::redundant;
   if (!may_be_late || scheduler_.oldest() == kNever) {
@@ -282,7 +272,7 @@ void Stripe::read(Instant now, Leg& leg) {
                             fmt::format("a flow is broken off: its peer sends chunks that are {}",
                                         to_string(read.error())));
     StreamUser* user = user_of(*this);
-    reset(kProtocolError);
+    reset_legs(kProtocolError);
     stop_sending(kProtocolError);
     if (user != nullptr) user->on_quic_reset(now, kReset);
     return;
@@ -309,7 +299,7 @@ Decoded<void> Stripe::read_chunks(Leg& leg) {
       if (auto delivered = deliver(leg.chunk_offset, part); !delivered) return delivered;
       leg.chunk_offset += part.size();
       leg.chunk_left -= part.size();
-      leg.consume(part.size());
+      leg.stream->consume(part.size());
       continue;
     }
     std::array<std::uint8_t, session::kMaxChunkHeaderBytes> joined{};
@@ -324,7 +314,7 @@ Decoded<void> Stripe::read_chunks(Leg& leg) {
       if (header.error() == DecodeError::truncated) return {};
       return std::unexpected(header.error());
     }
-    leg.consume(header->size);
+    leg.stream->consume(header->size);
     switch (header->kind) {
       case session::ChunkKind::data:
         leg.chunk_offset = header->offset;
@@ -386,8 +376,8 @@ void Stripe::start_window() {
 // Tells the budget what waits here now, for the peer and for our side.
 void Stripe::account() {
   quic::SessionBudget& budget = host_.budget();
-  budget.let_go(std::exchange(held, output.unacked_bytes()));
-  budget.hold(held);
+  budget.let_go(std::exchange(held_, output.unacked_bytes()));
+  budget.hold(held_);
   budget.release(std::exchange(waiting_, input.size() + reassembly_.held_bytes()));
   budget.commit_anyway(waiting_);
   budget.take_back(std::exchange(aside_, waiting_ > 0 ? limits::kStripeWindowFirst : 0));
@@ -396,17 +386,23 @@ void Stripe::account() {
 
 // --- the end -----------------------------------------------------------------------------------
 
+void Stripe::finish() {
+  is_fin_queued = true;
+  submit();
+}
+
+// A leg that is lost takes its reset along.
 void Stripe::reset(std::uint64_t code) {
+  if (!is_output_over && !head_.empty()) is_end_untold = true;
+  reset_legs(code);
+}
+
+void Stripe::reset_legs(std::uint64_t code) {
   if (is_output_over) return;
   is_output_over = true;
   output.discard();
-  if (first_leg != nullptr) {  // it has not begun, and will not
-    first_leg->owner->reset(*std::exchange(first_leg, nullptr), code);
-    is_input_dropped = true;
-  }
   for (const auto& leg : legs_) {
-    if (leg->stream->owner == nullptr) continue;
-    leg->stream->owner->reset(*leg->stream, code);
+    if (leg->stream->owner != nullptr) leg->stream->reset(code);
   }
   worker_.request_flush(*this);
 }
@@ -416,15 +412,14 @@ void Stripe::stop_sending(std::uint64_t code) {
   is_input_dropped = true;
   input.discard();
   for (const auto& leg : legs_) {
-    if (leg->stream->owner == nullptr) continue;
-    leg->stream->owner->stop_sending(*leg->stream, code);
+    if (leg->stream->owner != nullptr) leg->stream->stop_sending(code);
   }
   worker_.request_flush(*this);
 }
 
 void Stripe::on_peer_stopped(Instant now, std::uint64_t code) {
   if (is_output_over) return;
-  reset(kReset);
+  reset_legs(kReset);
   if (auto* user = user_of(*this)) user->on_quic_stop_sending(now, code);
 }
 
@@ -441,7 +436,7 @@ void Stripe::end_by_peer(Instant now, std::uint64_t code) {
   if (auto* user = user_of(*this)) {
     user->on_quic_reset(now, code);
   } else {
-    reset(kReset);
+    reset_legs(kReset);
   }
 }
 
@@ -463,8 +458,7 @@ void Stripe::end(Instant now) {
   orphaned_.cancel();
   for (const auto& leg : legs_) {
     leg->stream->context = nullptr;
-    if (leg->stream->owner == nullptr) continue;
-    leg->stream->owner->finish(*leg->stream);
+    if (leg->stream->owner != nullptr) leg->stream->finish();
   }
   legs_.clear();
   StreamUser* user = user_of(*this);

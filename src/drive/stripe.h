@@ -1,5 +1,5 @@
-// A TCP flow that uses several connections of its session at once: to its flow it is a stream
-// like any other, underneath its bytes travel in chunks on one QUIC stream (a leg) of every
+// A TCP flow that uses several connections of its session at once: to its flow it is a stream of
+// bytes like any other, underneath its bytes travel in chunks on one QUIC stream (a leg) of every
 // connection. Legs come and go with their connections; what was lost with one goes again over
 // the others. Which bytes go where: session/stripe_scheduler.h. Private to drive/.
 #pragma once
@@ -37,13 +37,12 @@ struct StripeOptions {
 };
 
 // Owned by Lanes. Its output and input are the flow's, whose offsets the chunks carry.
-class Stripe final : public quic::Stream, public Flushable {
+class Stripe final : public quic::ByteStream, public Flushable {
  public:
   Stripe(Worker& worker, StripeHost& host, StripeOptions options);
   ~Stripe();
 
   [[nodiscard]] Multipath mode() const { return options_.mode; }
-  quic::Stream* first_leg = nullptr;  // client: until the flow begins
   // Client: what begins every leg; before the first.
   void set_head(Bytes head) { head_ = std::move(head); }
   [[nodiscard]] const Bytes& head() const { return head_; }
@@ -61,11 +60,11 @@ class Stripe final : public quic::Stream, public Flushable {
   // The session is over, and its user has been told.
   void let_go();
 
-  // What Carrier does for a stream of one connection.
-  void submit() { worker_.request_flush(*this); }
-  void reset(std::uint64_t code);
-  void stop_sending(std::uint64_t code);
-  void consume(std::size_t count);
+  void submit() override { worker_.request_flush(*this); }
+  void finish() override;
+  void reset(std::uint64_t code) override;
+  void stop_sending(std::uint64_t code) override;
+  void consume(std::size_t count) override;
 
   // The peer says that it does not have this flow any more.
   void end_by_peer(Instant now, std::uint64_t code);
@@ -85,6 +84,7 @@ class Stripe final : public quic::Stream, public Flushable {
   void update_window(Instant now);
   void start_window();
   void account();
+  void reset_legs(std::uint64_t code);
   void on_peer_stopped(Instant now, std::uint64_t code);
   void lose(Instant now, Leg& leg);
   void end_if_over(Instant now);
@@ -100,7 +100,9 @@ class Stripe final : public quic::Stream, public Flushable {
   session::StripeScheduler scheduler_;
   session::Reassembly reassembly_;
   std::size_t window_ = limits::kStripeWindowFirst;
-  std::size_t waiting_ = 0;  // received; as the budget knows it, like `held` of output
+  // As the budget knows it:
+  std::size_t held_ = 0;     // to be sent
+  std::size_t waiting_ = 0;  // received
   std::size_t aside_ = 0;    // likewise
   Instant window_updated_{};
   std::vector<std::unique_ptr<Leg>> legs_;  // the fastest first

@@ -13,10 +13,8 @@
 #include "base/time.h"
 #include "crypto/keys.h"
 #include "quic/config.h"
-#include "quic/intrusive_list.h"
-#include "quic/receive_credit.h"
 #include "quic/session_budget.h"
-#include "quic/stream_buffer.h"
+#include "quic/stream.h"
 #include "quic/tx_builder.h"
 
 #include <cstdint>
@@ -28,55 +26,6 @@
 #include <vector>
 
 namespace culvert::quic {
-
-using StreamId = std::int64_t;
-
-class Connection;
-
-// One bidirectional stream. Owned by its Connection; the pointer is valid until
-// StreamClosed for it was polled.
-struct Stream {
-  Stream(StreamId stream_id, ChunkPool& pool, std::size_t send_limit)
-      : id(stream_id), output(pool, send_limit), input(pool) {}
-
-  const StreamId id;
-  void* context = nullptr;      // the driver's own: its flow
-  Connection* owner = nullptr;  // null: parked, or not of one connection
-  SendBuffer output;            // fill, then Connection::submit()
-  RecvBuffer input;             // read its views, then Connection::consume()
-  bool is_fin_queued = false;   // we: no more data after output
-  bool is_fin_sent = false;
-  bool is_fin_received = false;  // peer: no more data after input
-  bool is_reset_received = false;
-  bool carries_messages = false;  // read and written whole: Connection::carry_messages()
-  bool wants_space = false;       // set to be reported by poll_writable() once output has space
-  std::size_t refill_below = 0;   // and then also once fewer bytes than this are unsent
-
-  // --- resume: the driver's name for the flow, and what it needs to carry it on elsewhere
-  std::uint64_t flow_id = 0;  // 0: the flow ends with its connection
-  bool is_parked = false;     // taken from a closed connection; of none now
-  bool is_resumed = false;    // goes on where a parked one stopped
-  bool is_striped = false;    // the driver's own: carried by streams of several connections
-
-  // Everything the peer sent has been consumed.
-  [[nodiscard]] bool is_input_finished() const { return is_fin_received && input.size() == 0; }
-
-  // The connection's own: its queues and what it remembers.
-  ListHook<Stream> send_hook;
-  ListHook<Stream> readable_hook;
-  ListHook<Stream> writable_hook;
-  std::uint32_t index = 0;              // in its table
-  std::size_t burst_bytes = 0;          // sent since there last was nothing to send
-  bool is_local = false;                // we opened it
-  bool is_flow_blocked = false;         // waits for MAX_STREAM_DATA
-  bool is_output_over = false;          // reset by us, or stopped by the peer
-  bool is_input_dropped = false;        // stop_sending()
-  bool is_closed_by_transport = false;  // both directions acknowledged
-  bool is_close_reported = false;
-  std::size_t input_skip = 0;  // bytes to come that are here already
-  StreamCredit credit;
-  std::size_t held = 0;  // of output: what the budget knows of
-};
 
 struct HandshakeCompleted {
   crypto::EndpointId peer;

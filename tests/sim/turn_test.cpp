@@ -1,7 +1,6 @@
 // What one turn of a worker does: nobody sends or reads for ever, no packet leaves that another
 // one could have taken along, and a control stream holds what its peer does not read.
 #include "drive/control_stream.h"
-#include "drive/lanes.h"
 #include "drive/stream_pump.h"
 #include "tests/sim/raw_peer.h"
 
@@ -142,12 +141,10 @@ struct NoPumpOwner final : drive::PumpOwner {
 TEST(SimTurn, lets_the_next_flow_read_before_one_has_read_all) {
   Peers peers(1);
   drive::Worker& worker = peers.server.worker();
-  drive::Lanes lanes(worker, [](Instant, drive::StreamUser&) {});
-  drive::Carrier carrier(lanes);
   quic::Stream stream(0, worker.chunks(), 16 * limits::kReadBytesPerTurn);
   drive::TrafficCounters counters;
   NoPumpOwner owner;
-  drive::StreamPump pump(worker, carrier, stream, counters, owner);
+  drive::StreamPump pump(worker, stream, counters, owner);
   auto port = std::make_unique<Fountain>();
   Fountain& fountain = *port;
   pump.attach(std::move(port));
