@@ -36,7 +36,6 @@ class ClientRole final : public Client,
                  .config = config_,
                  .stats = stats_,
                  .traffic = traffic_,
-                 .graveyard = graveyard_,
                  .addresses = addresses_},
         session_(context_, *this),
         reconnect_(host.rng(), config_.max_reconnect_attempts),
@@ -44,6 +43,7 @@ class ClientRole final : public Client,
         timer_(worker_.timers(), *this),
         dial_timeout_(worker_.timers(), *this),
         redial_(worker_.timers(), *this) {}
+  ~ClientRole() override { worker_.delete_dead(); }
 
   Status open();
   void start(Instant now) override;
@@ -64,7 +64,6 @@ class ClientRole final : public Client,
   ConnectionHandler* on_connection(Instant, quic::Connection&) override { return nullptr; }
   void on_network_changed(Instant now) override;
   void on_refused(Instant now, const UdpRefusal& refusal) override;
-  void on_turn_done(Instant now) override;
   void on_transport_ready(Instant now, ClientDial& dial) override;
   void on_dialled(Instant now, ClientDial& dial, Dialled dialled) override;
   void on_dial_failed(Instant now, ClientDial& dial, DialFailure failure) override;
@@ -105,12 +104,10 @@ class ClientRole final : public Client,
   Worker worker_;
   ServerAddresses addresses_;
   ClientContext context_;
-  Graveyard graveyard_;
   ClientSession session_;
   std::vector<std::unique_ptr<ClientDial>> dials_;  // of each address
   std::vector<SocketAddress> dialled_;              // in this try
   Instant last_dials_{};                            // when the last of them began
-  std::vector<std::unique_ptr<ClientDial>> ended_;  // until the end of the turn
   std::vector<Error> failures_;                     // of dials, the address as offender
   bool is_busy_ = false;                            // a server said that it is, in this try
   bool is_nobody_ = false;                          // nobody is at an address, in this try
@@ -251,7 +248,7 @@ void ClientRole::dial_once_more(Instant now) {
   for (auto& dial : dials_) {
     if (!dial->is_second()) continue;
     dial->abandon(now, session::CloseCode::moved, "dialled anew");
-    ended_.push_back(std::move(dial));
+    worker_.bury(std::move(dial));
   }
   std::erase(dials_, nullptr);
   addresses_.look_up();
@@ -295,7 +292,7 @@ void ClientRole::on_dial_timeout(Instant now) {
 void ClientRole::forget(const ClientDial& dial) {
   const auto found = std::ranges::find(dials_, &dial, &std::unique_ptr<ClientDial>::get);
   if (found == dials_.end()) return;
-  ended_.push_back(std::move(*found));
+  worker_.bury(std::move(*found));
   dials_.erase(found);
 }
 
@@ -304,7 +301,7 @@ void ClientRole::abandon_dials(Instant now, const ClientDial* winner, session::C
   for (auto& dial : dials_) {
     if (dial.get() == winner) continue;
     dial->abandon(now, code, reason);
-    ended_.push_back(std::move(dial));
+    worker_.bury(std::move(dial));
   }
   std::erase(dials_, nullptr);
 }
@@ -558,13 +555,6 @@ void ClientRole::finish(Instant now, std::optional<Error> error) {
   if (socks_) socks_->close(now);
   worker_.transmit_now(now);
   observer_.on_finished(now, std::move(error));
-}
-
-void ClientRole::on_turn_done(Instant) {
-  graveyard_.clear();  // flows first: they refer to their sessions
-  session_.bury_dead();
-  ended_.clear();
-  if (socks_) socks_->bury_dead();
 }
 
 ClientStats ClientRole::stats() const {

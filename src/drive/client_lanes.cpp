@@ -146,7 +146,7 @@ void ClientLanes::end(Instant now, session::CloseCode code) {
   promotion_timeout_.cancel();
   for (auto& dial : dials_) {
     dial->abandon(now, code, "the session is over");
-    dead_dials_.push_back(std::move(dial));
+    context_.worker.bury(std::move(dial));
   }
   dials_.clear();
   while (!lanes_.empty()) {
@@ -155,17 +155,11 @@ void ClientLanes::end(Instant now, session::CloseCode code) {
   }
 }
 
-void ClientLanes::bury_dead() {
-  dead_lanes_.clear();
-  dead_dials_.clear();
-}
-
 void ClientLanes::remove(Instant, Lane& lane) {
   if (promoting_ == &lane) promoting_ = nullptr;
   const auto found = std::ranges::find(lanes_, &lane, &std::unique_ptr<Lane>::get);
-  dead_lanes_.push_back(std::move(*found));
+  context_.worker.bury(std::move(*found));
   lanes_.erase(found);
-  context_.worker.host().request_turn_end();
 }
 
 // --- which paths -------------------------------------------------------------------------------
@@ -244,7 +238,7 @@ void ClientLanes::dial_missing(Instant now) {
     postpone(now, dial->path());
   }
   for (auto& dial : dials_) {
-    if (dial->is_over()) dead_dials_.push_back(std::move(dial));
+    if (dial->is_over()) context_.worker.bury(std::move(dial));
   }
   std::erase(dials_, nullptr);
   while (1 + lanes_.size() + dials_.size() < most) {
@@ -278,7 +272,7 @@ void ClientLanes::postpone(Instant now, const PathId& path) {
 
 void ClientLanes::on_dialled(Instant now, ClientDial& dial, Dialled dialled) {
   const auto found = std::ranges::find(dials_, &dial, &std::unique_ptr<ClientDial>::get);
-  dead_dials_.push_back(std::move(*found));
+  context_.worker.bury(std::move(*found));
   dials_.erase(found);
   lanes_.push_back(std::make_unique<Lane>(*this, std::move(dialled)));
   Lane& lane = *lanes_.back();
@@ -297,7 +291,7 @@ void ClientLanes::on_dial_failed(Instant now, ClientDial& dial, DialFailure fail
   postpone(now, dial.path());
   context_.worker.log().debug("path", "no path {} -> {}: {}", dial.path().local.text(),
                               dial.path().remote.text(), failure.error.text());
-  dead_dials_.push_back(std::move(*found));
+  context_.worker.bury(std::move(*found));
   dials_.erase(found);
 }
 

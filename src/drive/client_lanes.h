@@ -34,7 +34,6 @@ class ClientLanes final : public ClientDialOwner {
   [[nodiscard]] bool is_promoting() const { return promoting_ != nullptr; }
   [[nodiscard]] std::size_t size() const { return lanes_.size(); }
   [[nodiscard]] std::vector<ClientPath> paths() const;
-  void bury_dead();
 
  private:
   class Lane;
@@ -66,8 +65,6 @@ class ClientLanes final : public ClientDialOwner {
   ClientSession& session_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::vector<std::unique_ptr<ClientDial>> dials_;
-  std::vector<std::unique_ptr<Lane>> dead_lanes_;        // until the end of the turn
-  std::vector<std::unique_ptr<ClientDial>> dead_dials_;  // likewise
   std::map<PathId, Retry> retries_;
   Lane* promoting_ = nullptr;
   int faster_looks_ = 0;  // in a row that another lane was clearly faster

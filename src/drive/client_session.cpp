@@ -25,7 +25,7 @@ ClientSession::ClientSession(ClientContext& context, ClientSessionOwner& owner)
       owner_(owner),
       lanes_(context.worker, [this](Instant now, StreamUser& user) { retire(now, user); }),
       joined_(context, *this),
-      flows_(context.graveyard),
+      flows_(context.worker),
       dialect_(context.config.dialect),
       uses_several_paths_(context.config.multipath != Multipath::fastest),
       grace_(context.worker.timers(), *this),
@@ -257,7 +257,7 @@ void ClientSession::on_promotion_failed(Instant now) {
 void ClientSession::let_go_of_connection() {
   if (control_) {
     control_->release();
-    context_.graveyard.push_back(std::move(control_));
+    context_.worker.bury(std::move(control_));
   }
   watch_.cancel();
   stalled_move_.cancel();

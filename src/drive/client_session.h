@@ -34,7 +34,6 @@ struct ClientContext {
   const ClientConfig& config;
   ClientStats& stats;
   TrafficCounters& traffic;
-  Graveyard& graveyard;
   const ServerAddresses& addresses;
 };
 
@@ -120,7 +119,6 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   [[nodiscard]] bool take_over(Instant now);
   // The lanes that were asked to be the session's connection do not answer.
   void on_promotion_failed(Instant now);
-  void bury_dead() { joined_.bury_dead(); }
   // Null while there is none.
   [[nodiscard]] quic::Connection* connection() const { return connection_; }
   [[nodiscard]] session::Dialect dialect() const { return dialect_; }

@@ -277,9 +277,8 @@ void SocksListener::close(Instant now) {
 void SocksListener::remove(SocksConnection& connection) {
   const auto found = connections_.find(&connection);
   if (found == connections_.end()) return;
-  dead_.push_back(std::move(found->second));
+  worker_.bury(std::move(found->second));
   connections_.erase(found);
-  worker_.host().request_turn_end();
 }
 
 }  // namespace culvert::drive

@@ -65,7 +65,6 @@ class SocksListener final : public ListenerHandler {
   void warn_of_failures();
   [[nodiscard]] const ListenPlaces& places() const { return places_; }
   void close(Instant now);
-  void bury_dead() { dead_.clear(); }
 
   [[nodiscard]] SessionSource& sessions() { return sessions_; }
   [[nodiscard]] Worker& worker() { return worker_; }
@@ -85,7 +84,6 @@ class SocksListener final : public ListenerHandler {
   bool may_warn_ = false;
   std::vector<std::unique_ptr<ListenerPort>> listeners_;
   std::unordered_map<SocksConnection*, std::unique_ptr<SocksConnection>> connections_;
-  std::vector<std::unique_ptr<SocksConnection>> dead_;
   MemberTimer<SocksListener, &SocksListener::on_due> due_;
 };
 

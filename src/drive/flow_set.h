@@ -1,8 +1,9 @@
 // The flows of one session. A flow that ends inside one of its own callbacks is retired:
-// it gets no more calls and is deleted at the end of the turn.
+// it gets no more calls, and is buried.
 #pragma once
 
 #include "drive/stream_user.h"
+#include "drive/worker.h"
 
 #include <memory>
 #include <unordered_map>
@@ -11,12 +12,9 @@
 
 namespace culvert::drive {
 
-// What died in this turn. One per role, buried when the turn is done.
-using Graveyard = std::vector<std::unique_ptr<StreamUser>>;
-
 class FlowSet {
  public:
-  explicit FlowSet(Graveyard& graveyard) : graveyard_(graveyard) {}
+  explicit FlowSet(Worker& worker) : worker_(worker) {}
 
   template <typename Flow>
   Flow& add(std::unique_ptr<Flow> flow) {
@@ -30,7 +28,7 @@ class FlowSet {
   bool retire(StreamUser& flow) {
     const auto found = flows_.find(&flow);
     if (found == flows_.end()) return false;
-    graveyard_.push_back(std::move(found->second));
+    worker_.bury(std::move(found->second));
     flows_.erase(found);
     return true;
   }
@@ -48,7 +46,7 @@ class FlowSet {
 
  private:
   std::unordered_map<StreamUser*, std::unique_ptr<StreamUser>> flows_;
-  Graveyard& graveyard_;
+  Worker& worker_;
 };
 
 }  // namespace culvert::drive

@@ -5,10 +5,6 @@
 
 namespace culvert::drive {
 
-Lanes::~Lanes() {
-  worker_.cancel_flush(*this);
-}
-
 const std::shared_ptr<quic::SessionBudget>& Lanes::shared_budget() {
   if (!budget_) budget_ = worker_.endpoint().make_session_budget();
   return budget_;
@@ -88,9 +84,8 @@ void Lanes::attach(Instant now, Stripe& stripe, quic::Stream& stream) {
 
 void Lanes::on_stripe_over(Instant now, Stripe& stripe, StreamUser* user) {
   const auto found = stripes_.find(stripe.flow_id);
-  over_.push_back(std::move(found->second));
+  worker_.bury(std::move(found->second));
   stripes_.erase(found);
-  worker_.request_flush(*this);
   if (user == nullptr) return;
   user->on_quic_closed(now);
   retire_(now, *user);
@@ -99,10 +94,9 @@ void Lanes::on_stripe_over(Instant now, Stripe& stripe, StreamUser* user) {
 void Lanes::clear_stripes() {
   for (auto& [id, stripe] : stripes_) {
     stripe->let_go();
-    over_.push_back(std::move(stripe));
+    worker_.bury(std::move(stripe));
   }
   stripes_.clear();
-  if (!over_.empty()) worker_.request_flush(*this);
 }
 
 // --- datagrams -----------------------------------------------------------------------------------

@@ -22,12 +22,11 @@ inline constexpr std::string_view kNobodyReads =
     "most of its buffer waits for programs that do not read";
 
 // Owned by its session.
-class Lanes final : public StripeHost, private Flushable {
+class Lanes final : public StripeHost {
  public:
   // `retire`: what the session does with the user of a flow that is over.
   using Retire = std::function<void(Instant now, StreamUser& user)>;
   Lanes(Worker& worker, Retire retire) : worker_(worker), retire_(std::move(retire)) {}
-  ~Lanes();
 
   struct Lane {
     quic::Connection* connection;
@@ -62,7 +61,6 @@ class Lanes final : public StripeHost, private Flushable {
 
  private:
   void on_stripe_over(Instant now, Stripe& stripe, StreamUser* user) override;
-  void flush(Instant) override { over_.clear(); }
   void open_leg(Instant now, Stripe& stripe, Lane& lane);
   [[nodiscard]] bool send_on(Lane& lane, ByteView header, ByteView payload);
 
@@ -71,8 +69,7 @@ class Lanes final : public StripeHost, private Flushable {
   std::shared_ptr<quic::SessionBudget> budget_;  // the session's connections share it
   std::vector<Lane> lanes_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Stripe>> stripes_;
-  std::vector<std::unique_ptr<Stripe>> over_;  // until the end of the turn
-  std::size_t turn_ = 0;                       // whose datagram is next
+  std::size_t turn_ = 0;  // whose datagram is next
 };
 
 }  // namespace culvert::drive

@@ -20,10 +20,10 @@ class ServerRole final : public Server, public WorkerHandler, public SessionOwne
                  .policy = shared.policy,
                  .stats = stats_,
                  .traffic = traffic_,
-                 .graveyard = graveyard_,
                  .worker_index = config_.endpoint.worker_index,
                  .broken_handshakes = LogSampler(shared.log_sample_interval)},
         drain_(worker_.timers(), *this) {}
+  ~ServerRole() override { worker_.delete_dead(); }
 
   Status open() {
     const UdpOptions udp{
@@ -47,7 +47,6 @@ class ServerRole final : public Server, public WorkerHandler, public SessionOwne
   ConnectionHandler* on_connection(Instant now, quic::Connection& connection) override;
   void on_network_changed(Instant) override {}
   void on_refused(Instant, const UdpRefusal&) override {}
-  void on_turn_done(Instant now) override;
   void on_session_ended(Instant now, ServerSession& session) override;
   void on_flow_ended(Instant now) override;
   void on_place_lost(Instant now, std::uint64_t session) override { give_up_session(now, session); }
@@ -63,9 +62,7 @@ class ServerRole final : public Server, public WorkerHandler, public SessionOwne
   TrafficCounters traffic_;
   Worker worker_;
   ServerContext context_;
-  Graveyard graveyard_;
   std::unordered_map<ServerSession*, std::unique_ptr<ServerSession>> sessions_;
-  std::vector<std::unique_ptr<ServerSession>> ended_;  // until the end of the turn
   std::function<void(Instant)> on_stopped_;
   MemberTimer<ServerRole, &ServerRole::on_drain_timeout> drain_;
 };
@@ -79,18 +76,13 @@ ConnectionHandler* ServerRole::on_connection(Instant now, quic::Connection& conn
 
 void ServerRole::on_session_ended(Instant, ServerSession& session) {
   const auto found = sessions_.find(&session);
-  ended_.push_back(std::move(found->second));
+  worker_.bury(std::move(found->second));
   sessions_.erase(found);
 }
 
 void ServerRole::on_flow_ended(Instant now) {
   // Not from inside the flow's own callback: at the turn's end, as a due timer.
   if (context_.is_stopping && !has_flows()) drain_.set(now);
-}
-
-void ServerRole::on_turn_done(Instant) {
-  graveyard_.clear();  // flows first: they refer to their sessions
-  ended_.clear();
 }
 
 bool ServerRole::has_flows() const {

@@ -97,12 +97,11 @@ ServerLanes::~ServerLanes() = default;
 
 bool ServerLanes::add(Instant now, quic::Connection& connection,
                       std::unique_ptr<ControlStream> control) {
-  dead_.clear();
   auto lane = std::make_unique<Lane>(*this, connection, std::move(control));
   if (1 + lanes_.size() >= limits::kMaxLanes) {
     CULVERT_PROBE("drive.a session has enough connections");
     lane->close(now, session::CloseCode::session_limit, "the session has enough connections");
-    dead_.push_back(std::move(lane));
+    worker_.bury(std::move(lane));
     return false;
   }
   lanes_.push_back(std::move(lane));
@@ -113,14 +112,14 @@ bool ServerLanes::add(Instant now, quic::Connection& connection,
 void ServerLanes::end(Instant now) {
   for (auto& lane : lanes_) {
     lane->close(now, session::CloseCode::done, "the session is over");
-    dead_.push_back(std::move(lane));
+    worker_.bury(std::move(lane));
   }
   lanes_.clear();
 }
 
 void ServerLanes::remove(Lane& lane) {
   const auto found = std::ranges::find(lanes_, &lane, &std::unique_ptr<Lane>::get);
-  dead_.push_back(std::move(*found));
+  worker_.bury(std::move(*found));
   lanes_.erase(found);
 }
 

@@ -34,7 +34,6 @@ class ServerLanes {
   Worker& worker_;
   ServerSession& session_;
   std::vector<std::unique_ptr<Lane>> lanes_;
-  std::vector<std::unique_ptr<Lane>> dead_;  // until the next is added, or the end
 };
 
 }  // namespace culvert::drive

@@ -35,7 +35,7 @@ ServerSession::ServerSession(ServerContext& context, Instant now, quic::Connecti
       remote_(connection.path().remote),
       owner_(owner),
       descriptors_(context.shared.descriptors_per_session),
-      flows_(context.graveyard),
+      flows_(context.worker),
       linger_(context.worker.timers(), *this),
       deadline_(context.worker.timers(), *this),
       grace_(context.worker.timers(), *this) {
@@ -821,7 +821,7 @@ void ServerSession::end(Instant now) {
 void ServerSession::let_go_of_connection() {
   if (control_) {
     control_->release();
-    context_.graveyard.push_back(std::move(control_));
+    context_.worker.bury(std::move(control_));
   }
   if (connection_ != nullptr) context_.worker.detach(*std::exchange(connection_, nullptr));
 }

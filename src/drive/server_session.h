@@ -36,7 +36,6 @@ struct ServerContext {
   std::shared_ptr<const ServerPolicy> policy;  // the worker's own, replaced by set_policy
   ServerStats& stats;
   TrafficCounters& traffic;
-  Graveyard& graveyard;
   std::uint8_t worker_index = 0;
   LogSampler broken_handshakes;  // repeated warnings
   bool is_stopping = false;

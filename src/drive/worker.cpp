@@ -213,9 +213,13 @@ void Worker::settle(Instant now) {
     flush_flows(now);
   }
   egress_.flush();
-  handler_.on_turn_done(now);
+  delete_dead();
   if (!dirty_.empty()) drain_dirty(now);
   is_settling_ = false;
+}
+
+void Worker::delete_dead() {
+  for (auto& grave : std::exchange(graves_, {})) grave.reset();
 }
 
 void Worker::drain_dirty(Instant now) {

@@ -39,8 +39,6 @@ class WorkerHandler {
   virtual void on_network_changed(Instant now) = 0;
   // Nobody takes UDP datagrams there; of a worker that wants to know.
   virtual void on_refused(Instant now, const UdpRefusal& refusal) = 0;
-  // The end of a turn, before packets leave: delete what died in it.
-  virtual void on_turn_done(Instant now) = 0;
 };
 
 // Something that wants to run once at the end of the turn, before packets leave: a flow
@@ -86,6 +84,15 @@ class Worker final : public HostHandler, public UdpHandler, private quic::Connec
   void detach(quic::Connection& connection);
   void request_flush(Flushable& flushable);
   void cancel_flush(Flushable& flushable);
+  // What ends inside a callback of its own is deleted when the turn ends, in the order of its end:
+  // flows before the session that they refer to.
+  template <typename Object>
+  void bury(std::unique_ptr<Object> dead) {
+    graves_.emplace_back(dead.release(), [](void* object) { delete static_cast<Object*>(object); });
+    host_.request_turn_end();
+  }
+  // Now: for a role that ends, before what they refer to does.
+  void delete_dead();
   // Sends what is queued now, for goodbyes on the way out. Within a turn's end it leaves the
   // sending to that, which follows at once.
   void transmit_now(Instant now);
@@ -165,6 +172,7 @@ class Worker final : public HostHandler, public UdpHandler, private quic::Connec
   Duration turn_round_trip_ = Duration::max();  // the shortest of its connections
   std::uint64_t handed_over_ = 0;
   MemberTimer<Worker, &Worker::on_memory_return> memory_return_;
+  std::vector<std::unique_ptr<void, void (*)(void*)>> graves_;
 };
 
 }  // namespace culvert::drive

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
 namespace culvert::drive {
 namespace {
 
@@ -40,10 +42,10 @@ class SlowHost final : public Host {
     Bytes given_;
   };
 
-  void set_handler(HostHandler&) override {}
+  void set_handler(HostHandler& handler) override { turn_handler = &handler; }
   [[nodiscard]] Instant now() override { return clock; }
   void set_deadline(Instant) override {}
-  void request_turn_end() override {}
+  void request_turn_end() override { has_turn_to_end = true; }
   void set_rest(Duration) override {}
   bool hand_over(std::uint8_t, const RxDatagram&) override { return false; }
   Result<std::unique_ptr<UdpPort>> open_udp(const UdpOptions&, UdpHandler& handler) override {
@@ -73,6 +75,8 @@ class SlowHost final : public Host {
   Instant clock{1s};
   Bytes waiting;  // a datagram that the next receive finds
   UdpHandler* udp_handler = nullptr;
+  HostHandler* turn_handler = nullptr;
+  bool has_turn_to_end = false;
 
  private:
   SeededRng rng_{1};
@@ -85,7 +89,6 @@ struct Arrival final : WorkerHandler {
   }
   void on_network_changed(Instant) override {}
   void on_refused(Instant, const UdpRefusal&) override {}
-  void on_turn_done(Instant) override {}
   Instant at{};
 };
 
@@ -116,6 +119,28 @@ TEST(Worker, takes_no_datagram_for_older_than_it_is) {
   host.waiting = first_packet_of_a_client(turn);
   host.udp_handler->on_udp_readable(turn);
   EXPECT_EQ(arrival.at, turn + SlowHost::kReceiving);
+}
+
+// Says when it is deleted.
+struct Mortal {
+  Mortal(std::vector<int>& its_deleted, int its_number)
+      : deleted(its_deleted), number(its_number) {}
+  ~Mortal() { deleted.push_back(number); }
+  std::vector<int>& deleted;
+  int number;
+};
+
+TEST(Worker, deletes_what_died_when_the_turn_ends_and_in_that_order) {
+  SlowHost host;
+  Arrival arrival;
+  Worker worker(host, null_logger(), arrival);
+  ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
+  std::vector<int> deleted;
+  for (const int number : {1, 2, 3}) worker.bury(std::make_unique<Mortal>(deleted, number));
+  EXPECT_TRUE(host.has_turn_to_end);
+  EXPECT_TRUE(deleted.empty());
+  host.turn_handler->on_turn_end(host.clock);
+  EXPECT_EQ(deleted, (std::vector{1, 2, 3}));
 }
 
 }  // namespace

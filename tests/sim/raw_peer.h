@@ -139,7 +139,6 @@ class RawPeer final : public drive::WorkerHandler {
   drive::ConnectionHandler* on_connection(Instant now, quic::Connection& connection) override;
   void on_network_changed(Instant) override {}
   void on_refused(Instant, const drive::UdpRefusal&) override {}
-  void on_turn_done(Instant) override {}
 
   SimHost host_;
   drive::Worker worker_;

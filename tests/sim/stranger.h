@@ -62,7 +62,6 @@ class Stranger final : public drive::WorkerHandler {
   drive::ConnectionHandler* on_connection(Instant, quic::Connection&) override { return nullptr; }
   void on_network_changed(Instant) override {}
   void on_refused(Instant, const drive::UdpRefusal&) override {}
-  void on_turn_done(Instant) override {}
 
   Machine& machine_;
   SimHost host_;
