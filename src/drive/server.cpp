@@ -1,16 +1,23 @@
 #include "drive/server.h"
 
+#include "base/probe.h"
+#include "drive/server_context.h"
+#include "drive/server_greeter.h"
 #include "drive/server_session.h"
 #include "drive/worker.h"
 
 #include <algorithm>
+#include <map>
 #include <unordered_map>
 #include <utility>
 
 namespace culvert::drive {
 namespace {
 
-class ServerRole final : public Server, public WorkerHandler, public SessionOwner {
+class ServerRole final : public Server,
+                         public WorkerHandler,
+                         public ServerGreeterOwner,
+                         public SessionOwner {
  public:
   ServerRole(Host& host, Logger& log, ServerConfig config, ServerShared& shared)
       : config_(std::move(config)),
@@ -47,6 +54,10 @@ class ServerRole final : public Server, public WorkerHandler, public SessionOwne
   ConnectionHandler* on_connection(Instant now, quic::Connection& connection) override;
   void on_network_changed(Instant) override {}
   void on_refused(Instant, const UdpRefusal&) override {}
+  std::vector<session::ResumeKey> resume_keys(const crypto::EndpointId& client,
+                                              const session::SessionId& id) const override;
+  void on_greeted(Instant now, ServerGreeter& greeter, Greeted greeted) override;
+  void on_not_greeted(ServerGreeter& greeter) override { forget(greeter); }
   void on_session_ended(Instant now, ServerSession& session) override;
   void on_flow_ended(Instant now) override;
   void on_place_lost(Instant now, std::uint64_t session) override { give_up_session(now, session); }
@@ -56,25 +67,94 @@ class ServerRole final : public Server, public WorkerHandler, public SessionOwne
   void on_drain_timeout(Instant now);
   void finish_stopping(Instant now);
   [[nodiscard]] bool has_flows() const;
+  void begin_session(Instant now, Greeted greeted);
+  [[nodiscard]] ServerSession* find_or_close(Instant now, Greeted& greeted,
+                                             const session::SessionId& id);
+  void forget(ServerGreeter& greeter);
+  [[nodiscard]] ServerSession* find(std::uint64_t id) const;
 
   ServerConfig config_;
   ServerStats stats_;
   TrafficCounters traffic_;
   Worker worker_;
   ServerContext context_;
+  std::unordered_map<ServerGreeter*, std::unique_ptr<ServerGreeter>> greeters_;
   std::unordered_map<ServerSession*, std::unique_ptr<ServerSession>> sessions_;
+  std::map<session::SessionId, ServerSession*> resumable_;
   std::function<void(Instant)> on_stopped_;
   MemberTimer<ServerRole, &ServerRole::on_drain_timeout> drain_;
 };
 
+// --- who comes and goes ------------------------------------------------------------------------
+
 ConnectionHandler* ServerRole::on_connection(Instant now, quic::Connection& connection) {
-  auto session = std::make_unique<ServerSession>(context_, now, connection, *this);
-  ServerSession* handler = session.get();
-  sessions_.emplace(handler, std::move(session));
+  auto greeter = std::make_unique<ServerGreeter>(context_, now, connection, *this);
+  ServerGreeter* handler = greeter.get();
+  greeters_.emplace(handler, std::move(greeter));
   return handler;
 }
 
+void ServerRole::forget(ServerGreeter& greeter) {
+  const auto found = greeters_.find(&greeter);
+  worker_.bury(std::move(found->second));
+  greeters_.erase(found);
+}
+
+void ServerRole::on_greeted(Instant now, ServerGreeter& greeter, Greeted greeted) {
+  forget(greeter);
+  if (const auto* resumed = std::get_if<session::Resumed>(&greeted.outcome)) {
+    if (auto* session = find_or_close(now, greeted, resumed->session_id)) {
+      session->resume(now, std::move(greeted));
+    }
+  } else if (const auto* joined = std::get_if<session::Joined>(&greeted.outcome)) {
+    if (auto* session = find_or_close(now, greeted, joined->session_id)) {
+      session->join(now, std::move(greeted));
+    }
+  } else {
+    begin_session(now, std::move(greeted));
+  }
+}
+
+void ServerRole::begin_session(Instant now, Greeted greeted) {
+  const std::shared_ptr<const ServerPolicy> policy = greeted.policy;
+  auto owned = std::make_unique<ServerSession>(context_, std::move(greeted), *this);
+  ServerSession& session = *owned;
+  sessions_.emplace(&session, std::move(owned));
+  if (session.is_resumable()) resumable_[session.resume_id()] = &session;
+  session.begin(now);
+  // It may have changed while the handshake read from the one it began with.
+  if (policy != context_.policy) {
+    CULVERT_PROBE("drive.the policy changed while a client logged in");
+    session.on_policy_changed(now, session::CredentialCheck(context_.policy->auth));
+  }
+}
+
+// Its key was found a moment ago.
+ServerSession* ServerRole::find_or_close(Instant now, Greeted& greeted,
+                                         const session::SessionId& id) {
+  const auto found = resumable_.find(id);
+  if (found != resumable_.end()) return found->second;
+  greeted.connection.close(now, static_cast<std::uint64_t>(session::CloseCode::protocol_error),
+                           "the session ended meanwhile");
+  worker_.detach(greeted.connection);
+  greeted.control->release();
+  worker_.bury(std::move(greeted.control));
+  return nullptr;
+}
+
+std::vector<session::ResumeKey> ServerRole::resume_keys(const crypto::EndpointId& client,
+                                                        const session::SessionId& id) const {
+  const auto found = resumable_.find(id);
+  if (found == resumable_.end()) return {};
+  if (found->second->peer() != client) {
+    CULVERT_PROBE("drive.a session is asked for by another EndpointId");
+    return {};
+  }
+  return found->second->resume_keys();
+}
+
 void ServerRole::on_session_ended(Instant, ServerSession& session) {
+  if (session.is_resumable()) resumable_.erase(session.resume_id());
   const auto found = sessions_.find(&session);
   worker_.bury(std::move(found->second));
   sessions_.erase(found);
@@ -96,6 +176,7 @@ void ServerRole::stop(Instant now, std::function<void(Instant)> on_stopped) {
   const bool is_first = !std::exchange(context_.is_stopping, true);
   on_stopped_ = std::move(on_stopped);
   if (is_first) {
+    for (const auto& [greeter, owner] : greeters_) greeter->leave(now);
     for (const auto& [session, owner] : sessions_) session->leave(now);
   }
   drain_.set(is_first && has_flows() ? now + context_.shared.drain_timeout : now);
@@ -113,6 +194,9 @@ void ServerRole::set_policy(Instant now, std::shared_ptr<const ServerPolicy> pol
 }
 
 void ServerRole::on_drain_timeout(Instant now) {
+  while (!greeters_.empty()) {
+    greeters_.begin()->first->close(now, session::CloseCode::shutting_down, "server shut down");
+  }
   while (!sessions_.empty()) {
     sessions_.begin()->first->close(now, session::CloseCode::shutting_down, "server shut down");
   }
@@ -125,35 +209,38 @@ void ServerRole::finish_stopping(Instant now) {
 }
 
 std::vector<SessionSnapshot> ServerRole::sessions(std::size_t max) const {
-  std::vector<const ServerSession*> authenticated;
-  for (const auto& [session, owner] : sessions_) {
-    if (session->is_authenticated()) authenticated.push_back(session);
-  }
-  std::ranges::sort(authenticated, {}, &ServerSession::id);
-  if (authenticated.size() > max) authenticated.resize(max);
+  std::vector<const ServerSession*> sessions;
+  sessions.reserve(sessions_.size());
+  for (const auto& [session, owner] : sessions_) sessions.push_back(session);
+  std::ranges::sort(sessions, {}, &ServerSession::id);
+  if (sessions.size() > max) sessions.resize(max);
   std::vector<SessionSnapshot> snapshots;
-  snapshots.reserve(authenticated.size());
-  for (const ServerSession* session : authenticated) snapshots.push_back(session->snapshot());
+  snapshots.reserve(sessions.size());
+  for (const ServerSession* session : sessions) snapshots.push_back(session->snapshot());
   return snapshots;
 }
 
-void ServerRole::give_up_session(Instant now, std::uint64_t id) {
+ServerSession* ServerRole::find(std::uint64_t id) const {
   for (const auto& [session, owner] : sessions_) {
-    if (!session->is_authenticated() || session->id() != id) continue;
-    worker_.log().info("session", "session {} of client {} ends: another client needs its place",
-                       id, session->peer().short_text());
-    // Should it be back this moment: it may log in anew.
-    session->close(now, session::CloseCode::session_limit, "another client needed the place");
-    worker_.host().request_turn_end();
-    return;
+    if (session->id() == id) return session;
   }
+  return nullptr;
+}
+
+void ServerRole::give_up_session(Instant now, std::uint64_t id) {
+  ServerSession* session = find(id);
+  if (session == nullptr) return;
+  worker_.log().info("session", "session {} of client {} ends: another client needs its place", id,
+                     session->peer().short_text());
+  // Should it be back this moment: it may log in anew.
+  session->close(now, session::CloseCode::session_limit, "another client needed the place");
+  worker_.host().request_turn_end();
 }
 
 bool ServerRole::end_silent(Instant now, const session::CredentialId* credential) {
   const ServerSession* longest = nullptr;
   Instant since = now - limits::kSilentSession;
   for (const auto& [session, owner] : sessions_) {
-    if (!session->is_authenticated()) continue;
     if (credential != nullptr && session->identity().credential != *credential) continue;
     const auto heard = session->heard_at();
     if (!heard || *heard > since) continue;
@@ -166,14 +253,12 @@ bool ServerRole::end_silent(Instant now, const session::CredentialId* credential
 }
 
 bool ServerRole::kick(Instant now, std::uint64_t id, std::string_view reason) {
-  for (const auto& [session, owner] : sessions_) {
-    if (!session->is_authenticated() || session->id() != id) continue;
-    worker_.log().info("session", "session {} is closed: {}", id, reason);
-    session->close(now, session::CloseCode::done, reason);
-    worker_.host().request_turn_end();
-    return true;
-  }
-  return false;
+  ServerSession* session = find(id);
+  if (session == nullptr) return false;
+  worker_.log().info("session", "session {} is closed: {}", id, reason);
+  session->close(now, session::CloseCode::done, reason);
+  worker_.host().request_turn_end();
+  return true;
 }
 
 ServerStats ServerRole::stats() const {

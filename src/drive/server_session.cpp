@@ -4,7 +4,6 @@
 #include "base/probe.h"
 #include "drive/flow_codes.h"
 #include "drive/server_flow.h"
-#include "session/dialect.h"
 
 #include <fmt/format.h>
 
@@ -18,45 +17,59 @@ bool needs_lookup(const tunnel::Source& source) {
   return source.protocol != tunnel::Protocol::unix_stream && !source.host_port.literal();
 }
 
-constexpr std::string_view kSessionGone = "the session ended meanwhile";
-
 std::uint64_t number(session::CloseCode code) {
   return static_cast<std::uint64_t>(code);
 }
 
 }  // namespace
 
-ServerSession::ServerSession(ServerContext& context, Instant now, quic::Connection& connection,
-                             SessionOwner& owner)
+ServerSession::ServerSession(ServerContext& context, Greeted greeted, SessionOwner& owner)
     : context_(context),
       lanes_(context.worker, [this](Instant now, StreamUser& user) { retire(now, user); }),
       joined_(context.worker, *this),
-      connection_(&connection),
-      remote_(connection.path().remote),
+      connection_(&greeted.connection),
+      peer_(greeted.client),
+      remote_(greeted.remote),
       owner_(owner),
+      control_(std::move(greeted.control)),
+      place_(std::move(greeted.place)),
       descriptors_(context.shared.descriptors_per_session),
       flows_(context.worker),
-      linger_(context.worker.timers(), *this),
-      deadline_(context.worker.timers(), *this),
       grace_(context.worker.timers(), *this) {
-  deadline_.set(now + limits::kHandshakeTimeout);
+  auto& authenticated = std::get<session::Authenticated>(greeted.outcome);
+  dialect_ = authenticated.dialect;
+  identity_ = std::move(authenticated.identity);
+  terms_ = authenticated.resume;
+  session_id_ = authenticated.session_id;
 }
 
 ServerSession::~ServerSession() = default;
 
+void ServerSession::begin(Instant now) {
+  context_.worker.rebind(*connection_, *this);
+  control_->set_handler(*this);
+  begun_at_ = now;
+  ++context_.stats.sessions_accepted;
+  ++context_.stats.sessions_active;
+  if (terms_) {
+    keys_ = {export_resume_key(*connection_)};
+    lanes_.add(now, *connection_);
+  }
+  open_up(*connection_);
+  context_.worker.log().info("session", "Client {} authenticated by {}{}{} from {}", peer_.text(),
+                             to_string(identity_.kind), identity_.comment.empty() ? "" : " of ",
+                             identity_.comment, remote_.text());
+  tell(RoleEventKind::session_opened, identity_.comment);
+  if (context_.shared.audit == nullptr) return;
+  context_.shared.audit->on_auth({.client = audited_client(),
+                                  .proof = identity_.kind,
+                                  .comment = identity_.comment,
+                                  .is_accepted = true});
+}
+
 void ServerSession::on_event(Instant now, quic::Event& event) {
-  if (const auto* completed = std::get_if<quic::HandshakeCompleted>(&event)) {
-    const auto dialect = session::dialect_of(completed->alpn);
-    if (!dialect) {  // the endpoint was told to accept a protocol that nobody here speaks
-      close(now, session::CloseCode::protocol_error, "unknown application protocol");
-      return;
-    }
-    dialect_ = *dialect;
-    peer_ = completed->peer;
-    context_.worker.log().debug("session", "client {} connected from {} alpn={}",
-                                peer_.short_text(), remote_.text(), completed->alpn);
-  } else if (const auto* opened = std::get_if<quic::StreamOpened>(&event)) {
-    on_stream_opened(now, *opened->stream);
+  if (const auto* opened = std::get_if<quic::StreamOpened>(&event)) {
+    on_flow_stream(*opened->stream);
   } else if (const auto* changed = std::get_if<quic::PathChanged>(&event)) {
     remote_ = changed->path.remote;
     context_.worker.log().info("session", "client {} moved to {}", peer_.short_text(),
@@ -98,63 +111,14 @@ void ServerSession::on_closed(Instant now, const quic::Closed& closed) {
     park(now);
     let_go_of_connection();
     ++context_.stats.sessions_suspended;
-    context_.shared.places->suspend(now, id_);
+    place_.suspend(now);
     tell(RoleEventKind::session_lost, why);
     grace_.set(now + terms_->grace);
     return;
   }
-  if (is_authenticated_) {
-    context_.worker.log().info("session", "client {} disconnected: {}", peer_.short_text(), why);
-  } else {
-    // Strangers come and go as they like, and a client dials several addresses at once.
-    context_.worker.log().debug("session", "a connection from {} ended without a login: {}",
-                                remote_.text(), why);
-  }
+  context_.worker.log().info("session", "client {} disconnected: {}", peer_.short_text(), why);
   end_reason_ = why;
   end(now);
-}
-
-session::ServerHandshakeConfig ServerSession::handshake_config() {
-  handshake_policy_ = context_.policy;
-  session::ServerHandshakeConfig config{
-      .policy = &handshake_policy_->auth,
-      .max_flows = handshake_policy_->max_flows_per_session,
-      .admits = [this](Instant now, const session::AuthIdentity& who) { return admit(now, who); },
-      .gate = context_.shared.auth_gate,
-      .address = remote_.ip};
-  if (context_.shared.resume_grace > Duration::zero()) {
-    config.resume = session::ResumeTerms{.grace = context_.shared.resume_grace,
-                                         .worker = context_.worker_index};
-    // The handshake may be handed over to another session with its connection.
-    config.resume_keys = [&context = context_, peer = peer_](const session::SessionId& id) {
-      return resume_keys(context, peer, id);
-    };
-  }
-  return config;
-}
-
-void ServerSession::on_stream_opened(Instant now, quic::Stream& stream) {
-  if (is_authenticated_) {
-    on_flow_stream(stream);
-    return;
-  }
-  // The place of the control stream comes back to a refused client that ends it.
-  if (control_) {
-    close(now, session::CloseCode::protocol_error, "a flow without authentication");
-    return;
-  }
-  quic::Connection& connection = *connection_;
-  const auto exporter = export_auth_value(connection);
-  if (!exporter) {
-    close(now, session::CloseCode::protocol_error, "internal error");
-    return;
-  }
-  control_ = std::make_unique<ControlStream>(
-      context_.worker.timers(), connection, stream,
-      session::make_server_handshake(dialect_, handshake_config(), peer_, *exporter,
-                                     context_.worker.host().rng(), now),
-      *this);
-  control_->start(now);
 }
 
 void ServerSession::on_flow_stream(quic::Stream& stream) {
@@ -190,105 +154,38 @@ void ServerSession::on_datagram(Instant now, ByteView datagram) {
   flow->second->on_datagram(now, datagram.subspan(header->size));
 }
 
-// --- authentication --------------------------------------------------------------------------
-
-session::Admittance ServerSession::admit(Instant now, const session::AuthIdentity& identity) {
-  using session::Admittance;
-  if (context_.is_stopping) return Admittance::server_full;
-  const ServerPolicy& policy = *context_.policy;
-  const std::size_t credentials = policy.auth.tokens.size() + policy.auth.keys.size() +
-                                  policy.auth.endpoint_ids.size() +
-                                  (policy.auth.allows_anyone ? 1 : 0);
-  const session::SessionLimits limits{
-      .sessions = policy.max_sessions,
-      .per_credential = policy.max_sessions_per_credential != 0
-                            ? policy.max_sessions_per_credential
-                            : session::default_share(policy.max_sessions, credentials)};
-  id_ = context_.shared.next_session_id.fetch_add(1, std::memory_order_relaxed);
-  const session::SessionGate::Candidate candidate{
-      .session = id_, .worker = context_.worker_index, .credential = identity.credential};
-  auto verdict = context_.shared.places->admit(candidate, limits);
-  if (verdict.admittance != Admittance::admitted) {
-    // A client that was killed looks alive until the idle timeout.
-    const bool is_share = verdict.admittance == Admittance::credential_full;
-    if (!owner_.end_silent(now, is_share ? &identity.credential : nullptr)) {
-      return verdict.admittance;
-    }
-    verdict = context_.shared.places->admit(candidate, limits);
-  }
-  is_admitted_ = verdict.admittance == Admittance::admitted;
-  if (const auto& leaver = verdict.leaver) {
-    if (leaver->worker == context_.worker_index) {
-      owner_.on_place_lost(now, leaver->session);
-    } else if (context_.shared.give_up_elsewhere) {
-      context_.shared.give_up_elsewhere(leaver->worker, leaver->session);
-    }
-  }
-  return verdict.admittance;
-}
-
 std::optional<Instant> ServerSession::heard_at() const {
   if (connection_ == nullptr || !joined_.connections().empty()) return std::nullopt;
   return connection_->liveness().heard_at;
 }
 
 void ServerSession::on_handshake_event(Instant now, session::HandshakeEvent& event) {
-  if (const auto* authenticated = std::get_if<session::Authenticated>(&event)) {
-    on_authenticated(now, *authenticated);
-  } else if (const auto* resumed = std::get_if<session::Resumed>(&event)) {
-    on_resumed(now, *resumed);
-  } else if (const auto* joined = std::get_if<session::Joined>(&event)) {
-    on_joined(now, *joined);
-  } else if (const auto* done = std::get_if<session::ResumeDone>(&event)) {
+  if (const auto* done = std::get_if<session::ResumeDone>(&event)) {
     on_resume_done(now, done->count);
   } else if (const auto* gone = std::get_if<session::FlowsGone>(&event)) {
     on_flows_gone(now, gone->ids);
-  } else if (auto* refused = std::get_if<session::Refused>(&event)) {
-    ++context_.stats.sessions_refused;
-    const session::AuthVerdict& verdict = refused->verdict;
-    if (verdict.is_worth_logging) {
-      context_.worker.log().warn("session", "{} from {} ({}){}{}", refused->reason,
-                                 peer_.short_text(), remote_.text(),
-                                 verdict.is_rate_limited() ? ": " : "",
-                                 verdict.is_rate_limited() ? to_string(verdict.decision) : "");
-    }
-    tell(RoleEventKind::session_refused, refused->reason);
-    audit_auth({.proof = refused->kind,
-                .code = refused->code,
-                .reason = refused->reason,
-                .retry_after_s = refused->retry_after_s});
-    linger_code_ = refused->code;
-    linger_reason_ = std::move(refused->reason);
-    deadline_.cancel();  // it has had its answer
-    linger_.set(now + limits::kRefusalLinger);
   } else if (const auto* failed = std::get_if<session::Failed>(&event)) {
-    refuse(now, failed->code, failed->error);
+    on_failed(now, *failed);
   } else if (const auto* leaving = std::get_if<session::PeerLeaving>(&event)) {
     context_.worker.log().debug("session", "client {} says goodbye: {}", peer_.short_text(),
                                 leaving->reason);
   }
 }
 
-void ServerSession::refuse(Instant now, session::CloseCode code, const Error& error) {
+void ServerSession::on_failed(Instant now, const session::Failed& failed) {
   ++context_.stats.sessions_refused;
   if (context_.broken_handshakes.admits(now)) {
     context_.worker.log().warn("session", "client {} ({}): {}", peer_.short_text(), remote_.text(),
-                               error.text());
+                               failed.error.text());
   }
-  tell(RoleEventKind::session_refused, error.what);
-  if (!is_authenticated_) audit_auth({.code = code, .reason = error.what});
-  close(now, code, error.what);
-}
-
-// Whatever the client has opened or said meanwhile.
-void ServerSession::on_deadline(Instant now) {
-  refuse(now, session::CloseCode::auth_timeout, session::no_authentication_in_time());
+  tell(RoleEventKind::session_refused, failed.error.what);
+  close(now, failed.code, failed.error.what);
 }
 
 void ServerSession::tell(RoleEventKind kind, std::string_view detail) const {
   drive::tell(context_.shared.events, [&] {
     return RoleEvent{.kind = kind,
-                     .session = id_,
+                     .session = id(),
                      .peer = peer_.text(),
                      .address = remote_.text(),
                      .detail = std::string(detail)};
@@ -296,11 +193,11 @@ void ServerSession::tell(RoleEventKind kind, std::string_view detail) const {
 }
 
 SessionSnapshot ServerSession::snapshot() const {
-  SessionSnapshot snapshot{.id = id_,
+  SessionSnapshot snapshot{.id = id(),
                            .client = peer_,
-                           .comment = comment_,
+                           .comment = identity_.comment,
                            .address = remote_.text(),
-                           .since = authenticated_at_,
+                           .since = begun_at_,
                            .flows = flows_.size()};
   if (connection_ != nullptr) {
     snapshot.path = connection_->path();
@@ -312,36 +209,6 @@ SessionSnapshot ServerSession::snapshot() const {
                                .is_standby = !uses_several_paths_});
   }
   return snapshot;
-}
-
-void ServerSession::on_authenticated(Instant now, const session::Authenticated& authenticated) {
-  is_authenticated_ = true;
-  deadline_.cancel();
-  authenticated_at_ = now;
-  comment_ = authenticated.identity.comment;
-  dialect_ = authenticated.dialect;
-  ++context_.stats.sessions_accepted;
-  ++context_.stats.sessions_active;
-  terms_ = authenticated.resume;
-  if (terms_) {
-    session_id_ = authenticated.session_id;
-    keys_ = {export_resume_key(*connection_)};
-    context_.resumable[session_id_] = this;
-    lanes_.add(now, *connection_);
-  }
-  open_up(*connection_);
-  const std::string& comment = authenticated.identity.comment;
-  context_.worker.log().info("session", "Client {} authenticated by {}{}{} from {}", peer_.text(),
-                             to_string(authenticated.identity.kind), comment.empty() ? "" : " of ",
-                             comment, remote_.text());
-  tell(RoleEventKind::session_opened, comment);
-  audit_auth({.proof = authenticated.identity.kind, .comment = comment, .is_accepted = true});
-  identity_ = authenticated.identity;
-  // The policy may have changed while the handshake read from the one it began with.
-  if (handshake_policy_ != context_.policy) {
-    CULVERT_PROBE("drive.the policy changed while a client logged in");
-    on_policy_changed(now, session::CredentialCheck(context_.policy->auth));
-  }
 }
 
 // Flows may be opened now.
@@ -359,12 +226,6 @@ AuditedClient ServerSession::audited_client() const {
   return {.id = peer_, .address = remote_, .dialect = dialect_};
 }
 
-void ServerSession::audit_auth(AuthRecord record) const {
-  if (context_.shared.audit == nullptr) return;
-  record.client = audited_client();
-  context_.shared.audit->on_auth(record);
-}
-
 void ServerSession::audit_flow(FlowRecord record) const {
   if (context_.shared.audit == nullptr) return;
   record.client = audited_client();
@@ -372,8 +233,7 @@ void ServerSession::audit_flow(FlowRecord record) const {
 }
 
 void ServerSession::on_policy_changed(Instant now, const session::CredentialCheck& credentials) {
-  if (!is_authenticated_ || has_ended_) return;
-  if (context_.policy->keeps_revoked) return;
+  if (has_ended_ || context_.policy->keeps_revoked) return;
   if (!credentials.lets_in(identity_)) {
     context_.worker.log().warn("session", "client {}: its credential was revoked, session ends",
                                peer_.short_text());
@@ -383,44 +243,25 @@ void ServerSession::on_policy_changed(Instant now, const session::CredentialChec
   for (StreamUser* flow : flows_.all()) flow->on_policy_changed(now);
 }
 
-void ServerSession::on_linger(Instant now) {
-  close(now, linger_code_, linger_reason_);
-}
-
 // --- from one connection to the next -------------------------------------------------------------
 
-std::vector<session::ResumeKey> ServerSession::resume_keys(const ServerContext& context,
-                                                           const crypto::EndpointId& peer,
-                                                           const session::SessionId& id) {
-  const auto found = context.resumable.find(id);
-  if (found == context.resumable.end()) return {};
-  if (found->second->peer_ != peer) {
-    CULVERT_PROBE("drive.a session is asked for by another EndpointId");
-    return {};
-  }
-  const ServerSession& session = *found->second;
-  const ServerPolicy& policy = *context.policy;
+std::vector<session::ResumeKey> ServerSession::resume_keys() const {
+  const ServerPolicy& policy = *context_.policy;
   // A change of the policy ends what it revokes; this is the second line of defence, and what
   // a session kept by keeps_revoked does not need.
   const bool is_revoked =
-      !policy.keeps_revoked && !session::CredentialCheck(policy.auth).lets_in(session.identity_);
-  if (is_revoked) return {};
-  return session.keys_;
+      !policy.keeps_revoked && !session::CredentialCheck(policy.auth).lets_in(identity_);
+  return is_revoked ? std::vector<session::ResumeKey>{} : keys_;
 }
 
-// This object only proved that the client may add its connection to the session.
-void ServerSession::on_joined(Instant now, const session::Joined& joined) {
-  const auto found = context_.resumable.find(joined.session_id);
-  if (found == context_.resumable.end()) {  // its key was found a moment ago
-    close(now, session::CloseCode::protocol_error, kSessionGone);
-    return;
-  }
-  ServerSession& session = *found->second;
-  quic::Connection& connection = *std::exchange(connection_, nullptr);
-  if (session.joined_.add(now, connection, std::move(control_))) {
-    session.open_up(connection);
-  }
-  end(now);
+void ServerSession::join(Instant now, Greeted greeted) {
+  if (joined_.add(now, greeted.connection, std::move(greeted.control))) open_up(greeted.connection);
+}
+
+void ServerSession::resume(Instant now, Greeted greeted) {
+  remote_ = greeted.remote;
+  take_over(now, greeted.connection, std::move(greeted.control),
+            std::get<session::Resumed>(greeted.outcome).key_index);
 }
 
 // One of the connections that have joined becomes the session's own.
@@ -428,21 +269,6 @@ void ServerSession::on_promoted(Instant now, quic::Connection& connection,
                                 std::unique_ptr<ControlStream> control, std::size_t key_index) {
   remote_ = connection.path().remote;
   take_over(now, connection, std::move(control), key_index);
-}
-
-// This object only proved that the client may have its session back.
-void ServerSession::on_resumed(Instant now, const session::Resumed& resumed) {
-  const auto found = context_.resumable.find(resumed.session_id);
-  if (found == context_.resumable.end()) {
-    close(now, session::CloseCode::protocol_error, kSessionGone);
-    return;
-  }
-  ServerSession& session = *found->second;
-  quic::Connection& connection = *std::exchange(connection_, nullptr);
-  session.remote_ = remote_;
-  session.handshake_policy_ = handshake_policy_;  // the control stream still reads from it
-  session.take_over(now, connection, std::move(control_), resumed.key_index);
-  end(now);
 }
 
 void ServerSession::take_over(Instant now, quic::Connection& connection,
@@ -461,7 +287,7 @@ void ServerSession::take_over(Instant now, quic::Connection& connection,
   } else {
     grace_.cancel();
     --context_.stats.sessions_suspended;
-    context_.shared.places->resume(id_);
+    place_.resume();
   }
   connection_ = &connection;
   context_.worker.rebind(connection, *this);
@@ -485,7 +311,7 @@ void ServerSession::take_over(Instant now, quic::Connection& connection,
 void ServerSession::read_rest(Instant now, quic::Connection& connection) {
   while (auto event = connection.poll_event()) {
     if (const auto* opened = std::get_if<quic::StreamOpened>(&*event)) {
-      on_stream_opened(now, *opened->stream);
+      on_flow_stream(*opened->stream);
     } else {
       on_stream_event(now, *event);
     }
@@ -795,18 +621,13 @@ void ServerSession::close(Instant now, session::CloseCode code, std::string_view
 void ServerSession::end(Instant now) {
   if (has_ended_) return;
   has_ended_ = true;
-  linger_.cancel();
-  deadline_.cancel();
   if (grace_.is_set()) {
     grace_.cancel();
     --context_.stats.sessions_suspended;
   }
-  if (terms_) context_.resumable.erase(session_id_);
-  if (is_admitted_) context_.shared.places->leave(id_);
-  if (is_authenticated_) {
-    --context_.stats.sessions_active;
-    tell(RoleEventKind::session_closed, end_reason_);
-  }
+  place_.leave();
+  --context_.stats.sessions_active;
+  tell(RoleEventKind::session_closed, end_reason_);
   while (StreamUser* flow = flows_.any()) {
     flow->on_quic_closed(now);
     retire(now, *flow);

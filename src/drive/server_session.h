@@ -1,22 +1,20 @@
-// One client at the server: authentication, then its flows, on one connection after another
-// where they can be resumed. Private to drive/.
+// One client at the server that was let in: its flows, on one connection after another where they
+// can be resumed. Private to drive/.
 #pragma once
 
-#include "base/log_sampler.h"
 #include "drive/control_stream.h"
 #include "drive/descriptor_share.h"
 #include "drive/flow_set.h"
 #include "drive/lanes.h"
 #include "drive/lookup_share.h"
 #include "drive/parked_streams.h"
-#include "drive/server.h"
+#include "drive/server_context.h"
+#include "drive/server_greeter.h"
 #include "drive/server_lanes.h"
-#include "drive/stream_pump.h"
 #include "drive/worker.h"
 #include "session/flow_open.h"
 #include "tunnel/source.h"
 
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,29 +27,11 @@ namespace culvert::drive {
 class ServerSession;
 class ServerUdpFlow;
 
-// What sessions share with their server.
-struct ServerContext {
-  Worker& worker;
-  ServerShared& shared;
-  std::shared_ptr<const ServerPolicy> policy;  // the worker's own, replaced by set_policy
-  ServerStats& stats;
-  TrafficCounters& traffic;
-  std::uint8_t worker_index = 0;
-  LogSampler broken_handshakes;  // repeated warnings
-  bool is_stopping = false;
-  std::map<session::SessionId, ServerSession*> resumable{};
-};
-
 class SessionOwner {
  public:
   // The session is over, and may be deleted at the end of the turn.
   virtual void on_session_ended(Instant now, ServerSession& session) = 0;
   virtual void on_flow_ended(Instant now) = 0;
-  // A session of this server has to give its place up.
-  virtual void on_place_lost(Instant now, std::uint64_t session) = 0;
-  // Ends the session, of this credential only if one is given, whose client has been silent for
-  // longest, and for longer than a living one is. False: there is none.
-  virtual bool end_silent(Instant now, const session::CredentialId* credential) = 0;
 
  protected:
   ~SessionOwner() = default;
@@ -59,9 +39,8 @@ class SessionOwner {
 
 class ServerSession final : public ConnectionHandler, public ControlHandler {
  public:
-  // A connection that has just begun.
-  ServerSession(ServerContext& context, Instant now, quic::Connection& connection,
-                SessionOwner& owner);
+  // `greeted` is authenticated; begin() follows at once.
+  ServerSession(ServerContext& context, Greeted greeted, SessionOwner& owner);
   ~ServerSession() override;
 
   void on_event(Instant now, quic::Event& event) override;
@@ -69,12 +48,21 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   void on_writable(Instant now, quic::Stream& stream) override;
   void on_datagram(Instant now, ByteView datagram) override;
 
+  void begin(Instant now);
+  // The client proved on another connection that it may have the session back, or add that
+  // connection to it.
+  void resume(Instant now, Greeted greeted);
+  void join(Instant now, Greeted greeted);
+  // By which it may be resumed and joined; none: not at all.
+  [[nodiscard]] std::vector<session::ResumeKey> resume_keys() const;
+  [[nodiscard]] bool is_resumable() const { return terms_.has_value(); }
+  [[nodiscard]] const session::SessionId& resume_id() const { return session_id_; }
+
   // Says goodbye; flows go on until close().
   void leave(Instant now);
   void close(Instant now, session::CloseCode code, std::string_view reason);
   [[nodiscard]] std::size_t flow_count() const { return flows_.size(); }
-  [[nodiscard]] bool is_authenticated() const { return is_authenticated_; }
-  [[nodiscard]] std::uint64_t id() const { return id_; }  // once authenticated
+  [[nodiscard]] std::uint64_t id() const { return place_.session(); }
   [[nodiscard]] SessionSnapshot snapshot() const;
   [[nodiscard]] const session::AuthIdentity& identity() const { return identity_; }
   // When its client was last heard; empty: suspended, or on several connections.
@@ -124,19 +112,12 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   void resume_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open);
   // The stream is one of those that carry a flow.
   void join_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open);
-  void on_joined(Instant now, const session::Joined& joined);
   void on_handshake_event(Instant now, session::HandshakeEvent& event) override;
-  void on_stream_opened(Instant now, quic::Stream& stream);
-  void on_authenticated(Instant now, const session::Authenticated& authenticated);
+  void on_failed(Instant now, const session::Failed& failed);
   void tell(RoleEventKind kind, std::string_view detail) const;
   void on_closed(Instant now, const quic::Closed& closed);
-  [[nodiscard]] session::ServerHandshakeConfig handshake_config();
-  void on_resumed(Instant now, const session::Resumed& resumed);
-  [[nodiscard]] static std::vector<session::ResumeKey> resume_keys(const ServerContext& context,
-                                                                   const crypto::EndpointId& peer,
-                                                                   const session::SessionId& id);
   void on_resume_done(Instant now, std::uint64_t count);
-  // Goes on with the connection of another session object, which ends.
+  // Goes on with this connection.
   void take_over(Instant now, quic::Connection& connection, std::unique_ptr<ControlStream> control,
                  std::size_t key_index);
   void claim(Instant now, std::uint64_t flow_id);
@@ -146,14 +127,9 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   void let_go_of_connection();
   void drop(Instant now, quic::Stream& parked);
   void on_grace_over(Instant now);
-  [[nodiscard]] session::Admittance admit(Instant now, const session::AuthIdentity& identity);
   void open_up(quic::Connection& connection);
   [[nodiscard]] AuditedClient audited_client() const;
-  void audit_auth(AuthRecord record) const;
   void audit_flow(FlowRecord record) const;
-  void on_linger(Instant now);
-  void on_deadline(Instant now);
-  void refuse(Instant now, session::CloseCode code, const Error& error);
   void end(Instant now);
 
   ServerContext& context_;
@@ -164,9 +140,9 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   SocketAddress remote_;  // of the client, for logs
   SessionOwner& owner_;
   session::Dialect dialect_ = session::Dialect::culvert_1;
-  std::shared_ptr<const ServerPolicy> handshake_policy_;  // what the handshake reads from
   std::unique_ptr<ControlStream> control_;
-  session::AuthIdentity identity_;  // once authenticated
+  session::AuthIdentity identity_;
+  SessionPlace place_;
   DescriptorShare descriptors_;
   LookupShare lookups_;
   FlowSet flows_;
@@ -183,17 +159,9 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   std::optional<std::uint64_t> claims_;             // that the client said it makes
   bool is_resuming_ = false;
   bool uses_several_paths_ = false;  // a flow is or was spread over them
-  bool is_admitted_ = false;         // has a place of ServerShared::places
-  bool is_authenticated_ = false;
   bool has_ended_ = false;
-  std::uint64_t id_ = 0;
-  Instant authenticated_at_{};
-  std::string comment_;
+  Instant begun_at_{};
   std::string end_reason_;
-  session::CloseCode linger_code_ = session::CloseCode::auth_failed;
-  std::string linger_reason_;
-  MemberTimer<ServerSession, &ServerSession::on_linger> linger_;
-  MemberTimer<ServerSession, &ServerSession::on_deadline> deadline_;  // to authenticate
   MemberTimer<ServerSession, &ServerSession::on_grace_over> grace_;
 };
 

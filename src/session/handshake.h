@@ -107,7 +107,7 @@ class Handshake {
 };
 
 struct ServerHandshakeConfig {
-  const ServerAuthPolicy* policy;  // outlives the handshake
+  std::shared_ptr<const ServerAuthPolicy> policy;  // shared with whoever gave it
   std::uint64_t max_flows = 0;
   // Asked once, when the proof was good: may one more session of this credential begin? No
   // refuses with CloseCode::session_limit. The driver owns the count; null: always.

@@ -57,7 +57,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                                         {}, rng, now)
                 : make_server_handshake(
                       dialect,
-                      {.policy = &policy,
+                      {.policy = {std::shared_ptr<void>(), &policy},
                        .max_flows = 1,
                        .admits = {},
                        .resume = (data[0] & 16) != 0 ? std::optional(ResumeTerms{}) : std::nullopt,

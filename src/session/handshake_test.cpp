@@ -34,7 +34,7 @@ struct Pair {
                                     .joins = joins},
                                    client_exporter, rng, kStart);
     server = make_server_handshake(dialect,
-                                   {.policy = &policy,
+                                   {.policy = {std::shared_ptr<void>(), &policy},
                                     .max_flows = 500,
                                     .admits = admits,
                                     .resume = terms,

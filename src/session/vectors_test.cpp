@@ -85,8 +85,9 @@ TEST(Vectors, of_the_culvert_1_handshake) {
     const auto client = make_client_handshake(Dialect::culvert_1, {.credentials = &credentials},
                                               exporter, rng, now);
     const auto server = make_server_handshake(
-        Dialect::culvert_1, {.policy = &policy, .max_flows = 16'384, .admits = {}}, {}, exporter,
-        rng, now);
+        Dialect::culvert_1,
+        {.policy = {std::shared_ptr<void>(), &policy}, .max_flows = 16'384, .admits = {}}, {},
+        exporter, rng, now);
     const Bytes hello = client->take_output();
     server->handle_data(now, hello);
     const Bytes challenge = server->take_output();
@@ -125,7 +126,7 @@ TEST(Vectors, of_culvert_1_resume) {
                               exporter, rng, now);
     const auto server = make_server_handshake(
         Dialect::culvert_1,
-        {.policy = &policy,
+        {.policy = {std::shared_ptr<void>(), &policy},
          .max_flows = 16'384,
          .admits = {},
          .resume = terms,
@@ -183,7 +184,7 @@ TEST(Vectors, of_culvert_1_multipath) {
                             exporter, rng, now);
   const auto server = make_server_handshake(
       Dialect::culvert_1,
-      {.policy = &policy,
+      {.policy = {std::shared_ptr<void>(), &policy},
        .admits = {},
        .resume = ResumeTerms{.grace = std::chrono::seconds(60), .worker = 2},
        .resume_keys = [&](const SessionId&) { return std::vector{resume_key}; }},
