@@ -186,7 +186,7 @@ void ClientStreamFlow::leave(Instant now, const std::optional<Error>& error) {
   stream_->context = nullptr;
   stream_ = nullptr;
   if (options_.on_end) std::exchange(options_.on_end, nullptr)(now, error);
-  session_.retire(now, *this);
+  session_.core().retire(now, *this);
 }
 
 // --- UDP -------------------------------------------------------------------------------------
@@ -202,14 +202,14 @@ ClientUdpFlow::ClientUdpFlow(Instant now, ClientSession& session, quic::Stream& 
   stream.context = static_cast<StreamUser*>(this);
   stream.owner->carry_messages(stream);
   session.begin_flow(now, stream, {.source = source_, .flow_id = id_, .multipath = mode_});
-  session_.add_udp_flow(id_, *this);  // datagrams may overtake the server's reply
+  session_.core().add_datagram_user(id_, *this);  // datagrams may overtake the server's reply
 }
 
 void ClientUdpFlow::send(ByteView payload) {
   if (stream_ == nullptr) return;
   session_.context().traffic.bytes_up += payload.size();
   if (is_accepted_ && session_.dialect() == session::Dialect::culvert_1 &&
-      session_.send_datagram(mode_, copies_.header(id_, mode_).view(), payload)) {
+      session_.core().send_datagram(mode_, copies_.header(id_, mode_).view(), payload)) {
     return;
   }
   if (!append_datagram_frame(*stream_, payload)) {
@@ -260,7 +260,7 @@ void ClientUdpFlow::on_quic_stop_sending(Instant now, std::uint64_t) {
 }
 
 void ClientUdpFlow::on_quic_closed(Instant now) {
-  session_.remove_udp_flow(id_);
+  session_.core().remove_datagram_user(id_);
   stream_ = nullptr;
   if (handler_ != nullptr) {
     std::exchange(handler_, nullptr)->on_udp_flow_ended(now, *this, "the connection ended");
@@ -279,12 +279,12 @@ void ClientUdpFlow::end(Instant now, const std::string& reason) {
 
 void ClientUdpFlow::leave(Instant now) {
   if (stream_ == nullptr) return;
-  session_.remove_udp_flow(id_);
+  session_.core().remove_datagram_user(id_);
   stream_->finish();
   stream_->stop_sending(kNone);
   stream_->context = nullptr;
   stream_ = nullptr;
-  session_.retire(now, *this);
+  session_.core().retire(now, *this);
 }
 
 }  // namespace culvert::drive

@@ -86,13 +86,13 @@ struct ClientUdpFlowOptions {
 // The datagrams of one local sender to one source. Until the server has accepted the flow
 // they travel on its stream behind the head, in order; afterwards in DATAGRAM frames, or on
 // the stream when they do not fit (culvert/1), or always on the stream (mf/4).
-class ClientUdpFlow final : public StreamUser {
+class ClientUdpFlow final : public StreamUser, public DatagramUser {
  public:
   ClientUdpFlow(Instant now, ClientSession& session, quic::Stream& stream,
                 ClientUdpFlowOptions options, UdpReplyHandler& handler);
 
   void send(ByteView payload);
-  void on_datagram(Instant now, ByteView payload);
+  void on_datagram(Instant now, ByteView payload) override;
   // The handler wants no more of it.
   void finish(Instant now);
   [[nodiscard]] std::uint64_t id() const { return id_; }

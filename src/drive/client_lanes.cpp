@@ -41,7 +41,7 @@ class ClientLanes::Lane final : public ConnectionHandler, public ControlHandler 
     watch_.begin(now);
     watch_timer_.set(now + watch_.next_look(limits::kSuspectLane));
     // Flows may have begun meanwhile; and what is on it already is read now.
-    lanes_.session_.lanes().add(now, *connection_);
+    lanes_.session_.core().lanes().add(now, *connection_);
   }
   [[nodiscard]] quic::Connection& connection() const { return *connection_; }
   [[nodiscard]] PathId path() const { return connection_->path(); }
@@ -56,7 +56,7 @@ class ClientLanes::Lane final : public ConnectionHandler, public ControlHandler 
             .outcome = resumed};
   }
   void close(Instant now, session::CloseCode code) {
-    lanes_.session_.lanes().remove(now, *connection_);
+    lanes_.session_.core().lanes().remove(now, *connection_);
     connection_->close(now, static_cast<std::uint64_t>(code), "not needed");
     let_go();
   }
@@ -68,14 +68,11 @@ class ClientLanes::Lane final : public ConnectionHandler, public ControlHandler 
 
   void on_event(Instant now, quic::Event& event) override {
     if (const auto* closed = std::get_if<quic::Closed>(&event)) {
-      lanes_.session_.lanes().remove(now, *connection_);
+      lanes_.session_.core().lanes().remove(now, *connection_);
       let_go();
       lanes_.on_lost(now, *this, closed->error.what);
     } else if (std::holds_alternative<quic::StreamsAvailable>(event)) {
-      lanes_.session_.lanes().open_missing_legs(now, *connection_);
-    } else if (const auto* opened = std::get_if<quic::StreamOpened>(&event)) {
-      connection_->stop_sending(*opened->stream, 0);
-      connection_->reset(*opened->stream, 0);
+      lanes_.session_.core().lanes().open_missing_legs(now, *connection_);
     } else {
       lanes_.session_.on_stream_event(now, event);
     }
@@ -108,7 +105,7 @@ class ClientLanes::Lane final : public ConnectionHandler, public ControlHandler 
       connection_->ping();
       return;
     }
-    lanes_.session_.lanes().set_usable(*connection_, is_usable());
+    lanes_.session_.core().lanes().set_usable(*connection_, is_usable());
     lanes_.context_.worker.log().info("path", "{} -> {} {}", path().local.text(),
                                       path().remote.text(),
                                       is_usable() ? "answers again" : "is silent");

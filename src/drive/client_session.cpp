@@ -23,9 +23,12 @@ constexpr Duration kMigrationCheck = std::chrono::seconds(2);
 ClientSession::ClientSession(ClientContext& context, ClientSessionOwner& owner)
     : context_(context),
       owner_(owner),
-      lanes_(context.worker, [this](Instant now, StreamUser& user) { retire(now, user); }),
+      core_(context.worker,
+            {.flows_active = context.stats.flows_active,
+             .flows_dropped = context.stats.flows_dropped,
+             .udp_dropped = context.stats.udp_dropped},
+            *this),
       joined_(context, *this),
-      flows_(context.worker),
       dialect_(context.config.dialect),
       uses_several_paths_(context.config.multipath != Multipath::fastest),
       grace_(context.worker.timers(), *this),
@@ -34,9 +37,7 @@ ClientSession::ClientSession(ClientContext& context, ClientSessionOwner& owner)
       stalled_move_(context.worker.timers(), *this),
       migration_check_(context.worker.timers(), *this) {}
 
-ClientSession::~ClientSession() {
-  if (connection_ != nullptr) context_.worker.detach(*connection_);
-}
+ClientSession::~ClientSession() = default;
 
 std::optional<std::uint8_t> ClientSession::server_worker() const {
   return terms_ ? std::optional(terms_->worker) : std::nullopt;
@@ -48,12 +49,8 @@ void ClientSession::on_event(Instant now, quic::Event& event) {
   if (std::holds_alternative<quic::StreamsAvailable>(event)) {
     streams_changed_ = now;
     if (is_resuming_) resume_more_flows(now);
-    lanes_.open_missing_legs(now, *connection_);
+    core_.lanes().open_missing_legs(now, *connection());
     start_waiting(now);
-  } else if (const auto* opened = std::get_if<quic::StreamOpened>(&event)) {
-    // Servers open no streams in either dialect.
-    opened->stream->stop_sending(0);
-    opened->stream->reset(0);
   } else if (const auto* changed = std::get_if<quic::PathChanged>(&event)) {
     context_.worker.log().info("path", "connection moved to {} -> {}", changed->path.local.text(),
                                changed->path.remote.text());
@@ -72,30 +69,15 @@ void ClientSession::on_event(Instant now, quic::Event& event) {
   }
 }
 
-void ClientSession::on_stream_event(Instant now, quic::Event& event) {
-  if (const auto* reset = std::get_if<quic::StreamReset>(&event)) {
-    on_stream_reset(now, *reset);
-  } else if (const auto* stop = std::get_if<quic::StopSending>(&event)) {
-    if (auto* user = user_of(*stop->stream)) user->on_quic_stop_sending(now, stop->code);
-  } else if (const auto* closed_stream = std::get_if<quic::StreamClosed>(&event)) {
-    streams_changed_ = now;
-    if (auto* user = user_of(*closed_stream->stream)) {
-      user->on_quic_closed(now);
-      retire(now, *user);
-    }
-  }
+void ClientSession::on_stream_event(Instant now, const quic::Event& event) {
+  if (std::holds_alternative<quic::StreamClosed>(event)) streams_changed_ = now;
+  core_.on_stream_event(now, event);
 }
 
-void ClientSession::on_stream_reset(Instant now, const quic::StreamReset& reset) {
-  quic::Stream& stream = *reset.stream;
-  if (reset.code == kUnknown && has_ended_in_order(stream)) {
-    // We asked for a flow that was over there, and it was over here but for the last
-    // acknowledgement.
-    CULVERT_PROBE("drive.a flow was over in order at the server");
-    stream.is_reset_received = false;
-    return;
-  }
-  if (auto* user = user_of(stream)) user->on_quic_reset(now, reset.code);
+// Servers open no streams in either dialect.
+void ClientSession::on_flow_stream(quic::Stream& stream) {
+  stream.stop_sending(0);
+  stream.reset(0);
 }
 
 void ClientSession::on_closed(Instant now, quic::Closed& closed) {
@@ -127,46 +109,24 @@ void ClientSession::on_handshake_event(Instant now, session::HandshakeEvent& eve
   }
 }
 
-void ClientSession::on_readable(Instant now, quic::Stream& stream) {
-  if (auto* user = user_of(stream)) {
-    user->on_quic_readable(now);
-  } else {
-    stream.consume(stream.input.size());
-  }
-}
-
-void ClientSession::on_writable(Instant now, quic::Stream& stream) {
-  if (auto* user = user_of(stream)) user->on_quic_writable(now);
-}
-
-void ClientSession::on_datagram(Instant now, ByteView datagram) {
-  const auto header = session::decode_datagram_header(datagram);
-  const auto flow = header ? udp_flows_.find(header->value) : udp_flows_.end();
-  if (flow == udp_flows_.end()) {
-    ++context_.stats.udp_dropped;
-    return;
-  }
-  flow->second->on_datagram(now, datagram.subspan(header->size));
-}
-
 // --- from one connection to the next -------------------------------------------------------------
 
 std::size_t ClientSession::adopt(Instant now, Dialled dialled) {
   const auto* begun = std::get_if<session::Authenticated>(&dialled.outcome);
   const bool was_cut_off = is_cut_off();
-  if (connection_ != nullptr) {
+  if (is_connected()) {
     CULVERT_PROBE("drive.a client's connection is replaced while it lives");
-    replace(now, begun == nullptr);
+    if (begun != nullptr) joined_.end(now, session::CloseCode::done);
+    core_.replace(now, begun == nullptr);
+    forget_connection();
   }
   const std::size_t lost_flows = begun != nullptr ? reset_flows(now) : 0;
   grace_.cancel();
-  connection_ = &dialled.connection;
+  quic::Connection& connection = dialled.connection;
+  core_.adopt(connection, std::move(dialled.control), *this, *this);
   streams_changed_ = now;
-  if (was_cut_off) proven_local_ = connection_->path().local.ip;
+  if (was_cut_off) proven_local_ = connection.path().local.ip;
   server_ = dialled.server;
-  context_.worker.rebind(*connection_, *this);
-  control_ = std::move(dialled.control);
-  control_->set_handler(*this);
   ticket_.reset();
   lost_.reset();
   is_server_leaving_ = false;
@@ -181,49 +141,30 @@ std::size_t ClientSession::adopt(Instant now, Dialled dialled) {
     ticket_ = session::ResumeTicket{
         .session_id = begun != nullptr ? begun->session_id
                                        : std::get<session::Resumed>(dialled.outcome).session_id,
-        .key = export_resume_key(*connection_)};
+        .key = export_resume_key(connection)};
     silence_.begin(now);
     watch_.set(now + silence_.next_look(patience()));
   }
-  lanes_.share_budget(*connection_);
+  core_.lanes().share_budget(connection);
   if (begun == nullptr) resume_flows(now);
-  if (!lanes_.has(*connection_)) lanes_.add(now, *connection_);
+  if (!core_.lanes().has(connection)) core_.lanes().add(now, connection);
   if (takes_multipath()) joined_.begin(now);
   start_waiting(now);
   return lost_flows;
 }
 
-// The present connection may still live; the server has moved on to the new one.
-void ClientSession::replace(Instant now, bool keeps_flows) {
-  quic::Connection& old = *connection_;
-  if (control_) control_->release();  // what it says is about the connection that ends
-  read_rest(now, old);
-  close(now, keeps_flows ? session::CloseCode::moved : session::CloseCode::done,
-        "the client is back on another connection");
-  lanes_.remove(now, old);
-  if (keeps_flows) park(now);
-  let_go_of_connection();
-}
-
-// What has arrived is acknowledged, or will be taken for it.
-void ClientSession::read_rest(Instant now, quic::Connection& connection) {
-  while (auto event = connection.poll_event()) on_stream_event(now, *event);
-  while (quic::Stream* stream = connection.poll_readable()) on_readable(now, *stream);
-}
-
 void ClientSession::lose(Instant now, Error error, bool may_resume) {
-  if (connection_ == nullptr) return;
-  const bool waits = may_resume && terms_ && connection_->is_closed();
+  if (!is_connected()) return;
+  const bool waits = may_resume && terms_ && connection()->is_closed();
   if (waits) {
-    read_rest(now, *connection_);
-    lanes_.remove(now, *connection_);
-    park(now);
+    core_.suspend(now);
     grace_.set(now + std::min(context_.config.resume_grace, terms_->grace));
-    let_go_of_connection();
+    forget_connection();
   } else {
     reset_flows(now);
-    lanes_.remove(now, *connection_);
-    let_go_of_connection();
+    core_.lanes().remove(now, *connection());
+    core_.let_go();
+    forget_connection();
     terms_.reset();
     ticket_.reset();
   }
@@ -247,46 +188,27 @@ bool ClientSession::take_over(Instant now) {
 
 void ClientSession::on_promotion_failed(Instant now) {
   CULVERT_PROBE("drive.no other path takes over");
-  if (connection_ != nullptr) {
+  if (is_connected()) {
     if (is_silent()) owner_.on_silence(now);
   } else if (lost_) {
     owner_.on_connection_lost(now, *std::exchange(lost_, std::nullopt));
   }
 }
 
-void ClientSession::let_go_of_connection() {
-  if (control_) {
-    control_->release();
-    context_.worker.bury(std::move(control_));
-  }
+void ClientSession::forget_connection() {
   watch_.cancel();
   stalled_move_.cancel();
   migration_check_.cancel();
   moving_to_.reset();
   is_move_stalled_ = false;
   is_resuming_ = false;
-  context_.worker.detach(*std::exchange(connection_, nullptr));
 }
 
-void ClientSession::park(Instant now) {
-  if (control_) control_->release();
-  parked_.take(*connection_, lanes_.shared_budget(), [&](StreamUser& user) {
-    user.on_quic_closed(now);
-    retire(now, user);
-  });
-  // Only where a connection is lost again and again, and more waits each time.
-  while (quic::Stream* stream = parked_.largest_beyond_share()) {
-    CULVERT_PROBE("drive.a client resets what waits beyond its share");
-    context_.worker.warnings().warn(
-        now, fmt::format("more than {} KiB wait for local programs to read: a flow is reset",
-                         lanes_.budget().parked_limit() >> 10));
-    ++context_.stats.flows_dropped;
-    stream->stop_sending(0);
-    stream->reset(0);
-    if (auto* user = user_of(*stream)) {
-      user->on_quic_reset(now, kReset);
-    }
-  }
+void ClientSession::on_beyond_share(Instant now) {
+  CULVERT_PROBE("drive.a client resets what waits beyond its share");
+  context_.worker.warnings().warn(
+      now, fmt::format("more than {} KiB wait for local programs to read: a flow is reset",
+                       core_.lanes().budget().parked_limit() >> 10));
 }
 
 void ClientSession::resume_flows(Instant now) {
@@ -299,22 +221,22 @@ void ClientSession::resume_flows(Instant now) {
 // One stream for each flow; those that ended here meanwhile are only named.
 void ClientSession::resume_more_flows(Instant now) {
   std::vector<std::uint64_t> gone;
-  while (!parked_.is_empty()) {
-    const std::uint64_t flow_id = parked_.front().flow_id;
-    if (parked_.front().is_input_dropped) {
+  while (!core_.parked().is_empty()) {
+    const std::uint64_t flow_id = core_.parked().front().flow_id;
+    if (core_.parked().front().is_input_dropped) {
       CULVERT_PROBE("drive.a flow that ended meanwhile is only named");
       gone.push_back(flow_id);
-      static_cast<void>(parked_.remove(flow_id));
+      static_cast<void>(core_.parked().remove(flow_id));
       ++announced_;
       continue;
     }
-    quic::Stream* fresh = connection_->open_stream_to_resume();
+    quic::Stream* fresh = connection()->open_stream_to_resume();
     if (fresh == nullptr) {
       CULVERT_PROBE("drive.resuming waits for streams");
       break;
     }
     ++announced_;
-    const auto old = parked_.remove(flow_id);
+    const auto old = core_.parked().remove(flow_id);
     StreamUser* user = user_of(*old);
     const std::uint64_t start = old->output.delivered_offset();
     Bytes head;
@@ -324,28 +246,21 @@ void ClientSession::resume_more_flows(Instant now) {
          .flow_id = flow_id,
          .resume = session::FlowResume{.received = old->input.end_offset(), .start = start}},
         head);
-    connection_->inherit(*fresh, *old, {.output_from = start, .head = head});
+    connection()->inherit(*fresh, *old, {.output_from = start, .head = head});
     if (user == nullptr) continue;
     ++resumed_flows_;
     user->on_resumed(now, *fresh);
   }
-  control_->announce_gone(now, gone);
-  if (!parked_.is_empty()) return;
+  core_.control()->announce_gone(now, gone);
+  if (!core_.parked().is_empty()) return;
   is_resuming_ = false;
-  control_->announce_done(now, announced_);
+  core_.control()->announce_done(now, announced_);
   ++context_.stats.sessions_resumed;
   context_.worker.log().info("session", "Session resumed: {} flows continue", resumed_flows_);
 }
 
 std::size_t ClientSession::reset_flows(Instant now) {
-  std::size_t count = 0;
-  while (StreamUser* flow = flows_.any()) {
-    flow->on_quic_closed(now);
-    retire(now, *flow);
-    ++count;
-  }
-  parked_.clear();
-  lanes_.clear_stripes();
+  const std::size_t count = core_.end_flows(now);
   joined_.end(now, session::CloseCode::done);
   return count;
 }
@@ -367,15 +282,15 @@ Duration ClientSession::patience() const {
 }
 
 void ClientSession::on_watch(Instant now) {
-  if (connection_ == nullptr) return;
-  const SilenceWatch::News news = silence_.look(now, connection_->liveness(), patience());
+  if (!is_connected()) return;
+  const SilenceWatch::News news = silence_.look(now, connection()->liveness(), patience());
   watch_.set(now + silence_.next_look(patience()));
   if (news == SilenceWatch::News::none) return;
   if (news == SilenceWatch::News::pause) {
-    connection_->ping();
+    connection()->ping();
     return;
   }
-  lanes_.set_usable(*connection_, news == SilenceWatch::News::alive_again);
+  core_.lanes().set_usable(*connection(), news == SilenceWatch::News::alive_again);
   if (news == SilenceWatch::News::silent) {
     look_elsewhere(now);
   } else if (!is_silent()) {
@@ -396,8 +311,8 @@ void ClientSession::look_elsewhere(Instant now) {
 // --- flows -------------------------------------------------------------------------------------
 
 void ClientSession::with_new_stream(Instant now, StartFlow start) {
-  if (connection_ == nullptr || is_silent()) owner_.on_wanted(now);
-  if (!lanes_.budget().takes_flows()) {
+  if (!is_connected() || is_silent()) owner_.on_wanted(now);
+  if (!core_.lanes().budget().takes_flows()) {
     CULVERT_PROBE("drive.too much waits here for a further local connection");
     refuse_flow(now, std::move(start), fmt::format("a limit is reached ({})", kNobodyReads));
     return;
@@ -434,7 +349,7 @@ bool ClientSession::could_open_streams() const {
 // A grant follows the end of another stream; a lost one comes again.
 Instant ClientSession::grant_expected() const {
   return streams_changed_ +
-         std::max(limits::kStreamPatience, 3 * connection_->liveness().probe_timeout);
+         std::max(limits::kStreamPatience, 3 * connection()->liveness().probe_timeout);
 }
 
 Instant ClientSession::patience_ends() const {
@@ -445,12 +360,12 @@ Instant ClientSession::patience_ends() const {
 
 std::string ClientSession::why_no_stream() const {
   if (!could_open_streams()) return "no connection to the server in time";
-  return fmt::format("the server allows no more flows at once ({} are open)", flows_.size());
+  return fmt::format("the server allows no more flows at once ({} are open)", core_.flows().size());
 }
 
 // Null: none at present.
 quic::Stream* ClientSession::new_stream() {
-  return takes_flows() && !is_resuming_ ? connection_->open_stream() : nullptr;
+  return takes_flows() && !is_resuming_ ? connection()->open_stream() : nullptr;
 }
 
 void ClientSession::want_several_paths(Instant now) {
@@ -465,8 +380,8 @@ quic::ByteStream& ClientSession::begin_flow(Instant now, quic::Stream& stream,
   Bytes head;
   session::encode_flow_open(dialect_, open, head);
   if (open.multipath != Multipath::fastest && !open.is_udp()) {
-    Stripe& stripe = lanes_.add_stripe(open.flow_id, {.mode = open.multipath});
-    lanes_.begin(now, stripe, stream, std::move(head));
+    Stripe& stripe = core_.lanes().add_stripe(open.flow_id, {.mode = open.multipath});
+    core_.lanes().begin(now, stripe, stream, std::move(head));
     return stripe;
   }
   stream.output.append(head);
@@ -474,13 +389,6 @@ quic::ByteStream& ClientSession::begin_flow(Instant now, quic::Stream& stream,
   if (is_resumable()) stream.flow_id = open.flow_id;
   stream.submit();
   return stream;
-}
-
-bool ClientSession::send_datagram(Multipath mode, ByteView header, ByteView payload) {
-  if (mode != Multipath::fastest) return lanes_.send_datagram(mode, header, payload);
-  return connection_ != nullptr &&
-         header.size() + payload.size() <= connection_->max_datagram_payload() &&
-         connection_->send_datagram(header, payload);
 }
 
 void ClientSession::start_waiting(Instant now) {
@@ -511,18 +419,11 @@ void ClientSession::on_waiting_timeout(Instant now) {
 
 void ClientSession::add_flow(std::unique_ptr<StreamUser> flow) {
   ++context_.stats.flows_opened;
-  ++context_.stats.flows_active;
-  flows_.add(std::move(flow));
-}
-
-void ClientSession::retire(Instant now, StreamUser& flow) {
-  if (!flows_.retire(flow)) return;
-  --context_.stats.flows_active;
-  owner_.on_flow_ended(now);
+  core_.add(std::move(flow));
 }
 
 void ClientSession::announce_gone(Instant now, std::uint64_t flow_id) {
-  if (control_) control_->announce_gone(now, std::span(&flow_id, 1));
+  if (ControlStream* control = core_.control()) control->announce_gone(now, std::span(&flow_id, 1));
 }
 
 // --- paths -------------------------------------------------------------------------------------
@@ -531,10 +432,10 @@ void ClientSession::announce_gone(Instant now, std::uint64_t flow_id) {
 // leaves no route, and nothing to do until the next change.
 void ClientSession::on_network_changed(Instant now) {
   joined_.on_network_changed(now);
-  if (connection_ == nullptr) return;
+  if (!is_connected()) return;
   const auto ours = context_.worker.host().local_addresses();
   const bool is_ours =
-      std::ranges::find(ours, connection_->path().local.ip, &LocalAddress::ip) != ours.end();
+      std::ranges::find(ours, connection()->path().local.ip, &LocalAddress::ip) != ours.end();
   // Other paths are at hand: one takes over, or is taken when it proves to be better.
   if (joined_.size() > 0 && (is_ours || take_over(now))) return;
   // What comes to an address that is gone is lost: nothing is left to protect.
@@ -553,10 +454,10 @@ bool ClientSession::may_use(const IpAddress& local) const {
 }
 
 bool ClientSession::is_cut_off() const {
-  if (connection_ == nullptr) return true;
+  if (!is_connected()) return true;
   if (joined_.size() > 0) return false;
   const auto ours = context_.worker.host().local_addresses();
-  return std::ranges::find(ours, connection_->path().local.ip, &LocalAddress::ip) == ours.end();
+  return std::ranges::find(ours, connection()->path().local.ip, &LocalAddress::ip) == ours.end();
 }
 
 // Nothing is known against the new path. But a server whose congestion window is full of what it
@@ -583,10 +484,10 @@ void ClientSession::on_migration_check(Instant now) {
 }
 
 void ClientSession::move(Instant now, quic::Migration migration) {
-  if (connection_ == nullptr) return;
+  if (!is_connected()) return;
   const auto local = context_.worker.host().local_address_towards(server_.ip);
   if (!local) return;
-  if (*local == connection_->path().local.ip) {
+  if (*local == connection()->path().local.ip) {
     if (*local != moving_to_) {
       CULVERT_PROBE("drive.a connection stays where it was");
       end_move(now);
@@ -605,8 +506,8 @@ void ClientSession::move(Instant now, quic::Migration migration) {
   }
   const PathId path{.local = {*local, context_.worker.local_address().port}, .remote = server_};
   context_.worker.log().info("path", "local address changed to {}: migrating", local->text());
-  const Duration patience = std::max(limits::kSuspectMove, connection_->liveness().probe_timeout);
-  auto migrated = connection_->migrate(now, path, migration);
+  const Duration patience = std::max(limits::kSuspectMove, connection()->liveness().probe_timeout);
+  auto migrated = connection()->migrate(now, path, migration);
   if (!migrated) context_.worker.log().warn("path", "cannot migrate: {}", migrated.error().text());
   moving_to_ = *local;
   stalled_move_.set(migrated ? now + patience : now);
@@ -614,21 +515,22 @@ void ClientSession::move(Instant now, quic::Migration migration) {
 }
 
 void ClientSession::leave(Instant now) {
-  if (control_) control_->leave(now, "client ends");
+  if (ControlStream* control = core_.control()) control->leave(now, "client ends");
 }
 
 std::vector<ClientPath> ClientSession::paths() const {
-  if (connection_ == nullptr) return {};
-  std::vector<ClientPath> paths{
-      {.path = connection_->path(), .connection = connection_->stats(), .is_silent = is_silent()}};
+  if (!is_connected()) return {};
+  std::vector<ClientPath> paths{{.path = connection()->path(),
+                                 .connection = connection()->stats(),
+                                 .is_silent = is_silent()}};
   std::ranges::move(joined_.paths(), std::back_inserter(paths));
   return paths;
 }
 
 void ClientSession::close(Instant now, session::CloseCode code, std::string_view reason) {
   if (code != session::CloseCode::moved) joined_.end(now, code);
-  if (connection_ == nullptr) return;
-  connection_->close(now, static_cast<std::uint64_t>(code), reason);
+  if (!is_connected()) return;
+  connection()->close(now, static_cast<std::uint64_t>(code), reason);
 }
 
 }  // namespace culvert::drive

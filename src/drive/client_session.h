@@ -6,10 +6,7 @@
 #include "drive/client.h"
 #include "drive/client_dial.h"
 #include "drive/client_lanes.h"
-#include "drive/control_stream.h"
-#include "drive/flow_set.h"
-#include "drive/lanes.h"
-#include "drive/parked_streams.h"
+#include "drive/session_core.h"
 #include "drive/silence_watch.h"
 #include "drive/stream_pump.h"
 #include "drive/worker.h"
@@ -21,7 +18,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
 
 namespace culvert::drive {
 
@@ -58,7 +54,9 @@ class ClientSessionOwner {
 };
 
 // Owned by the role; lives as long as it.
-class ClientSession final : public ConnectionHandler, public ControlHandler {
+class ClientSession final : public ConnectionHandler,
+                            public ControlHandler,
+                            public SessionCoreOwner {
  public:
   ClientSession(ClientContext& context, ClientSessionOwner& owner);
   ~ClientSession() override;
@@ -69,7 +67,7 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   // What a dial needs to get this session; empty: there is none to resume.
   [[nodiscard]] const std::optional<session::ResumeTicket>& ticket() const { return ticket_; }
   [[nodiscard]] std::optional<std::uint8_t> server_worker() const;
-  [[nodiscard]] bool is_connected() const { return connection_ != nullptr; }
+  [[nodiscard]] bool is_connected() const { return connection() != nullptr; }
   [[nodiscard]] bool is_silent() const { return silence_.is_silent() || is_move_stalled_; }
   [[nodiscard]] bool is_resumable() const { return terms_.has_value(); }
   [[nodiscard]] bool takes_multipath() const { return terms_ && terms_->is_multipath; }
@@ -89,15 +87,10 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   // is returned: this one, or, where the flow is spread over paths, one made of several.
   quic::ByteStream& begin_flow(Instant now, quic::Stream& stream, session::FlowOpen open);
   void add_flow(std::unique_ptr<StreamUser> flow);
-  void retire(Instant now, StreamUser& flow);
   // A flow has ended in a way that the server may not see (ByteStream::is_end_untold).
   void announce_gone(Instant now, std::uint64_t flow_id);
-  // A datagram of a flow. False: it does not fit.
-  [[nodiscard]] bool send_datagram(Multipath mode, ByteView header, ByteView payload);
 
   [[nodiscard]] std::uint64_t next_flow_id() { return next_flow_id_++; }
-  void add_udp_flow(std::uint64_t id, ClientUdpFlow& flow) { udp_flows_[id] = &flow; }
-  void remove_udp_flow(std::uint64_t id) { udp_flows_.erase(id); }
 
   // Whether a path may begin at this address of ours. One of a VPN may only when it led to the
   // server while nothing was carried: what leaves there now may come back to be carried, and
@@ -111,7 +104,7 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
 
   [[nodiscard]] const SocketAddress& server() const { return server_; }
   [[nodiscard]] ClientContext& context() { return context_; }
-  [[nodiscard]] Lanes& lanes() { return lanes_; }
+  [[nodiscard]] SessionCore& core() { return core_; }
   // A flow is or was spread over several paths.
   [[nodiscard]] bool uses_several_paths() const { return uses_several_paths_; }
   [[nodiscard]] std::vector<ClientPath> paths() const;
@@ -120,15 +113,15 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   // The lanes that were asked to be the session's connection do not answer.
   void on_promotion_failed(Instant now);
   // Null while there is none.
-  [[nodiscard]] quic::Connection* connection() const { return connection_; }
+  [[nodiscard]] quic::Connection* connection() const { return core_.connection(); }
   [[nodiscard]] session::Dialect dialect() const { return dialect_; }
-  [[nodiscard]] std::size_t flow_count() const { return flows_.size() + waiting_.size(); }
+  [[nodiscard]] std::size_t flow_count() const { return core_.flows().size() + waiting_.size(); }
 
   void on_event(Instant now, quic::Event& event) override;
-  void on_readable(Instant now, quic::Stream& stream) override;
-  void on_writable(Instant now, quic::Stream& stream) override;
-  void on_datagram(Instant now, ByteView datagram) override;
-  void on_stream_event(Instant now, quic::Event& event);  // of any of its connections
+  void on_readable(Instant now, quic::Stream& stream) override { core_.on_readable(now, stream); }
+  void on_writable(Instant now, quic::Stream& stream) override { core_.on_writable(now, stream); }
+  void on_datagram(Instant now, ByteView datagram) override { core_.on_datagram(now, datagram); }
+  void on_stream_event(Instant now, const quic::Event& event);  // of any of its connections
 
  private:
   struct Waiting {
@@ -139,16 +132,15 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   void on_handshake_event(Instant now, session::HandshakeEvent& event) override;
   [[nodiscard]] quic::Stream* new_stream();
   // A server that has said goodbye gets no more: they wait for it to come back.
-  [[nodiscard]] bool takes_flows() const { return connection_ != nullptr && !is_server_leaving_; }
+  [[nodiscard]] bool takes_flows() const { return is_connected() && !is_server_leaving_; }
   void want_several_paths(Instant now);
   [[nodiscard]] Duration patience() const;
-  void on_stream_reset(Instant now, const quic::StreamReset& reset);
+  void on_flow_stream(quic::Stream& stream) override;
+  void on_flow_ended(Instant now) override { owner_.on_flow_ended(now); }
+  void on_beyond_share(Instant now) override;
   void on_closed(Instant now, quic::Closed& closed);
   void lose(Instant now, Error error, bool may_resume);
-  void replace(Instant now, bool keeps_flows);
-  void let_go_of_connection();
-  void read_rest(Instant now, quic::Connection& connection);
-  void park(Instant now);
+  void forget_connection();
   void resume_flows(Instant now);
   void resume_more_flows(Instant now);
   void start_waiting(Instant now);
@@ -172,15 +164,10 @@ class ClientSession final : public ConnectionHandler, public ControlHandler {
   ClientContext& context_;
   SocketAddress server_;
   ClientSessionOwner& owner_;
-  quic::Connection* connection_ = nullptr;
-  Lanes lanes_;
-  ClientLanes joined_;  // all lanes but connection_
-  std::unique_ptr<ControlStream> control_;
-  FlowSet flows_;
-  ParkedStreams parked_;  // without a connection; with one, those that still wait for a stream
+  SessionCore core_;
+  ClientLanes joined_;  // all lanes but the session's own connection
   std::deque<Waiting> waiting_;
   Instant streams_changed_{};  // last granted by the server, or ended
-  std::unordered_map<std::uint64_t, ClientUdpFlow*> udp_flows_;
   std::uint64_t next_flow_id_ = 1;
   session::Dialect dialect_;
   std::optional<session::ResumeTerms> terms_;

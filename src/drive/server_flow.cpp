@@ -53,7 +53,7 @@ void ServerFlowHead::on_quic_readable(Instant now) {
   stream_.input.set_origin();
   stream_.context = nullptr;
   session_.on_flow_open(now, stream_, head->value);
-  session_.retire(now, *this);
+  session_.core().retire(now, *this);
 }
 
 void ServerFlowHead::on_quic_reset(Instant now, std::uint64_t) {
@@ -66,7 +66,7 @@ void ServerFlowHead::give_up(Instant now, std::string_view why) {
   stream_.reset(kProtocolError);
   stream_.stop_sending(kProtocolError);
   stream_.context = nullptr;
-  session_.retire(now, *this);
+  session_.core().retire(now, *this);
 }
 
 // --- TCP and Unix sockets --------------------------------------------------------------------
@@ -169,7 +169,7 @@ void ServerStreamFlow::leave(Instant now) {
   stream_ = nullptr;
   dialer_.reset();
   descriptor_ = {};
-  session_.retire(now, *this);
+  session_.core().retire(now, *this);
 }
 
 // --- UDP -------------------------------------------------------------------------------------
@@ -221,7 +221,8 @@ void ServerUdpFlow::on_addresses(Instant now, std::vector<SocketAddress> address
   port_ = std::move(*port);
   worker.log().debug("flow", "Accepted source request, forwarding to {}", remote_.text());
   session_.accept_flow(*stream_, source_.text(), remote_.text());
-  if (session_.dialect() == session::Dialect::culvert_1) session_.add_udp_flow(id_, *this);
+  if (session_.dialect() == session::Dialect::culvert_1)
+    session_.core().add_datagram_user(id_, *this);
   idle_.set(now + session_.context().policy->udp_flow_idle);
   on_quic_readable(now);
 }
@@ -268,7 +269,7 @@ void ServerUdpFlow::on_udp_readable(Instant now) {
 void ServerUdpFlow::reply(ByteView payload) {
   session_.context().traffic.bytes_up += payload.size();
   if (session_.dialect() == session::Dialect::culvert_1 &&
-      session_.send_datagram(mode_, copies_.header(id_, mode_).view(), payload)) {
+      session_.core().send_datagram(mode_, copies_.header(id_, mode_).view(), payload)) {
     return;
   }
   if (!append_datagram_frame(*stream_, payload)) {
@@ -287,7 +288,7 @@ void ServerUdpFlow::on_quic_stop_sending(Instant now, std::uint64_t) {
 }
 
 void ServerUdpFlow::on_quic_closed(Instant) {
-  session_.remove_udp_flow(id_);
+  session_.core().remove_datagram_user(id_);
   stream_ = nullptr;
   lookup_.reset();
   idle_.cancel();
@@ -311,7 +312,7 @@ void ServerUdpFlow::on_policy_changed(Instant now) {
 
 void ServerUdpFlow::leave(Instant now) {
   if (stream_ == nullptr) return;
-  session_.remove_udp_flow(id_);
+  session_.core().remove_datagram_user(id_);
   stream_->context = nullptr;
   stream_ = nullptr;
   idle_.cancel();
@@ -319,7 +320,7 @@ void ServerUdpFlow::leave(Instant now) {
   if (port_) session_.context().worker.egress().forget(*port_);
   port_.reset();
   descriptor_ = {};
-  session_.retire(now, *this);
+  session_.core().retire(now, *this);
 }
 
 }  // namespace culvert::drive

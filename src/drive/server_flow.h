@@ -64,14 +64,17 @@ class ServerStreamFlow final : public StreamUser, public DialHandler, public Pum
 };
 
 // One UDP sender of the client, with a socket of its own towards the source.
-class ServerUdpFlow final : public StreamUser, public AddressHandler, public UdpHandler {
+class ServerUdpFlow final : public StreamUser,
+                            public DatagramUser,
+                            public AddressHandler,
+                            public UdpHandler {
  public:
   ServerUdpFlow(ServerSession& session, quic::Stream& stream, std::uint64_t id,
                 const tunnel::Source& source, Multipath mode);
   ~ServerUdpFlow() override;
 
   // A datagram from the client in a DATAGRAM frame.
-  void on_datagram(Instant now, ByteView payload);
+  void on_datagram(Instant now, ByteView payload) override;
 
   void on_quic_readable(Instant now) override;
   void on_quic_writable(Instant) override {}

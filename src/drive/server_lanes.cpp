@@ -30,21 +30,21 @@ class ServerLanes::Lane final : public ConnectionHandler, public ControlHandler 
   }
 
   void on_event(Instant now, quic::Event& event) override {
-    if (const auto* opened = std::get_if<quic::StreamOpened>(&event)) {
-      session_.on_flow_stream(*opened->stream);
-    } else if (std::holds_alternative<quic::Closed>(event)) {
+    if (std::holds_alternative<quic::Closed>(event)) {
       lose(now);
     } else {
-      session_.on_stream_event(now, event);
+      session_.core().on_stream_event(now, event);
     }
   }
   void on_readable(Instant now, quic::Stream& stream) override {
-    session_.on_readable(now, stream);
+    session_.core().on_readable(now, stream);
   }
   void on_writable(Instant now, quic::Stream& stream) override {
-    session_.on_writable(now, stream);
+    session_.core().on_writable(now, stream);
   }
-  void on_datagram(Instant now, ByteView datagram) override { session_.on_datagram(now, datagram); }
+  void on_datagram(Instant now, ByteView datagram) override {
+    session_.core().on_datagram(now, datagram);
+  }
 
  private:
   void on_handshake_event(Instant now, session::HandshakeEvent& event) override {
@@ -57,7 +57,7 @@ class ServerLanes::Lane final : public ConnectionHandler, public ControlHandler 
     } else if (const auto* gone = std::get_if<session::FlowsGone>(&event)) {
       session_.on_flows_gone(now, gone->ids);
     } else if (const auto* failed = std::get_if<session::Failed>(&event)) {
-      session_.lanes().remove(now, *connection_);
+      session_.core().lanes().remove(now, *connection_);
       connection_->close(now, static_cast<std::uint64_t>(failed->code), failed->error.what);
       drop_heads(now);
       let_go();
@@ -65,7 +65,7 @@ class ServerLanes::Lane final : public ConnectionHandler, public ControlHandler 
     }
   }
   void lose(Instant now) {
-    session_.lanes().remove(now, *connection_);
+    session_.core().lanes().remove(now, *connection_);
     drop_heads(now);
     let_go();
     lanes_.remove(*this);
@@ -75,7 +75,7 @@ class ServerLanes::Lane final : public ConnectionHandler, public ControlHandler 
     for (const auto& stream : connection_->take_streams()) {
       if (auto* user = user_of(*stream)) {
         user->on_quic_closed(now);
-        session_.retire(now, *user);
+        session_.core().retire(now, *user);
       }
     }
   }
@@ -105,7 +105,7 @@ bool ServerLanes::add(Instant now, quic::Connection& connection,
     return false;
   }
   lanes_.push_back(std::move(lane));
-  session_.lanes().add(now, connection);
+  session_.core().lanes().add(now, connection);
   return true;
 }
 

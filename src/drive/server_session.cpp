@@ -25,37 +25,38 @@ std::uint64_t number(session::CloseCode code) {
 
 ServerSession::ServerSession(ServerContext& context, Greeted greeted, SessionOwner& owner)
     : context_(context),
-      lanes_(context.worker, [this](Instant now, StreamUser& user) { retire(now, user); }),
+      core_(context.worker,
+            {.flows_active = context.stats.flows_active,
+             .flows_dropped = context.stats.flows_dropped,
+             .udp_dropped = context.stats.udp_dropped},
+            *this),
       joined_(context.worker, *this),
-      connection_(&greeted.connection),
       peer_(greeted.client),
       remote_(greeted.remote),
       owner_(owner),
-      control_(std::move(greeted.control)),
       place_(std::move(greeted.place)),
       descriptors_(context.shared.descriptors_per_session),
-      flows_(context.worker),
       grace_(context.worker.timers(), *this) {
   auto& authenticated = std::get<session::Authenticated>(greeted.outcome);
   dialect_ = authenticated.dialect;
   identity_ = std::move(authenticated.identity);
   terms_ = authenticated.resume;
   session_id_ = authenticated.session_id;
+  core_.adopt(greeted.connection, std::move(greeted.control), *this, *this);
 }
 
 ServerSession::~ServerSession() = default;
 
 void ServerSession::begin(Instant now) {
-  context_.worker.rebind(*connection_, *this);
-  control_->set_handler(*this);
+  quic::Connection& connection = *core_.connection();
   begun_at_ = now;
   ++context_.stats.sessions_accepted;
   ++context_.stats.sessions_active;
   if (terms_) {
-    keys_ = {export_resume_key(*connection_)};
-    lanes_.add(now, *connection_);
+    keys_ = {export_resume_key(connection)};
+    core_.lanes().add(now, connection);
   }
-  open_up(*connection_);
+  open_up(connection);
   context_.worker.log().info("session", "Client {} authenticated by {}{}{} from {}", peer_.text(),
                              to_string(identity_.kind), identity_.comment.empty() ? "" : " of ",
                              identity_.comment, remote_.text());
@@ -68,9 +69,7 @@ void ServerSession::begin(Instant now) {
 }
 
 void ServerSession::on_event(Instant now, quic::Event& event) {
-  if (const auto* opened = std::get_if<quic::StreamOpened>(&event)) {
-    on_flow_stream(*opened->stream);
-  } else if (const auto* changed = std::get_if<quic::PathChanged>(&event)) {
+  if (const auto* changed = std::get_if<quic::PathChanged>(&event)) {
     remote_ = changed->path.remote;
     context_.worker.log().info("session", "client {} moved to {}", peer_.short_text(),
                                remote_.text());
@@ -79,20 +78,7 @@ void ServerSession::on_event(Instant now, quic::Event& event) {
   } else if (const auto* closed = std::get_if<quic::Closed>(&event)) {
     on_closed(now, *closed);
   } else {
-    on_stream_event(now, event);
-  }
-}
-
-void ServerSession::on_stream_event(Instant now, quic::Event& event) {
-  if (const auto* reset = std::get_if<quic::StreamReset>(&event)) {
-    if (auto* user = user_of(*reset->stream)) user->on_quic_reset(now, reset->code);
-  } else if (const auto* stop = std::get_if<quic::StopSending>(&event)) {
-    if (auto* user = user_of(*stop->stream)) user->on_quic_stop_sending(now, stop->code);
-  } else if (const auto* closed_stream = std::get_if<quic::StreamClosed>(&event)) {
-    if (auto* user = user_of(*closed_stream->stream)) {
-      user->on_quic_closed(now);
-      retire(now, *user);
-    }
+    core_.on_stream_event(now, event);
   }
 }
 
@@ -106,10 +92,10 @@ void ServerSession::on_closed(Instant now, const quic::Closed& closed) {
   if (terms_ && may_come_back && !context_.is_stopping) {
     context_.worker.log().info(
         "session", "client {} lost: {}; its {} flows wait {} s", peer_.short_text(), why,
-        flows_.size(), std::chrono::duration_cast<std::chrono::seconds>(terms_->grace).count());
-    lanes_.remove(now, *connection_);
-    park(now);
-    let_go_of_connection();
+        core_.flows().size(),
+        std::chrono::duration_cast<std::chrono::seconds>(terms_->grace).count());
+    claims_.end();
+    core_.suspend(now);
     ++context_.stats.sessions_suspended;
     place_.suspend(now);
     tell(RoleEventKind::session_lost, why);
@@ -122,41 +108,13 @@ void ServerSession::on_closed(Instant now, const quic::Closed& closed) {
 }
 
 void ServerSession::on_flow_stream(quic::Stream& stream) {
-  flows_.add(std::make_unique<ServerFlowHead>(*this, stream));
-}
-
-void ServerSession::on_readable(Instant now, quic::Stream& stream) {
-  if (auto* user = user_of(stream)) {
-    user->on_quic_readable(now);
-  } else {
-    stream.consume(stream.input.size());
-  }
-}
-
-void ServerSession::on_writable(Instant now, quic::Stream& stream) {
-  if (auto* user = user_of(stream)) user->on_quic_writable(now);
-}
-
-bool ServerSession::send_datagram(Multipath mode, ByteView header, ByteView payload) {
-  if (mode != Multipath::fastest) return lanes_.send_datagram(mode, header, payload);
-  return connection_ != nullptr &&
-         header.size() + payload.size() <= connection_->max_datagram_payload() &&
-         connection_->send_datagram(header, payload);
-}
-
-void ServerSession::on_datagram(Instant now, ByteView datagram) {
-  const auto header = session::decode_datagram_header(datagram);
-  const auto flow = header ? udp_flows_.find(header->value) : udp_flows_.end();
-  if (flow == udp_flows_.end()) {
-    ++context_.stats.udp_dropped;  // a flow that has just ended, or nonsense
-    return;
-  }
-  flow->second->on_datagram(now, datagram.subspan(header->size));
+  core_.add(std::make_unique<ServerFlowHead>(*this, stream));
 }
 
 std::optional<Instant> ServerSession::heard_at() const {
-  if (connection_ == nullptr || !joined_.connections().empty()) return std::nullopt;
-  return connection_->liveness().heard_at;
+  const quic::Connection* connection = core_.connection();
+  if (connection == nullptr || !joined_.connections().empty()) return std::nullopt;
+  return connection->liveness().heard_at;
 }
 
 void ServerSession::on_handshake_event(Instant now, session::HandshakeEvent& event) {
@@ -198,10 +156,10 @@ SessionSnapshot ServerSession::snapshot() const {
                            .comment = identity_.comment,
                            .address = remote_.text(),
                            .since = begun_at_,
-                           .flows = flows_.size()};
-  if (connection_ != nullptr) {
-    snapshot.path = connection_->path();
-    snapshot.connection = connection_->stats();
+                           .flows = core_.flows().size()};
+  if (const quic::Connection* connection = core_.connection()) {
+    snapshot.path = connection->path();
+    snapshot.connection = connection->stats();
   }
   for (const quic::Connection* joined : joined_.connections()) {
     snapshot.joined.push_back({.path = joined->path(),
@@ -215,7 +173,7 @@ SessionSnapshot ServerSession::snapshot() const {
 void ServerSession::open_up(quic::Connection& connection) {
   const std::uint64_t streams = context_.policy->max_flows_per_session + limits::kSpareStreams;
   context_.worker.endpoint().set_authenticated(connection);
-  lanes_.share_budget(connection);
+  core_.lanes().share_budget(connection);
   connection.allow_streams(streams);
   // A FlowOpen that was lost is sent again within few round trips; in each the client may open
   // as many flows as it has streams.
@@ -240,7 +198,7 @@ void ServerSession::on_policy_changed(Instant now, const session::CredentialChec
     close(now, session::CloseCode::auth_failed, "the credential was revoked");
     return;
   }
-  for (StreamUser* flow : flows_.all()) flow->on_policy_changed(now);
+  for (StreamUser* flow : core_.flows().all()) flow->on_policy_changed(now);
 }
 
 // --- from one connection to the next -------------------------------------------------------------
@@ -273,82 +231,41 @@ void ServerSession::on_promoted(Instant now, quic::Connection& connection,
 
 void ServerSession::take_over(Instant now, quic::Connection& connection,
                               std::unique_ptr<ControlStream> control, std::size_t key_index) {
-  if (quic::Connection* old = connection_) {
+  claims_.end();
+  if (core_.connection() != nullptr) {
     // Its control stream and its resumption have no more say: their news would be about keys
     // and flows as they were.
     CULVERT_PROBE("drive.a client is back before its connection was lost");
-    if (control_) control_->release();
-    is_resuming_ = false;
-    read_rest(now, *old);
-    old->close(now, number(session::CloseCode::moved), "the client is back on another connection");
-    lanes_.remove(now, *old);
-    park(now);
-    let_go_of_connection();
+    core_.replace(now, true);
   } else {
     grace_.cancel();
     --context_.stats.sessions_suspended;
     place_.resume();
   }
-  connection_ = &connection;
-  context_.worker.rebind(connection, *this);
-  control_ = std::move(control);
-  control_->set_handler(*this);
-  if (!lanes_.has(connection)) lanes_.add(now, connection);
+  core_.adopt(connection, std::move(control), *this, *this);
+  if (!core_.lanes().has(connection)) core_.lanes().add(now, connection);
   if (key_index > 0) CULVERT_PROBE("drive.a client never heard that it was resumed");
   keys_ = {export_resume_key(connection), keys_[key_index]};
-  claimed_.clear();
-  claims_.reset();
-  is_resuming_ = true;
+  claims_.begin();
   ++context_.stats.sessions_resumed;
   tell(RoleEventKind::session_resumed, "");
   open_up(connection);
   context_.worker.log().info("session", "client {} is back from {}: {} flows wait",
-                             peer_.short_text(), remote_.text(), parked_.size());
+                             peer_.short_text(), remote_.text(), core_.parked().size());
 }
 
-// What has arrived is acknowledged, or will be taken for it: flows that were opened a moment ago
-// as well.
-void ServerSession::read_rest(Instant now, quic::Connection& connection) {
-  while (auto event = connection.poll_event()) {
-    if (const auto* opened = std::get_if<quic::StreamOpened>(&*event)) {
-      on_flow_stream(*opened->stream);
-    } else {
-      on_stream_event(now, *event);
-    }
-  }
-  while (quic::Stream* stream = connection.poll_readable()) on_readable(now, *stream);
-}
-
-void ServerSession::park(Instant now) {
-  if (control_) control_->release();
-  is_resuming_ = false;
-  parked_.take(*connection_, lanes_.shared_budget(), [&](StreamUser& user) {
-    user.on_quic_closed(now);
-    retire(now, user);
-  });
-  // Only where a client comes back again and again, and more waits each time.
-  while (quic::Stream* stream = parked_.largest_beyond_share()) {
-    CULVERT_PROBE("drive.a server resets what waits beyond a session's share");
-    context_.worker.warnings().warn(
-        now, fmt::format("more than {} KiB of client {} wait to be read: a flow is reset",
-                         lanes_.budget().parked_limit() >> 10, peer_.short_text()));
-    ++context_.stats.flows_dropped;
-    drop(now, *stream);
-  }
-}
-
-// Resets a flow without a connection; its stream stays until the client asks for it.
-void ServerSession::drop(Instant now, quic::Stream& parked) {
-  if (auto* user = user_of(parked)) user->on_quic_reset(now, kReset);
-  parked.reset(kReset);
-  parked.stop_sending(kReset);
+void ServerSession::on_beyond_share(Instant now) {
+  CULVERT_PROBE("drive.a server resets what waits beyond a session's share");
+  context_.worker.warnings().warn(
+      now, fmt::format("more than {} KiB of client {} wait to be read: a flow is reset",
+                       core_.lanes().budget().parked_limit() >> 10, peer_.short_text()));
 }
 
 void ServerSession::on_flow_open(Instant now, quic::Stream& stream, const session::FlowOpen& open) {
   if (open.multipath != Multipath::fastest) uses_several_paths_ = true;
   if (open.multipath != Multipath::fastest && !open.is_udp()) {
     join_flow(now, stream, open);
-  } else if (stream.owner != connection_) {
+  } else if (stream.owner != core_.connection()) {
     // Only striped flows may use other connections than the session's own.
     CULVERT_PROBE("drive.a plain flow on a connection that has joined");
     stream.reset(kProtocolError);
@@ -361,26 +278,26 @@ void ServerSession::on_flow_open(Instant now, quic::Stream& stream, const sessio
 }
 
 void ServerSession::join_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open) {
-  Stripe* stripe = lanes_.find_stripe(open.flow_id);
+  Stripe* stripe = core_.lanes().find_stripe(open.flow_id);
   if (stripe == nullptr) {
     if (!terms_ || !terms_->is_multipath || seen_.contains(open.flow_id)) {
       CULVERT_PROBE("drive.a leg of a striped flow that is over");
       stream.reset(kUnknown);
       return;
     }
-    stripe = &lanes_.add_stripe(
+    stripe = &core_.lanes().add_stripe(
         open.flow_id,
         {.mode = open.multipath, .orphan_timeout = terms_->grace + limits::kOrphanTimeout});
     if (const auto source = may_start(now, *stripe, open)) {
       start_stream_flow(now, *stripe, *source);
     }
   }
-  lanes_.attach(now, *stripe, stream);
+  core_.lanes().attach(now, *stripe, stream);
 }
 
 void ServerSession::resume_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open) {
   const session::FlowResume& resume = *open.resume;
-  quic::Stream* parked = is_resuming_ ? parked_.find(open.flow_id) : nullptr;
+  quic::Stream* parked = claims_.is_open() ? core_.parked().find(open.flow_id) : nullptr;
   context_.worker.log().debug("flow", "resume {} from {} received={}{}", open.flow_id, resume.start,
                               resume.received, parked == nullptr ? ": not waiting" : "");
   if (parked == nullptr) {
@@ -405,16 +322,16 @@ void ServerSession::resume_flow(Instant now, quic::Stream& stream, const session
     CULVERT_PROBE("drive.a flow resumes where it never was");
     context_.worker.warnings().warn(
         now, fmt::format("client {} resumes a flow where it never was", peer_.short_text()));
-    drop(now, *parked);
-    static_cast<void>(parked_.remove(open.flow_id));
+    core_.drop(now, *parked);
+    static_cast<void>(core_.parked().remove(open.flow_id));
     stream.reset(kProtocolError);
     stream.stop_sending(kProtocolError);
     claim(now, open.flow_id);
     return;
   }
-  const auto old = parked_.remove(open.flow_id);
+  const auto old = core_.parked().remove(open.flow_id);
   const bool is_over = old->is_output_over;
-  connection_->inherit(
+  core_.connection()->inherit(
       stream, *old,
       {.output_from = is_over ? output.end_offset() : resume.received,
        .input_skip =
@@ -429,65 +346,63 @@ void ServerSession::resume_flow(Instant now, quic::Stream& stream, const session
 
 void ServerSession::on_flows_gone(Instant now, const std::vector<std::uint64_t>& ids) {
   for (const std::uint64_t id : ids) {
-    if (Stripe* stripe = lanes_.find_stripe(id)) {
+    if (Stripe* stripe = core_.lanes().find_stripe(id)) {
       stripe->end_by_peer(now, kReset);
       continue;
     }
-    if (!is_resuming_) continue;
-    if (quic::Stream* parked = parked_.find(id)) {
+    if (!claims_.is_open()) continue;
+    if (quic::Stream* parked = core_.parked().find(id)) {
       CULVERT_PROBE("drive.a parked flow is named as gone");
-      drop(now, *parked);
-      static_cast<void>(parked_.remove(id));
+      core_.drop(now, *parked);
+      static_cast<void>(core_.parked().remove(id));
     }
     claim(now, id);
   }
 }
 
 void ServerSession::on_resume_done(Instant now, std::uint64_t count) {
-  if (!is_resuming_) return;
+  if (!claims_.is_open()) return;
   keys_.resize(1);  // the client knows this connection's
-  claims_ = count;
+  claims_.expect(count);
   finish_resuming(now);
 }
 
 void ServerSession::claim(Instant now, std::uint64_t flow_id) {
-  if (!is_resuming_) return;
+  if (!claims_.is_open()) return;
   // As many flows as it may have, those that it has refused included.
-  if (claimed_.size() > 2 * (context_.policy->max_flows_per_session + limits::kSpareStreams)) {
+  const std::size_t most = 2 * (context_.policy->max_flows_per_session + limits::kSpareStreams);
+  if (!claims_.add(flow_id, most)) {
     CULVERT_PROBE("drive.too many flows are resumed");
     close(now, session::CloseCode::protocol_error, "too many flows are resumed");
     return;
   }
-  claimed_.insert(flow_id);
   finish_resuming(now);
 }
 
 // What the client did not ask for is over there: in order, when it had sent and got
 // everything; otherwise it was reset, and the news was lost with the connection.
 void ServerSession::finish_resuming(Instant now) {
-  if (!claims_ || claimed_.size() < *claims_) return;
-  is_resuming_ = false;
-  claimed_.clear();
-  claims_.reset();
-  while (!parked_.is_empty()) {
-    quic::Stream& stream = parked_.front();
+  if (!claims_.is_complete()) return;
+  claims_.end();
+  while (!core_.parked().is_empty()) {
+    quic::Stream& stream = core_.parked().front();
     if (has_ended_in_order(stream)) {
       CULVERT_PROBE("drive.a flow that nobody claims ended in order");
-      parked_.let_finish(stream.flow_id);
+      core_.parked().let_finish(stream.flow_id);
     } else {
       CULVERT_PROBE("drive.a flow that nobody claims is reset");
-      drop(now, stream);
-      static_cast<void>(parked_.remove(stream.flow_id));
+      core_.drop(now, stream);
+      static_cast<void>(core_.parked().remove(stream.flow_id));
     }
   }
   context_.worker.log().info("session", "client {} resumed its session: {} flows continue",
-                             peer_.short_text(), flows_.size());
+                             peer_.short_text(), core_.flows().size());
 }
 
 void ServerSession::on_grace_over(Instant now) {
   CULVERT_PROBE("drive.a server's grace is over");
   context_.worker.log().info("session", "client {} did not come back: {} flows were reset",
-                             peer_.short_text(), flows_.size());
+                             peer_.short_text(), core_.flows().size());
   --context_.stats.sessions_suspended;
   end_reason_ = "it did not come back in time";
   end(now);
@@ -505,7 +420,7 @@ std::optional<tunnel::Source> ServerSession::may_start(Instant now, quic::ByteSt
     return std::nullopt;
   }
   // The head itself is still in the set.
-  if (flows_.size() > context_.policy->max_flows_per_session) {
+  if (core_.flows().size() > context_.policy->max_flows_per_session) {
     refuse_flow(
         now, stream, open.source, session::RefusalCode::limit,
         fmt::format("Session limit reached ({} flows)", context_.policy->max_flows_per_session));
@@ -515,7 +430,7 @@ std::optional<tunnel::Source> ServerSession::may_start(Instant now, quic::ByteSt
     refuse_flow(now, stream, open.source, session::RefusalCode::limit, descriptors_.refusal());
     return std::nullopt;
   }
-  if (!lanes_.budget().takes_flows()) {
+  if (!core_.lanes().budget().takes_flows()) {
     CULVERT_PROBE("drive.a client has too much waiting for a further flow");
     refuse_flow(now, stream, open.source, session::RefusalCode::limit,
                 fmt::format("Session limit reached ({})", kNobodyReads));
@@ -555,24 +470,19 @@ void ServerSession::start_flow(Instant now, quic::Stream& stream, const session:
     start_stream_flow(now, stream, *source);
     return;
   }
-  if (dialect_ == session::Dialect::culvert_1 && has_udp_flow(open.flow_id)) {
+  if (dialect_ == session::Dialect::culvert_1 && core_.has_datagram_user(open.flow_id)) {
     refuse_flow(now, stream, open.source, session::RefusalCode::malformed,
                 "this flow id is in use");
     return;
   }
-  count_opened();
-  flows_.add(std::make_unique<ServerUdpFlow>(*this, stream, open.flow_id, *source, open.multipath));
+  ++context_.stats.flows_opened;
+  core_.add(std::make_unique<ServerUdpFlow>(*this, stream, open.flow_id, *source, open.multipath));
 }
 
 void ServerSession::start_stream_flow(Instant now, quic::ByteStream& stream,
                                       const tunnel::Source& source) {
-  count_opened();
-  flows_.add(std::make_unique<ServerStreamFlow>(*this, stream, source)).start(now);
-}
-
-void ServerSession::count_opened() {
   ++context_.stats.flows_opened;
-  ++context_.stats.flows_active;
+  core_.add(std::make_unique<ServerStreamFlow>(*this, stream, source)).start(now);
 }
 
 void ServerSession::accept_flow(quic::ByteStream& stream, std::string_view source,
@@ -600,21 +510,17 @@ void ServerSession::refuse_flow(Instant now, quic::ByteStream& stream, std::stri
   stream.context = nullptr;
 }
 
-void ServerSession::retire(Instant now, StreamUser& flow) {
-  if (!flows_.retire(flow) || !flow.is_flow()) return;
-  --context_.stats.flows_active;
-  owner_.on_flow_ended(now);
-}
-
 // --- the end ---------------------------------------------------------------------------------
 
 void ServerSession::leave(Instant now) {
-  if (control_) control_->leave(now, "the server is shutting down");
+  if (ControlStream* control = core_.control()) control->leave(now, "the server is shutting down");
 }
 
 void ServerSession::close(Instant now, session::CloseCode code, std::string_view reason) {
   end_reason_ = reason;
-  if (connection_ != nullptr) connection_->close(now, number(code), reason);
+  if (quic::Connection* connection = core_.connection()) {
+    connection->close(now, number(code), reason);
+  }
   end(now);
 }
 
@@ -628,23 +534,10 @@ void ServerSession::end(Instant now) {
   place_.leave();
   --context_.stats.sessions_active;
   tell(RoleEventKind::session_closed, end_reason_);
-  while (StreamUser* flow = flows_.any()) {
-    flow->on_quic_closed(now);
-    retire(now, *flow);
-  }
-  parked_.clear();
-  lanes_.clear_stripes();
+  core_.end_flows(now);
   joined_.end(now);
-  let_go_of_connection();
+  core_.let_go();
   owner_.on_session_ended(now, *this);
-}
-
-void ServerSession::let_go_of_connection() {
-  if (control_) {
-    control_->release();
-    context_.worker.bury(std::move(control_));
-  }
-  if (connection_ != nullptr) context_.worker.detach(*std::exchange(connection_, nullptr));
 }
 
 }  // namespace culvert::drive

@@ -2,15 +2,13 @@
 // can be resumed. Private to drive/.
 #pragma once
 
-#include "drive/control_stream.h"
 #include "drive/descriptor_share.h"
-#include "drive/flow_set.h"
-#include "drive/lanes.h"
+#include "drive/flow_claims.h"
 #include "drive/lookup_share.h"
-#include "drive/parked_streams.h"
 #include "drive/server_context.h"
 #include "drive/server_greeter.h"
 #include "drive/server_lanes.h"
+#include "drive/session_core.h"
 #include "drive/worker.h"
 #include "session/flow_open.h"
 #include "tunnel/source.h"
@@ -18,14 +16,11 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 namespace culvert::drive {
 
 class ServerSession;
-class ServerUdpFlow;
 
 class SessionOwner {
  public:
@@ -37,16 +32,18 @@ class SessionOwner {
   ~SessionOwner() = default;
 };
 
-class ServerSession final : public ConnectionHandler, public ControlHandler {
+class ServerSession final : public ConnectionHandler,
+                            public ControlHandler,
+                            public SessionCoreOwner {
  public:
   // `greeted` is authenticated; begin() follows at once.
   ServerSession(ServerContext& context, Greeted greeted, SessionOwner& owner);
   ~ServerSession() override;
 
   void on_event(Instant now, quic::Event& event) override;
-  void on_readable(Instant now, quic::Stream& stream) override;
-  void on_writable(Instant now, quic::Stream& stream) override;
-  void on_datagram(Instant now, ByteView datagram) override;
+  void on_readable(Instant now, quic::Stream& stream) override { core_.on_readable(now, stream); }
+  void on_writable(Instant now, quic::Stream& stream) override { core_.on_writable(now, stream); }
+  void on_datagram(Instant now, ByteView datagram) override { core_.on_datagram(now, datagram); }
 
   void begin(Instant now);
   // The client proved on another connection that it may have the session back, or add that
@@ -61,7 +58,7 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   // Says goodbye; flows go on until close().
   void leave(Instant now);
   void close(Instant now, session::CloseCode code, std::string_view reason);
-  [[nodiscard]] std::size_t flow_count() const { return flows_.size(); }
+  [[nodiscard]] std::size_t flow_count() const { return core_.flows().size(); }
   [[nodiscard]] std::uint64_t id() const { return place_.session(); }
   [[nodiscard]] SessionSnapshot snapshot() const;
   [[nodiscard]] const session::AuthIdentity& identity() const { return identity_; }
@@ -72,8 +69,7 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
 
   // --- for the flows ---------------------------------------------------------------------
   [[nodiscard]] ServerContext& context() { return context_; }
-  // A datagram of a flow. False: it does not fit.
-  [[nodiscard]] bool send_datagram(Multipath mode, ByteView header, ByteView payload);
+  [[nodiscard]] SessionCore& core() { return core_; }
   [[nodiscard]] const crypto::EndpointId& peer() const { return peer_; }
   [[nodiscard]] session::Dialect dialect() const { return dialect_; }
   [[nodiscard]] DescriptorShare& descriptors() { return descriptors_; }
@@ -88,15 +84,8 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   void refuse_flow(Instant now, quic::ByteStream& stream, std::string_view source,
                    session::RefusalCode code, const std::string& reason);
   void accept_flow(quic::ByteStream& stream, std::string_view source, const std::string& dialled);
-  void retire(Instant now, StreamUser& flow);
-  void add_udp_flow(std::uint64_t id, ServerUdpFlow& flow) { udp_flows_[id] = &flow; }
-  [[nodiscard]] bool has_udp_flow(std::uint64_t id) const { return udp_flows_.contains(id); }
-  void remove_udp_flow(std::uint64_t id) { udp_flows_.erase(id); }
 
   // --- for the connections that have joined it ---------------------------------------------
-  [[nodiscard]] Lanes& lanes() { return lanes_; }
-  void on_stream_event(Instant now, quic::Event& event);
-  void on_flow_stream(quic::Stream& stream);
   void on_flows_gone(Instant now, const std::vector<std::uint64_t>& ids);
   void on_promoted(Instant now, quic::Connection& connection,
                    std::unique_ptr<ControlStream> control, std::size_t key_index);
@@ -106,7 +95,6 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   // Where the flow leads; empty: it may not be opened, and was refused.
   [[nodiscard]] std::optional<tunnel::Source> may_start(Instant now, quic::ByteStream& stream,
                                                         const session::FlowOpen& open);
-  void count_opened();
   void start_stream_flow(Instant now, quic::ByteStream& stream, const tunnel::Source& source);
   // A flow of this session goes on with this stream.
   void resume_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open);
@@ -122,10 +110,9 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
                  std::size_t key_index);
   void claim(Instant now, std::uint64_t flow_id);
   void finish_resuming(Instant now);
-  void read_rest(Instant now, quic::Connection& connection);
-  void park(Instant now);
-  void let_go_of_connection();
-  void drop(Instant now, quic::Stream& parked);
+  void on_flow_stream(quic::Stream& stream) override;
+  void on_flow_ended(Instant now) override { owner_.on_flow_ended(now); }
+  void on_beyond_share(Instant now) override;
   void on_grace_over(Instant now);
   void open_up(quic::Connection& connection);
   [[nodiscard]] AuditedClient audited_client() const;
@@ -133,32 +120,25 @@ class ServerSession final : public ConnectionHandler, public ControlHandler {
   void end(Instant now);
 
   ServerContext& context_;
-  Lanes lanes_;
-  ServerLanes joined_;            // all lanes but the session's own connection
-  quic::Connection* connection_;  // null while the session waits for its client to come back
+  SessionCore core_;
+  ServerLanes joined_;  // all lanes but the session's own connection
   crypto::EndpointId peer_;
   SocketAddress remote_;  // of the client, for logs
   SessionOwner& owner_;
   session::Dialect dialect_ = session::Dialect::culvert_1;
-  std::unique_ptr<ControlStream> control_;
   session::AuthIdentity identity_;
   SessionPlace place_;
   DescriptorShare descriptors_;
   LookupShare lookups_;
-  FlowSet flows_;
-  std::unordered_map<std::uint64_t, ServerUdpFlow*> udp_flows_;  // ids are the client's choice
   // --- resume; without terms the session ends with its connection
   std::optional<session::ResumeTerms> terms_;
   session::SessionId session_id_{};
   // Of the connection; behind it the one that the client used last, until it shows that it
   // knows of this one.
   std::vector<session::ResumeKey> keys_;
-  ParkedStreams parked_;  // until the client claims them on its new connection
   session::SeenFlows seen_{limits::kSpareStreams};  // as wide as the flow limit asks for
-  std::unordered_set<std::uint64_t> claimed_;       // on this connection
-  std::optional<std::uint64_t> claims_;             // that the client said it makes
-  bool is_resuming_ = false;
-  bool uses_several_paths_ = false;  // a flow is or was spread over them
+  FlowClaims claims_;                               // to parked flows
+  bool uses_several_paths_ = false;                 // a flow is or was spread over them
   bool has_ended_ = false;
   Instant begun_at_{};
   std::string end_reason_;
