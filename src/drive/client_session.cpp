@@ -13,12 +13,6 @@
 #include <utility>
 
 namespace culvert::drive {
-namespace {
-
-// Longer than a path validation takes to fail (3 PTO, RFC 9000 8.2.4) on common paths.
-constexpr Duration kMigrationCheck = std::chrono::seconds(2);
-
-}  // namespace
 
 ClientSession::ClientSession(ClientContext& context, ClientSessionOwner& owner)
     : context_(context),
@@ -34,8 +28,7 @@ ClientSession::ClientSession(ClientContext& context, ClientSessionOwner& owner)
       grace_(context.worker.timers(), *this),
       waiting_timeout_(context.worker.timers(), *this),
       watch_(context.worker.timers(), *this),
-      stalled_move_(context.worker.timers(), *this),
-      migration_check_(context.worker.timers(), *this) {}
+      move_(context, *this) {}
 
 ClientSession::~ClientSession() = default;
 
@@ -55,7 +48,7 @@ void ClientSession::on_event(Instant now, quic::Event& event) {
     context_.worker.log().info("path", "connection moved to {} -> {}", changed->path.local.text(),
                                changed->path.remote.text());
     CULVERT_PROBE("drive.a client's connection moved");
-    end_move(now);
+    move_.end(now);
     ++context_.stats.path_changes;
     tell(context_.config.events, [&] {
       return RoleEvent{.kind = RoleEventKind::path_changed,
@@ -197,10 +190,7 @@ void ClientSession::on_promotion_failed(Instant now) {
 
 void ClientSession::forget_connection() {
   watch_.cancel();
-  stalled_move_.cancel();
-  migration_check_.cancel();
-  moving_to_.reset();
-  is_move_stalled_ = false;
+  move_.forget();
   is_resuming_ = false;
 }
 
@@ -439,7 +429,7 @@ void ClientSession::on_network_changed(Instant now) {
   // Other paths are at hand: one takes over, or is taken when it proves to be better.
   if (joined_.size() > 0 && (is_ours || take_over(now))) return;
   // What comes to an address that is gone is lost: nothing is left to protect.
-  move(now, is_ours ? quic::Migration::validate_first : quic::Migration::at_once);
+  move_.start(now, is_ours ? quic::Migration::validate_first : quic::Migration::at_once);
 }
 
 bool ClientSession::may_use(const LocalAddress& local) const {
@@ -460,58 +450,17 @@ bool ClientSession::is_cut_off() const {
   return std::ranges::find(ours, connection()->path().local.ip, &LocalAddress::ip) == ours.end();
 }
 
-// Nothing is known against the new path. But a server whose congestion window is full of what it
-// sent to the old one may not answer before its probe timeout, which has doubled meanwhile; and
-// the network between may know the old address only.
-void ClientSession::on_stalled_move(Instant now) {
-  if (!terms_) return;  // there is nothing that another connection could go on with
-  const auto local = context_.worker.host().local_address_towards(server_.ip);
-  if (!local || *local != moving_to_) return;  // another change of the network has come or will
-  CULVERT_PROBE("drive.a move stalls");
-  is_move_stalled_ = true;
+// Nothing is known against the new path, but it may never work.
+void ClientSession::on_move_stalled(Instant now) {
   look_elsewhere(now);
 }
 
-void ClientSession::end_move(Instant now) {
-  stalled_move_.cancel();
-  moving_to_.reset();
-  if (std::exchange(is_move_stalled_, false) && !is_silent()) owner_.on_silence_over(now);
+void ClientSession::on_move_over(Instant now) {
+  if (!is_silent()) owner_.on_silence_over(now);
 }
 
-// The network changed, and the connection has not moved since.
-void ClientSession::on_migration_check(Instant now) {
-  move(now, quic::Migration::at_once);
-}
-
-void ClientSession::move(Instant now, quic::Migration migration) {
-  if (!is_connected()) return;
-  const auto local = context_.worker.host().local_address_towards(server_.ip);
-  if (!local) return;
-  if (*local == connection()->path().local.ip) {
-    if (*local != moving_to_) {
-      CULVERT_PROBE("drive.a connection stays where it was");
-      end_move(now);
-    } else if (!is_move_stalled_ && !stalled_move_.is_set()) {
-      stalled_move_.set(now + limits::kSuspectMove);  // the address was away once more
-    }
-    return;
-  }
-  if (!may_use(*local)) {
-    CULVERT_PROBE("drive.a connection does not move into a tunnel");
-    context_.worker.log().debug("path", "not moved to {}: its interface is left out",
-                                local->text());
-    end_move(now);
-    if (is_cut_off()) owner_.on_silence(now);
-    return;
-  }
-  const PathId path{.local = {*local, context_.worker.local_address().port}, .remote = server_};
-  context_.worker.log().info("path", "local address changed to {}: migrating", local->text());
-  const Duration patience = std::max(limits::kSuspectMove, connection()->liveness().probe_timeout);
-  auto migrated = connection()->migrate(now, path, migration);
-  if (!migrated) context_.worker.log().warn("path", "cannot migrate: {}", migrated.error().text());
-  moving_to_ = *local;
-  stalled_move_.set(migrated ? now + patience : now);
-  migration_check_.set(now + kMigrationCheck);
+void ClientSession::on_no_way(Instant now) {
+  if (is_cut_off()) owner_.on_silence(now);
 }
 
 void ClientSession::leave(Instant now) {

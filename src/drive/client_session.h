@@ -6,6 +6,7 @@
 #include "drive/client.h"
 #include "drive/client_dial.h"
 #include "drive/client_lanes.h"
+#include "drive/client_move.h"
 #include "drive/session_core.h"
 #include "drive/silence_watch.h"
 #include "drive/stream_pump.h"
@@ -68,7 +69,7 @@ class ClientSession final : public ConnectionHandler,
   [[nodiscard]] const std::optional<session::ResumeTicket>& ticket() const { return ticket_; }
   [[nodiscard]] std::optional<std::uint8_t> server_worker() const;
   [[nodiscard]] bool is_connected() const { return connection() != nullptr; }
-  [[nodiscard]] bool is_silent() const { return silence_.is_silent() || is_move_stalled_; }
+  [[nodiscard]] bool is_silent() const { return silence_.is_silent() || move_.is_stalled(); }
   [[nodiscard]] bool is_resumable() const { return terms_.has_value(); }
   [[nodiscard]] bool takes_multipath() const { return terms_ && terms_->is_multipath; }
 
@@ -112,6 +113,11 @@ class ClientSession final : public ConnectionHandler,
   [[nodiscard]] bool take_over(Instant now);
   // The lanes that were asked to be the session's connection do not answer.
   void on_promotion_failed(Instant now);
+  // From ClientMove: the connection does not answer where it has moved to; or it does, at last; or
+  // there is no way on which it may.
+  void on_move_stalled(Instant now);
+  void on_move_over(Instant now);
+  void on_no_way(Instant now);
   // Null while there is none.
   [[nodiscard]] quic::Connection* connection() const { return core_.connection(); }
   [[nodiscard]] session::Dialect dialect() const { return dialect_; }
@@ -156,10 +162,6 @@ class ClientSession final : public ConnectionHandler,
   void on_waiting_timeout(Instant now);
   void on_watch(Instant now);
   void look_elsewhere(Instant now);
-  void on_stalled_move(Instant now);
-  void end_move(Instant now);
-  void on_migration_check(Instant now);
-  void move(Instant now, quic::Migration migration);
 
   ClientContext& context_;
   SocketAddress server_;
@@ -180,14 +182,10 @@ class ClientSession final : public ConnectionHandler,
   std::optional<Error> lost_;  // why it waits for a lane to be its connection
   SilenceWatch silence_;
   std::optional<IpAddress> proven_local_;
-  std::optional<IpAddress> moving_to_;  // until the path from there is validated
-  bool is_move_stalled_ = false;        // it was not in time
   MemberTimer<ClientSession, &ClientSession::on_grace_over> grace_;
   MemberTimer<ClientSession, &ClientSession::on_waiting_timeout> waiting_timeout_;
   MemberTimer<ClientSession, &ClientSession::on_watch> watch_;
-  MemberTimer<ClientSession, &ClientSession::on_stalled_move> stalled_move_;
-  // A path that could not be validated (its probes were lost) is tried again.
-  MemberTimer<ClientSession, &ClientSession::on_migration_check> migration_check_;
+  ClientMove move_;
 };
 
 }  // namespace culvert::drive

@@ -77,7 +77,8 @@ ServerStreamFlow::ServerStreamFlow(ServerSession& session, quic::ByteStream& str
       stream_(&stream),
       source_(source.text()),
       dialer_(std::make_unique<Dialer>(session.context().worker, source_policy(session), source,
-                                       session.descriptors(), session.lookups(), *this)),
+                                       session.gate().descriptors(), session.gate().lookups(),
+                                       *this)),
       pump_(session.context().worker, stream, session.context().traffic, *this) {
   stream.context = static_cast<StreamUser*>(this);
 }
@@ -124,15 +125,15 @@ void ServerStreamFlow::on_dialled(Instant now, std::unique_ptr<StreamPort> port,
     on_dial_failed(now, session::RefusalCode::not_allowed, std::string(kNoLongerAllowed));
     return;
   }
-  if (!session_.is_audited()) {  // likewise
+  if (!session_.gate().is_audited()) {  // likewise
     on_dial_failed(now, session::RefusalCode::limit, std::string(kNotAudited));
     return;
   }
   reached_ = address;
-  descriptor_ = DescriptorUse(session_.descriptors());
+  descriptor_ = DescriptorUse(session_.gate().descriptors());
   session_.context().worker.log().debug("flow", "Accepted source request, forwarding to {}",
                                         to_text(address));
-  session_.accept_flow(*stream_, source_, to_text(address));
+  session_.gate().accept(*stream_, source_, to_text(address));
   pump_.attach(std::move(port));
   pump_.open_downstream();
   dialer_.reset();  // with the attempts that lost
@@ -140,7 +141,7 @@ void ServerStreamFlow::on_dialled(Instant now, std::unique_ptr<StreamPort> port,
 
 void ServerStreamFlow::on_dial_failed(Instant now, session::RefusalCode code,
                                       const std::string& reason) {
-  session_.refuse_flow(now, *stream_, source_, code, reason);
+  session_.gate().refuse(now, *stream_, source_, code, reason);
   leave(now);
 }
 
@@ -182,8 +183,8 @@ ServerUdpFlow::ServerUdpFlow(ServerSession& session, quic::Stream& stream, std::
       mode_(mode),
       source_(source),
       lookup_(std::make_unique<SourceLookup>(session.context().worker.host(),
-                                             source_policy(session), source, session.lookups(),
-                                             *this)),
+                                             source_policy(session), source,
+                                             session.gate().lookups(), *this)),
       idle_(session.context().worker.timers(), *this) {
   stream.context = static_cast<StreamUser*>(this);
   stream.owner->carry_messages(stream);
@@ -200,12 +201,12 @@ void ServerUdpFlow::on_addresses(Instant now, std::vector<SocketAddress> address
     on_no_address(now, session::RefusalCode::not_allowed, std::string(kNoLongerAllowed));
     return;
   }
-  if (!session_.is_audited()) {  // likewise
+  if (!session_.gate().is_audited()) {  // likewise
     on_no_address(now, session::RefusalCode::limit, std::string(kNotAudited));
     return;
   }
-  if (session_.descriptors().is_full()) {  // others were quicker
-    on_no_address(now, session::RefusalCode::limit, session_.descriptors().refusal());
+  if (session_.gate().descriptors().is_full()) {  // others were quicker
+    on_no_address(now, session::RefusalCode::limit, session_.gate().descriptors().refusal());
     return;
   }
   const UdpOptions options{.bind = {IpAddress::any(remote_.ip.family()), 0}, .remote = remote_};
@@ -217,10 +218,10 @@ void ServerUdpFlow::on_addresses(Instant now, std::vector<SocketAddress> address
                   port.error().text());
     return;
   }
-  descriptor_ = DescriptorUse(session_.descriptors());
+  descriptor_ = DescriptorUse(session_.gate().descriptors());
   port_ = std::move(*port);
   worker.log().debug("flow", "Accepted source request, forwarding to {}", remote_.text());
-  session_.accept_flow(*stream_, source_.text(), remote_.text());
+  session_.gate().accept(*stream_, source_.text(), remote_.text());
   if (session_.dialect() == session::Dialect::culvert_1)
     session_.core().add_datagram_user(id_, *this);
   idle_.set(now + session_.context().policy->udp_flow_idle);
@@ -229,7 +230,7 @@ void ServerUdpFlow::on_addresses(Instant now, std::vector<SocketAddress> address
 
 void ServerUdpFlow::on_no_address(Instant now, session::RefusalCode code,
                                   const std::string& reason) {
-  session_.refuse_flow(now, *stream_, source_.text(), code, reason);
+  session_.gate().refuse(now, *stream_, source_.text(), code, reason);
   leave(now);
 }
 

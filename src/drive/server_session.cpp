@@ -12,11 +12,6 @@
 namespace culvert::drive {
 namespace {
 
-// A name, which somebody must be asked for.
-bool needs_lookup(const tunnel::Source& source) {
-  return source.protocol != tunnel::Protocol::unix_stream && !source.host_port.literal();
-}
-
 std::uint64_t number(session::CloseCode code) {
   return static_cast<std::uint64_t>(code);
 }
@@ -25,6 +20,7 @@ std::uint64_t number(session::CloseCode code) {
 
 ServerSession::ServerSession(ServerContext& context, Greeted greeted, SessionOwner& owner)
     : context_(context),
+      gate_(context, *this),
       core_(context.worker,
             {.flows_active = context.stats.flows_active,
              .flows_dropped = context.stats.flows_dropped,
@@ -35,7 +31,6 @@ ServerSession::ServerSession(ServerContext& context, Greeted greeted, SessionOwn
       remote_(greeted.remote),
       owner_(owner),
       place_(std::move(greeted.place)),
-      descriptors_(context.shared.descriptors_per_session),
       grace_(context.worker.timers(), *this) {
   auto& authenticated = std::get<session::Authenticated>(greeted.outcome);
   dialect_ = authenticated.dialect;
@@ -177,17 +172,11 @@ void ServerSession::open_up(quic::Connection& connection) {
   connection.allow_streams(streams);
   // A FlowOpen that was lost is sent again within few round trips; in each the client may open
   // as many flows as it has streams.
-  seen_.widen(4 * streams);
+  gate_.seen().widen(4 * streams);
 }
 
 AuditedClient ServerSession::audited_client() const {
   return {.id = peer_, .address = remote_, .dialect = dialect_};
-}
-
-void ServerSession::audit_flow(FlowRecord record) const {
-  if (context_.shared.audit == nullptr) return;
-  record.client = audited_client();
-  context_.shared.audit->on_flow(record);
 }
 
 void ServerSession::on_policy_changed(Instant now, const session::CredentialCheck& credentials) {
@@ -280,7 +269,7 @@ void ServerSession::on_flow_open(Instant now, quic::Stream& stream, const sessio
 void ServerSession::join_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open) {
   Stripe* stripe = core_.lanes().find_stripe(open.flow_id);
   if (stripe == nullptr) {
-    if (!terms_ || !terms_->is_multipath || seen_.contains(open.flow_id)) {
+    if (!terms_ || !terms_->is_multipath || gate_.seen().contains(open.flow_id)) {
       CULVERT_PROBE("drive.a leg of a striped flow that is over");
       stream.reset(kUnknown);
       return;
@@ -288,7 +277,7 @@ void ServerSession::join_flow(Instant now, quic::Stream& stream, const session::
     stripe = &core_.lanes().add_stripe(
         open.flow_id,
         {.mode = open.multipath, .orphan_timeout = terms_->grace + limits::kOrphanTimeout});
-    if (const auto source = may_start(now, *stripe, open)) {
+    if (const auto source = gate_.admit(now, *stripe, open)) {
       start_stream_flow(now, *stripe, *source);
     }
   }
@@ -301,7 +290,7 @@ void ServerSession::resume_flow(Instant now, quic::Stream& stream, const session
   context_.worker.log().debug("flow", "resume {} from {} received={}{}", open.flow_id, resume.start,
                               resume.received, parked == nullptr ? ": not waiting" : "");
   if (parked == nullptr) {
-    const bool is_new = terms_ && !seen_.contains(open.flow_id) && resume.received == 0 &&
+    const bool is_new = terms_ && !gate_.seen().contains(open.flow_id) && resume.received == 0 &&
                         resume.start == 0 && !open.source.empty();
     if (is_new) {
       CULVERT_PROBE("drive.a flow is new where it resumes");
@@ -410,69 +399,16 @@ void ServerSession::on_grace_over(Instant now) {
 
 // --- flows -----------------------------------------------------------------------------------
 
-std::optional<tunnel::Source> ServerSession::may_start(Instant now, quic::ByteStream& stream,
-                                                       const session::FlowOpen& open) {
-  Logger& log = context_.worker.log();
-  log.debug("flow", "Source request: {}", session::bounded_reason(open.source));
-  if (context_.is_stopping) {
-    refuse_flow(now, stream, open.source, session::RefusalCode::shutting_down,
-                "the server is shutting down");
-    return std::nullopt;
-  }
-  // The head itself is still in the set.
-  if (core_.flows().size() > context_.policy->max_flows_per_session) {
-    refuse_flow(
-        now, stream, open.source, session::RefusalCode::limit,
-        fmt::format("Session limit reached ({} flows)", context_.policy->max_flows_per_session));
-    return std::nullopt;
-  }
-  if (descriptors_.is_full()) {
-    refuse_flow(now, stream, open.source, session::RefusalCode::limit, descriptors_.refusal());
-    return std::nullopt;
-  }
-  if (!core_.lanes().budget().takes_flows()) {
-    CULVERT_PROBE("drive.a client has too much waiting for a further flow");
-    refuse_flow(now, stream, open.source, session::RefusalCode::limit,
-                fmt::format("Session limit reached ({})", kNobodyReads));
-    return std::nullopt;
-  }
-  if (!is_audited()) {
-    refuse_flow(now, stream, open.source, session::RefusalCode::limit, std::string(kNotAudited));
-    return std::nullopt;
-  }
-  if (terms_ && open.flow_id != 0) {
-    if (seen_.contains(open.flow_id)) {
-      CULVERT_PROBE("drive.a flow id is used twice");
-      refuse_flow(now, stream, open.source, session::RefusalCode::malformed,
-                  "this flow id was used before");
-      return std::nullopt;
-    }
-    seen_.add(open.flow_id);
-    stream.flow_id = open.flow_id;
-  }
-  const auto source = tunnel::Source::parse(open.source);
-  if (!source) {
-    refuse_flow(now, stream, open.source, session::RefusalCode::malformed, source.error().text());
-    return std::nullopt;
-  }
-  if (needs_lookup(*source) && lookups_.is_full()) {
-    CULVERT_PROBE("drive.a client has too many names looked up");
-    refuse_flow(now, stream, open.source, session::RefusalCode::limit, lookups_.refusal());
-    return std::nullopt;
-  }
-  return *source;
-}
-
 void ServerSession::start_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open) {
-  const auto source = may_start(now, stream, open);
+  const auto source = gate_.admit(now, stream, open);
   if (!source) return;
   if (source->protocol != tunnel::Protocol::udp) {
     start_stream_flow(now, stream, *source);
     return;
   }
   if (dialect_ == session::Dialect::culvert_1 && core_.has_datagram_user(open.flow_id)) {
-    refuse_flow(now, stream, open.source, session::RefusalCode::malformed,
-                "this flow id is in use");
+    gate_.refuse(now, stream, open.source, session::RefusalCode::malformed,
+                 "this flow id is in use");
     return;
   }
   ++context_.stats.flows_opened;
@@ -483,31 +419,6 @@ void ServerSession::start_stream_flow(Instant now, quic::ByteStream& stream,
                                       const tunnel::Source& source) {
   ++context_.stats.flows_opened;
   core_.add(std::make_unique<ServerStreamFlow>(*this, stream, source)).start(now);
-}
-
-void ServerSession::accept_flow(quic::ByteStream& stream, std::string_view source,
-                                const std::string& dialled) {
-  audit_flow({.source = source, .is_accepted = true, .dialled = dialled});
-  Bytes reply;
-  session::encode_flow_reply(dialect_, session::FlowAccepted{dialled}, reply);
-  stream.output.append(reply);
-  stream.submit();
-}
-
-void ServerSession::refuse_flow(Instant now, quic::ByteStream& stream, std::string_view source,
-                                session::RefusalCode code, const std::string& reason) {
-  audit_flow({.source = source, .reason = reason});
-  ++context_.stats.flows_refused;
-  context_.worker.warnings().warn(
-      now, fmt::format("Refused to client {}: {}", peer_.short_text(), reason));
-  tell(RoleEventKind::flow_refused, reason);
-  Bytes reply;
-  session::encode_flow_reply(dialect_, session::FlowRefused{code, reason}, reply);
-  stream.output.append(reply);
-  stream.submit();
-  stream.finish();
-  stream.stop_sending(kRefused);
-  stream.context = nullptr;
 }
 
 // --- the end ---------------------------------------------------------------------------------

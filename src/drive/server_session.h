@@ -2,9 +2,8 @@
 // can be resumed. Private to drive/.
 #pragma once
 
-#include "drive/descriptor_share.h"
 #include "drive/flow_claims.h"
-#include "drive/lookup_share.h"
+#include "drive/flow_gate.h"
 #include "drive/server_context.h"
 #include "drive/server_greeter.h"
 #include "drive/server_lanes.h"
@@ -72,18 +71,11 @@ class ServerSession final : public ConnectionHandler,
   [[nodiscard]] SessionCore& core() { return core_; }
   [[nodiscard]] const crypto::EndpointId& peer() const { return peer_; }
   [[nodiscard]] session::Dialect dialect() const { return dialect_; }
-  [[nodiscard]] DescriptorShare& descriptors() { return descriptors_; }
-  [[nodiscard]] const LookupShare& lookups() const { return lookups_; }
-  // Whether a flow may be opened as far as the audit log is concerned.
-  [[nodiscard]] bool is_audited() const {
-    return context_.shared.audit == nullptr || context_.shared.audit->takes_flows();
-  }
+  [[nodiscard]] FlowGate& gate() { return gate_; }
+  [[nodiscard]] AuditedClient audited_client() const;
+  void tell(RoleEventKind kind, std::string_view detail) const;
   // What a stream of one of its connections begins with.
   void on_flow_open(Instant now, quic::Stream& stream, const session::FlowOpen& open);
-  // Answers the flow's head with a refusal and lets the stream end.
-  void refuse_flow(Instant now, quic::ByteStream& stream, std::string_view source,
-                   session::RefusalCode code, const std::string& reason);
-  void accept_flow(quic::ByteStream& stream, std::string_view source, const std::string& dialled);
 
   // --- for the connections that have joined it ---------------------------------------------
   void on_flows_gone(Instant now, const std::vector<std::uint64_t>& ids);
@@ -92,9 +84,6 @@ class ServerSession final : public ConnectionHandler,
 
  private:
   void start_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open);
-  // Where the flow leads; empty: it may not be opened, and was refused.
-  [[nodiscard]] std::optional<tunnel::Source> may_start(Instant now, quic::ByteStream& stream,
-                                                        const session::FlowOpen& open);
   void start_stream_flow(Instant now, quic::ByteStream& stream, const tunnel::Source& source);
   // A flow of this session goes on with this stream.
   void resume_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open);
@@ -102,7 +91,6 @@ class ServerSession final : public ConnectionHandler,
   void join_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open);
   void on_handshake_event(Instant now, session::HandshakeEvent& event) override;
   void on_failed(Instant now, const session::Failed& failed);
-  void tell(RoleEventKind kind, std::string_view detail) const;
   void on_closed(Instant now, const quic::Closed& closed);
   void on_resume_done(Instant now, std::uint64_t count);
   // Goes on with this connection.
@@ -115,11 +103,10 @@ class ServerSession final : public ConnectionHandler,
   void on_beyond_share(Instant now) override;
   void on_grace_over(Instant now);
   void open_up(quic::Connection& connection);
-  [[nodiscard]] AuditedClient audited_client() const;
-  void audit_flow(FlowRecord record) const;
   void end(Instant now);
 
   ServerContext& context_;
+  FlowGate gate_;  // outlives the flows, which count in it
   SessionCore core_;
   ServerLanes joined_;  // all lanes but the session's own connection
   crypto::EndpointId peer_;
@@ -128,17 +115,14 @@ class ServerSession final : public ConnectionHandler,
   session::Dialect dialect_ = session::Dialect::culvert_1;
   session::AuthIdentity identity_;
   SessionPlace place_;
-  DescriptorShare descriptors_;
-  LookupShare lookups_;
   // --- resume; without terms the session ends with its connection
   std::optional<session::ResumeTerms> terms_;
   session::SessionId session_id_{};
   // Of the connection; behind it the one that the client used last, until it shows that it
   // knows of this one.
   std::vector<session::ResumeKey> keys_;
-  session::SeenFlows seen_{limits::kSpareStreams};  // as wide as the flow limit asks for
-  FlowClaims claims_;                               // to parked flows
-  bool uses_several_paths_ = false;                 // a flow is or was spread over them
+  FlowClaims claims_;                // to parked flows
+  bool uses_several_paths_ = false;  // a flow is or was spread over them
   bool has_ended_ = false;
   Instant begun_at_{};
   std::string end_reason_;
