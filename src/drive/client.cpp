@@ -2,7 +2,7 @@
 
 #include "base/assert.h"
 #include "base/probe.h"
-#include "drive/client_dial.h"
+#include "drive/client_dials.h"
 #include "drive/client_session.h"
 #include "drive/client_socks.h"
 #include "drive/client_tunnel.h"
@@ -22,7 +22,7 @@ namespace {
 
 class ClientRole final : public Client,
                          public WorkerHandler,
-                         public ClientDialOwner,
+                         public ClientDialsOwner,
                          public ClientSessionOwner,
                          public ServerAddressesOwner,
                          public SessionSource {
@@ -38,10 +38,10 @@ class ClientRole final : public Client,
                  .traffic = traffic_,
                  .addresses = addresses_},
         session_(context_, *this),
+        dials_(context_, session_, addresses_, *this),
         reconnect_(host.rng(), config_.max_reconnect_attempts),
         tunnels_(*this, worker_, context_, observer_, config_.tunnels),
         timer_(worker_.timers(), *this),
-        dial_timeout_(worker_.timers(), *this),
         redial_(worker_.timers(), *this) {}
   ~ClientRole() override { worker_.delete_dead(); }
 
@@ -63,39 +63,29 @@ class ClientRole final : public Client,
   }
   ConnectionHandler* on_connection(Instant, quic::Connection&) override { return nullptr; }
   void on_network_changed(Instant now) override;
-  void on_refused(Instant now, const UdpRefusal& refusal) override;
-  void on_transport_ready(Instant now, ClientDial& dial) override;
-  void on_dialled(Instant now, ClientDial& dial, Dialled dialled) override;
-  void on_dial_failed(Instant now, ClientDial& dial, DialFailure failure) override;
+  void on_refused(Instant now, const UdpRefusal& refusal) override {
+    dials_.on_refused(now, refusal);
+  }
+  void on_dialled(Instant now, Dialled dialled) override;
+  void on_try_failed(Instant now, DialFailure failure) override;
   void on_connection_lost(Instant now, Error error) override;
   void on_silence(Instant now) override;
   void on_silence_over(Instant now) override;
   void on_flow_ended(Instant now) override;
-  bool is_resuming() const override { return winner_ != nullptr; }
+  bool is_resuming() const override { return dials_.has_answer(); }
   void on_take_over(Instant now) override { stop_reconnecting(now, "another path took over"); }
   void on_wanted(Instant now) override;
-  void on_looked_up(Instant now) override;
+  void on_looked_up(Instant now) override { dials_.on_looked_up(now); }
 
  private:
   void on_timer(Instant now);
-  void dial_all(Instant now);
-  void dial(Instant now, const SocketAddress& address, bool is_second = false);
-  void begin_dial(Instant now, const SocketAddress& address, std::optional<IpAddress> local,
-                  bool is_second);
-  void dial_once_more(Instant now);
-  void on_dial_timeout(Instant now);
   void on_redial(Instant now);
   void try_anew(Instant now);
   void begin_reconnecting(Instant now);
   void stop_reconnecting(Instant now, std::string_view why);
-  void on_attempt_failed(Instant now, DialFailure failure);
-  void forget(const ClientDial& dial);
-  void abandon_dials(Instant now, const ClientDial* winner, session::CloseCode code,
-                     std::string_view reason);
   void open_tunnels(Instant now);
   void open_stdio(Instant now);
   void finish(Instant now, std::optional<Error> error);
-  [[nodiscard]] Error dial_error() const;
 
   ClientConfig config_;
   ClientObserver& observer_;
@@ -105,15 +95,9 @@ class ClientRole final : public Client,
   ServerAddresses addresses_;
   ClientContext context_;
   ClientSession session_;
-  std::vector<std::unique_ptr<ClientDial>> dials_;  // of each address
-  std::vector<SocketAddress> dialled_;              // in this try
-  Instant last_dials_{};                            // when the last of them began
-  std::vector<Error> failures_;                     // of dials, the address as offender
-  bool is_busy_ = false;                            // a server said that it is, in this try
-  bool is_nobody_ = false;                          // nobody is at an address, in this try
-  Instant give_up_at_{};                            // the first connecting
-  const ClientDial* winner_ = nullptr;              // the first to complete a handshake
-  Instant hurried_at_{};                            // a change of the network last began a try
+  ClientDials dials_;
+  Instant give_up_at_{};  // the first connecting
+  Instant hurried_at_{};  // a change of the network last began a try
   Reconnect reconnect_;
   std::optional<Error> lost_;  // why there is no connection
   TunnelManager tunnels_;
@@ -121,10 +105,9 @@ class ClientRole final : public Client,
   bool has_connected_ = false;
   bool is_stopping_ = false;
   bool has_finished_ = false;
-  std::optional<Error> stdio_error_;                                    // how its flow ended
-  MemberTimer<ClientRole, &ClientRole::on_timer> timer_;                // draining
-  MemberTimer<ClientRole, &ClientRole::on_dial_timeout> dial_timeout_;  // of dials_
-  MemberTimer<ClientRole, &ClientRole::on_redial> redial_;              // the next try
+  std::optional<Error> stdio_error_;                        // how its flow ended
+  MemberTimer<ClientRole, &ClientRole::on_timer> timer_;    // draining
+  MemberTimer<ClientRole, &ClientRole::on_redial> redial_;  // the next try
 };
 
 Status ClientRole::open() {
@@ -148,84 +131,11 @@ Status ClientRole::open() {
 
 void ClientRole::start(Instant now) {
   give_up_at_ = now + config_.connect_timeout;
-  dial_timeout_.set(now + config_.connect_timeout);
   std::vector<std::string> places;
   for (const SocketAddress& address : config_.addresses) places.push_back(address.text());
   for (const HostPort& name : config_.names) places.push_back(name.text());
   worker_.log().info("session", "Connecting to {} over UDP", fmt::join(places, ", "));
-  dial_all(now);
-}
-
-// Every address at once: the first to complete TLS carries the session. What names stand for now
-// joins them as soon as it is known.
-void ClientRole::dial_all(Instant now) {
-  failures_.clear();
-  dialled_.clear();
-  is_busy_ = is_nobody_ = false;
-  winner_ = nullptr;
-  worker_.want_refusals(true);
-  addresses_.look_up();
-  for (const SocketAddress& address : addresses_.addresses()) dial(now, address);
-  if (dials_.empty() && !addresses_.is_looking_up()) dial_timeout_.set(now);
-  worker_.host().request_turn_end();
-}
-
-// As the routes say, unless they lead into a tunnel that we may carry, or where the user does not
-// want it: then from our other addresses.
-void ClientRole::dial(Instant now, const SocketAddress& address, bool is_second) {
-  dialled_.push_back(address);
-  last_dials_ = now;
-  const auto ours = worker_.host().local_addresses();
-  const auto local_ip = worker_.host().local_address_towards(address.ip);
-  const auto routed = local_ip ? std::ranges::find(ours, *local_ip, &LocalAddress::ip) : ours.end();
-  if (routed == ours.end() || session_.may_use(*routed)) {
-    begin_dial(now, address, {}, is_second);
-    return;
-  }
-  const bool may_follow_route = routed->use == AddressUse::inner && session_.is_cut_off();
-  const std::size_t before = dials_.size();
-  if (may_follow_route) begin_dial(now, address, {}, is_second);
-  worker_.pin_local_addresses();
-  for (const LocalAddress& local : ours) {
-    const bool fits = local.ip.family() == address.ip.family() &&
-                      local.ip.is_loopback() == address.ip.is_loopback();
-    // Who has all routes lead into a VPN wants no packets beside it, but where they worked.
-    const bool is_wanted = may_follow_route ? local.ip == session_.proven_local() : true;
-    if (fits && is_wanted && session_.may_use(local)) {
-      begin_dial(now, address, local.ip, is_second);
-    }
-  }
-  if (dials_.size() > before) return;
-  CULVERT_PROBE("drive.a server is only behind an interface that is left out");
-  failures_.push_back({ErrorKind::unreachable,
-                       "is reached only by an interface that is left out (--exclude-interface)",
-                       address.text()});
-}
-
-void ClientRole::begin_dial(Instant now, const SocketAddress& address,
-                            std::optional<IpAddress> local, bool is_second) {
-  auto dial = std::make_unique<ClientDial>(worker_, config_,
-                                           DialOptions{.server = address,
-                                                       .local = local,
-                                                       .ticket = session_.ticket(),
-                                                       .worker = session_.server_worker(),
-                                                       .is_second = is_second},
-                                           *this);
-  if (auto started = dial->start(now); !started) {
-    failures_.push_back({started.error().kind, started.error().text(), address.text()});
-    return;
-  }
-  dials_.push_back(std::move(dial));
-}
-
-void ClientRole::on_looked_up(Instant now) {
-  const bool is_trying = dial_timeout_.is_set() && winner_ == nullptr && !has_finished_;
-  if (!is_trying) return;  // the next try has use for it
-  for (const SocketAddress& address : addresses_.addresses()) {
-    if (std::ranges::find(dialled_, address) == dialled_.end()) dial(now, address);
-  }
-  if (dials_.empty() && !addresses_.is_looking_up()) dial_timeout_.set(now);
-  worker_.host().request_turn_end();
+  dials_.begin(now, config_.connect_timeout);
 }
 
 // A local connection should not wait for the back-off, nor for packets that are sent again ever
@@ -235,88 +145,14 @@ void ClientRole::on_wanted(Instant now) {
   if (redial_.is_set()) {
     reconnect_.on_wanted(now);
     redial_.set(reconnect_.next_attempt());
-  } else if (!dials_.empty() && winner_ == nullptr &&
-             now - last_dials_ >= limits::kReconnectDialAgain) {
-    dial_once_more(now);
+  } else if (dials_.is_unanswered() && now - dials_.last_begun() >= limits::kReconnectDialAgain) {
+    ++stats_.reconnect_attempts;
+    dials_.begin_once_more(now);
   }
 }
 
-// Beside the first dials, whose answer may be on its slow way.
-void ClientRole::dial_once_more(Instant now) {
-  CULVERT_PROBE("drive.a client dials once more beside a dial");
-  ++stats_.reconnect_attempts;
-  for (auto& dial : dials_) {
-    if (!dial->is_second()) continue;
-    dial->abandon(now, session::CloseCode::moved, "dialled anew");
-    worker_.bury(std::move(dial));
-  }
-  std::erase(dials_, nullptr);
-  addresses_.look_up();
-  const std::vector<SocketAddress> addresses = addresses_.addresses();
-  for (const SocketAddress& address : addresses) dial(now, address, true);
-  worker_.host().request_turn_end();
-}
-
-// Why no address led to the server. Where every one led to somebody else, trying again
-// cannot help: that is a failure of authentication.
-Error ClientRole::dial_error() const {
-  std::string text = "could not connect to the server";
-  bool has_wrong_peers_only = dials_.empty();
-  for (const Error& failure : failures_) {
-    text += "; " + failure.text();
-    has_wrong_peers_only = has_wrong_peers_only && failure.kind == ErrorKind::authentication;
-  }
-  for (const Error& failure : addresses_.failures()) {
-    text += "; " + failure.text();
-    has_wrong_peers_only = false;
-  }
-  for (const auto& dial : dials_) {
-    if (dial->is_second()) continue;
-    text += fmt::format("; {}: no answer over UDP{}", dial->server().text(),
-                        dial->is_said_refused() ? " (ICMP says that nobody listens there)" : "");
-  }
-  if (!dials_.empty()) {
-    text += "; is the server running, and do all firewalls on the way let UDP through to its port?";
-  } else if (is_nobody_) {
-    text += "; is the server running, is this its port, and does a firewall reject UDP?";
-  }
-  return {has_wrong_peers_only ? ErrorKind::authentication : ErrorKind::unreachable,
-          std::move(text),
-          {}};
-}
-
-void ClientRole::on_dial_timeout(Instant now) {
-  on_attempt_failed(now, {.error = dial_error()});
-}
-
-void ClientRole::forget(const ClientDial& dial) {
-  const auto found = std::ranges::find(dials_, &dial, &std::unique_ptr<ClientDial>::get);
-  if (found == dials_.end()) return;
-  worker_.bury(std::move(*found));
-  dials_.erase(found);
-}
-
-void ClientRole::abandon_dials(Instant now, const ClientDial* winner, session::CloseCode code,
-                               std::string_view reason) {
-  for (auto& dial : dials_) {
-    if (dial.get() == winner) continue;
-    dial->abandon(now, code, reason);
-    worker_.bury(std::move(dial));
-  }
-  std::erase(dials_, nullptr);
-}
-
-void ClientRole::on_transport_ready(Instant now, ClientDial& dial) {
-  worker_.log().info("session", "Connected to server! {}", dial.server().text());
-  winner_ = &dial;
-  abandon_dials(now, &dial, session::CloseCode::moved, "another address answered first");
-}
-
-void ClientRole::on_dialled(Instant now, ClientDial& dial, Dialled dialled) {
-  forget(dial);
-  winner_ = nullptr;
+void ClientRole::on_dialled(Instant now, Dialled dialled) {
   worker_.want_refusals(false);
-  dial_timeout_.cancel();
   redial_.cancel();
   reconnect_.on_connected();
   lost_.reset();
@@ -339,37 +175,10 @@ void ClientRole::on_dialled(Instant now, ClientDial& dial, Dialled dialled) {
   }
 }
 
-void ClientRole::on_dial_failed(Instant now, ClientDial& dial, DialFailure failure) {
-  const bool was_winner = winner_ == &dial;
-  forget(dial);
-  if (was_winner) {
-    on_attempt_failed(now, std::move(failure));
-    return;
-  }
-  // Another address may still lead to the server: a stale one may belong to somebody else.
-  failure.error.offender = dial.server().text();
-  failures_.push_back(std::move(failure.error));
-  is_busy_ = is_busy_ || failure.is_busy;
-  is_nobody_ = is_nobody_ || failure.is_nobody;
-  if (dials_.empty() && !addresses_.is_looking_up()) {
-    on_attempt_failed(now, {.error = dial_error(), .is_busy = is_busy_});
-  }
-}
-
-void ClientRole::on_refused(Instant now, const UdpRefusal& refusal) {
-  // Two dials may be on their way there. Those from addresses of our choice go on: a firewall
-  // behind one interface does not speak for the others.
-  for (const auto& dial : dials_) {
-    if (dial->server() == refusal.remote && !dial->has_local()) dial->on_refused(now, refusal);
-  }
-}
-
-void ClientRole::on_attempt_failed(Instant now, DialFailure failure) {
-  dial_timeout_.cancel();
+void ClientRole::on_try_failed(Instant now, DialFailure failure) {
   // A server that others keep busy is no reason to give up at the first try.
   if (!has_connected_ && failure.is_busy && now < give_up_at_) {
-    abandon_dials(now, nullptr, session::CloseCode::moved, "took too long");
-    winner_ = nullptr;
+    dials_.abandon(now, session::CloseCode::moved, "took too long");
     reconnect_.on_lost(now);
     if (reconnect_.on_failed(now, failure.wait)) {
       redial_.set(reconnect_.next_attempt());
@@ -381,8 +190,7 @@ void ClientRole::on_attempt_failed(Instant now, DialFailure failure) {
     return;
   }
   worker_.log().debug("session", "not reconnected: {}", failure.error.text());
-  abandon_dials(now, nullptr, session::CloseCode::moved, "took too long");
-  winner_ = nullptr;
+  dials_.abandon(now, session::CloseCode::moved, "took too long");
   if (session_.is_connected() && !session_.is_silent()) {
     reconnect_.on_connected();
     return;
@@ -413,7 +221,7 @@ void ClientRole::on_connection_lost(Instant now, Error error) {
   lost_->kind = ErrorKind::lost;
   begin_reconnecting(now);
   // All tries were spent while it was silent.
-  if (dials_.empty() && !redial_.is_set()) finish(now, std::move(lost_));
+  if (dials_.is_empty() && !redial_.is_set()) finish(now, std::move(lost_));
 }
 
 // It may come back by itself; the first to show life wins.
@@ -425,7 +233,7 @@ void ClientRole::on_silence(Instant now) {
 
 void ClientRole::on_silence_over(Instant now) {
   // A dial that has come as far as this may have the session by now.
-  if (!reconnect_.is_active() || winner_ != nullptr) return;
+  if (!reconnect_.is_active() || dials_.has_answer()) return;
   worker_.log().info("session", "the server answers again");
   stop_reconnecting(now, "the connection works again");
 }
@@ -433,9 +241,8 @@ void ClientRole::on_silence_over(Instant now) {
 void ClientRole::stop_reconnecting(Instant now, std::string_view why) {
   worker_.want_refusals(false);
   reconnect_.on_connected();
-  dial_timeout_.cancel();
   redial_.cancel();
-  abandon_dials(now, nullptr, session::CloseCode::moved, why);
+  dials_.abandon(now, session::CloseCode::moved, why);
 }
 
 void ClientRole::begin_reconnecting(Instant now) {
@@ -451,8 +258,7 @@ void ClientRole::on_redial(Instant now) {
 }
 
 void ClientRole::try_anew(Instant now) {
-  dial_timeout_.set(now + std::min(config_.connect_timeout, limits::kReconnectTry));
-  dial_all(now);
+  dials_.begin(now, std::min(config_.connect_timeout, limits::kReconnectTry));
 }
 
 void ClientRole::on_network_changed(Instant now) {
@@ -460,11 +266,10 @@ void ClientRole::on_network_changed(Instant now) {
   reconnect_.on_network_changed(now);
   if (redial_.is_set()) redial_.set(reconnect_.next_attempt());
   // What a try has sent into a network that was away is lost, and comes again ever more rarely.
-  const bool is_unanswered = !dials_.empty() && winner_ == nullptr;
-  if (reconnect_.is_active() && is_unanswered &&
+  if (reconnect_.is_active() && dials_.is_unanswered() &&
       now - hurried_at_ >= limits::kReconnectDelayFirst) {
     hurried_at_ = now;
-    abandon_dials(now, nullptr, session::CloseCode::moved, "the network changed");
+    dials_.abandon(now, session::CloseCode::moved, "the network changed");
     try_anew(now);
   }
 }
@@ -544,11 +349,10 @@ void ClientRole::finish(Instant now, std::optional<Error> error) {
   if (has_finished_) return;
   has_finished_ = true;
   timer_.cancel();
-  dial_timeout_.cancel();
   redial_.cancel();
   if (!error) error = std::move(stdio_error_);
   if (error && error->kind == ErrorKind::cancelled) error.reset();
-  abandon_dials(now, nullptr, session::CloseCode::done, "done");
+  dials_.abandon(now, session::CloseCode::done, "done");
   session_.leave(now);
   session_.close(now, session::CloseCode::done, "done");
   tunnels_.stop(now);

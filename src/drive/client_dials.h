@@ -1,0 +1,74 @@
+// One try to reach the server: a dial to every address that is known of it, of which the first to
+// complete TLS goes on. Private to drive/.
+#pragma once
+
+#include "drive/client_dial.h"
+#include "drive/client_session.h"
+#include "drive/server_addresses.h"
+
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace culvert::drive {
+
+class ClientDialsOwner {
+ public:
+  virtual void on_dialled(Instant now, Dialled dialled) = 0;
+  // No address led to the server, or it said no. Dials may still be under way.
+  virtual void on_try_failed(Instant now, DialFailure failure) = 0;
+
+ protected:
+  ~ClientDialsOwner() = default;
+};
+
+// Owned by the role.
+class ClientDials final : public ClientDialOwner {
+ public:
+  ClientDials(ClientContext& context, const ClientSession& session, ServerAddresses& addresses,
+              ClientDialsOwner& owner);
+
+  void begin(Instant now, Duration timeout);
+  // What names stand for is known: those addresses are tried as well.
+  void on_looked_up(Instant now);
+  void begin_once_more(Instant now);
+  void abandon(Instant now, session::CloseCode code, std::string_view why);
+  void on_refused(Instant now, const UdpRefusal& refusal);
+
+  [[nodiscard]] bool is_empty() const { return dials_.empty(); }
+  // The server has completed TLS: it may have resumed the session there.
+  [[nodiscard]] bool has_answer() const { return winner_ != nullptr; }
+  [[nodiscard]] bool is_unanswered() const { return !is_empty() && !has_answer(); }
+  [[nodiscard]] Instant last_begun() const { return last_begun_; }
+
+ private:
+  void on_transport_ready(Instant now, ClientDial& dial) override;
+  void on_dialled(Instant now, ClientDial& dial, Dialled dialled) override;
+  void on_dial_failed(Instant now, ClientDial& dial, DialFailure failure) override;
+  void on_timeout(Instant now);
+  void dial(Instant now, const SocketAddress& address, bool is_second = false);
+  void begin_dial(Instant now, const SocketAddress& address, std::optional<IpAddress> local,
+                  bool is_second);
+  void fail_if_hopeless(Instant now);
+  void fail(Instant now, DialFailure failure);
+  void forget(const ClientDial& dial);
+  void abandon_all_but(Instant now, const ClientDial* winner, session::CloseCode code,
+                       std::string_view why);
+  [[nodiscard]] Error error() const;
+
+  ClientContext& context_;
+  const ClientSession& session_;
+  ServerAddresses& addresses_;
+  ClientDialsOwner& owner_;
+  std::vector<std::unique_ptr<ClientDial>> dials_;  // of each address
+  std::vector<SocketAddress> dialled_;              // in this try
+  Instant last_begun_{};
+  std::vector<Error> failures_;         // of dials, the address as offender
+  bool is_busy_ = false;                // a server said that it is
+  bool is_nobody_ = false;              // nobody is at an address
+  const ClientDial* winner_ = nullptr;  // the first to complete a handshake
+  MemberTimer<ClientDials, &ClientDials::on_timeout> timeout_;
+};
+
+}  // namespace culvert::drive
