@@ -268,6 +268,9 @@ inline constexpr Duration kTunnelRetryMax = std::chrono::seconds(60);
 // --- one turn of a worker ---------------------------------------------------------------------
 // What one connection may send before the next one's turn: four GSO batches.
 inline constexpr std::size_t kSendBytesPerTurn = 256 << 10;
+// What is taken from one UDP socket before the next one's turn: enough to batch, few enough that
+// timers and flows get their turn under a flood.
+inline constexpr std::size_t kMessagesPerTurn = 64;
 // What one flow may read from its socket before the next one's turn.
 inline constexpr std::size_t kReadBytesPerTurn = 256 << 10;
 

@@ -1,6 +1,7 @@
 #include "drive/client_socks.h"
 
 #include "base/limits.h"
+#include "drive/udp_ingress.h"
 
 #include <fmt/format.h>
 
@@ -137,14 +138,8 @@ void SocksConnection::associate(Instant now, const HostPort& announced) {
 }
 
 void SocksConnection::on_udp_readable(Instant now) {
-  std::array<RxDatagram, 16> batch;
-  for (std::size_t rounds = 0; rounds < 4; ++rounds) {
-    const std::size_t count = udp_->recv_batch(batch);
-    if (count == 0) return;
-    for (const RxDatagram& datagram : std::span(batch).first(count)) {
-      for_each_segment(datagram, [&](ByteView bytes) { relay(now, datagram.path.remote, bytes); });
-    }
-  }
+  take_datagrams(*udp_,
+                 [&](const PathId& path, ByteView payload) { relay(now, path.remote, payload); });
 }
 
 void SocksConnection::relay(Instant now, const SocketAddress& sender, ByteView bytes) {

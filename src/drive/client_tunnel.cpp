@@ -1,16 +1,12 @@
 #include "drive/client_tunnel.h"
 
+#include "drive/udp_ingress.h"
+
 #include <fmt/format.h>
 
-#include <array>
 #include <utility>
 
 namespace culvert::drive {
-namespace {
-
-constexpr std::size_t kMessagesPerTurn = 64;
-
-}  // namespace
 
 void open_stream_flow(Instant now, SessionSource& sessions, Worker& worker,
                       std::unique_ptr<StreamPort> port, ClientStreamFlowOptions options) {
@@ -115,16 +111,9 @@ void UdpTunnel::close(Instant now) {
 }
 
 void UdpTunnel::on_readable(Instant now, Socket& socket) {
-  std::array<RxDatagram, 16> batch;
-  for (std::size_t taken = 0; taken < kMessagesPerTurn;) {
-    const std::size_t count = socket.port->recv_batch(batch);
-    if (count == 0) return;
-    taken += count;
-    for (const RxDatagram& datagram : std::span(batch).first(count)) {
-      for_each_segment(datagram,
-                       [&](ByteView payload) { on_datagram(now, socket, datagram.path, payload); });
-    }
-  }
+  take_datagrams(*socket.port, [&](const PathId& path, ByteView payload) {
+    on_datagram(now, socket, path, payload);
+  });
 }
 
 void UdpTunnel::on_datagram(Instant now, Socket& socket, const PathId& path, ByteView payload) {

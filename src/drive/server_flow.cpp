@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "drive/datagram_frames.h"
 #include "drive/flow_codes.h"
+#include "drive/udp_ingress.h"
 
 #include <fmt/format.h>
 
@@ -10,8 +11,6 @@
 
 namespace culvert::drive {
 namespace {
-
-constexpr std::size_t kMessagesPerTurn = 64;
 
 // The beginning of the input in one piece; heads are smaller than 64 KiB.
 ByteView first_bytes(const quic::ByteStream& stream, Bytes& scratch) {
@@ -255,15 +254,7 @@ void ServerUdpFlow::forward(Instant now, ByteView payload) {
 }
 
 void ServerUdpFlow::on_udp_readable(Instant now) {
-  std::array<RxDatagram, 16> batch;
-  for (std::size_t taken = 0; taken < kMessagesPerTurn;) {
-    const std::size_t count = port_->recv_batch(batch);
-    if (count == 0) break;
-    taken += count;
-    for (const RxDatagram& datagram : std::span(batch).first(count)) {
-      for_each_segment(datagram, [this](ByteView payload) { reply(payload); });
-    }
-  }
+  take_datagrams(*port_, [this](const PathId&, ByteView payload) { reply(payload); });
   idle_.set(now + session_.context().policy->udp_flow_idle);
 }
 

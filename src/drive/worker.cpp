@@ -10,9 +10,6 @@
 namespace culvert::drive {
 namespace {
 
-// Messages taken from the socket in one turn: enough to batch, few enough that timers and
-// flows get their turn under a flood.
-constexpr std::size_t kMessagesPerTurn = 64;
 constexpr std::size_t kMessagesPerCall = 16;
 constexpr std::size_t kArenaBytes = 1 << 20;
 
@@ -118,7 +115,7 @@ void Worker::cancel_flush(Flushable& flushable) {
 // --- input -------------------------------------------------------------------------------
 
 void Worker::on_udp_readable(Instant now) {
-  for (std::size_t taken = 0; taken < kMessagesPerTurn;) {
+  for (std::size_t taken = 0; taken < limits::kMessagesPerTurn;) {
     const std::size_t count = udp_->recv_batch(rx_);
     if (count == 0) break;
     taken += count;
