@@ -1,9 +1,9 @@
 #include "drive/stream_pump.h"
 
-#include "base/limits.h"
 #include "base/probe.h"
 #include "drive/flow_codes.h"
 
+#include <algorithm>
 #include <array>
 
 namespace culvert::drive {
@@ -70,7 +70,9 @@ void StreamPump::pump_up(Instant now) {
   std::size_t moved = 0;
   while (moved < limits::kReadBytesPerTurn) {
     std::array<ByteSpan, kSpans> spans;
-    const std::size_t count = stream_->output.reserve(limits::kReadBytesPerTurn - moved, spans);
+    const std::size_t wanted =
+        std::min({reads_.wanted(), limits::kReadBytesPerTurn - moved, stream_->output.space()});
+    const std::size_t count = stream_->output.reserve(wanted, spans);
     if (count == 0) {
       stream_->wants_space = true;
       break;
@@ -78,6 +80,7 @@ void StreamPump::pump_up(Instant now) {
     const IoResult result = port_->try_read(std::span(spans).first(count));
     stream_->output.commit(result.bytes);
     moved += result.bytes;
+    reads_.on_got(wanted, result.bytes);
     if (result.status == IoStatus::ok) continue;
     if (result.status == IoStatus::failed) {
       if (moved > 0) stream_->submit();

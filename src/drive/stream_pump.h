@@ -9,6 +9,8 @@
 // detached first.
 #pragma once
 
+#include "base/appetite.h"
+#include "base/limits.h"
 #include "drive/ports.h"
 #include "drive/worker.h"
 #include "quic/byte_stream.h"
@@ -89,6 +91,9 @@ class StreamPump final : public StreamHandler, public Flushable {
   TrafficCounters& counters_;
   PumpOwner& owner_;
   std::unique_ptr<StreamPort> port_;
+  // What most requests fit, and one chunk: memory for all that a bulk flow reads would cost a small
+  // request a third of what is done for it.
+  Appetite<1024, limits::kReadBytesPerTurn> reads_;
   bool is_up_done_ = false;    // port's end seen and FIN queued, or stopped
   bool is_down_done_ = false;  // stream's FIN passed on to the port
   bool is_down_open_ = false;
