@@ -244,7 +244,7 @@ std::size_t UdpSocket::recv_batch(std::span<RxDatagram> out) {
   std::array<UdpControl, Loop::kReceiveSlots> controls;
 
   std::uint8_t* arena = loop_.receive_arena();
-  const std::size_t wanted = std::min(out.size(), Loop::kReceiveSlots);
+  const std::size_t wanted = std::min(out.size(), receives_.wanted());
   std::size_t errors = 0;
   while (may_be_readable_ && wanted > 0) {
     for (std::size_t i = 0; i < wanted; ++i) {
@@ -272,9 +272,11 @@ std::size_t UdpSocket::recv_batch(std::span<RxDatagram> out) {
       return 0;
     }
     // Fewer than asked means empty, or (connected sockets only) an error in between.
-    if (static_cast<std::size_t>(received) < wanted && !is_connected_) may_be_readable_ = false;
+    const auto taken = static_cast<std::size_t>(received);
+    if (taken < wanted && !is_connected_) may_be_readable_ = false;
+    receives_.on_got(wanted, taken);
     std::size_t count = 0;
-    for (std::size_t i = 0; i < static_cast<std::size_t>(received); ++i) {
+    for (std::size_t i = 0; i < taken; ++i) {
       const bool is_cut = (messages[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
       if (is_cut) continue;
       const ByteView bytes(arena + i * Loop::kReceiveSlotBytes, messages[i].msg_len);

@@ -4,6 +4,7 @@
 // Small on purpose (many UDP flows have one each): receive buffers belong to the loop.
 #pragma once
 
+#include "base/appetite.h"
 #include "drive/ports.h"
 #include "net/kernel_host.h"
 #include "net/loop.h"
@@ -68,6 +69,8 @@ class UdpSocket final : public drive::UdpPort, private FdWatcher, private Runnab
   ListenerPlace place_;
   WatchId watch_;
   UdpFeatures features_;
+  // Messages of one call. To prepare more costs a lone datagram more than to read it.
+  Appetite<4, Loop::kReceiveSlots> receives_;
   bool is_v6_ = false;  // the socket's family; IPv4 travels mapped
   bool is_connected_ = false;
   bool wants_refusals_ = false;
