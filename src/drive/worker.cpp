@@ -272,8 +272,8 @@ void Worker::queue_to_send(Slot& slot) {
 // While the socket is blocked the queue stays as it is.
 void Worker::transmit(Instant now) {
   while (!is_blocked_ && !sending_.empty()) {
-    const std::vector<quic::Connection*> round = std::exchange(sending_, {});
-    for (quic::Connection* connection : round) {
+    round_.swap(sending_);
+    for (quic::Connection* connection : round_) {
       Slot& slot = slot_of(*connection);
       slot.is_sending = false;
       if (is_blocked_ || connection->poll_transmit(now, limits::kSendBytesPerTurn, tx_))
@@ -281,7 +281,8 @@ void Worker::transmit(Instant now) {
       if (!is_blocked_ && tx_.tail(quic::TxBuilder::kMaxBatchBytes).empty()) send_pending();
     }
     if (!is_blocked_) send_pending();
-    for (quic::Connection* connection : round) settle_sent(*connection);
+    for (quic::Connection* connection : round_) settle_sent(*connection);
+    round_.clear();
   }
   if (!is_blocked_) send_pending();  // stateless answers
 }
@@ -292,7 +293,9 @@ void Worker::settle_sent(quic::Connection& connection) {
   if (!connection.is_drained() || slot.handler != nullptr || slot.is_dirty || slot.is_sending) {
     if (connection.has_writable()) on_stirred(connection);
     slot.set(connection.next_timeout());
-    turn_round_trip_ = std::min(turn_round_trip_, connection.liveness().smoothed_rtt);
+    if (const Duration its = connection.round_trip(); its > Duration::zero()) {
+      turn_round_trip_ = std::min(turn_round_trip_, its);
+    }
     return;
   }
   slots_.erase(&connection);

@@ -161,6 +161,7 @@ class Worker final : public HostHandler, public UdpHandler, private quic::Connec
   std::unordered_map<quic::Connection*, std::unique_ptr<Slot>> slots_;
   std::vector<quic::Connection*> dirty_;    // to drain and to send
   std::vector<quic::Connection*> sending_;  // drained in this turn, may have packets
+  std::vector<quic::Connection*> round_;    // of those, which transmit() goes through
   std::vector<Flushable*> flushes_;
   quic::TxBuilder tx_;
   std::size_t tx_sent_ = 0;  // batches of tx_ that have left

@@ -196,6 +196,8 @@ class Connection {
   [[nodiscard]] virtual PathId path() const = 0;
   [[nodiscard]] virtual ConnectionStats stats() const = 0;
   [[nodiscard]] virtual Liveness liveness() const = 0;
+  // Smoothed, as of the last poll_transmit(). Zero: none has come so far.
+  [[nodiscard]] virtual Duration round_trip() const = 0;
   [[nodiscard]] virtual bool owns_connection_id(ByteView dcid) const = 0;
   // TLS exporter (RFC 8446 7.5): binds authentication proofs to this connection.
   [[nodiscard]] virtual Status export_keying_material(std::string_view label, ByteView context,

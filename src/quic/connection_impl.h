@@ -104,6 +104,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   [[nodiscard]] PathId path() const override;
   [[nodiscard]] ConnectionStats stats() const override;
   [[nodiscard]] Liveness liveness() const override;
+  [[nodiscard]] Duration round_trip() const override { return round_trip_; }
   [[nodiscard]] bool owns_connection_id(ByteView dcid) const override;
   [[nodiscard]] Status export_keying_material(std::string_view label, ByteView context,
                                               ByteSpan out) const override;
