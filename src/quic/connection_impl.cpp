@@ -303,6 +303,7 @@ void ConnectionImpl::handle_timeout(Instant now) {
   if (life_ == Life::open) read_guarded(now);
   if (life_ != Life::open) return;
   if (credit_.next_timeout() <= clock_.last()) extend_connection();
+  may_owe_probes_ = true;
   if (const int rv = ngtcp2_conn_handle_expiry(connection_, library_now()); rv != 0) fail_with(rv);
 }
 
@@ -354,6 +355,7 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
 
   // A pacing timer of ngtcp2's BBR that has run out is served here, or it would stay due for ever.
   if (ngtcp2_conn_get_expiry(connection_) <= timestamp) {
+    may_owe_probes_ = true;
     if (const int rv = ngtcp2_conn_handle_expiry(connection_, timestamp); rv != 0) {
       fail_with(rv);
       return life_ == Life::must_close && write_close_packet(out);
@@ -401,7 +403,9 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
       spent += bytes;
       unpaced += bytes;
     }
-    const bool is_over = size <= 0 || spent >= budget_bytes;
+    const bool is_idle =
+        size == 0 ? !tail.empty() : has_said_all(static_cast<std::size_t>(size), path_size);
+    const bool is_over = size <= 0 || is_idle || spent >= budget_bytes;
     if (is_over || unpaced >= quantum) {
       if (bbr_control_.is_attached() && unpaced > 0) {
         bbr_control_.decoys().on_sent(host_.rng(), 1 + unpaced / path_size);
@@ -415,12 +419,12 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
     }
     if (!is_over) continue;
     if (bbr_control_.is_attached()) {
-      const bool is_app_limited = size == 0 && !tail.empty() && pacer_.may_send() &&
-                                  !has_data_to_send() &&
+      const bool is_app_limited = is_idle && pacer_.may_send() && !has_data_to_send() &&
                                   in_flight < bbr_control_.bbr().window_bytes();
       bbr_control_.note_end_of_data(is_app_limited, limited_until);
     }
-    return tail.empty() || size > 0;
+    if (size == 0 && !tail.empty()) may_owe_probes_ = false;
+    return !is_idle;
   }
 }
 
@@ -444,6 +448,14 @@ ngtcp2_ssize ConnectionImpl::write_decoy(ngtcp2_tstamp timestamp, ByteSpan scrat
     CULVERT_PROBE("quic.a packet has a number and is not sent");
   }
   return size;
+}
+
+// What ngtcp2 sends by itself goes into packets of its own, which it writes first, or along with
+// what is ours. So a small packet leaves nothing behind, but where a timer makes it write several;
+// and a request or an answer need not ask it again.
+bool ConnectionImpl::has_said_all(std::size_t bytes, std::size_t path_size) const {
+  return scheduler_.has_ended_small_write() && bytes <= path_size / 2 && !may_owe_probes_ &&
+         has_ended_handshake_ && !has_data_to_send();
 }
 
 bool ConnectionImpl::is_worth_repeating() const {

@@ -157,6 +157,8 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   // Copies that are due. False: no room in `out`.
   [[nodiscard]] bool write_repeats(Instant now, TxBuilder& out);
   [[nodiscard]] bool is_worth_repeating() const;
+  // Whether the packet just written has everything that there was to say.
+  [[nodiscard]] bool has_said_all(std::size_t bytes, std::size_t path_size) const;
   // Since `in_flight_before`, whose new value it becomes.
   void note_sent(ngtcp2_tstamp timestamp, std::uint64_t& in_flight_before);
   // A timer of ngtcp2's, in our time.
@@ -242,6 +244,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   bool is_displaced_ = false;
   bool is_stream_wanted_ = false;  // open_stream() failed
   bool may_have_stopped_ = false;  // input came since streams were looked at
+  bool may_owe_probes_ = false;    // a timer ran out since there last was nothing to send
   std::string alpn_;
   OwnIds ids_;
 
