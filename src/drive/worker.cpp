@@ -96,14 +96,25 @@ void Worker::on_stirred(quic::Connection& connection) {
   if (slot.is_dirty) return;
   slot.is_dirty = true;
   dirty_.push_back(&connection);
-  host_.request_turn_end();
+  want_turn_end();
 }
 
 void Worker::request_flush(Flushable& flushable) {
   if (flushable.flush_index_ != Flushable::kNotQueued) return;
   flushable.flush_index_ = flushes_.size();
   flushes_.push_back(&flushable);
-  host_.request_turn_end();
+  want_turn_end();
+}
+
+// What comes up while a turn is settled is settled with it: another turn for nothing would cost a
+// system call, and the rest after this one.
+void Worker::want_turn_end() {
+  if (!is_settling_) host_.request_turn_end();
+}
+
+void Worker::end_settling() {
+  is_settling_ = false;
+  if (!dirty_.empty() || !flushes_.empty() || !graves_.empty()) host_.request_turn_end();
 }
 
 void Worker::cancel_flush(Flushable& flushable) {
@@ -197,7 +208,7 @@ void Worker::transmit_now(Instant now) {
   is_settling_ = true;
   drain_dirty(now);
   flush_flows(now);
-  is_settling_ = false;
+  end_settling();
   transmit(now);
 }
 
@@ -212,7 +223,7 @@ void Worker::settle(Instant now) {
   egress_.flush();
   delete_dead();
   if (!dirty_.empty()) drain_dirty(now);
-  is_settling_ = false;
+  end_settling();
 }
 
 void Worker::delete_dead() {

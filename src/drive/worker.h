@@ -89,7 +89,7 @@ class Worker final : public HostHandler, public UdpHandler, private quic::Connec
   template <typename Object>
   void bury(std::unique_ptr<Object> dead) {
     graves_.emplace_back(dead.release(), [](void* object) { delete static_cast<Object*>(object); });
-    host_.request_turn_end();
+    want_turn_end();
   }
   // Now: for a role that ends, before what they refer to does.
   void delete_dead();
@@ -140,6 +140,8 @@ class Worker final : public HostHandler, public UdpHandler, private quic::Connec
   void drain(Instant now, Slot& slot);
   void deliver_input(Instant now, Slot& slot);
   void drain_dirty(Instant now);
+  void want_turn_end();
+  void end_settling();
   void flush_flows(Instant now);
   void transmit(Instant now);
   void queue_to_send(Slot& slot);

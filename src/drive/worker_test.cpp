@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <memory>
+#include <utility>
 #include <vector>
 
 namespace culvert::drive {
@@ -42,10 +45,10 @@ class SlowHost final : public Host {
     Bytes given_;
   };
 
-  void set_handler(HostHandler& handler) override { turn_handler = &handler; }
+  void set_handler(HostHandler& handler) override { host_handler = &handler; }
   [[nodiscard]] Instant now() override { return clock; }
   void set_deadline(Instant) override {}
-  void request_turn_end() override { has_turn_to_end = true; }
+  void request_turn_end() override { ++turn_ends; }
   void set_rest(Duration) override {}
   bool hand_over(std::uint8_t, const RxDatagram&) override { return false; }
   Result<std::unique_ptr<UdpPort>> open_udp(const UdpOptions&, UdpHandler& handler) override {
@@ -75,8 +78,8 @@ class SlowHost final : public Host {
   Instant clock{1s};
   Bytes waiting;  // a datagram that the next receive finds
   UdpHandler* udp_handler = nullptr;
-  HostHandler* turn_handler = nullptr;
-  bool has_turn_to_end = false;
+  HostHandler* host_handler = nullptr;
+  int turn_ends = 0;  // asked for
 
  private:
   SeededRng rng_{1};
@@ -137,10 +140,56 @@ TEST(Worker, deletes_what_died_when_the_turn_ends_and_in_that_order) {
   ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
   std::vector<int> deleted;
   for (const int number : {1, 2, 3}) worker.bury(std::make_unique<Mortal>(deleted, number));
-  EXPECT_TRUE(host.has_turn_to_end);
+  EXPECT_EQ(host.turn_ends, 1);
   EXPECT_TRUE(deleted.empty());
-  host.turn_handler->on_turn_end(host.clock);
+  host.host_handler->on_turn_end(host.clock);
   EXPECT_EQ(deleted, (std::vector{1, 2, 3}));
+}
+
+struct Flow final : Flushable {
+  void flush(Instant) override {
+    ++flushed;
+    if (at_flush) at_flush();
+  }
+  std::function<void()> at_flush;
+  int flushed = 0;
+};
+
+TEST(Worker, asks_for_no_other_turn_for_what_this_one_settles) {
+  SlowHost host;
+  Arrival arrival;
+  Worker worker(host, null_logger(), arrival);
+  ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
+  Flow second;
+  Flow first;
+  first.at_flush = [&] { worker.request_flush(second); };
+  worker.request_flush(first);
+  EXPECT_EQ(host.turn_ends, 1);
+  host.host_handler->on_turn_end(host.clock);
+  EXPECT_EQ(second.flushed, 1);
+  EXPECT_EQ(host.turn_ends, 1);
+}
+
+struct LastWish {
+  explicit LastWish(std::function<void()> its_wish) : wish(std::move(its_wish)) {}
+  ~LastWish() { wish(); }
+  std::function<void()> wish;
+};
+
+TEST(Worker, asks_for_another_turn_for_what_comes_up_at_the_very_end_of_one) {
+  SlowHost host;
+  Arrival arrival;
+  Worker worker(host, null_logger(), arrival);
+  ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
+  Flow late;
+  worker.bury(std::make_unique<LastWish>([&] { worker.request_flush(late); }));
+  EXPECT_EQ(host.turn_ends, 1);
+  host.host_handler->on_turn_end(host.clock);
+  EXPECT_EQ(late.flushed, 0);
+  EXPECT_EQ(host.turn_ends, 2);
+  host.host_handler->on_turn_end(host.clock);
+  EXPECT_EQ(late.flushed, 1);
+  EXPECT_EQ(host.turn_ends, 2);
 }
 
 }  // namespace
