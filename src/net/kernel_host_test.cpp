@@ -88,6 +88,28 @@ TEST_F(KernelHostTest, past_deadline_fires_next_turn_and_never_means_none) {
   EXPECT_EQ(recorder_.calls, std::vector<std::string>{"deadline"});
 }
 
+// A rest ends at its deadline at the latest, and what is due behind it still wakes the loop.
+TEST_F(KernelHostTest, a_rest_delays_no_deadline) {
+  const Instant start = host().now();
+  host().set_rest(std::chrono::hours(1));
+  host().set_deadline(start + milliseconds(2));
+  int seen = 0;
+  recorder_.on_call = [&] {
+    if (++seen == 1) {
+      host().set_rest(milliseconds(1));
+      host().set_deadline(start + milliseconds(20));
+      EXPECT_TRUE(host().post([](Instant) {}));  // an event, after which it rests
+    } else {
+      done();
+    }
+  };
+  EXPECT_TRUE(host().post([](Instant) {}));
+  run();
+  ASSERT_EQ(recorder_.times.size(), 2U);
+  EXPECT_GE(recorder_.times[0], start + milliseconds(2));
+  EXPECT_GE(recorder_.times[1], start + milliseconds(20));
+}
+
 TEST_F(KernelHostTest, turn_end_comes_once_after_the_events_already_waiting) {
   UdpRecorder udp;
   auto a = host().open_udp({.bind = loopback_v4()}, udp);

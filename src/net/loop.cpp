@@ -223,11 +223,14 @@ void Loop::rest() {
   if (rest_ == Duration::zero() || !ready_.is_empty() || turn_end_item_ != nullptr) return;
   const timespec when = to_timespec(std::min(now_ + rest_, next_due()));
   ::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, nullptr);
+  has_rested_ = true;
 }
 
 void Loop::turn() {
   std::array<epoll_event, kMaxEvents> events;
-  const bool has_work = !ready_.is_empty() || turn_end_item_ != nullptr;
+  // After a rest something is there, nearly always: the timer need not be set for it.
+  const bool has_rested = std::exchange(has_rested_, false);
+  const bool has_work = !ready_.is_empty() || turn_end_item_ != nullptr || has_rested;
   if (!has_work) arm_timer();
   const int count = ::epoll_wait(epoll_fd_, events.data(), kMaxEvents, has_work ? 0 : -1);
   refresh_now();

@@ -138,6 +138,7 @@ class Loop {
   int timer_fd_ = -1;
   int mail_fd_ = -1;  // readable when the mailbox has something
   bool is_stopped_ = false;
+  bool has_rested_ = false;  // since it last looked for events
   std::unique_ptr<std::uint8_t[]> receive_arena_;
 };
 
