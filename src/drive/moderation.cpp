@@ -9,7 +9,7 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
 constexpr Duration kSpan = milliseconds(10);
-constexpr Duration kMostRest = milliseconds(1);
+constexpr Duration kMostRest = microseconds(500);  // a request waits for one on each way
 constexpr int kPartOfRoundTrip = 16;
 constexpr Duration kLeastRest = microseconds(100);  // below that the sleep costs what it saves
 constexpr int kGathered = 16;                       // datagrams; more together save little
