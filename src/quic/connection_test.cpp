@@ -611,6 +611,30 @@ TEST(Connection, a_ping_is_answered_within_a_round_trip_and_is_one) {
   EXPECT_LE(pair.datagrams_sent - sent_before, 3U);
 }
 
+// After it ngtcp2 is not asked what else there is to say.
+TEST(Connection, a_small_packet_leaves_nothing_behind) {
+  LoopbackPair pair;
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  pair.run_for(3s);  // of what follows a handshake nothing is left, nor a search for the MTU
+  const Bytes request(64, 'x');
+  Stream* stream = connection.open_stream();
+  ASSERT_NE(stream, nullptr);
+  for (int i = 0; i < 10; ++i) {
+    stream->output.append(request);
+    connection.submit(*stream);
+    TxBuilder first(1 << 16);
+    EXPECT_FALSE(connection.poll_transmit(pair.now, 1 << 16, first));
+    EXPECT_FALSE(first.is_empty());
+    TxBuilder second(1 << 16);
+    EXPECT_FALSE(connection.poll_transmit(pair.now, 1 << 16, second));
+    EXPECT_TRUE(second.is_empty());
+    pair.now += 1ms;
+  }
+  // All of them were lost.
+  ASSERT_TRUE(pair.run_until([&] { return stream->output.unacked_bytes() == 0; }, 5s));
+}
+
 // What goes to the server passes a wire of 100 Mbit/s, packet by packet.
 struct SlowWire {
   explicit SlowWire(LoopbackPair& its_pair, double its_loss = 0) : pair(its_pair), loss(its_loss) {
