@@ -27,6 +27,16 @@ bool Link::is_lost(Rng& rng) {
   return loss > 0 && rng.unit() < loss;
 }
 
+Instant Link::released(Rng& rng, Instant due) {
+  if (config_.hold_most <= Duration::zero()) return due;
+  if (next_release_ + config_.hold_most < due) next_release_ = due;
+  while (next_release_ < due) {
+    next_release_ +=
+        config_.hold_least + scaled(config_.hold_most - config_.hold_least, rng.unit());
+  }
+  return next_release_;
+}
+
 void Link::schedule(Instant due, Packet packet) {
   heap_.push_back({due, next_sequence_++, std::move(packet)});
   std::ranges::push_heap(heap_, is_later);
@@ -67,7 +77,7 @@ void Link::handle_packet(Instant now, Rng& rng, Packet packet) {
   if (config_.reorder > 0 && rng.unit() < config_.reorder) {
     due += scaled(config_.reorder_delay, rng.unit());
   } else {
-    due = last_in_order_ = std::max(due, last_in_order_);
+    due = last_in_order_ = released(rng, std::max(due, last_in_order_));
   }
   if (config_.duplicate > 0 && rng.unit() < config_.duplicate) {
     schedule(due + scaled(config_.reorder_delay, rng.unit()), packet);

@@ -38,6 +38,8 @@ struct LinkConfig {
   double duplicate = 0;
   double reorder = 0;        // chance that a packet overtakes or is overtaken: delayed by
   Duration reorder_delay{};  // up to this much, without holding back its successors
+  Duration hold_least{};     // wireless: what arrives is held, and leaves together at moments that
+  Duration hold_most{};      // are so far apart (zero: at once)
   std::size_t queue_bytes = 256 * 1024;     // beyond: tail drop (only with a rate)
   std::size_t mtu = 65'535;                 // larger packets vanish (no ICMP: a black hole)
   std::size_t header_bytes = kHeaderBytes;  // of each packet, beside its payload
@@ -72,6 +74,7 @@ class Link {
   };
   static bool is_later(const InFlight& a, const InFlight& b);
   [[nodiscard]] bool is_lost(Rng& rng);
+  [[nodiscard]] Instant released(Rng& rng, Instant due);
   void schedule(Instant due, Packet packet);
 
   LinkConfig config_;
@@ -79,6 +82,7 @@ class Link {
   std::uint64_t next_sequence_ = 0;
   Instant busy_until_{};     // the transmitter is serialising until then
   Instant last_in_order_{};  // jitter alone keeps order
+  Instant next_release_{};   // of what is held
   bool is_in_burst_ = false;
   LinkStats stats_;
 };

@@ -114,6 +114,30 @@ TEST(Link, duplicates) {
   EXPECT_EQ(deliver_all(link), (std::vector<std::uint8_t>{9, 9}));
 }
 
+TEST(Link, holds_packets_and_releases_them_together) {
+  SeededRng rng(1);
+  Link link(
+      {.delay = milliseconds(1), .hold_least = milliseconds(10), .hold_most = milliseconds(20)});
+  std::vector<Instant> released;
+  for (int ms = 0; ms < 100; ++ms) {
+    link.handle_packet(kStart + milliseconds(ms), rng,
+                       packet_of(100, static_cast<std::uint8_t>(ms)));
+  }
+  for (Instant due = link.next_delivery(); due != kNever; due = link.next_delivery()) {
+    released.push_back(due);
+    ASSERT_TRUE(link.poll(due));
+  }
+  ASSERT_EQ(released.size(), 100U);
+  EXPECT_TRUE(std::ranges::is_sorted(released));
+  released.erase(std::ranges::unique(released).begin(), released.end());
+  EXPECT_GE(released.size(), 5U);
+  EXPECT_LE(released.size(), 11U);
+  for (std::size_t i = 1; i < released.size(); ++i) {
+    EXPECT_GE(released[i] - released[i - 1], milliseconds(10));
+    EXPECT_LE(released[i] - released[i - 1], milliseconds(20));
+  }
+}
+
 TEST(Link, swallows_what_exceeds_the_mtu) {
   SeededRng rng(1);
   Link link({.mtu = 1400});

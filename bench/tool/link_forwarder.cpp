@@ -5,10 +5,11 @@
 //
 // Namespaces are paths (/run/netns/NAME). Keys, for both directions unless they begin with
 // "up." (near to far) or "down.": rate (bit/s, 0 = unlimited), delay (ms, one way), queue (ms at
-// that rate), loss (0 to 1), jitter (ms), duplicate, reorder, reorder_delay (ms); and device
-// (wire0), mtu (1500), seed (1), life (seconds until it ends by itself, 3600).
-// Prints "ready" when both devices are up; addresses are the caller's business. SIGUSR1
-// prints one line of figures and begins their lateness anew; SIGTERM prints them and ends.
+// that rate), loss (0 to 1), jitter (ms), duplicate, reorder, reorder_delay (ms), hold_least and
+// hold_most (ms, between the moments at which what arrived leaves together); and device (wire0),
+// mtu (1500), seed (1), life (seconds until it ends by itself, 3600). Prints "ready" when both
+// devices are up; addresses are the caller's business. SIGUSR1 prints one line of figures and
+// begins their lateness anew; SIGTERM prints them and ends.
 #include "bench/tool/tun.h"
 #include "bench/tool/wire.h"
 
@@ -71,8 +72,9 @@ bool is_known(std::string_view key) {
   for (const std::string_view way : {"up.", "down."}) {
     if (key.starts_with(way)) key.remove_prefix(way.size());
   }
-  for (const std::string_view known : {"rate", "delay", "queue", "loss", "jitter", "duplicate",
-                                       "reorder", "reorder_delay", "mtu", "seed", "life"}) {
+  for (const std::string_view known :
+       {"rate", "delay", "queue", "loss", "jitter", "duplicate", "reorder", "reorder_delay",
+        "hold_least", "hold_most", "mtu", "seed", "life"}) {
     if (key == known) return true;
   }
   return false;
@@ -116,6 +118,8 @@ sim::LinkConfig link_config(const Options& options, const std::string& way) {
           .duplicate = number("duplicate", 0),
           .reorder = number("reorder", 0),
           .reorder_delay = milliseconds("reorder_delay", 0),
+          .hold_least = milliseconds("hold_least", 0),
+          .hold_most = milliseconds("hold_most", 0),
           .queue_bytes = sim::queue_bytes_for(rate, milliseconds("queue", 50)),
           .header_bytes = 0};  // a packet of a TUN device has its headers
 }
