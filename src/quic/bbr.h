@@ -45,6 +45,10 @@ class Bbr {
   void on_ack(Instant now, const Ack& ack);
   // Probes of the path's MTU left out: their loss is no congestion.
   void on_lost(std::uint64_t bytes) { round_lost_ += static_cast<double>(bytes); }
+  // What counted as lost has come after all: it was only late.
+  void on_found(std::uint64_t bytes) {
+    round_lost_ = std::max(round_lost_ - static_cast<double>(bytes), 0.0);
+  }
   // The bottleneck marked a packet instead of dropping it (ECN).
   void on_marked(Instant now);
   void set_packet_bytes(std::size_t bytes) { packet_ = static_cast<double>(bytes); }

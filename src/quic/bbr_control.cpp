@@ -13,6 +13,7 @@ namespace {
 
 // The layouts of ngtcp2 1.11, whose names they have without its prefix.
 constexpr std::size_t kPacketNumberSpaces = 3;
+constexpr int kApplicationSpace = 2;
 
 struct ConnectionStatistics {
   ngtcp2_duration latest_rtt;
@@ -53,6 +54,8 @@ struct RateSampler {
 struct Packet {
   std::int64_t pkt_num;
   std::size_t pktlen;
+  int space;  // kApplicationSpace: of 1-RTT packets
+  ngtcp2_tstamp sent_ts;
 };  // more follows
 
 struct Acknowledgement {
@@ -97,6 +100,7 @@ struct BbrHooks {
     controller.congestion_event = on_congestion;
     controller.on_persistent_congestion = on_persistent_congestion;
     controller.on_ack_recv = on_ack;
+    controller.new_rtt_sample = on_round_trip;
     controller.reset = on_reset;
     controller.ours = &control;
     control.connection_statistics_ = &statistics;
@@ -112,15 +116,41 @@ struct BbrHooks {
   static void on_packet_sent(Controller* self, ConnectionStatistics*, const Packet* packet) {
     self->ours->decoys_.on_numbered(packet->pkt_num);
   }
-  static void on_packet_acked(Controller* self, ConnectionStatistics*, const Packet* packet,
-                              ngtcp2_tstamp) {
-    if (self->ours->decoys_.has(packet->pkt_num)) self->ours->was_lied_to_ = true;
+  static void on_packet_acked(Controller* self, ConnectionStatistics* statistics,
+                              const Packet* packet, ngtcp2_tstamp now) {
+    BbrControl& control = *self->ours;
+    if (control.decoys_.has(packet->pkt_num)) control.was_lied_to_ = true;
+    if (packet->space != kApplicationSpace) return;
+    if (!control.late_packets_.on_acked(to_instant(now), packet->pkt_num,
+                                        to_instant(packet->sent_ts))) {
+      return;
+    }
+    CULVERT_PROBE("quic.a packet that counted as lost was only late");
+    control.bbr_.on_found(packet->pktlen);
+    control.path_loss_.on_found();
+    have_patience(control, *statistics, now);
   }
   static void on_packet_lost(Controller* self, ConnectionStatistics*, const Packet* packet,
                              ngtcp2_tstamp) {
-    if (self->ours->decoys_.has(packet->pkt_num)) return;
-    self->ours->bbr_.on_lost(packet->pktlen);
-    self->ours->path_loss_.on_lost();
+    BbrControl& control = *self->ours;
+    if (control.decoys_.has(packet->pkt_num)) return;
+    control.bbr_.on_lost(packet->pktlen);
+    control.path_loss_.on_lost();
+    if (packet->space == kApplicationSpace) {
+      control.late_packets_.on_lost(packet->pkt_num);
+    }
+  }
+  static void on_round_trip(Controller* self, ConnectionStatistics* statistics, ngtcp2_tstamp now) {
+    have_patience(*self->ours, *statistics, now);
+  }
+  // ngtcp2 takes a packet for lost after 9/8 of the smoothed round trip or of the latest, whichever
+  // is longer. Where packets overtake each other the latest is that of the quickest.
+  static void have_patience(const BbrControl& control, ConnectionStatistics& statistics,
+                            ngtcp2_tstamp now) {
+    const Duration patience =
+        control.late_packets_.patience(to_instant(now), duration_of(statistics.smoothed_rtt));
+    statistics.latest_rtt =
+        std::max(statistics.latest_rtt, static_cast<ngtcp2_duration>(patience.count()));
   }
   static void on_congestion(Controller* self, ConnectionStatistics* statistics, ngtcp2_tstamp,
                             std::uint64_t bytes_lost, ngtcp2_tstamp now) {
@@ -156,6 +186,7 @@ struct BbrHooks {
   static void on_reset(Controller* self, ConnectionStatistics* statistics, ngtcp2_tstamp) {
     self->ours->bbr_ = Bbr(statistics->max_tx_udp_payload_size);
     self->ours->path_loss_ = {};
+    self->ours->late_packets_ = {};
     apply(*self->ours, *statistics);
   }
 };

@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "quic/bbr.h"
 #include "quic/decoys.h"
+#include "quic/late_packets.h"
 #include "quic/repeats.h"
 
 #include <ngtcp2/ngtcp2.h>
@@ -41,6 +42,7 @@ class BbrControl {
 
   Bbr bbr_{NGTCP2_MAX_UDP_PAYLOAD_SIZE};
   PathLoss path_loss_;
+  LatePackets late_packets_;
   Decoys decoys_;
   bool was_lied_to_ = false;
   void* connection_statistics_ = nullptr;  // ngtcp2's

@@ -31,6 +31,10 @@ void PathLoss::on_lost() {
   share_ += (1 - share_) * kWeight;
 }
 
+void PathLoss::on_found() {
+  share_ = std::max((share_ - kWeight) / (1 - kWeight), 0.0);
+}
+
 unsigned PathLoss::copies() const {
   return share_ > kHeavy ? 2 : share_ > kNoticeable ? 1 : 0;
 }

@@ -22,6 +22,8 @@ class PathLoss {
  public:
   void on_delivered(double packets);
   void on_lost();
+  // It was only late.
+  void on_found();
   // How often a small packet is sent again: 0 where next to nothing is lost, 2 where about a
   // hundredth is or more. What is not known yet counts as lossy, for the first request must not
   // pay for the lesson.

@@ -139,5 +139,16 @@ TEST(PathLoss, of_two_packets_in_a_hundred_asks_for_two_copies) {
   }
 }
 
+TEST(PathLoss, is_not_made_of_packets_that_were_only_late) {
+  PathLoss loss;
+  loss.on_delivered(5'000);
+  for (int i = 0; i < 100; ++i) {
+    loss.on_lost();
+    loss.on_found();
+    loss.on_delivered(1);
+  }
+  EXPECT_EQ(loss.copies(), 0U);
+}
+
 }  // namespace
 }  // namespace culvert::quic
