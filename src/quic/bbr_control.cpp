@@ -115,12 +115,15 @@ struct BbrHooks {
   }
   static void on_packet_sent(Controller* self, ConnectionStatistics*, const Packet* packet) {
     self->ours->decoys_.on_numbered(packet->pkt_num);
+    self->ours->last_number_ = packet->pkt_num;
   }
   static void on_packet_acked(Controller* self, ConnectionStatistics* statistics,
                               const Packet* packet, ngtcp2_tstamp now) {
     BbrControl& control = *self->ours;
     if (control.decoys_.has(packet->pkt_num)) control.was_lied_to_ = true;
     if (packet->space != kApplicationSpace) return;
+    ++control.acked_;
+    if (control.repeated_.has(packet->pkt_num)) ++control.acked_repeated_;
     if (!control.late_packets_.on_acked(to_instant(now), packet->pkt_num,
                                         to_instant(packet->sent_ts))) {
       return;
@@ -169,11 +172,8 @@ struct BbrHooks {
     const auto& sampler = *static_cast<const RateSampler*>(self->ours->rate_sampler_);
     Bbr& bbr = self->ours->bbr_;
     bbr.set_packet_bytes(statistics->max_tx_udp_payload_size);
-    // Small packets count for more than they are, but few of them are acknowledged together.
-    self->ours->path_loss_.on_delivered(
-        std::max(static_cast<double>(ack->bytes_delivered) /
-                     static_cast<double>(statistics->max_tx_udp_payload_size),
-                 1.0));
+    self->ours->note_delivered(static_cast<double>(ack->bytes_delivered) /
+                               static_cast<double>(statistics->max_tx_udp_payload_size));
     bbr.on_ack(to_instant(now), {.delivered = sampler.delivered,
                                  .prior_delivered = sampler.prior_delivered,
                                  .interval = duration_of(sampler.interval),
@@ -190,6 +190,14 @@ struct BbrHooks {
     apply(*self->ours, *statistics);
   }
 };
+
+// Small packets count for more than they are, but few of them are acknowledged together.
+void BbrControl::note_delivered(double full_packets) {
+  const double again = acked_repeated_;
+  const bool is_all = acked_repeated_ >= acked_;
+  path_loss_.on_delivered(is_all && again > 0 ? 0 : std::max(full_packets - again, 1.0), again);
+  acked_ = acked_repeated_ = 0;
+}
 
 std::uint64_t BbrControl::app_limited_until() const {
   return static_cast<const RateSampler*>(rate_sampler_)->app_limited;

@@ -32,6 +32,8 @@ class BbrControl {
   // `before` is what app_limited_until() was before it wrote.
   void note_end_of_data(bool is_app_limited, std::uint64_t before);
   [[nodiscard]] std::uint64_t app_limited_until() const;
+  // The packet that was numbered last goes out more than once.
+  void note_repeated() { repeated_.add(last_number_); }
   [[nodiscard]] Decoys& decoys() { return decoys_; }
   [[nodiscard]] const Decoys& decoys() const { return decoys_; }
   // The peer has acknowledged what was never sent.
@@ -40,9 +42,15 @@ class BbrControl {
  private:
   friend struct BbrHooks;
 
+  void note_delivered(double full_packets);
+
   Bbr bbr_{NGTCP2_MAX_UDP_PAYLOAD_SIZE};
   PathLoss path_loss_;
   LatePackets late_packets_;
+  RepeatedNumbers repeated_;
+  std::int64_t last_number_ = -1;
+  unsigned acked_ = 0;  // packets, of the acknowledgement that is being read
+  unsigned acked_repeated_ = 0;
   Decoys decoys_;
   bool was_lied_to_ = false;
   void* connection_statistics_ = nullptr;  // ngtcp2's

@@ -121,6 +121,20 @@ TEST_F(ControlledPair, knows_when_there_was_no_more_to_send) {
   EXPECT_EQ(bbr().bandwidth(), before);
 }
 
+// Every one of a hundred keystrokes is lost, and arrives by its copy.
+TEST_F(ControlledPair, keystrokes_do_not_unlearn_the_loss_that_their_copies_hide) {
+  SeededRng rng(5);
+  pair.filter = [&](LoopbackPair::Packet&) { return rng.below(100) != 0; };
+  unsigned least = 2;
+  for (int i = 0; i < 3'000; ++i) {
+    stream->output.append(Bytes(50, 1));
+    connection->submit(*stream);
+    pair.run_for(milliseconds(25));
+    least = std::min(least, impl_of(*connection).bbr_control().path_loss().copies());
+  }
+  EXPECT_GE(least, 1U);
+}
+
 TEST_F(ControlledPair, begins_anew_on_another_path) {
   send_for(seconds(2));
   const std::uint64_t before = bbr().window_bytes();

@@ -396,9 +396,10 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
       const bool is_probe = bytes > path_size;
       if (is_probe) in_flight += bytes - path_size;  // paced as an ordinary packet
       commit(out, *tx_path_.path(), info.ecn, bytes, is_probe ? Batching::alone : Batching::shared);
-      if (!is_probe && is_worth_repeating()) {
-        repeats_.keep(now, round_trip_, sent_path_value_, static_cast<Ecn>(info.ecn & 3U),
-                      tail.first(bytes), bbr_control_.path_loss().copies());
+      if (!is_probe && is_worth_repeating() &&
+          repeats_.keep(now, round_trip_, sent_path_value_, static_cast<Ecn>(info.ecn & 3U),
+                        tail.first(bytes), bbr_control_.path_loss().copies())) {
+        bbr_control_.note_repeated();
       }
       spent += bytes;
       unpaced += bytes;

@@ -10,7 +10,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr double kWeight = 1.0 / 256;       // of the latest packet
+constexpr double kWeight = 1.0 / 256;  // of the latest packet
+// That a path has lost nothing for thousands of keystrokes counts in the end.
+constexpr double kSentAgainWeight = 1.0 / 32;
 constexpr double kNoticeable = 1.0 / 1024;  // one loss is forgotten after some 350 packets
 constexpr double kHeavy = 1.0 / 128;
 
@@ -23,8 +25,8 @@ constexpr Duration kMostApart = milliseconds(10);
 
 }  // namespace
 
-void PathLoss::on_delivered(double packets) {
-  share_ /= 1 + kWeight * packets;
+void PathLoss::on_delivered(double packets, double sent_again) {
+  share_ /= 1 + kWeight * (packets + kSentAgainWeight * sent_again);
 }
 
 void PathLoss::on_lost() {
@@ -39,7 +41,7 @@ unsigned PathLoss::copies() const {
   return share_ > kHeavy ? 2 : share_ > kNoticeable ? 1 : 0;
 }
 
-void Repeats::keep(Instant now, Duration round_trip, const PathId& path, Ecn ecn, ByteView packet,
+bool Repeats::keep(Instant now, Duration round_trip, const PathId& path, Ecn ecn, ByteView packet,
                    unsigned copies) {
   allowance_bytes_ = std::min(
       allowance_bytes_ + limits::kRepeatedBytesPerSecond * in_seconds(now - updated_), kMostAtOnce);
@@ -47,7 +49,7 @@ void Repeats::keep(Instant now, Duration round_trip, const PathId& path, Ecn ecn
   const auto size = copies * static_cast<double>(packet.size());
   if (copies == 0 || count_ == kMostWaiting || size > allowance_bytes_ ||
       round_trip < kLeastRoundTrip) {
-    return;
+    return false;
   }
   allowance_bytes_ -= size;
   Waiting& last = waiting_.at((first_ + count_++) % kMostWaiting);
@@ -57,6 +59,7 @@ void Repeats::keep(Instant now, Duration round_trip, const PathId& path, Ecn ecn
   last.path = path;
   last.ecn = ecn;
   last.bytes.assign(packet.begin(), packet.end());
+  return true;
 }
 
 Instant Repeats::next_due() const {

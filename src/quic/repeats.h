@@ -20,7 +20,9 @@ namespace culvert::quic {
 // Whether a path loses packets, by those of the last some hundred.
 class PathLoss {
  public:
-  void on_delivered(double packets);
+  // Packets that were sent more than once say little: that one of two came says nothing of the
+  // other. A path over which there is nothing else would be taken for one that loses nothing.
+  void on_delivered(double packets, double sent_again = 0);
   void on_lost();
   // It was only late.
   void on_found();
@@ -34,6 +36,27 @@ class PathLoss {
   static constexpr double kAtFirst = 1.0 / 160;
 };
 
+// The numbers of the last packets that were sent more than once.
+class RepeatedNumbers {
+ public:
+  void add(std::int64_t number) { numbers_.at(place_of(number)) = number; }
+  [[nodiscard]] bool has(std::int64_t number) const {
+    return numbers_.at(place_of(number)) == number;
+  }
+
+ private:
+  // A round trip's: more than a few a millisecond are not repeated.
+  static constexpr std::size_t kKnown = 128;
+  static std::size_t place_of(std::int64_t number) {
+    return static_cast<std::size_t>(number) % kKnown;
+  }
+  std::array<std::int64_t, kKnown> numbers_ = [] {
+    std::array<std::int64_t, kKnown> none{};
+    none.fill(-1);
+    return none;
+  }();
+};
+
 class Repeats {
  public:
   // Where nothing is gained, too: a timeout of so short a round trip is short itself.
@@ -43,7 +66,8 @@ class Repeats {
   // A packet was just sent, and is to be sent `copies` times more. More packets than some at once
   // are not repeated: they tell of each other's loss; nor more than some kilobytes a second, so
   // that nobody has to yield to them.
-  void keep(Instant now, Duration round_trip, const PathId& path, Ecn ecn, ByteView packet,
+  // False: it is not.
+  bool keep(Instant now, Duration round_trip, const PathId& path, Ecn ecn, ByteView packet,
             unsigned copies);
   // kNever: none waits.
   [[nodiscard]] Instant next_due() const;

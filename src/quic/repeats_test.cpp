@@ -139,6 +139,19 @@ TEST(PathLoss, of_two_packets_in_a_hundred_asks_for_two_copies) {
   }
 }
 
+TEST(PathLoss, is_not_unlearnt_by_packets_whose_copies_hide_it) {
+  PathLoss loss;
+  for (int i = 0; i < 20; ++i) {
+    loss.on_delivered(49);
+    loss.on_lost();
+  }
+  ASSERT_EQ(loss.copies(), 2U);
+  for (int i = 0; i < 5'000; ++i) loss.on_delivered(0, 1);
+  EXPECT_GE(loss.copies(), 1U);
+  for (int i = 0; i < 50'000; ++i) loss.on_delivered(0, 1);
+  EXPECT_EQ(loss.copies(), 0U);
+}
+
 TEST(PathLoss, is_not_made_of_packets_that_were_only_late) {
   PathLoss loss;
   loss.on_delivered(5'000);
