@@ -1,6 +1,6 @@
 // How much to ask for at a time, of a source that gives little or much: to have room ready for much
 // costs more than the little that comes. It grows at once where all that was asked for came, and
-// shrinks slowly. Pure.
+// shrinks slowly; that nothing is there says nothing. Pure.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,7 @@ class Appetite {
   void on_got(std::size_t asked, std::size_t got) {
     if (got >= asked) {
       wanted_ = std::min(wanted_ * kGrowth, most);
-    } else if (got < wanted_ / kGrowth) {
+    } else if (got != 0 && got < wanted_ / kGrowth) {
       wanted_ = std::max(wanted_ / 2, least);
     }
   }

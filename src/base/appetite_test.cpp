@@ -39,6 +39,13 @@ TEST(Appetite, forgets_slowly_that_much_came) {
   EXPECT_EQ(reads.wanted(), 1024U);
 }
 
+TEST(Appetite, is_not_less_where_nothing_is_left_for_now) {
+  Reads reads;
+  for (int i = 0; i < 4; ++i) reads.on_got(reads.wanted(), reads.wanted());
+  reads.on_got(reads.wanted(), 0);
+  EXPECT_EQ(reads.wanted(), 262'144U);
+}
+
 TEST(Appetite, is_not_spoilt_by_a_lack_of_room) {
   Reads reads;
   for (int i = 0; i < 4; ++i) reads.on_got(reads.wanted(), reads.wanted());
