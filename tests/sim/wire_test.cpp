@@ -66,5 +66,27 @@ TEST(SimWireFigures, a_lossy_path_stays_filled) {
   }
 }
 
+// Packets that overtake each other are late, not lost.
+TEST(SimWireFigures, a_path_where_packets_overtake_each_other_is_filled) {
+  struct Case {
+    double share;  // of packets that are late
+    Duration by;   // at most
+    double least;
+  };
+  for (const Case& late : {Case{1, milliseconds(5), 88}, Case{1, milliseconds(15), 80},
+                           Case{0.1, milliseconds(30), 80}}) {
+    TunnelWorldConfig config = wire(milliseconds(20), 0);
+    for (LinkConfig* link : {&config.client_up, &config.client_down}) {
+      link->reorder = late.share;
+      link->reorder_delay = late.by;
+    }
+    for (const Direction direction : {Direction::up, Direction::down}) {
+      const double rate = rate_of_flow(1, config, direction, seconds(4), seconds(5));
+      EXPECT_GT(rate, late.least) << late.share << " late by " << late.by / milliseconds(1)
+                                  << " ms";
+    }
+  }
+}
+
 }  // namespace
 }  // namespace culvert::sim
