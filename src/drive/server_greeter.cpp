@@ -31,11 +31,9 @@ void ServerGreeter::on_event(Instant now, quic::Event& event) {
   } else if (const auto* closed_stream = std::get_if<quic::StreamClosed>(&event)) {
     if (auto* user = user_of(*closed_stream->stream)) user->on_quic_closed(now);
   } else if (const auto* changed = std::get_if<quic::PathChanged>(&event)) {
-    remote_ = changed->path.remote;
-    context_.worker.log().info("session", "client {} moved to {}", client_.short_text(),
-                               remote_.text());
-    ++context_.stats.path_changes;
-    tell(RoleEventKind::path_changed, "");
+    remote_ = changed->path.remote;  // of a stranger, who may move as often as it likes
+    context_.worker.log().debug("session", "a connection without a login moved to {}",
+                                remote_.text());
   } else if (const auto* closed = std::get_if<quic::Closed>(&event)) {
     // Strangers come and go as they like, and a client dials several addresses at once.
     context_.worker.log().debug("session", "a connection from {} ended without a login: {}",
