@@ -19,7 +19,8 @@ namespace culvert::drive {
 
 // Why a session takes no further flow (quic::SessionBudget::takes_flows).
 inline constexpr std::string_view kNobodyReads =
-    "most of its buffer waits for programs that do not read";
+    "most of the session's buffer waits for programs that do not read; end some of their flows, or "
+    "raise --session-buffer";
 
 // Owned by its session.
 class Lanes final : public StripeHost {

@@ -22,11 +22,9 @@ constexpr std::size_t kSmallSendShare = 16 * 1024;
 constexpr std::uint64_t kProvenBytes = 64 * 1024;
 constexpr std::size_t kProvenSteps = 10;
 
-// Flows begin while windows take no more than such a part of what there is: as much is left to who
-// reads as when a session comes back (parked_limit()).
-constexpr struct {
-  std::size_t parts, of;
-} kWindowsShare{.parts = 23, .of = 24};
+// Flows begin while windows leave such a part of what there is to who reads: as much as when a
+// session comes back (parked_limit()).
+constexpr std::size_t kReadersShare = 24;
 
 }  // namespace
 
@@ -97,7 +95,7 @@ std::size_t SessionBudget::left_to_commit() const {
 
 bool SessionBudget::takes_flows() const {
   const std::size_t there = std::min(committed_ + left_to_commit(), receive_limit());
-  return unread_ + grown_ <= there / kWindowsShare.of * kWindowsShare.parts;
+  return unread_ + grown_ <= there - there / kReadersShare;
 }
 
 std::size_t SessionBudget::grown_limit() const {
