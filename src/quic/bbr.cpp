@@ -57,6 +57,9 @@ constexpr int kRecentPart = 4;       // of a round trip
 constexpr Duration kRecentLeast = milliseconds(1);
 constexpr Duration kRecentMost = milliseconds(25);
 constexpr Duration kProbeRttEvery = seconds(10);
+// After startup. Who came to a queue that was there has seen no other round trip.
+constexpr Duration kFirstProbeRtt = seconds(3);
+constexpr Duration kLongUndrained = seconds(1);
 constexpr Duration kEmptyQueue = microseconds(300);
 constexpr double kProbeRttGain = 0.5;
 constexpr double kProbeRttShare = 0.6;
@@ -72,6 +75,11 @@ constexpr double kDeviations = 3;
 constexpr double kMakeUp = 0.75;
 constexpr double kMostMadeUp = 0.1;
 
+constexpr Duration kOverflowingQueue = milliseconds(3);  // before a probe that loses packets
+constexpr double kRareLoss = 0.002;
+constexpr std::uint64_t kLateRounds = 100;
+constexpr double kSlower = 0.75;
+constexpr int kSharePart = 8;  // of a round trip: the queue that finding a share may add
 constexpr double kBesidePace = 1.2;
 constexpr Duration kAskEvery = seconds(4);
 constexpr unsigned kBesideRounds = 8;
@@ -180,7 +188,7 @@ void Bbr::on_ack(Instant now, const Ack& ack) {
   }
   note_bandwidth(ack);
   if (phase_ == Phase::beside && !ack.is_app_limited) {
-    cubic_.on_ack(now, recent_rtt_.get(), static_cast<double>(ack.acked));
+    follow_cubic(now, static_cast<double>(ack.acked));
   }
   judge_loss(now);
   next_phase(now, ack);
@@ -197,7 +205,8 @@ void Bbr::end_round(Instant now) {
   const double sent = round_acked_ + round_lost_;
   if (sent >= kFewPackets * packet_) {
     const double loss = round_lost_ / sent;
-    if (is_at_rest() && round_rtt_ - min_rtt() < foreign_queue() / 2) {
+    const bool is_overshot = phase_ == Phase::startup && loss > kStartupLoss;
+    if (is_at_rest() && !is_overshot && round_rtt_ - min_rtt() < foreign_queue() / 2) {
       usual_loss_ += (loss - usual_loss_) * kUsualLossWeight;
     }
     rounds_of_heavy_loss_ = loss > kHeavyLoss ? rounds_of_heavy_loss_ + 1 : 0;
@@ -231,8 +240,26 @@ void Bbr::look_for_others(Instant now) {
 void Bbr::go_beside(Instant now, double bandwidth) {
   rounds_with_queue_ = 0;
   ask_at_ = now + kAskEvery;
+  is_finding_share_ = true;
+  queue_before_share_ = queue();
   cubic_.start(now, bandwidth * in_seconds(recent_rtt_.get()), packet_);
   enter(Phase::beside);
+}
+
+// Who comes to a queue that was there first has not found a share in it, and CUBIC alone would take
+// minutes to: that is what its slow start is for.
+void Bbr::follow_cubic(Instant now, double acked) {
+  if (queue() > queue_before_share_ + recent_rtt_.get() / kSharePart) is_finding_share_ = false;
+  if (is_finding_share_) {
+    cubic_.start(now, cubic_.bytes() + acked, packet_);
+  } else {
+    cubic_.on_ack(now, recent_rtt_.get(), acked);
+  }
+}
+
+void Bbr::cut_share(Instant now) {
+  is_finding_share_ = false;
+  cubic_.on_congestion(now);
 }
 
 // Whether more is lost than usual, by more than chance explains.
@@ -242,13 +269,29 @@ bool Bbr::is_losing_more() const {
   return round_lost_ > 0 && round_lost_ / packet_ > usual + kDeviations * std::sqrt(usual);
 }
 
+// Where a path loses packets by chance, or brings them late, losses do not tell of a queue.
+bool Bbr::overflows_foreign_queue() const {
+  if (phase_ != Phase::up && phase_ != Phase::down) return false;
+  if (usual_loss_ > kRareLoss) return false;
+  if (found_in_round_ != kNeverFound && round_ - found_in_round_ < kLateRounds) return false;
+  // Nor where the bottleneck has become slower.
+  if (bandwidths_[newest_] < kSlower * bandwidth()) return false;
+  return queue_before_probe_ > std::max(at_least(kOverflowingQueue), min_rtt() / kProbeQueuePart);
+}
+
 void Bbr::judge_loss(Instant now) {
   if (cut_in_round_ == round_ || !is_losing_more()) return;
   if (phase_ == Phase::beside) {
-    cubic_.on_congestion(now);
+    cut_share(now);
+  } else if (overflows_foreign_queue()) {
+    CULVERT_PROBE("quic.bbr makes a queue overflow that others keep");
+    go_beside(now, bandwidth());
+    cut_share(now);
   } else if (phase_ == Phase::down) {
     // The queue has no room for such a probe, or others are pushed out by it.
     next_up_gain_ = 1 + std::max((next_up_gain_ - 1) / 2, kLeastUp);
+    // Or the queue was never seen to be empty.
+    if (usual_loss_ < kRareLoss && first_probe_rtt_at_ != kNever) first_probe_rtt_at_ = now;
   } else {
     return;
   }
@@ -262,7 +305,7 @@ void Bbr::on_marked(Instant now) {
     enter(Phase::down);
   } else if (phase_ == Phase::beside && cut_in_round_ != round_) {
     cut_in_round_ = round_;
-    cubic_.on_congestion(now);
+    cut_share(now);
     window_ = cubic_.bytes();
   }
 }
@@ -316,6 +359,7 @@ void Bbr::next_phase(Instant now, const Ack& ack) {
       if (is_round_app_limited_) queue_before_probe_ = queue();
       if (rounds_without_growth_ >= kStartupRoundsWithoutGrowth || is_losing ||
           has_probe_filled()) {
+        first_probe_rtt_at_ = now + kFirstProbeRtt;
         enter(Phase::drain);
       }
       return;
@@ -326,7 +370,9 @@ void Bbr::next_phase(Instant now, const Ack& ack) {
     case Phase::cruise:
       if (phase_rounds_ <= kResultRounds && has_found_more()) {
         probe_up(kFurtherUpGain);
-      } else if (now - drained_at_ >= kProbeRttEvery) {
+      } else if (now - drained_at_ >= kProbeRttEvery ||
+                 (now >= first_probe_rtt_at_ && now - drained_at_ >= kLongUndrained)) {
+        first_probe_rtt_at_ = kNever;
         enter(Phase::probe_rtt);
       } else if (phase_rounds_ >= cruise_rounds_ && rounds_with_queue_ == 0) {
         probe_up(next_up_gain_);

