@@ -130,9 +130,8 @@ std::vector<PacketSink*> Machine::sinks_at(const SocketAddress& to) const {
 void Machine::refuse(const Packet& packet) {
   if (!refuses_closed_ports_) return;
   const ByteView quote =
-      ByteView(packet.payload)
-          .first(std::min(packet.payload.size(), drive::UdpRefusal::kMaxQuoteBytes));
-  drive::UdpRefusal refusal{.remote = packet.to, .quote = Bytes(quote.begin(), quote.end())};
+      ByteView(packet.payload).first(std::min(packet.payload.size(), UdpRefusal::kMaxQuoteBytes));
+  UdpRefusal refusal{.remote = packet.to, .quote = Bytes(quote.begin(), quote.end())};
   network_.world().after(up_link(packet.to.ip).config().delay,
                          [this, refusal = std::move(refusal), sender = packet.from](Instant now) {
                            if (!sender.ip.is_loopback()) {
@@ -172,7 +171,7 @@ Machine* Network::machine_at(const IpAddress& ip) {
   return nullptr;
 }
 
-void Network::inject_refusal(const SocketAddress& sender, const drive::UdpRefusal& refusal) {
+void Network::inject_refusal(const SocketAddress& sender, const UdpRefusal& refusal) {
   const Machine* machine = machine_at(sender.ip);
   if (machine == nullptr) return;
   for (PacketSink* sink : machine->sinks_at(sender)) sink->on_refused(world_.now(), refusal);

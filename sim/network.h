@@ -4,7 +4,7 @@
 #pragma once
 
 #include "base/rng.h"
-#include "drive/ports.h"
+#include "ports/ports.h"
 #include "sim/link.h"
 #include "sim/nat.h"
 #include "sim/world.h"
@@ -27,7 +27,7 @@ class PacketSink {
  public:
   virtual ~PacketSink() = default;
   virtual void deliver(Instant now, Packet packet) = 0;
-  virtual void on_refused(Instant now, const drive::UdpRefusal& refusal) = 0;
+  virtual void on_refused(Instant now, const UdpRefusal& refusal) = 0;
 };
 
 // A computer: addresses, ports, and what listens on them. Owned by the Network.
@@ -54,10 +54,10 @@ class Machine {
   Interface& add_interface(const IpAddress& ip, LinkConfig up, LinkConfig down);
 
   // How the kernel's interfaces are classed; `any` unless told.
-  void set_use(const IpAddress& ip, drive::AddressUse use) { uses_[ip] = use; }
-  [[nodiscard]] drive::AddressUse use_of(const IpAddress& ip) const {
+  void set_use(const IpAddress& ip, AddressUse use) { uses_[ip] = use; }
+  [[nodiscard]] AddressUse use_of(const IpAddress& ip) const {
     const auto found = uses_.find(ip);
-    return found == uses_.end() ? drive::AddressUse::any : found->second;
+    return found == uses_.end() ? AddressUse::any : found->second;
   }
 
   // Replaces the addresses, as a laptop changing networks does; sockets bound to a
@@ -80,7 +80,7 @@ class Machine {
     watchers_.push_back(std::move(on_change));
   }
   [[nodiscard]] Network& network() { return network_; }
-  [[nodiscard]] std::map<drive::StreamAddress, SimListener*>& listeners() { return listeners_; }
+  [[nodiscard]] std::map<StreamAddress, SimListener*>& listeners() { return listeners_; }
   [[nodiscard]] std::uint16_t ephemeral_port();
 
  private:
@@ -98,7 +98,7 @@ class Machine {
   Network& network_;
   std::string name_;
   std::vector<IpAddress> addresses_;
-  std::map<IpAddress, drive::AddressUse> uses_;
+  std::map<IpAddress, AddressUse> uses_;
   Link up_;
   Link down_;
   std::vector<std::unique_ptr<Interface>> interfaces_;
@@ -106,7 +106,7 @@ class Machine {
   bool refuses_closed_ports_ = false;
   SeededRng rng_;
   std::multimap<std::uint16_t, Binding> udp_;
-  std::map<drive::StreamAddress, SimListener*> listeners_;
+  std::map<StreamAddress, SimListener*> listeners_;
   std::vector<std::function<void(Instant)>> watchers_;
   std::uint16_t next_port_ = 40'000;
 };
@@ -139,7 +139,7 @@ class Network {
   // Puts a packet into the core as if someone had sent it: forged sources, replays.
   void inject(Packet packet) { route(world_.now(), std::move(packet)); }
   // An ICMP error reaches the machine that has the address `sender`, as if it had sent there.
-  void inject_refusal(const SocketAddress& sender, const drive::UdpRefusal& refusal);
+  void inject_refusal(const SocketAddress& sender, const UdpRefusal& refusal);
 
  private:
   friend class Machine;

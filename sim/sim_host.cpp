@@ -9,7 +9,7 @@
 namespace culvert::sim {
 namespace {
 
-class SimLookup final : public drive::ResolvePort {
+class SimLookup final : public ResolvePort {
  public:
   Alive alive;
 };
@@ -35,12 +35,12 @@ void run_awake(World& world, Instant when, std::shared_ptr<const Instant> awake_
 
 // A connect under way: nobody can write before on_stream_connected, so the pipe exists
 // at once and only the news of it travels.
-class Connecting final : public drive::StreamPort {
+class Connecting final : public StreamPort {
  public:
-  drive::IoResult try_read(std::span<const ByteSpan> into) override {
+  IoResult try_read(std::span<const ByteSpan> into) override {
     return pipe ? pipe->try_read(into) : refusal();
   }
-  drive::IoResult try_write(std::span<const ByteView> from) override {
+  IoResult try_write(std::span<const ByteView> from) override {
     return pipe ? pipe->try_write(from) : refusal();
   }
   void want_readable() override {
@@ -55,19 +55,19 @@ class Connecting final : public drive::StreamPort {
   void reset() override {
     if (pipe) pipe->reset();
   }
-  void set_handler(drive::StreamHandler& new_handler) override {
+  void set_handler(StreamHandler& new_handler) override {
     handler = &new_handler;
     if (pipe) pipe->set_handler(new_handler);
   }
   std::string remote_text() const override { return remote; }
 
   std::unique_ptr<PipeEnd> pipe;
-  drive::StreamHandler* handler = nullptr;
+  StreamHandler* handler = nullptr;
   std::string remote;
   Alive alive;
 
  private:
-  static drive::IoResult refusal() { return {0, drive::IoStatus::would_block}; }
+  static IoResult refusal() { return {0, IoStatus::would_block}; }
 };
 
 }  // namespace
@@ -134,23 +134,22 @@ bool SimHost::hand_over(std::uint8_t worker_index, const RxDatagram& datagram) {
   return true;
 }
 
-Result<std::unique_ptr<drive::UdpPort>> SimHost::open_udp(const drive::UdpOptions& options,
-                                                          drive::UdpHandler& handler) {
+Result<std::unique_ptr<UdpPort>> SimHost::open_udp(const UdpOptions& options, UdpHandler& handler) {
   return SimUdpPort::open(*this, options, handler);
 }
 
-Result<std::unique_ptr<drive::StreamPort>> SimHost::connect_stream(
-    const drive::StreamAddress& address, drive::StreamHandler& handler) {
+Result<std::unique_ptr<StreamPort>> SimHost::connect_stream(const StreamAddress& address,
+                                                            StreamHandler& handler) {
   auto connecting = std::make_unique<Connecting>();
   connecting->handler = &handler;
-  connecting->remote = drive::to_text(address);
+  connecting->remote = to_text(address);
   after(knobs_.stream_delay, [this, host_alive = alive_.token(), self = connecting.get(),
                               alive = connecting->alive.token(), address](Instant now) {
     if (!alive || !host_alive) return;
     SimListener* listener = find_listener(machine_, address);
     if (listener == nullptr) {
       self->handler->on_stream_failed(
-          now, Error{ErrorKind::unreachable, "connection refused", drive::to_text(address)});
+          now, Error{ErrorKind::unreachable, "connection refused", to_text(address)});
       return;
     }
     auto [ours, theirs] = PipeEnd::make_pair(world(), pipe_config(knobs_, awake_at_),
@@ -163,19 +162,19 @@ Result<std::unique_ptr<drive::StreamPort>> SimHost::connect_stream(
   return connecting;
 }
 
-Result<std::unique_ptr<drive::ListenerPort>> SimHost::listen_stream(
-    const drive::StreamAddress& address, drive::ListenerHandler& handler) {
-  drive::StreamAddress actual = address;
+Result<std::unique_ptr<ListenerPort>> SimHost::listen_stream(const StreamAddress& address,
+                                                             ListenerHandler& handler) {
+  StreamAddress actual = address;
   if (auto* socket_address = std::get_if<SocketAddress>(&actual)) {
     if (socket_address->port == 0) socket_address->port = machine_.ephemeral_port();
   }
   if (machine_.listeners().contains(actual)) {
-    return fail(ErrorKind::io, "address already in use", drive::to_text(actual));
+    return fail(ErrorKind::io, "address already in use", to_text(actual));
   }
   return std::make_unique<SimListener>(machine_, actual, handler);
 }
 
-Result<std::unique_ptr<drive::StreamPort>> SimHost::open_stdio(drive::StreamHandler& handler) {
+Result<std::unique_ptr<StreamPort>> SimHost::open_stdio(StreamHandler& handler) {
   auto [ours, theirs] =
       PipeEnd::make_pair(world(), pipe_config(knobs_, awake_at_), "terminal", "program");
   ours->set_handler(handler);
@@ -183,12 +182,12 @@ Result<std::unique_ptr<drive::StreamPort>> SimHost::open_stdio(drive::StreamHand
   return std::move(ours);
 }
 
-std::unique_ptr<drive::StreamPort> SimHost::take_stdio_peer() {
+std::unique_ptr<StreamPort> SimHost::take_stdio_peer() {
   return std::move(stdio_peer_);
 }
 
-std::unique_ptr<drive::ResolvePort> SimHost::resolve(const std::string& host, drive::Purpose,
-                                                     drive::ResolveHandler& handler) {
+std::unique_ptr<ResolvePort> SimHost::resolve(const std::string& host, Purpose,
+                                              ResolveHandler& handler) {
   auto lookup = std::make_unique<SimLookup>();
   Result<std::vector<IpAddress>> answer = fail(ErrorKind::unreachable, "name not found", host);
   if (auto literal = IpAddress::parse(host)) {
@@ -217,8 +216,8 @@ Result<IpAddress> SimHost::local_address_towards(const IpAddress& remote) {
   return *address;
 }
 
-std::vector<drive::LocalAddress> SimHost::local_addresses() {
-  std::vector<drive::LocalAddress> all;
+std::vector<LocalAddress> SimHost::local_addresses() {
+  std::vector<LocalAddress> all;
   for (const IpAddress& ip : machine_.addresses())
     all.push_back({.ip = ip, .use = machine_.use_of(ip)});
   return all;

@@ -1,10 +1,10 @@
-// drive::Host on a simulated machine: one worker's view of a kernel. TCP is modelled as
+// Host on a simulated machine: one worker's view of a kernel. TCP is modelled as
 // what applications see of it: a reliable byte pipe with a bounded buffer, a delay, half
 // close and reset; UDP goes through the Network with all its faults.
 #pragma once
 
 #include "base/alive.h"
-#include "drive/ports.h"
+#include "ports/ports.h"
 #include "sim/network.h"
 #include "sim/world.h"
 
@@ -33,28 +33,28 @@ struct SimProcess {
   std::vector<SimHost*> workers;  // by worker index
 };
 
-class SimHost final : public drive::Host {
+class SimHost final : public Host {
  public:
   SimHost(Machine& machine, HostKnobs knobs, SimProcess* process = nullptr);
   ~SimHost() override;
 
-  void set_handler(drive::HostHandler& handler) override { handler_ = &handler; }
+  void set_handler(HostHandler& handler) override { handler_ = &handler; }
   [[nodiscard]] Instant now() override { return world().now(); }
   void set_deadline(Instant deadline) override;
   void set_rest(Duration) override {}  // here a turn costs nothing
   void request_turn_end() override;
   bool hand_over(std::uint8_t worker_index, const RxDatagram& datagram) override;
-  Result<std::unique_ptr<drive::UdpPort>> open_udp(const drive::UdpOptions& options,
-                                                   drive::UdpHandler& handler) override;
-  Result<std::unique_ptr<drive::StreamPort>> connect_stream(const drive::StreamAddress& address,
-                                                            drive::StreamHandler& handler) override;
-  Result<std::unique_ptr<drive::ListenerPort>> listen_stream(
-      const drive::StreamAddress& address, drive::ListenerHandler& handler) override;
-  Result<std::unique_ptr<drive::StreamPort>> open_stdio(drive::StreamHandler& handler) override;
-  std::unique_ptr<drive::ResolvePort> resolve(const std::string& host, drive::Purpose purpose,
-                                              drive::ResolveHandler& handler) override;
+  Result<std::unique_ptr<UdpPort>> open_udp(const UdpOptions& options,
+                                            UdpHandler& handler) override;
+  Result<std::unique_ptr<StreamPort>> connect_stream(const StreamAddress& address,
+                                                     StreamHandler& handler) override;
+  Result<std::unique_ptr<ListenerPort>> listen_stream(const StreamAddress& address,
+                                                      ListenerHandler& handler) override;
+  Result<std::unique_ptr<StreamPort>> open_stdio(StreamHandler& handler) override;
+  std::unique_ptr<ResolvePort> resolve(const std::string& host, Purpose purpose,
+                                       ResolveHandler& handler) override;
   Result<IpAddress> local_address_towards(const IpAddress& remote) override;
-  std::vector<drive::LocalAddress> local_addresses() override;
+  std::vector<LocalAddress> local_addresses() override;
   void give_back_memory() override { ++memory_returns_; }
   Rng& rng() override { return rng_; }
 
@@ -68,7 +68,7 @@ class SimHost final : public drive::Host {
   // Runs `action` then, or as soon as the program is awake.
   void after(Duration delay, Action action);
   // The other end of open_stdio(), for a test to read and write.
-  [[nodiscard]] std::unique_ptr<drive::StreamPort> take_stdio_peer();
+  [[nodiscard]] std::unique_ptr<StreamPort> take_stdio_peer();
 
  private:
   Machine& machine_;
@@ -76,11 +76,11 @@ class SimHost final : public drive::Host {
   SimProcess* process_;
   SeededRng rng_;
   std::uint64_t memory_returns_ = 0;
-  drive::HostHandler* handler_ = nullptr;
+  HostHandler* handler_ = nullptr;
   Instant deadline_ = kNever;
   std::uint64_t deadline_generation_ = 0;
   bool is_turn_end_requested_ = false;
-  std::unique_ptr<drive::StreamPort> stdio_peer_;
+  std::unique_ptr<StreamPort> stdio_peer_;
   // Events in the world's queue outlive ports and hosts; they hold this and check it.
   Alive alive_;
   std::shared_ptr<Instant> awake_at_ = std::make_shared<Instant>();

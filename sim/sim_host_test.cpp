@@ -15,7 +15,7 @@ IpAddress ip(const char* text) {
   return *IpAddress::parse(text);
 }
 
-struct Collector final : drive::UdpHandler {
+struct Collector final : UdpHandler {
   void on_udp_readable(Instant) override {
     std::array<RxDatagram, 4> batch;
     for (std::size_t count = 0; (count = port->recv_batch(batch)) != 0;) {
@@ -27,7 +27,7 @@ struct Collector final : drive::UdpHandler {
     }
   }
   void on_udp_writable(Instant) override { ++writable; }
-  std::unique_ptr<drive::UdpPort> port;
+  std::unique_ptr<UdpPort> port;
   std::size_t bytes = 0;
   std::size_t calls = 0;
   std::size_t writable = 0;
@@ -94,7 +94,7 @@ TEST_F(TwoMachines, a_machine_that_moved_is_found_at_its_new_address_only) {
   EXPECT_EQ(at_b.last_path.local.ip, ip("192.0.2.9"));
 }
 
-struct StreamLog final : drive::StreamHandler {
+struct StreamLog final : StreamHandler {
   void on_stream_connected(Instant) override { is_connected = true; }
   void on_stream_failed(Instant, const Error&) override { has_failed = true; }
   void on_stream_readable(Instant) override { ++readable; }
@@ -113,7 +113,7 @@ TEST(SimStream, blocks_when_full_and_wakes_the_writer) {
   const Bytes bytes(150, 3);
   const std::array<ByteView, 1> out{bytes};
   EXPECT_EQ(a->try_write(out).bytes, 100U);
-  EXPECT_EQ(a->try_write(out).status, drive::IoStatus::would_block);
+  EXPECT_EQ(a->try_write(out).status, IoStatus::would_block);
   a->want_writable();
   world.run_for(milliseconds(1));
   EXPECT_EQ(log.writable, 0);
@@ -136,7 +136,7 @@ TEST(SimStream, delivers_the_end_after_the_bytes_and_keeps_the_other_direction) 
   Bytes into(60);
   const std::array<ByteSpan, 1> in{into};
   EXPECT_EQ(b->try_read(in).bytes, 10U);
-  EXPECT_EQ(b->try_read(in).status, drive::IoStatus::end);
+  EXPECT_EQ(b->try_read(in).status, IoStatus::end);
   EXPECT_EQ(b->try_write(out).bytes, 10U);
   world.run_for(milliseconds(1));
   EXPECT_EQ(a->try_read(in).bytes, 10U);
@@ -152,7 +152,7 @@ TEST(SimStream, closing_with_unread_input_resets_the_peer) {
   b.reset();
   Bytes into(60);
   const std::array<ByteSpan, 1> in{into};
-  EXPECT_EQ(a->try_read(in).status, drive::IoStatus::failed);
+  EXPECT_EQ(a->try_read(in).status, IoStatus::failed);
 }
 
 TEST_F(TwoMachines, connecting_to_nobody_is_refused) {

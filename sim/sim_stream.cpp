@@ -4,9 +4,6 @@
 
 namespace culvert::sim {
 
-using drive::IoResult;
-using drive::IoStatus;
-
 PipeEnd::PipeEnd(std::shared_ptr<Shared> shared, int side, std::string remote_name)
     : shared_(std::move(shared)), side_(side), remote_name_(std::move(remote_name)) {
   shared_->end[side_] = this;
@@ -144,8 +141,7 @@ void PipeEnd::notify(const std::shared_ptr<Shared>& shared, int side) {
   }
 }
 
-SimListener::SimListener(Machine& machine, drive::StreamAddress address,
-                         drive::ListenerHandler& handler)
+SimListener::SimListener(Machine& machine, StreamAddress address, ListenerHandler& handler)
     : machine_(machine), address_(std::move(address)), handler_(handler) {
   machine_.listeners()[address_] = this;
 }
@@ -175,7 +171,7 @@ void SimListener::schedule_accept() {
   });
 }
 
-SimListener* find_listener(Machine& from, const drive::StreamAddress& address) {
+SimListener* find_listener(Machine& from, const StreamAddress& address) {
   const auto* socket_address = std::get_if<SocketAddress>(&address);
   Machine* machine = &from;
   if (socket_address != nullptr && !socket_address->ip.is_loopback()) {

@@ -1,8 +1,8 @@
-// Reliable byte streams between simulated programs, as drive::StreamPort.
+// Reliable byte streams between simulated programs, as StreamPort.
 #pragma once
 
 #include "base/alive.h"
-#include "drive/ports.h"
+#include "ports/ports.h"
 #include "sim/network.h"
 #include "sim/world.h"
 
@@ -24,19 +24,19 @@ struct PipeConfig {
 
 // One end of a pipe. Destroying it with unread input resets the peer, as a kernel does;
 // otherwise the peer reads what was written and then the end.
-class PipeEnd final : public drive::StreamPort {
+class PipeEnd final : public StreamPort {
  public:
   static std::pair<std::unique_ptr<PipeEnd>, std::unique_ptr<PipeEnd>> make_pair(
       World& world, const PipeConfig& config, std::string name_a, std::string name_b);
   ~PipeEnd() override;
 
-  drive::IoResult try_read(std::span<const ByteSpan> into) override;
-  drive::IoResult try_write(std::span<const ByteView> from) override;
+  IoResult try_read(std::span<const ByteSpan> into) override;
+  IoResult try_write(std::span<const ByteView> from) override;
   void want_readable() override;
   void want_writable() override;
   void shutdown_write() override;
   void reset() override;
-  void set_handler(drive::StreamHandler& handler) override { handler_ = &handler; }
+  void set_handler(StreamHandler& handler) override { handler_ = &handler; }
   std::string remote_text() const override { return remote_name_; }
 
  private:
@@ -68,16 +68,16 @@ class PipeEnd final : public drive::StreamPort {
   std::shared_ptr<Shared> shared_;
   int side_;
   std::string remote_name_;
-  drive::StreamHandler* handler_ = nullptr;
+  StreamHandler* handler_ = nullptr;
   bool wants_readable_ = false;
   bool wants_writable_ = false;
 };
 
-class SimListener final : public drive::ListenerPort {
+class SimListener final : public ListenerPort {
  public:
-  SimListener(Machine& machine, drive::StreamAddress address, drive::ListenerHandler& handler);
+  SimListener(Machine& machine, StreamAddress address, ListenerHandler& handler);
   ~SimListener() override;
-  drive::StreamAddress local_address() const override { return address_; }
+  StreamAddress local_address() const override { return address_; }
   void pause() override { is_paused_ = true; }
   void resume() override;
 
@@ -88,14 +88,14 @@ class SimListener final : public drive::ListenerPort {
   void schedule_accept();
 
   Machine& machine_;
-  drive::StreamAddress address_;
-  drive::ListenerHandler& handler_;
+  StreamAddress address_;
+  ListenerHandler& handler_;
   std::deque<std::unique_ptr<PipeEnd>> backlog_;
   bool is_paused_ = false;
   Alive alive_;
 };
 
 // Finds who listens at `address`, seen from `from`; nullptr when nobody does.
-[[nodiscard]] SimListener* find_listener(Machine& from, const drive::StreamAddress& address);
+[[nodiscard]] SimListener* find_listener(Machine& from, const StreamAddress& address);
 
 }  // namespace culvert::sim

@@ -12,16 +12,15 @@ constexpr Duration kBlockedFor = std::chrono::microseconds(200);
 
 }  // namespace
 
-SimUdpPort::SimUdpPort(SimHost& host, const drive::UdpOptions& options, drive::UdpHandler& handler)
+SimUdpPort::SimUdpPort(SimHost& host, const UdpOptions& options, UdpHandler& handler)
     : host_(host),
       machine_(host.machine()),
       options_(options),
       handler_(handler),
       rng_(host.world().rng_for("udp " + machine_.name())) {}
 
-Result<std::unique_ptr<drive::UdpPort>> SimUdpPort::open(SimHost& host,
-                                                         const drive::UdpOptions& options,
-                                                         drive::UdpHandler& handler) {
+Result<std::unique_ptr<UdpPort>> SimUdpPort::open(SimHost& host, const UdpOptions& options,
+                                                  UdpHandler& handler) {
   std::unique_ptr<SimUdpPort> port(new SimUdpPort(host, options, handler));
   CULVERT_TRY(port->port_, port->machine_.bind_udp(options.bind, options.is_shared, *port));
   return port;
@@ -44,15 +43,15 @@ void SimUdpPort::deliver(Instant, Packet packet) {
   schedule_readable();
 }
 
-void SimUdpPort::on_refused(Instant, const drive::UdpRefusal& refusal) {
+void SimUdpPort::on_refused(Instant, const UdpRefusal& refusal) {
   if (!wants_refusals_) return;
   refusals_.push_back(refusal);
   schedule_readable();
 }
 
-std::optional<drive::UdpRefusal> SimUdpPort::poll_refusal() {
+std::optional<UdpRefusal> SimUdpPort::poll_refusal() {
   if (refusals_.empty()) return std::nullopt;
-  drive::UdpRefusal refusal = std::move(refusals_.front());
+  UdpRefusal refusal = std::move(refusals_.front());
   refusals_.pop_front();
   return refusal;
 }
@@ -102,8 +101,8 @@ std::size_t SimUdpPort::recv_batch(std::span<RxDatagram> out) {
   return count;
 }
 
-drive::UdpSendResult SimUdpPort::send_batch(std::span<const TxBatch> batches) {
-  drive::UdpSendResult result;
+UdpSendResult SimUdpPort::send_batch(std::span<const TxBatch> batches) {
+  UdpSendResult result;
   for (const TxBatch& batch : batches) {
     if (is_blocked_ ||
         (host_.knobs().send_blocked > 0 && rng_.unit() < host_.knobs().send_blocked)) {

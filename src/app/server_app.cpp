@@ -32,19 +32,19 @@ constexpr Duration kPolicyRetry = std::chrono::milliseconds(100);
 // VPN or a bridge of containers, unless there is no other. Loopback is worth telling only when
 // there is nothing else.
 std::vector<SocketAddress> reachable_addresses(const SocketAddress& local,
-                                               const std::vector<drive::LocalAddress>& ours) {
+                                               const std::vector<LocalAddress>& ours) {
   if (!local.ip.is_unspecified()) return {local};
   std::vector<SocketAddress> addresses;
   const auto add = [&](auto is_wanted) {
     if (!addresses.empty()) return;
-    for (const drive::LocalAddress& address : ours) {
+    for (const LocalAddress& address : ours) {
       if (local.ip.is_v4() && address.ip.is_v6()) continue;
       if (is_wanted(address)) addresses.push_back({address.ip, local.port});
     }
   };
-  add([](const auto& a) { return a.use == drive::AddressUse::any && !a.ip.is_loopback(); });
-  add([](const auto& a) { return a.use == drive::AddressUse::inner; });
-  add([](const auto& a) { return a.ip.is_loopback() && a.use != drive::AddressUse::never; });
+  add([](const auto& a) { return a.use == AddressUse::any && !a.ip.is_loopback(); });
+  add([](const auto& a) { return a.use == AddressUse::inner; });
+  add([](const auto& a) { return a.ip.is_loopback() && a.use != AddressUse::never; });
   return addresses;
 }
 

@@ -44,7 +44,7 @@ Status ControlServer::open(const ControlOptions& options, std::string_view role,
       });
   Status opened = is_default ? net::make_private_directory(options.directory) : Status{};
   if (opened && is_default) remove_stale_instances(options.directory);
-  if (opened) opened = socket_->listen(drive::UnixPath{socket_path_});
+  if (opened) opened = socket_->listen(UnixPath{socket_path_});
   if (opened) {
     target_.log().debug("control", "control socket {}", socket_path_);
     return {};

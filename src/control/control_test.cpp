@@ -257,7 +257,7 @@ class ImpatientTest : public ControlTest {
           answer(now, {.is_event_stream = true});
         },
         times);
-    ASSERT_TRUE(http_->listen(drive::UnixPath{path_}));
+    ASSERT_TRUE(http_->listen(UnixPath{path_}));
     thread_ = std::jthread([this] { group_.host(0).run(); });
   }
   ~ImpatientTest() override {

@@ -17,9 +17,9 @@ constexpr std::string_view kTooSlow =
 
 // Reads only while it waits for a request, so that what a client sends ahead waits in the
 // kernel; an event stream only to see its end.
-class HttpServer::Connection final : public drive::StreamHandler {
+class HttpServer::Connection final : public StreamHandler {
  public:
-  Connection(HttpServer& server, std::uint64_t its_id, std::unique_ptr<drive::StreamPort> port,
+  Connection(HttpServer& server, std::uint64_t its_id, std::unique_ptr<StreamPort> port,
              Instant now)
       : id(its_id),
         server_(server),
@@ -66,7 +66,7 @@ class HttpServer::Connection final : public drive::StreamHandler {
   void fail(Instant now, int status, std::string_view what, std::string_view fix);
 
   HttpServer& server_;
-  std::unique_ptr<drive::StreamPort> port_;  // null: closed, waits to be deleted
+  std::unique_ptr<StreamPort> port_;  // null: closed, waits to be deleted
   HttpParser parser_;
   std::string output_;
   State state_ = State::reading;
@@ -83,7 +83,7 @@ void HttpServer::Connection::on_stream_readable(Instant now) {
   std::array<std::uint8_t, kReadBytes> block;
   for (int i = 0; i < kMaxReads && port_ && may_read(); ++i) {
     const std::array into{ByteSpan(block)};
-    const drive::IoResult result = port_->try_read(into);
+    const IoResult result = port_->try_read(into);
     if (result.bytes > 0) {
       // Nothing is expected of these but that they leave.
       if (state_ != State::reading) continue;
@@ -91,8 +91,8 @@ void HttpServer::Connection::on_stream_readable(Instant now) {
       take_requests(now);
       continue;
     }
-    if (result.status == drive::IoStatus::ok) continue;
-    if (result.status == drive::IoStatus::would_block) break;
+    if (result.status == IoStatus::ok) continue;
+    if (result.status == IoStatus::would_block) break;
     return close();
   }
   if (port_ && may_read()) port_->want_readable();
@@ -168,13 +168,13 @@ void HttpServer::Connection::send(Instant now, std::string_view text) {
 void HttpServer::Connection::flush(Instant now) {
   while (port_ && !output_.empty()) {
     const std::array from{as_bytes(output_)};
-    const drive::IoResult result = port_->try_write(from);
+    const IoResult result = port_->try_write(from);
     if (result.bytes > 0) {
       moved_at_ = now;
       output_.erase(0, result.bytes);
       continue;
     }
-    if (result.status == drive::IoStatus::would_block) return port_->want_writable();
+    if (result.status == IoStatus::would_block) return port_->want_writable();
     return close();
   }
   if (port_ && state_ == State::ending) {
@@ -220,13 +220,13 @@ HttpServer::HttpServer(net::KernelHost& host, Handler handler, HttpTimes times)
     : host_(host), handler_(std::move(handler)), times_(times) {}
 HttpServer::~HttpServer() = default;
 
-Status HttpServer::listen(const drive::StreamAddress& address) {
+Status HttpServer::listen(const StreamAddress& address) {
   CULVERT_TRY(auto listener, host_.listen_reserved(address, *this));
   listeners_.push_back(std::move(listener));
   return {};
 }
 
-void HttpServer::on_accept(Instant now, std::unique_ptr<drive::StreamPort> stream) {
+void HttpServer::on_accept(Instant now, std::unique_ptr<StreamPort> stream) {
   ended_.clear();  // none of them is calling us: a flood does not pile them up
   const std::uint64_t id = next_id_++;
   connections_.emplace(id, std::make_unique<Connection>(*this, id, std::move(stream), now));

@@ -9,8 +9,8 @@
 
 #include "base/limits.h"
 #include "control/http.h"
-#include "drive/ports.h"
 #include "net/kernel_host.h"
+#include "ports/ports.h"
 
 #include <chrono>
 #include <cstdint>
@@ -30,7 +30,7 @@ struct HttpTimes {
   Duration tick = std::chrono::seconds(1);         // how often these are looked at
 };
 
-class HttpServer final : private drive::ListenerHandler {
+class HttpServer final : private ListenerHandler {
  public:
   // May be called later, once, on the loop; of a connection that is gone it does nothing.
   // It must not be called after the server is gone.
@@ -43,11 +43,9 @@ class HttpServer final : private drive::ListenerHandler {
   HttpServer& operator=(const HttpServer&) = delete;
 
   // A Unix socket gets mode 0600. May be called for several addresses.
-  [[nodiscard]] Status listen(const drive::StreamAddress& address);
+  [[nodiscard]] Status listen(const StreamAddress& address);
   // Of the first.
-  [[nodiscard]] drive::StreamAddress local_address() const {
-    return listeners_.front()->local_address();
-  }
+  [[nodiscard]] StreamAddress local_address() const { return listeners_.front()->local_address(); }
   // To every event stream; `text` is whole lines of the event stream format.
   void publish(Instant now, std::string_view text);
   [[nodiscard]] std::size_t subscriber_count() const;
@@ -59,7 +57,7 @@ class HttpServer final : private drive::ListenerHandler {
  private:
   class Connection;
 
-  void on_accept(Instant now, std::unique_ptr<drive::StreamPort> stream) override;
+  void on_accept(Instant now, std::unique_ptr<StreamPort> stream) override;
   void on_request(Instant now, Connection& connection, HttpRequest request);
   void retire(Connection& connection);
   // Makes room when there are too many; `newest` stays.
@@ -70,7 +68,7 @@ class HttpServer final : private drive::ListenerHandler {
   net::KernelHost& host_;
   Handler handler_;
   HttpTimes times_;
-  std::vector<std::unique_ptr<drive::ListenerPort>> listeners_;
+  std::vector<std::unique_ptr<ListenerPort>> listeners_;
   std::map<std::uint64_t, std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> ended_;  // until the next tick: may be calling us
   std::uint64_t next_id_ = 1;

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "base/address.h"
-#include "drive/timer_heap.h"
+#include "ports/timer_heap.h"
 #include "quic/connection.h"
 
 #include <optional>

@@ -4,8 +4,8 @@
 
 #include "drive/descriptor_share.h"
 #include "drive/lookup_share.h"
-#include "drive/ports.h"
-#include "drive/timer_heap.h"
+#include "ports/ports.h"
+#include "ports/timer_heap.h"
 #include "session/flow_open.h"
 #include "tunnel/allow_list.h"
 #include "tunnel/happy_eyeballs.h"

@@ -5,7 +5,7 @@
 
 #include "base/limits.h"
 #include "base/time.h"
-#include "drive/ports.h"
+#include "ports/ports.h"
 #include "tunnel/source.h"
 
 #include <cstddef>

@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "base/log_repeats.h"
-#include "drive/timer_heap.h"
+#include "ports/timer_heap.h"
 
 #include <string_view>
 

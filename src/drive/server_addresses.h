@@ -6,7 +6,7 @@
 #include "base/address.h"
 #include "base/log.h"
 #include "base/result.h"
-#include "drive/ports.h"
+#include "ports/ports.h"
 
 #include <memory>
 #include <string>

@@ -11,8 +11,8 @@
 
 #include "base/appetite.h"
 #include "base/limits.h"
-#include "drive/ports.h"
 #include "drive/worker.h"
+#include "ports/ports.h"
 #include "quic/byte_stream.h"
 
 #include <cstdint>

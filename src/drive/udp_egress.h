@@ -2,7 +2,7 @@
 // for one address leaves as one segmented send.
 #pragma once
 
-#include "drive/ports.h"
+#include "ports/ports.h"
 #include "quic/tx_builder.h"
 
 namespace culvert::drive {

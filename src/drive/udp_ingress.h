@@ -3,7 +3,7 @@
 
 #include "base/datagram.h"
 #include "base/limits.h"
-#include "drive/ports.h"
+#include "ports/ports.h"
 
 #include <array>
 #include <span>

@@ -7,10 +7,10 @@
 
 #include "base/log.h"
 #include "drive/moderation.h"
-#include "drive/ports.h"
 #include "drive/repeated_warnings.h"
-#include "drive/timer_heap.h"
 #include "drive/udp_egress.h"
+#include "ports/ports.h"
+#include "ports/timer_heap.h"
 #include "quic/endpoint.h"
 
 #include <cstdint>

@@ -52,18 +52,18 @@ TEST(DescriptorLimit, is_raised_to_what_the_process_may_have) {
   EXPECT_EQ(soft_limit(), std::min<rlim_t>(limit.rlim_max, limits::kMaxDescriptors));
 }
 
-struct Quiet final : drive::StreamHandler, drive::UdpHandler, drive::ListenerHandler {
+struct Quiet final : StreamHandler, UdpHandler, ListenerHandler {
   void on_stream_connected(Instant) override {}
   void on_stream_failed(Instant, const Error&) override {}
   void on_stream_readable(Instant) override {}
   void on_stream_writable(Instant) override {}
   void on_udp_readable(Instant) override {}
   void on_udp_writable(Instant) override {}
-  void on_accept(Instant, std::unique_ptr<drive::StreamPort> stream) override {
+  void on_accept(Instant, std::unique_ptr<StreamPort> stream) override {
     accepted.push_back(std::move(stream));
     if (on_more) on_more();
   }
-  std::vector<std::unique_ptr<drive::StreamPort>> accepted;
+  std::vector<std::unique_ptr<StreamPort>> accepted;
   std::function<void()> on_more;
 };
 
@@ -76,8 +76,8 @@ TEST(DescriptorBudget, leaves_some_that_no_flow_gets) {
   const auto target = host.listen_stream(any, quiet);
   ASSERT_TRUE(target);
   // Flows of every kind, until there is none for one.
-  std::vector<std::unique_ptr<drive::StreamPort>> streams;
-  Result<std::unique_ptr<drive::StreamPort>> stream;
+  std::vector<std::unique_ptr<StreamPort>> streams;
+  Result<std::unique_ptr<StreamPort>> stream;
   for (;;) {
     stream = host.connect_stream((*target)->local_address(), quiet);
     if (!stream) break;
@@ -92,13 +92,13 @@ TEST(DescriptorBudget, leaves_some_that_no_flow_gets) {
   ASSERT_FALSE(udp);
   EXPECT_EQ(udp.error().kind, ErrorKind::limit);
   // What is no flow still gets them: a quarter of them is kept.
-  std::vector<std::unique_ptr<drive::ListenerPort>> listeners;
+  std::vector<std::unique_ptr<ListenerPort>> listeners;
   for (int i = 0; i < 8; ++i) {
     auto listener = host.listen_stream(any, quiet);
     ASSERT_TRUE(listener) << i << ": " << listener.error().text();
     listeners.push_back(std::move(*listener));
   }
-  EXPECT_TRUE(host.open_udp({.purpose = drive::Purpose::process, .bind = any}, quiet));
+  EXPECT_TRUE(host.open_udp({.purpose = Purpose::process, .bind = any}, quiet));
   // One that ends makes room.
   streams.pop_back();
   EXPECT_TRUE(host.open_udp({.bind = any}, quiet));
@@ -116,7 +116,7 @@ TEST(DescriptorBudget, lets_connections_wait_and_control_go_on) {
   const auto of_tunnel = host.listen_stream(any, tunnel);
   const auto of_control = host.listen_reserved(any, control);
   ASSERT_TRUE(of_tunnel && of_control);
-  std::vector<std::unique_ptr<drive::StreamPort>> streams;
+  std::vector<std::unique_ptr<StreamPort>> streams;
   while (group.descriptors().has_room(0)) {
     auto stream = host.connect_stream((*of_tunnel)->local_address(), tunnel);
     ASSERT_TRUE(stream);
@@ -149,8 +149,8 @@ TEST(DescriptorBudget, lets_tunnels_listen_with_half_of_them) {
   KernelHost& host = group.host(0);
   Quiet quiet;
   const SocketAddress any{IpAddress::loopback(Family::v4), 0};
-  std::vector<std::unique_ptr<drive::ListenerPort>> listeners;
-  std::vector<std::unique_ptr<drive::UdpPort>> udp;
+  std::vector<std::unique_ptr<ListenerPort>> listeners;
+  std::vector<std::unique_ptr<UdpPort>> udp;
   Error refusal;
   for (int i = 0; i < 80 && refusal.what.empty(); ++i) {
     if (i % 2 == 0) {
@@ -158,7 +158,7 @@ TEST(DescriptorBudget, lets_tunnels_listen_with_half_of_them) {
       if (!listener) refusal = listener.error();
       if (listener) listeners.push_back(std::move(*listener));
     } else {
-      auto port = host.open_udp({.purpose = drive::Purpose::listener, .bind = any}, quiet);
+      auto port = host.open_udp({.purpose = Purpose::listener, .bind = any}, quiet);
       if (!port) refusal = port.error();
       if (port) udp.push_back(std::move(*port));
     }
@@ -169,7 +169,7 @@ TEST(DescriptorBudget, lets_tunnels_listen_with_half_of_them) {
   EXPECT_GE(group.descriptors().room(), 10U);
   // One that is closed makes room, whichever it is.
   listeners.pop_back();
-  EXPECT_TRUE(host.open_udp({.purpose = drive::Purpose::listener, .bind = any}, quiet));
+  EXPECT_TRUE(host.open_udp({.purpose = Purpose::listener, .bind = any}, quiet));
   EXPECT_TRUE(host.listen_stream(any, quiet));
 }
 
@@ -181,7 +181,7 @@ TEST(DescriptorBudget, lets_tunnels_listen_with_half_of_what_flows_leave) {
   const SocketAddress any{IpAddress::loopback(Family::v4), 0};
   std::vector<Fd> flows;
   while (group.descriptors().has_room(0)) flows.emplace_back(::dup(0));
-  std::vector<std::unique_ptr<drive::ListenerPort>> listeners;
+  std::vector<std::unique_ptr<ListenerPort>> listeners;
   for (;;) {
     auto listener = host.listen_stream(any, quiet);
     if (!listener) break;
@@ -192,7 +192,7 @@ TEST(DescriptorBudget, lets_tunnels_listen_with_half_of_what_flows_leave) {
   EXPECT_TRUE(host.listen_reserved(any, quiet));
 }
 
-struct LookedUp final : drive::ResolveHandler {
+struct LookedUp final : ResolveHandler {
   void on_resolved(Instant, Result<std::vector<IpAddress>> result) override {
     kind = result ? ErrorKind::internal : result.error().kind;
     on_answer();
@@ -216,20 +216,20 @@ TEST(DescriptorBudget, bounds_lookups_of_flows) {
       {.server_timeout = std::chrono::milliseconds(20),
        .servers = (*silent)->local_address().text() + "," + (*as_silent)->local_address().text(),
        .name_services = [] { return NameServices{}; }});
-  const auto look_up = [&](drive::Purpose purpose) {
+  const auto look_up = [&](Purpose purpose) {
     LookedUp looked_up;
     looked_up.on_answer = [&] { host.stop(); };
     const auto port = host.resolve("x.test", purpose, looked_up);
     host.run();
     return looked_up.kind;
   };
-  EXPECT_EQ(look_up(drive::Purpose::flow), ErrorKind::unreachable) << "nobody answers";
+  EXPECT_EQ(look_up(Purpose::flow), ErrorKind::unreachable) << "nobody answers";
   std::vector<Fd> flows;
   while (group.descriptors().room() > 1) flows.emplace_back(::dup(0));
-  EXPECT_EQ(look_up(drive::Purpose::flow), ErrorKind::limit) << "none for the second server";
+  EXPECT_EQ(look_up(Purpose::flow), ErrorKind::limit) << "none for the second server";
   flows.emplace_back(::dup(0));
-  EXPECT_EQ(look_up(drive::Purpose::flow), ErrorKind::limit);
-  EXPECT_EQ(look_up(drive::Purpose::process), ErrorKind::unreachable);
+  EXPECT_EQ(look_up(Purpose::flow), ErrorKind::limit);
+  EXPECT_EQ(look_up(Purpose::process), ErrorKind::unreachable);
 }
 
 }  // namespace

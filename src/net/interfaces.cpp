@@ -137,13 +137,13 @@ bool InterfaceRules::excludes(std::string_view name) const {
   });
 }
 
-drive::AddressUse use_of(const Interface& interface, const std::vector<Interface>& all,
-                         const InterfaceRules& rules, bool has_default_route) {
-  if (rules.excludes(interface.name)) return drive::AddressUse::never;
-  if (rules.trusts_all) return drive::AddressUse::any;
+AddressUse use_of(const Interface& interface, const std::vector<Interface>& all,
+                  const InterfaceRules& rules, bool has_default_route) {
+  if (rules.excludes(interface.name)) return AddressUse::never;
+  if (rules.trusts_all) return AddressUse::any;
   const bool is_inner =
       is_vpn(interface) || (is_inner_bridge(interface, all) && !has_default_route);
-  return is_inner ? drive::AddressUse::inner : drive::AddressUse::any;
+  return is_inner ? AddressUse::inner : AddressUse::any;
 }
 
 }  // namespace culvert::net

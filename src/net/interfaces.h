@@ -5,7 +5,7 @@
 
 #include "base/address.h"
 #include "base/bytes.h"
-#include "drive/ports.h"
+#include "ports/ports.h"
 
 #include <cstdint>
 #include <string>
@@ -41,8 +41,7 @@ struct InterfaceRules {
 
 // How an interface's address may be used. `has_default_route`: packets to anywhere leave from it,
 // so that even a bridge of containers leads on (a container within a container).
-[[nodiscard]] drive::AddressUse use_of(const Interface& interface,
-                                       const std::vector<Interface>& all,
-                                       const InterfaceRules& rules, bool has_default_route);
+[[nodiscard]] AddressUse use_of(const Interface& interface, const std::vector<Interface>& all,
+                                const InterfaceRules& rules, bool has_default_route);
 
 }  // namespace culvert::net

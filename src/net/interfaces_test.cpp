@@ -18,8 +18,6 @@
 namespace culvert::net {
 namespace {
 
-using drive::AddressUse;
-
 // A machine with all that people have.
 const std::vector<Interface> kMachine{
     {.index = 1, .name = "lo"},
@@ -136,7 +134,7 @@ TEST(Interfaces, of_this_machine_have_the_kernels_names) {
     EXPECT_EQ(::if_nametoindex(interface.name.c_str()), interface.index) << interface.name;
   }
   EXPECT_NE(std::ranges::find(all, "lo", &Interface::name), all.end());
-  for (const drive::LocalAddress& address : local_addresses({.excluded = {"lo"}})) {
+  for (const LocalAddress& address : local_addresses({.excluded = {"lo"}})) {
     // By interface, not by address: some machines have others at "lo".
     EXPECT_EQ(address.use == AddressUse::never, address.interface_index == ::if_nametoindex("lo"))
         << address.ip.text();

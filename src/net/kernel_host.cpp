@@ -48,7 +48,7 @@ struct KernelHost::State {
   void take_handed_over();
 
   Loop loop;
-  drive::HostHandler* handler = nullptr;
+  HostHandler* handler = nullptr;
   DeadlineItem deadline{*this};
   TurnEndItem turn_end{*this};
   std::unique_ptr<NetworkWatch> network_watch;
@@ -125,7 +125,7 @@ std::unique_ptr<Timer> KernelHost::after(Duration delay, std::function<void(Inst
   return state_->loop.after(delay, std::move(task));
 }
 
-void KernelHost::set_handler(drive::HostHandler& handler) {
+void KernelHost::set_handler(HostHandler& handler) {
   state_->handler = &handler;
   if (state_->network_watch) return;
   state_->network_watch = std::make_unique<NetworkWatch>(
@@ -171,35 +171,33 @@ void KernelHost::State::take_handed_over() {
   for (const HandedOver& item : items) handler->on_handover(loop.now(), item.datagram);
 }
 
-Result<std::unique_ptr<drive::UdpPort>> KernelHost::open_udp(const drive::UdpOptions& options,
-                                                             drive::UdpHandler& handler) {
+Result<std::unique_ptr<UdpPort>> KernelHost::open_udp(const UdpOptions& options,
+                                                      UdpHandler& handler) {
   return UdpSocket::open(group_, state_->loop, options, handler);
 }
 
-Result<std::unique_ptr<drive::StreamPort>> KernelHost::connect_stream(
-    const drive::StreamAddress& address, drive::StreamHandler& handler) {
+Result<std::unique_ptr<StreamPort>> KernelHost::connect_stream(const StreamAddress& address,
+                                                               StreamHandler& handler) {
   return StreamSocket::connect(state_->loop, group_.descriptors(), address, handler);
 }
 
-Result<std::unique_ptr<drive::ListenerPort>> KernelHost::listen_stream(
-    const drive::StreamAddress& address, drive::ListenerHandler& handler) {
-  return StreamListener::listen(group_, state_->loop, address, handler, drive::Purpose::listener);
+Result<std::unique_ptr<ListenerPort>> KernelHost::listen_stream(const StreamAddress& address,
+                                                                ListenerHandler& handler) {
+  return StreamListener::listen(group_, state_->loop, address, handler, Purpose::listener);
 }
 
-Result<std::unique_ptr<drive::ListenerPort>> KernelHost::listen_reserved(
-    const drive::StreamAddress& address, drive::ListenerHandler& handler) {
-  return StreamListener::listen(group_, state_->loop, address, handler, drive::Purpose::process);
+Result<std::unique_ptr<ListenerPort>> KernelHost::listen_reserved(const StreamAddress& address,
+                                                                  ListenerHandler& handler) {
+  return StreamListener::listen(group_, state_->loop, address, handler, Purpose::process);
 }
 
-Result<std::unique_ptr<drive::StreamPort>> KernelHost::open_stdio(drive::StreamHandler& handler) {
+Result<std::unique_ptr<StreamPort>> KernelHost::open_stdio(StreamHandler& handler) {
   return StdioStream::open(state_->loop, 0, 1, handler);
 }
 
-std::unique_ptr<drive::ResolvePort> KernelHost::resolve(const std::string& host,
-                                                        drive::Purpose purpose,
-                                                        drive::ResolveHandler& handler) {
-  const DescriptorBudget* of_flows =
-      purpose == drive::Purpose::flow ? &group_.descriptors() : nullptr;
+std::unique_ptr<ResolvePort> KernelHost::resolve(const std::string& host, Purpose purpose,
+                                                 ResolveHandler& handler) {
+  const DescriptorBudget* of_flows = purpose == Purpose::flow ? &group_.descriptors() : nullptr;
   return group_.resolver().resolve(state_->loop, host, of_flows, handler);
 }
 
@@ -214,7 +212,7 @@ void KernelHost::give_back_memory() {
 #endif
 }
 
-std::vector<drive::LocalAddress> KernelHost::local_addresses() {
+std::vector<LocalAddress> KernelHost::local_addresses() {
   return net::local_addresses(group_.interface_rules());
 }
 

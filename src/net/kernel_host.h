@@ -1,4 +1,4 @@
-// drive::Host bound to the Linux kernel: one KernelHost per worker thread, all of a
+// Host bound to the Linux kernel: one KernelHost per worker thread, all of a
 // process in one HostGroup.
 //
 //   HostGroup group(log, features, 4);
@@ -7,12 +7,12 @@
 //   host.run();                             // until host.stop()
 #pragma once
 
-#include "drive/ports.h"
 #include "net/descriptors.h"
 #include "net/features.h"
 #include "net/interfaces.h"
 #include "net/system_rng.h"
 #include "net/timer.h"
+#include "ports/ports.h"
 
 #include <atomic>
 #include <cstdint>
@@ -70,7 +70,7 @@ class HostGroup {
 
 // Owned by its HostGroup. Everything but post() belongs to the thread that calls run();
 // before run() to the thread that sets things up. Ports die before the host.
-class KernelHost final : public drive::Host {
+class KernelHost final : public Host {
  public:
   explicit KernelHost(HostGroup& group);
   ~KernelHost() override;
@@ -95,25 +95,25 @@ class KernelHost final : public drive::Host {
   [[nodiscard]] Instant now() override;
   // As listen_stream(), of connections that are no flows: they may have the descriptors that
   // flows must leave.
-  [[nodiscard]] Result<std::unique_ptr<drive::ListenerPort>> listen_reserved(
-      const drive::StreamAddress& address, drive::ListenerHandler& handler);
+  [[nodiscard]] Result<std::unique_ptr<ListenerPort>> listen_reserved(const StreamAddress& address,
+                                                                      ListenerHandler& handler);
 
-  void set_handler(drive::HostHandler& handler) override;
+  void set_handler(HostHandler& handler) override;
   void set_deadline(Instant deadline) override;
   void set_rest(Duration rest) override;
   void request_turn_end() override;
   bool hand_over(std::uint8_t worker_index, const RxDatagram& datagram) override;
-  Result<std::unique_ptr<drive::UdpPort>> open_udp(const drive::UdpOptions& options,
-                                                   drive::UdpHandler& handler) override;
-  Result<std::unique_ptr<drive::StreamPort>> connect_stream(const drive::StreamAddress& address,
-                                                            drive::StreamHandler& handler) override;
-  Result<std::unique_ptr<drive::ListenerPort>> listen_stream(
-      const drive::StreamAddress& address, drive::ListenerHandler& handler) override;
-  Result<std::unique_ptr<drive::StreamPort>> open_stdio(drive::StreamHandler& handler) override;
-  std::unique_ptr<drive::ResolvePort> resolve(const std::string& host, drive::Purpose purpose,
-                                              drive::ResolveHandler& handler) override;
+  Result<std::unique_ptr<UdpPort>> open_udp(const UdpOptions& options,
+                                            UdpHandler& handler) override;
+  Result<std::unique_ptr<StreamPort>> connect_stream(const StreamAddress& address,
+                                                     StreamHandler& handler) override;
+  Result<std::unique_ptr<ListenerPort>> listen_stream(const StreamAddress& address,
+                                                      ListenerHandler& handler) override;
+  Result<std::unique_ptr<StreamPort>> open_stdio(StreamHandler& handler) override;
+  std::unique_ptr<ResolvePort> resolve(const std::string& host, Purpose purpose,
+                                       ResolveHandler& handler) override;
   Result<IpAddress> local_address_towards(const IpAddress& remote) override;
-  std::vector<drive::LocalAddress> local_addresses() override;
+  std::vector<LocalAddress> local_addresses() override;
   void give_back_memory() override;
   Rng& rng() override { return rng_; }
 

@@ -17,7 +17,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-class Recorder : public drive::HostHandler {
+class Recorder : public HostHandler {
  public:
   void on_deadline(Instant now) override { note("deadline", now); }
   void on_turn_end(Instant now) override { note("turn end", now); }
@@ -119,7 +119,7 @@ TEST_F(KernelHostTest, turn_end_comes_once_after_the_events_already_waiting) {
   udp.port = a->get();
   other.port = b->get();
   const std::array<std::uint8_t, 3> payload{};
-  for (drive::UdpPort* to : {udp.port, other.port}) {
+  for (UdpPort* to : {udp.port, other.port}) {
     const TxBatch batch{{loopback_v4(), to->local_address()}, Ecn::not_ect, 3, payload};
     EXPECT_FALSE(udp.port->send_batch({&batch, 1}).is_blocked);
   }
@@ -159,7 +159,7 @@ TEST_F(KernelHostTest, post_to_a_host_that_is_gone_is_dropped) {
   EXPECT_EQ(runs, 0);  // only its loop would run it
 }
 
-class Answers : public drive::ResolveHandler {
+class Answers : public ResolveHandler {
  public:
   void on_resolved(Instant, Result<std::vector<IpAddress>> result) override {
     answers.push_back(std::move(result));
@@ -174,11 +174,11 @@ TEST_F(KernelHostTest, resolves_literals_and_localhost_without_asking_anybody) {
   answers.on_answer = [&] {
     if (answers.answers.size() == 3) done();
   };
-  const auto v4 = host().resolve("192.0.2.7", drive::Purpose::flow, answers);
-  const auto v6 = host().resolve("2001:db8::7", drive::Purpose::flow, answers);
-  const auto local = host().resolve("localhost", drive::Purpose::flow, answers);
+  const auto v4 = host().resolve("192.0.2.7", Purpose::flow, answers);
+  const auto v6 = host().resolve("2001:db8::7", Purpose::flow, answers);
+  const auto local = host().resolve("localhost", Purpose::flow, answers);
   {
-    const auto cancelled = host().resolve("192.0.2.8", drive::Purpose::flow, answers);
+    const auto cancelled = host().resolve("192.0.2.8", Purpose::flow, answers);
   }
   EXPECT_TRUE(answers.answers.empty());
   run();
@@ -195,9 +195,9 @@ TEST_F(KernelHostTest, impossible_name_is_an_error_and_cancelled_lookups_stay_si
   // Not a host name (a label of 64 characters): fails without a packet.
   const std::string impossible(64, 'x');
   {
-    const auto cancelled = host().resolve(impossible, drive::Purpose::flow, answers);
+    const auto cancelled = host().resolve(impossible, Purpose::flow, answers);
   }
-  const auto kept = host().resolve(impossible, drive::Purpose::flow, answers);
+  const auto kept = host().resolve(impossible, Purpose::flow, answers);
   run();
   ASSERT_EQ(answers.answers.size(), 1U);
   ASSERT_FALSE(answers.answers[0]);
@@ -207,8 +207,7 @@ TEST_F(KernelHostTest, impossible_name_is_an_error_and_cancelled_lookups_stay_si
 
 TEST_F(KernelHostTest, route_towards_loopback_is_loopback) {
   const auto all = host().local_addresses();
-  const auto loopback =
-      std::ranges::find(all, IpAddress::loopback(Family::v4), &drive::LocalAddress::ip);
+  const auto loopback = std::ranges::find(all, IpAddress::loopback(Family::v4), &LocalAddress::ip);
   ASSERT_NE(loopback, all.end());
   EXPECT_EQ(loopback->interface_index, ::if_nametoindex("lo"));
   const auto local = host().local_address_towards(IpAddress::loopback(Family::v4));

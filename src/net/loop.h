@@ -1,5 +1,5 @@
 // One thread's event loop: readiness of file descriptors, one data-path deadline, posted
-// functions and slow timers. Private to net/ (others see drive::Host).
+// functions and slow timers. Private to net/ (others see Host).
 //
 // One edge-triggered epoll set: a flow costs one epoll_ctl in its whole life instead of one
 // per wish, and no per-operation memory. Readiness is remembered in the ports until a system

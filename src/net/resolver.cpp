@@ -61,9 +61,9 @@ Addresses addresses_of(const std::string& host, int status, const ares_addrinfo*
 }
 
 // An answer that is known already, for the next turn.
-class KnownAnswer final : public drive::ResolvePort, private Runnable {
+class KnownAnswer final : public ResolvePort, private Runnable {
  public:
-  KnownAnswer(Loop& loop, drive::ResolveHandler& handler, Addresses answer)
+  KnownAnswer(Loop& loop, ResolveHandler& handler, Addresses answer)
       : handler_(handler), answer_(std::move(answer)) {
     loop.make_ready(*this);
   }
@@ -71,7 +71,7 @@ class KnownAnswer final : public drive::ResolvePort, private Runnable {
  private:
   void run(Instant now) override { handler_.on_resolved(now, std::move(answer_)); }
 
-  drive::ResolveHandler& handler_;
+  ResolveHandler& handler_;
   Addresses answer_;
 };
 
@@ -96,9 +96,9 @@ class Counted {
 // One lookup with a c-ares channel of its own: it reads the configuration as it is now, asks from
 // a port that nobody knows, and is cancelled alone. c-ares calls back from inside its functions:
 // what it says is noted, and acted upon in run().
-class Lookup final : public drive::ResolvePort, private Runnable {
+class Lookup final : public ResolvePort, private Runnable {
  public:
-  Lookup(Loop& loop, drive::ResolveHandler& handler, std::string host, Counted place,
+  Lookup(Loop& loop, ResolveHandler& handler, std::string host, Counted place,
          std::shared_ptr<Resolver::Count> module_lookups, const DescriptorBudget* descriptors,
          const ResolverOptions& how)
       : loop_(loop),
@@ -295,7 +295,7 @@ class Lookup final : public drive::ResolvePort, private Runnable {
   }
 
   Loop& loop_;
-  drive::ResolveHandler& handler_;
+  ResolveHandler& handler_;
   std::string host_;
   Counted place_;
   std::shared_ptr<Resolver::Count> module_lookups_;  // shared with the resolver and threads
@@ -322,9 +322,9 @@ Resolver::~Resolver() {
   ares_library_cleanup();
 }
 
-std::unique_ptr<drive::ResolvePort> Resolver::resolve(Loop& loop, const std::string& host,
-                                                      const DescriptorBudget* descriptors,
-                                                      drive::ResolveHandler& handler) {
+std::unique_ptr<ResolvePort> Resolver::resolve(Loop& loop, const std::string& host,
+                                               const DescriptorBudget* descriptors,
+                                               ResolveHandler& handler) {
   if (auto known = known_addresses(host)) {
     return std::make_unique<KnownAnswer>(loop, handler, std::move(*known));
   }

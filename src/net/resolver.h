@@ -4,10 +4,10 @@
 // (docs/decisions/0017-*). Private to net/.
 #pragma once
 
-#include "drive/ports.h"
 #include "net/descriptors.h"
 #include "net/loop.h"
 #include "net/name_services.h"
+#include "ports/ports.h"
 
 #include <atomic>
 #include <chrono>
@@ -39,9 +39,9 @@ class Resolver {
   // Literal addresses and "localhost" are answered without a lookup, but never from inside
   // this call. The answer comes within limits::kResolveTimeout. `descriptors`, which outlives the
   // lookup: its sockets come out of those that flows may have; null: of any.
-  [[nodiscard]] std::unique_ptr<drive::ResolvePort> resolve(Loop& loop, const std::string& host,
-                                                            const DescriptorBudget* descriptors,
-                                                            drive::ResolveHandler& handler);
+  [[nodiscard]] std::unique_ptr<ResolvePort> resolve(Loop& loop, const std::string& host,
+                                                     const DescriptorBudget* descriptors,
+                                                     ResolveHandler& handler);
 
   // How many are under way.
   using Count = std::atomic<std::uint32_t>;

@@ -26,7 +26,7 @@ namespace culvert::net {
 namespace {
 
 // A name server: what ends in ".slow.test" it never answers; the others it has, or not.
-class NameServer final : public drive::UdpHandler {
+class NameServer final : public UdpHandler {
  public:
   explicit NameServer(KernelHost& host) : port_(*host.open_udp({.bind = loopback_v4()}, *this)) {}
 
@@ -82,17 +82,17 @@ class NameServer final : public drive::UdpHandler {
     static_cast<void>(port_->send_batch(std::span(&batch, 1)));
   }
 
-  std::unique_ptr<drive::UdpPort> port_;
+  std::unique_ptr<UdpPort> port_;
 };
 
-struct Asked final : drive::ResolveHandler {
+struct Asked final : ResolveHandler {
   void on_resolved(Instant now, Result<std::vector<IpAddress>> result) override {
     answered_at = now;
     answer = std::move(result);
     port.reset();  // as a user may, from inside
     if (on_answer) on_answer();
   }
-  std::unique_ptr<drive::ResolvePort> port;
+  std::unique_ptr<ResolvePort> port;
   std::optional<Result<std::vector<IpAddress>>> answer;
   Instant answered_at{};
   std::function<void()> on_answer;
@@ -108,8 +108,7 @@ class ResolverTest : public LoopTest {
                          .name_services = [] { return NameServices{}; }});
   }
 
-  std::unique_ptr<Asked> ask(const std::string& name,
-                             drive::Purpose purpose = drive::Purpose::flow) {
+  std::unique_ptr<Asked> ask(const std::string& name, Purpose purpose = Purpose::flow) {
     auto asked = std::make_unique<Asked>();
     asked->port = host().resolve(name, purpose, *asked);
     return asked;

@@ -40,7 +40,7 @@ Result<IpAddress> local_address_towards(const IpAddress& remote) {
   return local->ip;
 }
 
-std::vector<drive::LocalAddress> local_addresses(const InterfaceRules& rules) {
+std::vector<LocalAddress> local_addresses(const InterfaceRules& rules) {
   const std::vector<Interface> links = interfaces();
   std::vector<IpAddress> default_sources;
   for (const char* anywhere : kAnywhere) {
@@ -49,12 +49,12 @@ std::vector<drive::LocalAddress> local_addresses(const InterfaceRules& rules) {
   }
   ifaddrs* list = nullptr;
   if (::getifaddrs(&list) != 0) return {};
-  std::vector<drive::LocalAddress> found;
+  std::vector<LocalAddress> found;
   for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
     if (entry->ifa_addr == nullptr || (entry->ifa_flags & IFF_UP) == 0) continue;
     const auto address = from_raw(entry->ifa_addr);
     if (!address || address->ip.is_link_local()) continue;
-    if (std::ranges::find(found, address->ip, &drive::LocalAddress::ip) != found.end()) continue;
+    if (std::ranges::find(found, address->ip, &LocalAddress::ip) != found.end()) continue;
     const std::uint32_t index = ::if_nametoindex(entry->ifa_name);
     const auto link = std::ranges::find(links, index, &Interface::index);
     const Interface unknown{.index = index, .name = entry->ifa_name};
@@ -66,7 +66,7 @@ std::vector<drive::LocalAddress> local_addresses(const InterfaceRules& rules) {
          .use = use_of(link != links.end() ? *link : unknown, links, rules, has_default_route)});
   }
   ::freeifaddrs(list);
-  std::ranges::sort(found, {}, [](const drive::LocalAddress& address) {
+  std::ranges::sort(found, {}, [](const LocalAddress& address) {
     const int rank = (address.ip.is_loopback() ? 2 : 0) + (address.ip.is_v6() ? 1 : 0);
     return std::pair(rank, address.ip);
   });

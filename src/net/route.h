@@ -4,8 +4,8 @@
 
 #include "base/address.h"
 #include "base/result.h"
-#include "drive/ports.h"
 #include "net/interfaces.h"
+#include "ports/ports.h"
 
 #include <memory>
 #include <vector>
@@ -17,6 +17,6 @@ namespace culvert::net {
 
 // Addresses of interfaces that are up, global ones first (IPv4 before IPv6), loopback
 // last; no link-local ones, which mean nothing elsewhere.
-[[nodiscard]] std::vector<drive::LocalAddress> local_addresses(const InterfaceRules& rules = {});
+[[nodiscard]] std::vector<LocalAddress> local_addresses(const InterfaceRules& rules = {});
 
 }  // namespace culvert::net

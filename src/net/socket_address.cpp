@@ -87,7 +87,7 @@ Status to_raw_unix(const std::string& path, RawAddress& out) {
   return {};
 }
 
-Status to_raw_held(const drive::UnixPath& path, Fd& held, RawAddress& out) {
+Status to_raw_held(const UnixPath& path, Fd& held, RawAddress& out) {
   const auto real_path = [](const Fd& fd) {
     std::array<char, PATH_MAX> target{};
     const std::string link = "/proc/self/fd/" + std::to_string(fd.get());

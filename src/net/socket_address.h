@@ -3,7 +3,7 @@
 
 #include "base/address.h"
 #include "base/result.h"
-#include "drive/ports.h"
+#include "ports/ports.h"
 
 #include <optional>
 #include <string>
@@ -59,7 +59,7 @@ void to_raw(const SocketAddress& address, bool as_v6, RawAddress& out);
 // The socket at `path.path` itself, held by `held` until connect() is over: a path that leads
 // through the descriptor, so that no link is followed a second time. Fails when it is not
 // beneath the directory that must hold it.
-[[nodiscard]] Status to_raw_held(const drive::UnixPath& path, Fd& held, RawAddress& out);
+[[nodiscard]] Status to_raw_held(const UnixPath& path, Fd& held, RawAddress& out);
 
 // "what: strerror(error)" with a fitting kind: limit for exhaustion, io otherwise.
 [[nodiscard]] Error system_error(int error, std::string what, std::string offender);

@@ -17,7 +17,7 @@
 namespace culvert::net {
 
 Result<std::unique_ptr<StdioStream>> StdioStream::open(Loop& loop, int in_fd, int out_fd,
-                                                       drive::StreamHandler& handler) {
+                                                       StreamHandler& handler) {
   std::unique_ptr<StdioStream> port(new StdioStream(loop, handler));
   if (Status opened = port->open_side(port->in_, in_fd, EPOLLIN); !opened) return forward(opened);
   if (Status opened = port->open_side(port->out_, out_fd, EPOLLOUT); !opened) {
@@ -88,36 +88,36 @@ void StdioStream::run(Instant now) {
   }
 }
 
-drive::IoResult StdioStream::try_read(std::span<const ByteSpan> into) {
+IoResult StdioStream::try_read(std::span<const ByteSpan> into) {
   for (const ByteSpan& span : into) {
     if (span.empty()) continue;
     for (;;) {
       const ssize_t got = ::read(in_.fd, span.data(), span.size());
-      if (got > 0) return {static_cast<std::size_t>(got), drive::IoStatus::ok};
-      if (got == 0) return {0, drive::IoStatus::end};
+      if (got > 0) return {static_cast<std::size_t>(got), IoStatus::ok};
+      if (got == 0) return {0, IoStatus::end};
       if (errno == EINTR) continue;
       if (errno != EAGAIN) {
         // A terminal or pipe whose other side went away has simply ended.
-        return {0, errno == EIO ? drive::IoStatus::end : drive::IoStatus::failed};
+        return {0, errno == EIO ? IoStatus::end : IoStatus::failed};
       }
       in_.is_ready = false;
-      return {0, drive::IoStatus::would_block};
+      return {0, IoStatus::would_block};
     }
   }
   return {};
 }
 
-drive::IoResult StdioStream::try_write(std::span<const ByteView> from) {
-  if (out_.fd < 0) return {0, drive::IoStatus::failed};
+IoResult StdioStream::try_write(std::span<const ByteView> from) {
+  if (out_.fd < 0) return {0, IoStatus::failed};
   for (const ByteView& span : from) {
     if (span.empty()) continue;
     for (;;) {
       const ssize_t sent = ::write(out_.fd, span.data(), span.size());
-      if (sent >= 0) return {static_cast<std::size_t>(sent), drive::IoStatus::ok};
+      if (sent >= 0) return {static_cast<std::size_t>(sent), IoStatus::ok};
       if (errno == EINTR) continue;
-      if (errno != EAGAIN) return {0, drive::IoStatus::failed};
+      if (errno != EAGAIN) return {0, IoStatus::failed};
       out_.is_ready = false;
-      return {0, drive::IoStatus::would_block};
+      return {0, IoStatus::would_block};
     }
   }
   return {};

@@ -14,7 +14,7 @@ namespace culvert::net {
 namespace {
 
 // Copies its input to its output until the input ends.
-class Copier : public drive::StreamHandler {
+class Copier : public StreamHandler {
  public:
   void on_stream_connected(Instant) override {}
   void on_stream_failed(Instant, const Error&) override { ADD_FAILURE(); }
@@ -22,15 +22,15 @@ class Copier : public drive::StreamHandler {
     std::array<std::uint8_t, 10'000> block;
     const ByteSpan into(block);
     const auto got = port->try_read({&into, 1});
-    if (got.status == drive::IoStatus::would_block) return port->want_readable();
-    if (got.status == drive::IoStatus::end) return on_end();
+    if (got.status == IoStatus::would_block) return port->want_readable();
+    if (got.status == IoStatus::end) return on_end();
     pending.append(as_text(ByteView(block).first(got.bytes)));
     port->want_writable();
   }
   void on_stream_writable(Instant) override {
     const ByteView from = as_bytes(pending);
     const auto put = port->try_write({&from, 1});
-    ASSERT_NE(put.status, drive::IoStatus::failed);
+    ASSERT_NE(put.status, IoStatus::failed);
     pending.erase(0, put.bytes);
     if (pending.empty()) {
       port->want_readable();
@@ -38,7 +38,7 @@ class Copier : public drive::StreamHandler {
       port->want_writable();
     }
   }
-  std::unique_ptr<drive::StreamPort> port;
+  std::unique_ptr<StreamPort> port;
   std::string pending;
   std::function<void()> on_end;
 };

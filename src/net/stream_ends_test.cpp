@@ -71,7 +71,7 @@ void wait_until_end_has_arrived(const Fd& peer) {
 }
 
 // Reads to the end with a buffer that no greeting fills.
-class EndReader final : public drive::StreamHandler {
+class EndReader final : public StreamHandler {
  public:
   void on_stream_connected(Instant now) override {
     if (on_connected) on_connected();
@@ -85,9 +85,9 @@ class EndReader final : public drive::StreamHandler {
     for (;;) {
       const auto result = port->try_read(into);
       incoming.append(as_text(ByteView(block).first(result.bytes)));
-      if (result.status == drive::IoStatus::ok) continue;
-      if (result.status == drive::IoStatus::would_block) return port->want_readable();
-      return finish(result.status == drive::IoStatus::end);
+      if (result.status == IoStatus::ok) continue;
+      if (result.status == IoStatus::would_block) return port->want_readable();
+      return finish(result.status == IoStatus::end);
     }
   }
   void finish(bool is_in_order) {
@@ -96,7 +96,7 @@ class EndReader final : public drive::StreamHandler {
     on_finished();
   }
 
-  std::unique_ptr<drive::StreamPort> port;
+  std::unique_ptr<StreamPort> port;
   std::string incoming;
   std::optional<bool> has_ended_in_order;  // unknown until told
   std::function<void()> on_connected;
@@ -116,7 +116,7 @@ class PlainListener {
       std::string directory = (std::filesystem::temp_directory_path() / "culvert-XXXXXX").string();
       EXPECT_NE(::mkdtemp(directory.data()), nullptr);
       directory_ = directory;
-      address_ = drive::UnixPath{directory + "/socket"};
+      address_ = UnixPath{directory + "/socket"};
       EXPECT_TRUE(to_raw_unix(directory + "/socket", raw));
     } else {
       to_raw(transport == Transport::tcp_v6 ? loopback_v6() : loopback_v4(),
@@ -132,7 +132,7 @@ class PlainListener {
   ~PlainListener() {
     if (!directory_.empty()) std::filesystem::remove_all(directory_);
   }
-  [[nodiscard]] const drive::StreamAddress& address() const { return address_; }
+  [[nodiscard]] const StreamAddress& address() const { return address_; }
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] Fd accept() const {
     return Fd(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC));
@@ -141,7 +141,7 @@ class PlainListener {
  private:
   Fd fd_;
   std::string directory_;
-  drive::StreamAddress address_;
+  StreamAddress address_;
 };
 
 // Takes all processor time that is to be had.
@@ -243,19 +243,19 @@ TEST_P(StreamEndsTest, peer_of_a_program_of_its_own_on_an_idle_and_a_loaded_mach
 
 // At the accepting end, before and after somebody cares for the stream.
 TEST_P(StreamEndsTest, caller_that_is_gone_before_it_is_accepted_or_handled) {
-  class Accepting final : public drive::ListenerHandler {
+  class Accepting final : public ListenerHandler {
    public:
-    void on_accept(Instant, std::unique_ptr<drive::StreamPort> stream) override {
+    void on_accept(Instant, std::unique_ptr<StreamPort> stream) override {
       accepted.push_back(std::move(stream));
       on_more();
     }
-    std::vector<std::unique_ptr<drive::StreamPort>> accepted;
+    std::vector<std::unique_ptr<StreamPort>> accepted;
     std::function<void()> on_more;
   };
   const PlainListener place(GetParam());  // for its address family and directory
-  drive::StreamAddress address = place.address();
+  StreamAddress address = place.address();
   if (auto* tcp = std::get_if<SocketAddress>(&address)) tcp->port = 0;
-  if (auto* path = std::get_if<drive::UnixPath>(&address)) path->path += "-ours";
+  if (auto* path = std::get_if<UnixPath>(&address)) path->path += "-ours";
   for (const Act act : kActs) {
     Accepting accepting;
     auto listener = host().listen_stream(address, accepting);
@@ -265,7 +265,7 @@ TEST_P(StreamEndsTest, caller_that_is_gone_before_it_is_accepted_or_handled) {
     if (const auto* tcp = std::get_if<SocketAddress>(&where)) {
       to_raw(*tcp, tcp->ip.is_v6(), raw);
     } else {
-      ASSERT_TRUE(to_raw_unix(std::get<drive::UnixPath>(where).path, raw));
+      ASSERT_TRUE(to_raw_unix(std::get<UnixPath>(where).path, raw));
     }
     for (std::size_t i = 0; i < kEndRounds && !HasFailure(); i += kEndsAtOnce) {
       std::vector<Fd> callers;

@@ -22,14 +22,14 @@ constexpr Duration kRestAfterExhaustion = std::chrono::milliseconds(100);
 }  // namespace
 
 Result<std::unique_ptr<StreamListener>> StreamListener::listen(HostGroup& group, Loop& loop,
-                                                               const drive::StreamAddress& address,
-                                                               drive::ListenerHandler& handler,
-                                                               drive::Purpose purpose) {
+                                                               const StreamAddress& address,
+                                                               ListenerHandler& handler,
+                                                               Purpose purpose) {
   std::unique_ptr<StreamListener> port(new StreamListener(group, loop, handler, purpose));
   port->local_ = address;
   const auto* tcp = std::get_if<SocketAddress>(&address);
-  const Status opened = tcp != nullptr ? port->open_tcp(*tcp)
-                                       : port->open_unix(std::get<drive::UnixPath>(address).path);
+  const Status opened =
+      tcp != nullptr ? port->open_tcp(*tcp) : port->open_unix(std::get<UnixPath>(address).path);
   if (!opened) return std::unexpected(opened.error());
   CULVERT_TRY(port->watch_, loop.watch(port->fd_.get(), EPOLLIN, *port));
   return port;
@@ -37,11 +37,11 @@ Result<std::unique_ptr<StreamListener>> StreamListener::listen(HostGroup& group,
 
 StreamListener::~StreamListener() {
   loop_.unwatch(watch_, fd_.get());
-  if (owns_path_) ::unlink(std::get<drive::UnixPath>(local_).path.c_str());
+  if (owns_path_) ::unlink(std::get<UnixPath>(local_).path.c_str());
 }
 
 Status StreamListener::take_place(const std::string& name) {
-  if (purpose_ != drive::Purpose::listener) return {};
+  if (purpose_ != Purpose::listener) return {};
   CULVERT_TRY(place_, group_.descriptors().take_listener(fd_.get(), name));
   return {};
 }
@@ -117,7 +117,7 @@ void StreamListener::rest_a_while() {
 void StreamListener::run(Instant now) {
   const Alive::Token alive = alive_.token();
   for (int i = 0; i < kMaxAccepts && !is_paused_; ++i) {
-    if (purpose_ == drive::Purpose::listener && !group_.descriptors().has_room(fd_.get())) {
+    if (purpose_ == Purpose::listener && !group_.descriptors().has_room(fd_.get())) {
       rest_a_while();
       break;
     }

@@ -1,32 +1,32 @@
-// A listening TCP or Unix-domain socket as drive::ListenerPort. Belongs to one loop.
+// A listening TCP or Unix-domain socket as ListenerPort. Belongs to one loop.
 // Private to net/.
 #pragma once
 
 #include "base/alive.h"
-#include "drive/ports.h"
 #include "net/kernel_host.h"
 #include "net/loop.h"
 #include "net/socket_address.h"
+#include "ports/ports.h"
 
 #include <memory>
 #include <string>
 
 namespace culvert::net {
 
-class StreamListener final : public drive::ListenerPort, private FdWatcher, private Runnable {
+class StreamListener final : public ListenerPort, private FdWatcher, private Runnable {
  public:
-  [[nodiscard]] static Result<std::unique_ptr<StreamListener>> listen(
-      HostGroup& group, Loop& loop, const drive::StreamAddress& address,
-      drive::ListenerHandler& handler, drive::Purpose purpose);
+  [[nodiscard]] static Result<std::unique_ptr<StreamListener>> listen(HostGroup& group, Loop& loop,
+                                                                      const StreamAddress& address,
+                                                                      ListenerHandler& handler,
+                                                                      Purpose purpose);
   ~StreamListener() override;  // removes a Unix socket's file
 
-  drive::StreamAddress local_address() const override { return local_; }
+  StreamAddress local_address() const override { return local_; }
   void pause() override { is_paused_ = true; }
   void resume() override;
 
  private:
-  StreamListener(HostGroup& group, Loop& loop, drive::ListenerHandler& handler,
-                 drive::Purpose purpose)
+  StreamListener(HostGroup& group, Loop& loop, ListenerHandler& handler, Purpose purpose)
       : group_(group), loop_(loop), handler_(handler), purpose_(purpose) {}
   Status open_tcp(const SocketAddress& address);
   Status open_unix(const std::string& path);
@@ -38,8 +38,8 @@ class StreamListener final : public drive::ListenerPort, private FdWatcher, priv
 
   HostGroup& group_;
   Loop& loop_;
-  drive::ListenerHandler& handler_;
-  drive::Purpose purpose_;
+  ListenerHandler& handler_;
+  Purpose purpose_;
   Fd fd_;
   ListenerPlace place_;
   WatchId watch_;
@@ -47,7 +47,7 @@ class StreamListener final : public drive::ListenerPort, private FdWatcher, priv
   bool has_waiting_ = false;  // connections may wait to be accepted
   Alive alive_;               // handlers may destroy us
   std::unique_ptr<Timer> rest_;
-  drive::StreamAddress local_;
+  StreamAddress local_;
   bool owns_path_ = false;
 };
 

@@ -66,8 +66,8 @@ Result<std::unique_ptr<StreamSocket>> StreamSocket::adopt(Loop& loop, Fd fd,
 
 Result<std::unique_ptr<StreamSocket>> StreamSocket::connect(Loop& loop,
                                                             const DescriptorBudget& descriptors,
-                                                            const drive::StreamAddress& address,
-                                                            drive::StreamHandler& handler) {
+                                                            const StreamAddress& address,
+                                                            StreamHandler& handler) {
   RawAddress raw;
   std::optional<SocketAddress> remote;
   int family = AF_UNIX;
@@ -77,7 +77,7 @@ Result<std::unique_ptr<StreamSocket>> StreamSocket::connect(Loop& loop,
     family = tcp->ip.is_v6() ? AF_INET6 : AF_INET;
     to_raw(*tcp, tcp->ip.is_v6(), raw);
   } else {
-    const auto& path = std::get<drive::UnixPath>(address);
+    const auto& path = std::get<UnixPath>(address);
     Status fits = path.beneath.empty() ? to_raw_unix(path.path, raw) : to_raw_held(path, held, raw);
     if (!fits) return forward(fits);
   }
@@ -188,9 +188,9 @@ void StreamSocket::run(Instant now) {
   }
 }
 
-drive::IoResult StreamSocket::try_read(std::span<const ByteSpan> into) {
-  if (state_ == State::failed) return {0, drive::IoStatus::failed};
-  if (!may_be_readable_) return {0, drive::IoStatus::would_block};
+IoResult StreamSocket::try_read(std::span<const ByteSpan> into) {
+  if (state_ == State::failed) return {0, IoStatus::failed};
+  if (!may_be_readable_) return {0, IoStatus::would_block};
   std::array<iovec, kMaxSlices> slices;
   std::size_t count = 0;
   const std::size_t room = to_iovec(into, slices, count);
@@ -201,7 +201,7 @@ drive::IoResult StreamSocket::try_read(std::span<const ByteSpan> into) {
       const auto bytes = static_cast<std::size_t>(got);
       // Less than asked: empty for now. Bytes that arrive later make a new edge.
       if (bytes < room && !peer_has_ended_) may_be_readable_ = false;
-      return {bytes, drive::IoStatus::ok};
+      return {bytes, IoStatus::ok};
     }
     // The kernel tells of a reset once; when that was while connecting it says "end" now.
     // (EPIPE: a reset that came after the peer's FIN.)
@@ -209,22 +209,22 @@ drive::IoResult StreamSocket::try_read(std::span<const ByteSpan> into) {
     if (got == 0 && !is_reset) {
       is_end_read_ = true;
       if (has_error_) loop_.make_ready(*this);
-      return {0, drive::IoStatus::end};
+      return {0, IoStatus::end};
     }
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN) {
       may_be_readable_ = false;
-      return {0, drive::IoStatus::would_block};
+      return {0, IoStatus::would_block};
     }
     state_ = State::failed;
     has_error_ = false;
-    return {0, drive::IoStatus::failed};
+    return {0, IoStatus::failed};
   }
 }
 
-drive::IoResult StreamSocket::try_write(std::span<const ByteView> from) {
-  if (state_ == State::failed) return {0, drive::IoStatus::failed};
-  if (!may_be_writable_) return {0, drive::IoStatus::would_block};
+IoResult StreamSocket::try_write(std::span<const ByteView> from) {
+  if (state_ == State::failed) return {0, IoStatus::failed};
+  if (!may_be_writable_) return {0, IoStatus::would_block};
   std::array<iovec, kMaxSlices> slices;
   std::size_t count = 0;
   if (to_iovec(from, slices, count) == 0) return {};
@@ -233,17 +233,17 @@ drive::IoResult StreamSocket::try_write(std::span<const ByteView> from) {
   message.msg_iovlen = count;
   for (;;) {
     const ssize_t sent = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
-    if (sent >= 0) return {static_cast<std::size_t>(sent), drive::IoStatus::ok};
+    if (sent >= 0) return {static_cast<std::size_t>(sent), IoStatus::ok};
     if (errno == EINTR) continue;
     if (errno == EAGAIN) {
       may_be_writable_ = false;
-      return {0, drive::IoStatus::would_block};
+      return {0, IoStatus::would_block};
     }
     // The peer is gone; what came from it before may still be read.
     if (error_ == 0) error_ = errno;
     has_error_ = false;
     may_be_readable_ = peer_has_ended_ = true;
-    return {0, drive::IoStatus::failed};
+    return {0, IoStatus::failed};
   }
 }
 
@@ -257,7 +257,7 @@ void StreamSocket::want_writable() {
   if (may_be_writable_ && state_ == State::open) loop_.make_ready(*this);
 }
 
-void StreamSocket::set_handler(drive::StreamHandler& handler) {
+void StreamSocket::set_handler(StreamHandler& handler) {
   handler_ = &handler;
   if (has_error_ && state_ != State::connecting) loop_.make_ready(*this);  // it came before
 }
@@ -276,13 +276,13 @@ void StreamSocket::reset() {
   fd_.close();
 }
 
-std::optional<drive::StreamEnds> StreamSocket::ends() const {
+std::optional<StreamEnds> StreamSocket::ends() const {
   RawAddress raw;
   raw.size = sizeof raw.storage;
   if (!remote_ || ::getsockname(fd_.get(), raw.get(), &raw.size) != 0) return std::nullopt;
   const auto local = from_raw(raw.get());
   if (!local) return std::nullopt;
-  return drive::StreamEnds{.local = *local, .remote = *remote_};
+  return StreamEnds{.local = *local, .remote = *remote_};
 }
 
 std::string StreamSocket::remote_text() const {

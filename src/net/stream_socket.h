@@ -1,4 +1,4 @@
-// A TCP or Unix-domain stream as drive::StreamPort. Belongs to one loop; owned by whoever
+// A TCP or Unix-domain stream as StreamPort. Belongs to one loop; owned by whoever
 // connected or accepted it. Private to net/.
 //
 // Readiness is edge-triggered and remembered in every state (connecting, without a handler):
@@ -8,10 +8,10 @@
 // the peer's end in order does so when that end has been read.
 #pragma once
 
-#include "drive/ports.h"
 #include "net/descriptors.h"
 #include "net/loop.h"
 #include "net/socket_address.h"
+#include "ports/ports.h"
 
 #include <cstdint>
 #include <memory>
@@ -19,25 +19,25 @@
 
 namespace culvert::net {
 
-class StreamSocket final : public drive::StreamPort, private FdWatcher, private Runnable {
+class StreamSocket final : public StreamPort, private FdWatcher, private Runnable {
  public:
   [[nodiscard]] static Result<std::unique_ptr<StreamSocket>> connect(
-      Loop& loop, const DescriptorBudget& descriptors, const drive::StreamAddress& address,
-      drive::StreamHandler& handler);
+      Loop& loop, const DescriptorBudget& descriptors, const StreamAddress& address,
+      StreamHandler& handler);
   // Takes an accepted, non-blocking descriptor. `remote` is empty for Unix sockets.
   [[nodiscard]] static Result<std::unique_ptr<StreamSocket>> adopt(
       Loop& loop, Fd fd, std::optional<SocketAddress> remote);
   ~StreamSocket() override;
 
-  drive::IoResult try_read(std::span<const ByteSpan> into) override;
-  drive::IoResult try_write(std::span<const ByteView> from) override;
+  IoResult try_read(std::span<const ByteSpan> into) override;
+  IoResult try_write(std::span<const ByteView> from) override;
   void want_readable() override;
   void want_writable() override;
   void shutdown_write() override;
   void reset() override;
-  void set_handler(drive::StreamHandler& handler) override;
+  void set_handler(StreamHandler& handler) override;
   std::string remote_text() const override;
-  std::optional<drive::StreamEnds> ends() const override;
+  std::optional<StreamEnds> ends() const override;
 
  private:
   enum class State : std::uint8_t { connecting, open, failed };
@@ -51,7 +51,7 @@ class StreamSocket final : public drive::StreamPort, private FdWatcher, private 
   void fail_later(int error);
 
   Loop& loop_;
-  drive::StreamHandler* handler_ = nullptr;
+  StreamHandler* handler_ = nullptr;
   Fd fd_;
   WatchId watch_;
   State state_ = State::open;

@@ -20,9 +20,9 @@ namespace culvert::net {
 namespace {
 
 // Writes `outgoing`, then FIN when asked; reads everything. Counts what it was told.
-class Talker : public drive::StreamHandler {
+class Talker : public StreamHandler {
  public:
-  void attach(std::unique_ptr<drive::StreamPort> stream) {
+  void attach(std::unique_ptr<StreamPort> stream) {
     port = std::move(stream);
     port->set_handler(*this);
     go();
@@ -45,10 +45,10 @@ class Talker : public drive::StreamHandler {
       const std::array into{ByteSpan(block).first(100), ByteSpan(block).subspan(100)};
       const auto result = port->try_read(into);
       incoming.append(as_text(ByteView(block).first(result.bytes)));
-      if (result.status == drive::IoStatus::ok) continue;
-      if (result.status == drive::IoStatus::would_block) return port->want_readable();
-      has_ended = result.status == drive::IoStatus::end;
-      has_failed = result.status == drive::IoStatus::failed;
+      if (result.status == IoStatus::ok) continue;
+      if (result.status == IoStatus::would_block) return port->want_readable();
+      has_ended = result.status == IoStatus::end;
+      has_failed = result.status == IoStatus::failed;
       return finish();
     }
   }
@@ -58,11 +58,11 @@ class Talker : public drive::StreamHandler {
       const std::array from{rest.first(rest.size() / 2), rest.subspan(rest.size() / 2)};
       const auto result = port->try_write(from);
       sent += result.bytes;
-      if (result.status == drive::IoStatus::would_block) {
+      if (result.status == IoStatus::would_block) {
         ++blocked;
         return port->want_writable();
       }
-      if (result.status == drive::IoStatus::failed) {
+      if (result.status == IoStatus::failed) {
         has_failed = true;
         return finish();
       }
@@ -74,7 +74,7 @@ class Talker : public drive::StreamHandler {
     if (on_finished) on_finished();
   }
 
-  std::unique_ptr<drive::StreamPort> port;
+  std::unique_ptr<StreamPort> port;
   std::string outgoing;
   std::string incoming;
   std::size_t sent = 0;
@@ -88,13 +88,13 @@ class Talker : public drive::StreamHandler {
   std::function<void()> on_written;
 };
 
-class Acceptor : public drive::ListenerHandler {
+class Acceptor : public ListenerHandler {
  public:
-  void on_accept(Instant, std::unique_ptr<drive::StreamPort> stream) override {
+  void on_accept(Instant, std::unique_ptr<StreamPort> stream) override {
     accepted.push_back(std::move(stream));
     if (on_more) on_more();
   }
-  std::vector<std::unique_ptr<drive::StreamPort>> accepted;
+  std::vector<std::unique_ptr<StreamPort>> accepted;
   std::function<void()> on_more;
 };
 
@@ -114,7 +114,7 @@ std::string temporary_directory() {
 class StreamTest : public LoopTest {
  protected:
   // A connected pair through a listener on `address`.
-  void connect_pair(const drive::StreamAddress& address) {
+  void connect_pair(const StreamAddress& address) {
     auto listener = host().listen_stream(address, acceptor_);
     ASSERT_TRUE(listener) << listener.error().text();
     listener_ = std::move(*listener);
@@ -141,7 +141,7 @@ class StreamTest : public LoopTest {
   Acceptor acceptor_;
   Talker client_;
   Talker server_;
-  std::unique_ptr<drive::ListenerPort> listener_;
+  std::unique_ptr<ListenerPort> listener_;
   int finished_ = 0;
 };
 
@@ -188,7 +188,7 @@ TEST_F(StreamTest, tcp_stream_knows_its_two_ends) {
 
 TEST_F(StreamTest, unix_socket_is_private_and_removed_at_the_end) {
   const std::string path = temporary_directory() + "/socket";
-  connect_pair(drive::UnixPath{path});
+  connect_pair(UnixPath{path});
   struct stat info{};
   ASSERT_EQ(::stat(path.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600U);
@@ -200,7 +200,7 @@ TEST_F(StreamTest, unix_socket_is_private_and_removed_at_the_end) {
 
 TEST_F(StreamTest, unix_listener_replaces_a_stale_socket_but_not_a_live_one) {
   const std::string path = temporary_directory() + "/socket";
-  const drive::UnixPath address{path};
+  const UnixPath address{path};
   auto live = host().listen_stream(address, acceptor_);
   ASSERT_TRUE(live);
   EXPECT_FALSE(host().listen_stream(address, acceptor_));
@@ -208,7 +208,7 @@ TEST_F(StreamTest, unix_listener_replaces_a_stale_socket_but_not_a_live_one) {
   const std::string stale = path + ".stale";
   ASSERT_EQ(::link(path.c_str(), stale.c_str()), 0);
   live->reset();
-  EXPECT_TRUE(host().listen_stream(drive::UnixPath{stale}, acceptor_));
+  EXPECT_TRUE(host().listen_stream(UnixPath{stale}, acceptor_));
   std::filesystem::remove_all(std::filesystem::path(path).parent_path());
 }
 
@@ -220,7 +220,7 @@ TEST_F(StreamTest, links_lead_to_unix_sockets_below_their_directory_only) {
   fs::create_directory(root / "elsewhere");
   fs::create_directory_symlink(root / "real", root / "allowed");  // as /var/run is one of /run
   const auto listen = [&](const char* name) {
-    auto listener = host().listen_stream(drive::UnixPath{(root / name).string()}, acceptor_);
+    auto listener = host().listen_stream(UnixPath{(root / name).string()}, acceptor_);
     EXPECT_TRUE(listener) << listener.error().text();
     return std::move(*listener);
   };
@@ -239,7 +239,7 @@ TEST_F(StreamTest, links_lead_to_unix_sockets_below_their_directory_only) {
        {Case{"deep/inside", true}, Case{"link-inside", true}, Case{"link-outside", false},
         Case{"way-out/outside", false}, Case{"link-neighbour", false}, Case{"missing", false}}) {
     const std::string directory = (root / "allowed/").string();
-    const drive::UnixPath path{.path = directory + c.path, .beneath = directory};
+    const UnixPath path{.path = directory + c.path, .beneath = directory};
     Talker caller;
     auto port = host().connect_stream(path, caller);
     EXPECT_EQ(port.has_value(), c.is_reached) << c.path;
@@ -250,7 +250,7 @@ TEST_F(StreamTest, links_lead_to_unix_sockets_below_their_directory_only) {
     EXPECT_EQ(caller.connected, 1) << c.path;
   }
   // Who names a link means what it leads to.
-  const drive::UnixPath named{(root / "real/link-outside").string()};
+  const UnixPath named{(root / "real/link-outside").string()};
   auto port = host().connect_stream(named, client_);
   ASSERT_TRUE(port);
   client_.port = std::move(*port);
@@ -320,7 +320,7 @@ TEST_F(StreamTest, failed_dial_is_reported_by_the_handler) {
   EXPECT_EQ(client_.connected, 0);
 
   client_.failure.reset();
-  auto local = host().connect_stream(drive::UnixPath{"/nonexistent/socket"}, client_);
+  auto local = host().connect_stream(UnixPath{"/nonexistent/socket"}, client_);
   ASSERT_TRUE(local);
   EXPECT_FALSE(client_.failure);  // never from inside the call
   run();
@@ -368,7 +368,7 @@ TEST_F(StreamTest, listener_may_be_destroyed_while_accepting) {
 }
 
 TEST_F(StreamTest, over_long_unix_path_is_a_configuration_error) {
-  const auto result = host().listen_stream(drive::UnixPath{std::string(200, 'x')}, acceptor_);
+  const auto result = host().listen_stream(UnixPath{std::string(200, 'x')}, acceptor_);
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().kind, ErrorKind::configuration);
 }

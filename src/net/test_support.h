@@ -49,7 +49,7 @@ struct Received {
 };
 
 // Collects datagrams, cut at segment boundaries, and calls `on_more` after each batch.
-class UdpRecorder : public drive::UdpHandler {
+class UdpRecorder : public UdpHandler {
  public:
   void on_udp_readable(Instant) override {
     std::array<RxDatagram, 8> batch;
@@ -68,7 +68,7 @@ class UdpRecorder : public drive::UdpHandler {
     if (on_writable) on_writable();
   }
 
-  drive::UdpPort* port = nullptr;
+  UdpPort* port = nullptr;
   std::vector<Received> received;
   std::size_t glued = 0;  // how many receive calls brought several datagrams at once
   std::function<void()> on_more;

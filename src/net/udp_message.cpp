@@ -16,7 +16,7 @@ T control_value(const cmsghdr* header) {
 }
 
 std::uint32_t interface_of(const UdpAddressing& addressing, const IpAddress& local) {
-  const auto found = std::ranges::find(addressing.pinned, local, &drive::LocalAddress::ip);
+  const auto found = std::ranges::find(addressing.pinned, local, &LocalAddress::ip);
   return found == addressing.pinned.end() ? 0 : found->interface_index;
 }
 

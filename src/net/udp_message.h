@@ -2,8 +2,8 @@
 #pragma once
 
 #include "base/datagram.h"
-#include "drive/ports.h"
 #include "net/socket_address.h"
+#include "ports/ports.h"
 
 #include <array>
 #include <cstdint>
@@ -23,10 +23,10 @@ struct UdpControl {
 
 // What a socket is, as far as its messages care.
 struct UdpAddressing {
-  bool is_v6;         // IPv4 addresses are written mapped
-  bool is_connected;  // no destination in the message
-  bool picks_source;  // the batch's local address, when concrete, goes along
-  std::span<const drive::LocalAddress> pinned;  // these name their interface, too
+  bool is_v6;                            // IPv4 addresses are written mapped
+  bool is_connected;                     // no destination in the message
+  bool picks_source;                     // the batch's local address, when concrete, goes along
+  std::span<const LocalAddress> pinned;  // these name their interface, too
 };
 
 // Large and not initialised until write(); its header points into itself, so it stays put.

@@ -55,7 +55,7 @@ bool is_refusal(const msghdr& message) {
 }
 
 // Which of our addresses a datagram comes to or leaves from; pointless where there is one.
-bool wants_local_address(const drive::UdpOptions& options) {
+bool wants_local_address(const UdpOptions& options) {
   return options.bind.ip.is_unspecified() && !options.remote;
 }
 
@@ -79,7 +79,7 @@ struct UdpSocket::Tail {
   Bytes bytes;
 };
 
-UdpSocket::UdpSocket(HostGroup& group, Loop& loop, drive::UdpHandler& handler)
+UdpSocket::UdpSocket(HostGroup& group, Loop& loop, UdpHandler& handler)
     : group_(group), loop_(loop), handler_(handler), features_(group.features()) {}
 
 UdpSocket::~UdpSocket() {
@@ -87,15 +87,14 @@ UdpSocket::~UdpSocket() {
 }
 
 Result<std::unique_ptr<UdpSocket>> UdpSocket::open(HostGroup& group, Loop& loop,
-                                                   const drive::UdpOptions& options,
-                                                   drive::UdpHandler& handler) {
+                                                   const UdpOptions& options, UdpHandler& handler) {
   std::unique_ptr<UdpSocket> port(new UdpSocket(group, loop, handler));
   if (Status bound = port->bind(options); !bound) return forward(bound);
   CULVERT_TRY(port->watch_, loop.watch(port->fd_.get(), EPOLLIN, *port));
   return port;
 }
 
-Status UdpSocket::bind(const drive::UdpOptions& options) {
+Status UdpSocket::bind(const UdpOptions& options) {
   SocketAddress bind = options.bind;
   // A connected socket needs its peer's family; "any" is the same wish in both.
   if (options.remote && bind.ip.is_unspecified()) {
@@ -146,17 +145,17 @@ Status UdpSocket::bind(const drive::UdpOptions& options) {
   return {};
 }
 
-Status UdpSocket::take_place(drive::Purpose purpose, const std::string& name) {
-  if (purpose == drive::Purpose::flow && !group_.descriptors().is_for_flows(fd_.get())) {
+Status UdpSocket::take_place(Purpose purpose, const std::string& name) {
+  if (purpose == Purpose::flow && !group_.descriptors().is_for_flows(fd_.get())) {
     return std::unexpected(no_descriptor(name));
   }
-  if (purpose == drive::Purpose::listener) {
+  if (purpose == Purpose::listener) {
     CULVERT_TRY(place_, group_.descriptors().take_listener(fd_.get(), name));
   }
   return {};
 }
 
-Status UdpSocket::configure(const drive::UdpOptions& options) {
+Status UdpSocket::configure(const UdpOptions& options) {
   const int fd = fd_.get();
   if (options.is_shared && !set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)) {
     return std::unexpected(system_error(errno, "SO_REUSEPORT", options.bind.text()));
@@ -298,10 +297,10 @@ void UdpSocket::want_refusals(bool is_wanted) {
   set_option(fd_.get(), IPPROTO_IP, IP_RECVERR, is_wanted ? 1 : 0);
 }
 
-std::optional<drive::UdpRefusal> UdpSocket::poll_refusal() {
+std::optional<UdpRefusal> UdpSocket::poll_refusal() {
   for (std::size_t errors = 0; wants_refusals_ && errors < kMaxErrorsInTurn;) {
     RawAddress to;
-    std::array<std::uint8_t, drive::UdpRefusal::kMaxQuoteBytes> quote;
+    std::array<std::uint8_t, UdpRefusal::kMaxQuoteBytes> quote;
     iovec slice{quote.data(), quote.size()};
     alignas(cmsghdr) std::array<std::uint8_t, 512> control;
     msghdr header{};
@@ -319,15 +318,14 @@ std::optional<drive::UdpRefusal> UdpSocket::poll_refusal() {
     ++errors;  // of other kinds
     const auto remote = from_raw(to.get());
     if (!remote || !is_refusal(header)) continue;
-    return drive::UdpRefusal{.remote = *remote,
-                             .quote = Bytes(quote.begin(), quote.begin() + quoted)};
+    return UdpRefusal{.remote = *remote, .quote = Bytes(quote.begin(), quote.begin() + quoted)};
   }
   return std::nullopt;
 }
 
 // --- sending -----------------------------------------------------------------------------
 
-drive::UdpSendResult UdpSocket::send_batch(std::span<const TxBatch> batches) {
+UdpSendResult UdpSocket::send_batch(std::span<const TxBatch> batches) {
   if (!flush_tail()) return {0, true};
   Cursor cursor;
   if (send_all(batches, cursor) == Outcome::taken) return {batches.size(), false};

@@ -1,36 +1,34 @@
-// A UDP socket as drive::UdpPort: recvmmsg with GRO, sendmmsg with GSO, ECN, and the local
+// A UDP socket as UdpPort: recvmmsg with GRO, sendmmsg with GSO, ECN, and the local
 // address of each datagram. Belongs to one loop; owned by whoever opened it. Private to net/.
 //
 // Small on purpose (many UDP flows have one each): receive buffers belong to the loop.
 #pragma once
 
 #include "base/appetite.h"
-#include "drive/ports.h"
 #include "net/kernel_host.h"
 #include "net/loop.h"
 #include "net/socket_address.h"
 #include "net/udp_message.h"
+#include "ports/ports.h"
 
 #include <cstdint>
 #include <memory>
 
 namespace culvert::net {
 
-class UdpSocket final : public drive::UdpPort, private FdWatcher, private Runnable {
+class UdpSocket final : public UdpPort, private FdWatcher, private Runnable {
  public:
   [[nodiscard]] static Result<std::unique_ptr<UdpSocket>> open(HostGroup& group, Loop& loop,
-                                                               const drive::UdpOptions& options,
-                                                               drive::UdpHandler& handler);
+                                                               const UdpOptions& options,
+                                                               UdpHandler& handler);
   ~UdpSocket() override;
 
   std::size_t recv_batch(std::span<RxDatagram> out) override;
-  drive::UdpSendResult send_batch(std::span<const TxBatch> batches) override;
+  UdpSendResult send_batch(std::span<const TxBatch> batches) override;
   void want_refusals(bool is_wanted) override;
-  std::optional<drive::UdpRefusal> poll_refusal() override;
+  std::optional<UdpRefusal> poll_refusal() override;
   SocketAddress local_address() const override { return local_; }
-  void pin_sources(std::vector<drive::LocalAddress> sources) override {
-    pinned_ = std::move(sources);
-  }
+  void pin_sources(std::vector<LocalAddress> sources) override { pinned_ = std::move(sources); }
 
   [[nodiscard]] UdpFeatures features() const { return features_; }  // in effect now
 
@@ -38,10 +36,10 @@ class UdpSocket final : public drive::UdpPort, private FdWatcher, private Runnab
   struct Cursor;  // position in a span of batches
   enum class Outcome : std::uint8_t { taken, blocked };
 
-  UdpSocket(HostGroup& group, Loop& loop, drive::UdpHandler& handler);
-  Status configure(const drive::UdpOptions& options);
-  Status take_place(drive::Purpose purpose, const std::string& name);
-  Status bind(const drive::UdpOptions& options);
+  UdpSocket(HostGroup& group, Loop& loop, UdpHandler& handler);
+  Status configure(const UdpOptions& options);
+  Status take_place(Purpose purpose, const std::string& name);
+  Status bind(const UdpOptions& options);
   void size_buffers();
 
   void on_fd_events(std::uint32_t events) override;
@@ -64,7 +62,7 @@ class UdpSocket final : public drive::UdpPort, private FdWatcher, private Runnab
 
   HostGroup& group_;
   Loop& loop_;
-  drive::UdpHandler& handler_;
+  UdpHandler& handler_;
   Fd fd_;
   ListenerPlace place_;
   WatchId watch_;
@@ -74,7 +72,7 @@ class UdpSocket final : public drive::UdpPort, private FdWatcher, private Runnab
   bool is_v6_ = false;  // the socket's family; IPv4 travels mapped
   bool is_connected_ = false;
   bool wants_refusals_ = false;
-  std::vector<drive::LocalAddress> pinned_;
+  std::vector<LocalAddress> pinned_;
   bool picks_source_ = false;     // bound to a wildcard: pktinfo both ways
   bool may_be_readable_ = false;  // since an edge, until the kernel said it has nothing
   bool is_writable_due_ = false;

@@ -35,8 +35,8 @@ class UdpSocketTest : public LoopTest, public ::testing::WithParamInterface<UdpF
  protected:
   UdpSocketTest() : LoopTest(GetParam()) {}
 
-  std::unique_ptr<drive::UdpPort> open(const SocketAddress& bind, UdpRecorder& recorder,
-                                       std::optional<SocketAddress> remote = {}) {
+  std::unique_ptr<UdpPort> open(const SocketAddress& bind, UdpRecorder& recorder,
+                                std::optional<SocketAddress> remote = {}) {
     auto port =
         host().open_udp({.bind = bind, .remote = remote, .has_large_buffers = true}, recorder);
     EXPECT_TRUE(port) << (port ? "" : port.error().text());
@@ -256,9 +256,9 @@ TEST_P(UdpSocketTest, hears_where_nobody_listens_while_it_wants_to) {
     auto opened =
         host().open_udp({.bind = {any, 0}, .is_dual_stack = true, .has_large_buffers = true}, ours);
     ASSERT_TRUE(opened) << opened.error().text();
-    drive::UdpPort& port = **opened;
+    UdpPort& port = **opened;
     ours.port = &port;
-    const Bytes text = patterned(2 * drive::UdpRefusal::kMaxQuoteBytes);
+    const Bytes text = patterned(2 * UdpRefusal::kMaxQuoteBytes);
     const std::array batches{batch_to(remote, text, text.size())};
     EXPECT_EQ(port.send_batch(batches).batches_taken, 1U);  // not yet
     EXPECT_FALSE(port.poll_refusal());
@@ -269,8 +269,8 @@ TEST_P(UdpSocketTest, hears_where_nobody_listens_while_it_wants_to) {
     const auto refusal = port.poll_refusal();
     ASSERT_TRUE(refusal);
     EXPECT_EQ(refusal->remote, remote);
-    EXPECT_TRUE(std::ranges::equal(refusal->quote,
-                                   ByteView(text).first(drive::UdpRefusal::kMaxQuoteBytes)));
+    EXPECT_TRUE(
+        std::ranges::equal(refusal->quote, ByteView(text).first(UdpRefusal::kMaxQuoteBytes)));
     EXPECT_FALSE(port.poll_refusal());
     // What came of it disturbs neither what arrives nor what leaves afterwards.
     port.want_refusals(false);

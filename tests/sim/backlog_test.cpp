@@ -91,7 +91,7 @@ Drawn draw(std::uint64_t seed, Weather weather) {
 }
 
 // A program that answers each large datagram, or sends them and waits for the answers.
-class LargeUdp final : public drive::UdpHandler {
+class LargeUdp final : public UdpHandler {
  public:
   LargeUdp(SimHost& host, std::uint16_t at_port, bool answers)
       : answers_(answers), port_(*host.open_udp({.bind = {kLoopback, at_port}}, *this)) {}
@@ -117,7 +117,7 @@ class LargeUdp final : public drive::UdpHandler {
   }
 
   bool answers_;
-  std::unique_ptr<drive::UdpPort> port_;
+  std::unique_ptr<UdpPort> port_;
   std::size_t received_ = 0;
 };
 

@@ -63,19 +63,19 @@ void listen(RawStream& leg, Told& told) {
 }
 
 // A target that takes everything, or nothing.
-class Sink final : public drive::ListenerHandler {
+class Sink final : public ListenerHandler {
  public:
   Sink(SimHost& host, std::uint16_t port, bool takes)
       : listener_(*host.listen_stream(SocketAddress{IpAddress::loopback(Family::v4), port}, *this)),
         takes_(takes) {}
-  void on_accept(Instant, std::unique_ptr<drive::StreamPort> stream) override {
+  void on_accept(Instant, std::unique_ptr<StreamPort> stream) override {
     ends_.push_back(std::make_unique<End>(std::move(stream)));
     if (takes_) ends_.back()->stream->want_readable();
   }
 
  private:
-  struct End final : drive::StreamHandler {
-    explicit End(std::unique_ptr<drive::StreamPort> its_stream) : stream(std::move(its_stream)) {
+  struct End final : StreamHandler {
+    explicit End(std::unique_ptr<StreamPort> its_stream) : stream(std::move(its_stream)) {
       stream->set_handler(*this);
     }
     void on_stream_connected(Instant) override {}
@@ -84,13 +84,13 @@ class Sink final : public drive::ListenerHandler {
     void on_stream_readable(Instant) override {
       std::vector<std::uint8_t> buffer(1 << 16);
       const std::array<ByteSpan, 1> spans{ByteSpan(buffer)};
-      while (stream->try_read(spans).status == drive::IoStatus::ok) {
+      while (stream->try_read(spans).status == IoStatus::ok) {
       }
       stream->want_readable();
     }
-    std::unique_ptr<drive::StreamPort> stream;
+    std::unique_ptr<StreamPort> stream;
   };
-  std::unique_ptr<drive::ListenerPort> listener_;
+  std::unique_ptr<ListenerPort> listener_;
   std::vector<std::unique_ptr<End>> ends_;
   bool takes_;
 };

@@ -6,7 +6,6 @@
 namespace culvert::sim {
 namespace {
 
-using drive::AddressUse;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 

@@ -221,7 +221,7 @@ TEST(SimMultipathFigures, holds_a_bounded_amount_without_any_connection) {
 // --- UDP -----------------------------------------------------------------------------------------
 
 // Sends what it gets back to its sender.
-class Echo final : public drive::UdpHandler {
+class Echo final : public UdpHandler {
  public:
   Echo(SimHost& host, const SocketAddress& address)
       : port_(*host.open_udp({.bind = address}, *this)) {}
@@ -240,11 +240,11 @@ class Echo final : public drive::UdpHandler {
   std::uint64_t received = 0;
 
  private:
-  std::unique_ptr<drive::UdpPort> port_;
+  std::unique_ptr<UdpPort> port_;
 };
 
 // Sends a numbered datagram every 10 ms and notes the answers.
-class Pinger final : public drive::UdpHandler {
+class Pinger final : public UdpHandler {
  public:
   Pinger(SimHost& host, const SocketAddress& to)
       : host_(host),
@@ -281,7 +281,7 @@ class Pinger final : public drive::UdpHandler {
  private:
   SimHost& host_;
   SocketAddress to_;
-  std::unique_ptr<drive::UdpPort> port_;
+  std::unique_ptr<UdpPort> port_;
 };
 
 TEST(SimMultipath, datagrams_use_the_paths_as_the_mode_says) {

@@ -43,7 +43,7 @@ void bring_back(TunnelWorld& tunnel) {
 // --- how soon ------------------------------------------------------------------------------------
 
 // One end of a connection between programs that say a word now and then.
-struct Talk final : drive::StreamHandler, drive::ListenerHandler {
+struct Talk final : StreamHandler, ListenerHandler {
   // Waits for the other one.
   Talk(SimHost& its_host, std::uint16_t port)
       : host(its_host), listener(*host.listen_stream(SocketAddress{kLoopback, port}, *this)) {}
@@ -51,7 +51,7 @@ struct Talk final : drive::StreamHandler, drive::ListenerHandler {
   void call(std::uint16_t port) {
     on_accept({}, *host.connect_stream(SocketAddress{kLoopback, port}, *this));
   }
-  void on_accept(Instant, std::unique_ptr<drive::StreamPort> accepted) override {
+  void on_accept(Instant, std::unique_ptr<StreamPort> accepted) override {
     stream = std::move(accepted);
     stream->set_handler(*this);
     stream->want_readable();
@@ -63,9 +63,9 @@ struct Talk final : drive::StreamHandler, drive::ListenerHandler {
     std::array<std::uint8_t, 100> buffer{};
     const ByteSpan into(buffer);
     for (;;) {
-      const drive::IoResult result = stream->try_read(std::span(&into, 1));
-      if (result.status == drive::IoStatus::end) return;
-      if (result.status != drive::IoStatus::ok) break;
+      const IoResult result = stream->try_read(std::span(&into, 1));
+      if (result.status == IoStatus::end) return;
+      if (result.status != IoStatus::ok) break;
       heard.append(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(result.bytes));
       heard_at = now;
     }
@@ -78,8 +78,8 @@ struct Talk final : drive::StreamHandler, drive::ListenerHandler {
   }
 
   SimHost& host;
-  std::unique_ptr<drive::ListenerPort> listener;
-  std::unique_ptr<drive::StreamPort> stream;
+  std::unique_ptr<ListenerPort> listener;
+  std::unique_ptr<StreamPort> stream;
   std::string heard;
   Instant heard_at{};
 };
@@ -284,7 +284,7 @@ TEST(SimOutage, stops_a_flow_that_fills_its_buffer) {
 // --- UDP -----------------------------------------------------------------------------------------
 
 // A socket that keeps what comes to it, and whom it came from.
-struct UdpSocket final : drive::UdpHandler {
+struct UdpSocket final : UdpHandler {
   UdpSocket(SimHost& host, std::uint16_t local_port)
       : port(*host.open_udp({.bind = {kLoopback, local_port}}, *this)) {}
   void on_udp_readable(Instant) override {
@@ -313,7 +313,7 @@ struct UdpSocket final : drive::UdpHandler {
     EXPECT_EQ(port->send_batch(std::span(&batch, 1)).batches_taken, 1U);
   }
 
-  std::unique_ptr<drive::UdpPort> port;
+  std::unique_ptr<UdpPort> port;
   std::set<SocketAddress> senders;
   std::vector<std::string> received;
   bool is_echo = false;

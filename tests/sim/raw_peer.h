@@ -138,7 +138,7 @@ class RawPeer final : public drive::WorkerHandler {
  private:
   drive::ConnectionHandler* on_connection(Instant now, quic::Connection& connection) override;
   void on_network_changed(Instant) override {}
-  void on_refused(Instant, const drive::UdpRefusal&) override {}
+  void on_refused(Instant, const UdpRefusal&) override {}
 
   SimHost host_;
   drive::Worker worker_;

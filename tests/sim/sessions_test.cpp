@@ -221,8 +221,7 @@ TEST(SimNobody, is_not_there_according_to_a_router_yet_the_server_answers) {
   tunnel.network.tap = [&](Instant, Packet& packet) {
     if (packet.to != TunnelWorld::server_address()) return true;
     const auto head =
-        ByteView(packet.payload)
-            .first(std::min(packet.payload.size(), drive::UdpRefusal::kMaxQuoteBytes));
+        ByteView(packet.payload).first(std::min(packet.payload.size(), UdpRefusal::kMaxQuoteBytes));
     tunnel.network.inject_refusal(packet.from,
                                   {.remote = packet.to, .quote = Bytes(head.begin(), head.end())});
     return true;
@@ -237,9 +236,8 @@ TEST(SimNobody, is_not_there_and_yet_something_of_an_answer_is) {
   const Instant usable = tunnel.world.now() + limits::kRefusedDial + milliseconds(200);
   tunnel.network.tap = [&](Instant now, Packet& packet) {
     if (packet.to == TunnelWorld::server_address()) {
-      const auto head =
-          ByteView(packet.payload)
-              .first(std::min(packet.payload.size(), drive::UdpRefusal::kMaxQuoteBytes));
+      const auto head = ByteView(packet.payload)
+                            .first(std::min(packet.payload.size(), UdpRefusal::kMaxQuoteBytes));
       tunnel.network.inject_refusal(
           packet.from, {.remote = packet.to, .quote = Bytes(head.begin(), head.end())});
     } else if (now < usable && packet.payload.size() > 60) {

@@ -29,7 +29,7 @@ std::string to_text(Attack attack) {
 
 class Attacker final : public PacketSink {
  public:
-  void on_refused(Instant, const drive::UdpRefusal&) override {}
+  void on_refused(Instant, const UdpRefusal&) override {}
   Attacker(TunnelWorld& tunnel, Attack attack)
       : tunnel_(tunnel),
         attack_(attack),

@@ -61,7 +61,7 @@ class Stranger final : public drive::WorkerHandler {
  private:
   drive::ConnectionHandler* on_connection(Instant, quic::Connection&) override { return nullptr; }
   void on_network_changed(Instant) override {}
-  void on_refused(Instant, const drive::UdpRefusal&) override {}
+  void on_refused(Instant, const UdpRefusal&) override {}
 
   Machine& machine_;
   SimHost host_;

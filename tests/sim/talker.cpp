@@ -64,7 +64,7 @@ Talker::~Talker() {
   alive_.end();
 }
 
-std::unique_ptr<Talker> Talker::call(SimHost& host, const drive::StreamAddress& address,
+std::unique_ptr<Talker> Talker::call(SimHost& host, const StreamAddress& address,
                                      const FlowPlan& plan) {
   std::unique_ptr<Talker> talker(new Talker(host, Side::caller));
   talker->plan_ = plan;
@@ -75,7 +75,7 @@ std::unique_ptr<Talker> Talker::call(SimHost& host, const drive::StreamAddress& 
   return talker;
 }
 
-std::unique_ptr<Talker> Talker::answer(SimHost& host, std::unique_ptr<drive::StreamPort> stream) {
+std::unique_ptr<Talker> Talker::answer(SimHost& host, std::unique_ptr<StreamPort> stream) {
   std::unique_ptr<Talker> talker(new Talker(host, Side::callee));
   talker->stream_ = std::move(stream);
   talker->stream_->set_handler(*talker);
@@ -146,17 +146,17 @@ void Talker::read_some() {
   std::size_t wanted = buffer.size();
   if (!plan_) wanted = FlowPlan::kHeaderBytes - header_.size();
   const std::array<ByteSpan, 1> spans{ByteSpan(buffer).first(wanted)};
-  const drive::IoResult result = stream_->try_read(spans);
+  const IoResult result = stream_->try_read(spans);
   switch (result.status) {
-    case drive::IoStatus::would_block:
+    case IoStatus::would_block:
       return;
-    case drive::IoStatus::failed:
+    case IoStatus::failed:
       end(State::reset);
       return;
-    case drive::IoStatus::end:
+    case IoStatus::end:
       has_seen_end_ = true;
       return;
-    case drive::IoStatus::ok:
+    case IoStatus::ok:
       break;
   }
   const ByteView bytes = ByteView(buffer).first(result.bytes);
@@ -204,12 +204,12 @@ void Talker::write_some() {
     const std::size_t count = std::min<std::uint64_t>(kWriteChunk, bytes_to_send() - sent_);
     for (std::size_t i = 0; i < count; ++i) chunk.push_back(stream_byte(seed, sent_ + i));
     const std::array<ByteView, 1> views{chunk};
-    const drive::IoResult result = stream_->try_write(views);
-    if (result.status == drive::IoStatus::would_block) {
+    const IoResult result = stream_->try_write(views);
+    if (result.status == IoStatus::would_block) {
       stream_->want_writable();
       return;
     }
-    if (result.status != drive::IoStatus::ok) {
+    if (result.status != IoStatus::ok) {
       end(State::reset);
       return;
     }
@@ -233,7 +233,7 @@ TalkerListener::TalkerListener(SimHost& host, const SocketAddress& address) : ho
   listener_ = std::move(*listener);
 }
 
-void TalkerListener::on_accept(Instant, std::unique_ptr<drive::StreamPort> stream) {
+void TalkerListener::on_accept(Instant, std::unique_ptr<StreamPort> stream) {
   talkers_.push_back(Talker::answer(host_, std::move(stream)));
 }
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/alive.h"
-#include "drive/ports.h"
+#include "ports/ports.h"
 #include "sim/sim_host.h"
 #include "sim/world.h"
 
@@ -38,14 +38,14 @@ struct FlowPlan {
 };
 
 // One end. Owns its stream; drives itself from the loop.
-class Talker final : public drive::StreamHandler {
+class Talker final : public StreamHandler {
  public:
   enum class Side : std::uint8_t { caller, callee };
   enum class State : std::uint8_t { running, finished, reset };
 
-  static std::unique_ptr<Talker> call(SimHost& host, const drive::StreamAddress& address,
+  static std::unique_ptr<Talker> call(SimHost& host, const StreamAddress& address,
                                       const FlowPlan& plan);
-  static std::unique_ptr<Talker> answer(SimHost& host, std::unique_ptr<drive::StreamPort> stream);
+  static std::unique_ptr<Talker> answer(SimHost& host, std::unique_ptr<StreamPort> stream);
   ~Talker() override;
 
   [[nodiscard]] State state() const { return state_; }
@@ -80,7 +80,7 @@ class Talker final : public drive::StreamHandler {
   SimHost& host_;
   Side side_;
   State state_ = State::running;
-  std::unique_ptr<drive::StreamPort> stream_;
+  std::unique_ptr<StreamPort> stream_;
   std::optional<FlowPlan> plan_;
   Bytes header_;  // callee: collected; caller: still to send
   std::uint64_t sent_ = 0;
@@ -94,15 +94,15 @@ class Talker final : public drive::StreamHandler {
 };
 
 // Accepts flows and answers each with a Talker.
-class TalkerListener final : public drive::ListenerHandler {
+class TalkerListener final : public ListenerHandler {
  public:
   TalkerListener(SimHost& host, const SocketAddress& address);
-  void on_accept(Instant now, std::unique_ptr<drive::StreamPort> stream) override;
+  void on_accept(Instant now, std::unique_ptr<StreamPort> stream) override;
   [[nodiscard]] const std::vector<std::unique_ptr<Talker>>& talkers() const { return talkers_; }
 
  private:
   SimHost& host_;
-  std::unique_ptr<drive::ListenerPort> listener_;
+  std::unique_ptr<ListenerPort> listener_;
   std::vector<std::unique_ptr<Talker>> talkers_;
 };
 

@@ -33,11 +33,11 @@ drive::TunnelStatus status_of(TunnelWorld& world, std::string_view label) {
 }
 
 // Takes a port and what comes to it.
-struct Squatter final : drive::ListenerHandler {
+struct Squatter final : ListenerHandler {
   Squatter(SimHost& host, std::uint16_t port)
       : listener(*host.listen_stream(SocketAddress{kLoopback, port}, *this)) {}
-  void on_accept(Instant, std::unique_ptr<drive::StreamPort> stream) override { stream->reset(); }
-  std::unique_ptr<drive::ListenerPort> listener;
+  void on_accept(Instant, std::unique_ptr<StreamPort> stream) override { stream->reset(); }
+  std::unique_ptr<ListenerPort> listener;
 };
 
 Talker& call(TunnelWorld& world, std::uint16_t port, const FlowPlan& plan) {
@@ -137,7 +137,7 @@ TEST(SimTunnels, that_are_removed_end_their_flows_and_free_their_port) {
 }
 
 TEST(SimTunnels, of_udp_end_with_their_tunnel) {
-  struct Sender final : drive::UdpHandler {
+  struct Sender final : UdpHandler {
     void on_udp_readable(Instant) override {}
     void on_udp_writable(Instant) override {}
   } handler;
@@ -164,7 +164,7 @@ TEST(SimTunnels, of_udp_end_with_their_tunnel) {
 }
 
 // Sends back what comes, and keeps the sizes.
-struct UdpEcho final : drive::UdpHandler {
+struct UdpEcho final : UdpHandler {
   UdpEcho(SimHost& host, std::uint16_t at_port)
       : port(*host.open_udp({.bind = {kLoopback, at_port}}, *this)) {}
   void on_udp_readable(Instant) override {
@@ -187,7 +187,7 @@ struct UdpEcho final : drive::UdpHandler {
   }
   bool echoes = true;
   std::vector<std::size_t> sizes;
-  std::unique_ptr<drive::UdpPort> port;
+  std::unique_ptr<UdpPort> port;
 };
 
 // As the first datagram of a flow, which waits for its stream and goes there; in DATAGRAM

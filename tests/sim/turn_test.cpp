@@ -110,25 +110,25 @@ TEST(SimTurn, lets_the_next_connection_send_before_one_has_sent_all) {
 }
 
 // Always has something to read.
-class Fountain final : public drive::StreamPort {
+class Fountain final : public StreamPort {
  public:
-  drive::IoResult try_read(std::span<const ByteSpan> into) override {
+  IoResult try_read(std::span<const ByteSpan> into) override {
     std::size_t size = 0;
     for (const ByteSpan& span : into) size += span.size();
     read_bytes += size;
-    return {.bytes = size, .status = drive::IoStatus::ok};
+    return {.bytes = size, .status = IoStatus::ok};
   }
-  drive::IoResult try_write(std::span<const ByteView>) override {
-    return {.bytes = 0, .status = drive::IoStatus::would_block};
+  IoResult try_write(std::span<const ByteView>) override {
+    return {.bytes = 0, .status = IoStatus::would_block};
   }
   void want_readable() override { ++wishes; }
   void want_writable() override {}
   void shutdown_write() override {}
   void reset() override {}
-  void set_handler(drive::StreamHandler& its_handler) override { handler = &its_handler; }
+  void set_handler(StreamHandler& its_handler) override { handler = &its_handler; }
   [[nodiscard]] std::string remote_text() const override { return "a fountain"; }
 
-  drive::StreamHandler* handler = nullptr;
+  StreamHandler* handler = nullptr;
   std::size_t read_bytes = 0;
   int wishes = 0;
 };

@@ -1,6 +1,6 @@
-#include "drive/ports.h"
+#include "ports/ports.h"
 
-namespace culvert::drive {
+namespace culvert {
 
 std::string to_text(const StreamAddress& address) {
   if (const auto* socket_address = std::get_if<SocketAddress>(&address)) {
@@ -9,4 +9,4 @@ std::string to_text(const StreamAddress& address) {
   return "unix:" + std::get<UnixPath>(address).path;
 }
 
-}  // namespace culvert::drive
+}  // namespace culvert

@@ -1,16 +1,17 @@
-#include "drive/timer_heap.h"
+#include "ports/timer_heap.h"
 
 #include "base/rng.h"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
 
-namespace culvert::drive {
+namespace culvert {
 namespace {
 
 using std::chrono::milliseconds;
@@ -113,5 +114,61 @@ TEST(TimerHeap, leaves_a_timer_that_moves_later_where_it_is) {
   EXPECT_EQ(alarm.fired.size(), 1U);
 }
 
+TEST(TimerHeap, fires_all_of_equal_deadlines_in_one_call) {
+  TimerHeap heap;
+  std::vector<std::unique_ptr<Alarm>> alarms;
+  for (int i = 0; i < 100; ++i) {
+    alarms.push_back(std::make_unique<Alarm>(heap));
+    alarms.back()->set(kHeapStart + milliseconds(i % 2));
+  }
+  heap.fire(kHeapStart);
+  for (std::size_t i = 0; i < alarms.size(); ++i) {
+    EXPECT_EQ(alarms[i]->fired.size(), i % 2 == 0 ? 1U : 0U);
+  }
+  EXPECT_EQ(heap.size(), 50U);
+  EXPECT_EQ(heap.next_deadline(), kHeapStart + milliseconds(1));
+}
+
+TEST(TimerHeap, fires_thousands_in_the_order_of_their_deadlines) {
+  constexpr int kCount = 5'000;
+  TimerHeap heap;
+  SeededRng rng(11);
+  std::vector<Instant> order;
+  std::vector<std::unique_ptr<Alarm>> alarms;
+  for (int i = 0; i < kCount; ++i) {
+    alarms.push_back(std::make_unique<Alarm>(heap));
+    Alarm& alarm = *alarms.back();
+    const Instant deadline = kHeapStart + Duration(rng.below(1'000));
+    alarm.on_fire = [&order, deadline](Instant) { order.push_back(deadline); };
+    alarm.set(deadline);
+  }
+  heap.fire(kHeapStart + Duration(1'000));
+  EXPECT_EQ(order.size(), std::size_t{kCount});
+  EXPECT_TRUE(std::ranges::is_sorted(order));
+}
+
+TEST(TimerHeap, moves_a_timer_that_is_set_sooner_or_again_after_it_was_cancelled) {
+  TimerHeap heap;
+  Alarm later(heap);
+  Alarm alarm(heap);
+  later.set(kHeapStart + milliseconds(5));
+  alarm.set(kHeapStart + milliseconds(10));
+  alarm.set(kHeapStart + milliseconds(1));
+  EXPECT_EQ(heap.next_deadline(), kHeapStart + milliseconds(1));
+  alarm.cancel();
+  EXPECT_FALSE(alarm.is_set());
+  heap.fire(kHeapStart + milliseconds(1));
+  EXPECT_TRUE(alarm.fired.empty());
+  EXPECT_EQ(heap.size(), 1U);
+  alarm.set(kHeapStart + milliseconds(3));
+  alarm.cancel();
+  alarm.set(kHeapStart + milliseconds(4));  // it is still in the heap, for 3 ms
+  heap.fire(kHeapStart + milliseconds(3));
+  EXPECT_TRUE(alarm.fired.empty());
+  heap.fire(kHeapStart + milliseconds(4));
+  EXPECT_EQ(alarm.fired.size(), 1U);
+  EXPECT_EQ(later.fired.size(), 0U);
+}
+
 }  // namespace
-}  // namespace culvert::drive
+}  // namespace culvert

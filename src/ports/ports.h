@@ -1,4 +1,4 @@
-// The seam between a worker and the outside world. Production binds these interfaces
+// The seam between what one thread runs and the outside world. Production binds these interfaces
 // to the kernel (net/), simulation to a virtual world (sim/). The unit of exchange is
 // the batch, so a virtual call costs one indirection per ~100 packets.
 //
@@ -26,7 +26,7 @@
 #include <variant>
 #include <vector>
 
-namespace culvert::drive {
+namespace culvert {
 
 // What a file descriptor is for. Flows leave the last of a process to the rest, and the listeners
 // of tunnels some of those.
@@ -244,4 +244,4 @@ class Host {
   [[nodiscard]] virtual Rng& rng() = 0;
 };
 
-}  // namespace culvert::drive
+}  // namespace culvert

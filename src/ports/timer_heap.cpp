@@ -1,8 +1,8 @@
-#include "drive/timer_heap.h"
+#include "ports/timer_heap.h"
 
 #include <algorithm>
 
-namespace culvert::drive {
+namespace culvert {
 namespace {
 
 constexpr std::size_t kArity = 4;
@@ -93,4 +93,4 @@ void TimerHeap::fire(Instant now) {
   firing_at_ = Instant::min();
 }
 
-}  // namespace culvert::drive
+}  // namespace culvert

@@ -10,7 +10,7 @@
 #include <limits>
 #include <vector>
 
-namespace culvert::drive {
+namespace culvert {
 
 class TimerHeap;
 
@@ -73,4 +73,4 @@ class TimerHeap {
   Instant firing_at_ = Instant::min();
 };
 
-}  // namespace culvert::drive
+}  // namespace culvert
