@@ -1,6 +1,5 @@
 #include "cli/client_options.h"
 
-#include "app/system.h"
 #include "app/ticket.h"
 #include "base/limits.h"
 #include "base/secret.h"
@@ -8,6 +7,7 @@
 #include "cli/key_source.h"
 #include "cli/load_settings.h"
 #include "cli/role_options.h"
+#include "net/system_rng.h"
 
 #include <fmt/format.h>
 

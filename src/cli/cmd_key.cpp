@@ -1,10 +1,11 @@
-#include "app/system.h"
 #include "base/limits.h"
 #include "cli/commands.h"
 #include "cli/load_settings.h"
 #include "cli/output.h"
 #include "cli/role_options.h"
 #include "crypto/key_file.h"
+#include "net/files.h"
+#include "net/system_rng.h"
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>

@@ -1,11 +1,12 @@
 #include "app/server_app.h"
-#include "app/system.h"
 #include "cli/commands.h"
 #include "cli/load_settings.h"
 #include "cli/output.h"
 #include "cli/reload.h"
 #include "cli/role_options.h"
 #include "cli/server_options.h"
+#include "net/descriptors.h"
+#include "net/stderr_sink.h"
 
 #include <fmt/format.h>
 

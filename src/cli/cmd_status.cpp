@@ -1,10 +1,11 @@
-#include "app/system.h"
 #include "cli/commands.h"
 #include "cli/control_access.h"
 #include "cli/load_settings.h"
 #include "cli/output.h"
 #include "cli/screen.h"
 #include "cli/status_text.h"
+#include "net/terminal.h"
+#include "net/unix_client.h"
 
 #include <nlohmann/json.hpp>
 

@@ -1,6 +1,6 @@
-#include "app/system.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "net/system_rng.h"
 #include "session/token.h"
 
 namespace culvert::cli {

@@ -1,10 +1,10 @@
-#include "app/system.h"
 #include "cli/commands.h"
 #include "cli/control_access.h"
 #include "cli/load_settings.h"
 #include "cli/output.h"
 #include "cli/status_text.h"
 #include "control/http.h"
+#include "net/unix_client.h"
 #include "settings/suggest.h"
 #include "settings/value.h"
 

@@ -1,7 +1,7 @@
 #include "cli/control_access.h"
 
-#include "app/system.h"
 #include "cli/load_settings.h"
+#include "net/unix_client.h"
 
 #include <fmt/format.h>
 

@@ -1,10 +1,10 @@
 #include "cli/key_source.h"
 
-#include "app/system.h"
 #include "base/limits.h"
 #include "base/secret.h"
 #include "cli/load_settings.h"
 #include "crypto/key_file.h"
+#include "net/files.h"
 
 namespace culvert::cli {
 

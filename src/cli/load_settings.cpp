@@ -1,8 +1,8 @@
 #include "cli/load_settings.h"
 
-#include "app/system.h"
 #include "base/limits.h"
 #include "cli/config_file.h"
+#include "net/files.h"
 
 #include <fmt/format.h>
 

@@ -1,5 +1,6 @@
-#include "app/system.h"
 #include "cli/run.h"
+#include "net/core_dumps.h"
+#include "net/files.h"
 
 #include <csignal>
 #include <string_view>

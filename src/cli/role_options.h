@@ -2,9 +2,10 @@
 #pragma once
 
 #include "app/options.h"
-#include "app/system.h"
 #include "base/log.h"
 #include "base/trimmed.h"
+#include "net/interfaces.h"
+#include "net/stderr_sink.h"
 #include "settings/resolver.h"
 
 namespace culvert::cli {

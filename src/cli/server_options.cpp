@@ -1,12 +1,12 @@
 #include "cli/server_options.h"
 
-#include "app/system.h"
 #include "base/limits.h"
 #include "base/secret.h"
 #include "base/trimmed.h"
 #include "cli/key_source.h"
 #include "cli/load_settings.h"
 #include "cli/role_options.h"
+#include "net/system_rng.h"
 
 #include <fmt/format.h>
 

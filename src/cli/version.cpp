@@ -1,8 +1,8 @@
 #include "cli/version.h"
 
-#include "app/system.h"
 #include "cli/commit.h"
 #include "cli/output.h"
+#include "net/libraries.h"
 #include "quic/libraries.h"
 #include "session/dialect.h"
 
