@@ -9,6 +9,13 @@
 namespace culvert::sim {
 namespace {
 
+class SimTimer final : public TimerPort {
+ public:
+  explicit SimTimer(std::function<void(Instant)> its_task) : task(std::move(its_task)) {}
+  std::function<void(Instant)> task;
+  Alive alive;
+};
+
 class SimLookup final : public ResolvePort {
  public:
   Alive alive;
@@ -82,7 +89,7 @@ SimHost::SimHost(Machine& machine, HostKnobs knobs, SimProcess* process)
   if (process_ != nullptr) process_->workers.push_back(this);
   machine_.watch_addresses([this, alive = alive_.token()](Instant) {
     if (!alive) return;
-    after(Duration::zero(), [this, alive](Instant now) {
+    run_after(Duration::zero(), [this, alive](Instant now) {
       if (alive && handler_ != nullptr) handler_->on_network_changed(now);
     });
   });
@@ -93,8 +100,19 @@ SimHost::~SimHost() {
   if (process_ != nullptr) std::ranges::replace(process_->workers, this, nullptr);
 }
 
-void SimHost::after(Duration delay, Action action) {
+void SimHost::run_after(Duration delay, Action action) {
   run_awake(world(), world().now() + delay, awake_at_, std::move(action));
+}
+
+std::unique_ptr<TimerPort> SimHost::after(Duration delay, std::function<void(Instant now)> task) {
+  auto timer = std::make_unique<SimTimer>(std::move(task));
+  run_after(delay, [self = timer.get(), host_alive = alive_.token(),
+                    wanted = timer->alive.token()](Instant now) {
+    if (!wanted || !host_alive) return;
+    const auto due = std::move(self->task);  // the timer may end in it
+    due(now);
+  });
+  return timer;
 }
 
 void SimHost::set_deadline(Instant deadline) {
@@ -112,7 +130,7 @@ void SimHost::set_deadline(Instant deadline) {
 void SimHost::request_turn_end() {
   if (is_turn_end_requested_) return;
   is_turn_end_requested_ = true;
-  after(Duration::zero(), [this, alive = alive_.token()](Instant now) {
+  run_after(Duration::zero(), [this, alive = alive_.token()](Instant now) {
     if (!alive) return;
     is_turn_end_requested_ = false;
     handler_->on_turn_end(now);
@@ -123,14 +141,14 @@ bool SimHost::hand_over(std::uint8_t worker_index, const RxDatagram& datagram) {
   if (process_ == nullptr || worker_index >= process_->workers.size()) return false;
   SimHost* other = process_->workers[worker_index];
   if (other == nullptr) return false;
-  other->after(Duration::zero(),
-               [other, alive = other->alive_.token(), datagram,
-                copy = Bytes(datagram.bytes.begin(), datagram.bytes.end())](Instant now) {
-                 if (!alive || other->handler_ == nullptr) return;
-                 RxDatagram handed = datagram;
-                 handed.bytes = copy;
-                 other->handler_->on_handover(now, handed);
-               });
+  other->run_after(Duration::zero(),
+                   [other, alive = other->alive_.token(), datagram,
+                    copy = Bytes(datagram.bytes.begin(), datagram.bytes.end())](Instant now) {
+                     if (!alive || other->handler_ == nullptr) return;
+                     RxDatagram handed = datagram;
+                     handed.bytes = copy;
+                     other->handler_->on_handover(now, handed);
+                   });
   return true;
 }
 
@@ -143,8 +161,8 @@ Result<std::unique_ptr<StreamPort>> SimHost::connect_stream(const StreamAddress&
   auto connecting = std::make_unique<Connecting>();
   connecting->handler = &handler;
   connecting->remote = to_text(address);
-  after(knobs_.stream_delay, [this, host_alive = alive_.token(), self = connecting.get(),
-                              alive = connecting->alive.token(), address](Instant now) {
+  run_after(knobs_.stream_delay, [this, host_alive = alive_.token(), self = connecting.get(),
+                                  alive = connecting->alive.token(), address](Instant now) {
     if (!alive || !host_alive) return;
     SimListener* listener = find_listener(machine_, address);
     if (listener == nullptr) {
@@ -202,8 +220,8 @@ std::unique_ptr<ResolvePort> SimHost::resolve(const std::string& host, Purpose,
              failure != machine_.network().name_failures.end()) {
     answer = std::unexpected(failure->second);
   }
-  after(knobs_.resolve_delay, [&handler, wanted = lookup->alive.token(),
-                               answer = std::move(answer)](Instant now) mutable {
+  run_after(knobs_.resolve_delay, [&handler, wanted = lookup->alive.token(),
+                                   answer = std::move(answer)](Instant now) mutable {
     if (wanted) handler.on_resolved(now, std::move(answer));
   });
   return lookup;

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -41,6 +42,7 @@ class SimHost final : public Host {
   void set_handler(HostHandler& handler) override { handler_ = &handler; }
   [[nodiscard]] Instant now() override { return world().now(); }
   void set_deadline(Instant deadline) override;
+  std::unique_ptr<TimerPort> after(Duration delay, std::function<void(Instant now)> task) override;
   void set_rest(Duration) override {}  // here a turn costs nothing
   void request_turn_end() override;
   bool hand_over(std::uint8_t worker_index, const RxDatagram& datagram) override;
@@ -66,7 +68,7 @@ class SimHost final : public Host {
   // and what local programs write wait for it in the kernel.
   void stop_until(Instant awake_at) { *awake_at_ = std::max(*awake_at_, awake_at); }
   // Runs `action` then, or as soon as the program is awake.
-  void after(Duration delay, Action action);
+  void run_after(Duration delay, Action action);
   // The other end of open_stdio(), for a test to read and write.
   [[nodiscard]] std::unique_ptr<StreamPort> take_stdio_peer();
 

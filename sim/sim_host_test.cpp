@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <memory>
+#include <string>
 
 namespace culvert::sim {
 namespace {
@@ -92,6 +94,36 @@ TEST_F(TwoMachines, a_machine_that_moved_is_found_at_its_new_address_only) {
   world.run_for(milliseconds(20));
   EXPECT_EQ(at_b.calls, 1U);
   EXPECT_EQ(at_b.last_path.local.ip, ip("192.0.2.9"));
+}
+
+TEST_F(TwoMachines, call_each_timer_when_it_is_due_unless_it_is_gone) {
+  std::string order;
+  auto host = std::make_unique<SimHost>(a, HostKnobs{});
+  const Instant start = host->now();
+  const auto second = host->after(milliseconds(5), [&](Instant now) {
+    EXPECT_EQ(now, start + milliseconds(5));
+    order += 'b';
+  });
+  std::unique_ptr<TimerPort> first = host->after(milliseconds(2), [&](Instant) {
+    order += 'a';
+    first = host->after(milliseconds(3), [&](Instant) { order += 'c'; });  // it replaces itself
+  });
+  auto gone = host->after(milliseconds(1), [](Instant) { ADD_FAILURE(); });
+  gone.reset();
+  world.run_for(milliseconds(9));
+  EXPECT_EQ(order, "abc");
+
+  host->stop_until(host->now() + milliseconds(10));
+  const auto asleep = host->after(milliseconds(1), [&](Instant now) {
+    EXPECT_EQ(now, start + milliseconds(19));
+    order += 'd';
+  });
+  world.run_for(milliseconds(10));
+  EXPECT_EQ(order, "abcd");
+
+  const auto outlives = host->after(milliseconds(1), [](Instant) { ADD_FAILURE(); });
+  host.reset();
+  world.run_for(milliseconds(5));
 }
 
 struct StreamLog final : StreamHandler {

@@ -59,7 +59,7 @@ std::optional<UdpRefusal> SimUdpPort::poll_refusal() {
 void SimUdpPort::schedule_readable() {
   if (is_readable_scheduled_ || (queue_.empty() && refusals_.empty())) return;
   is_readable_scheduled_ = true;
-  host_.after(Duration::zero(), [this, alive = alive_.token()](Instant now) {
+  host_.run_after(Duration::zero(), [this, alive = alive_.token()](Instant now) {
     if (!alive) return;
     is_readable_scheduled_ = false;
     handler_.on_udp_readable(now);
@@ -126,7 +126,7 @@ UdpSendResult SimUdpPort::send_batch(std::span<const TxBatch> batches) {
 void SimUdpPort::schedule_writable() {
   if (is_blocked_) return;
   is_blocked_ = true;
-  host_.after(kBlockedFor, [this, alive = alive_.token()](Instant now) {
+  host_.run_after(kBlockedFor, [this, alive = alive_.token()](Instant now) {
     if (!alive) return;
     is_blocked_ = false;
     handler_.on_udp_writable(now);

@@ -70,7 +70,7 @@ class ClientAppImpl final : public ClientApp, private ClientServersOwner {
   StopSignals stop_signals_;
   net::ServiceState service_;
   Status status_;
-  std::unique_ptr<net::Timer> watchdog_;
+  std::unique_ptr<TimerPort> watchdog_;
   ReloadThread<ClientReload> reloading_;  // dies first
 };
 

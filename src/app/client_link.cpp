@@ -57,6 +57,8 @@ class ClientLink::Worker final : private drive::ClientObserver, private drive::R
   Logger log_;
   std::unique_ptr<drive::Client> client_;
   std::optional<Error> error_;
+  std::unique_ptr<TimerPort> backstop_;  // of a polite stop
+  std::unique_ptr<TimerPort> post_retry_;
   bool is_stopping_ = false;
   bool has_ended_ = false;
 };
@@ -109,7 +111,7 @@ void ClientLink::Worker::stop(Instant now, bool at_once) {
   if (std::exchange(is_stopping_, true) && !at_once) return;
   if (!client_) return end({});
   const Duration drain = at_once ? Duration::zero() : options_.drain_timeout;
-  host().set_alarm(drain + limits::kStopBackstop, [this](Instant) { end({}); });
+  backstop_ = host().after(drain + limits::kStopBackstop, [this](Instant) { end({}); });
   client_->stop(now);
   if (at_once) client_->stop(now);
 }
@@ -153,7 +155,7 @@ void ClientLink::Worker::tell_end() {
        stats = client_ ? client_->stats() : drive::ClientStats{}](Instant now) mutable {
         owner.on_link_ended(now, link, std::move(error), stats);
       });
-  if (!is_posted) host().set_alarm(kPostRetry, [this](Instant) { tell_end(); });
+  if (!is_posted) post_retry_ = host().after(kPostRetry, [this](Instant) { tell_end(); });
 }
 
 void ClientLink::Worker::on_connected(Instant, const SocketAddress& server) {

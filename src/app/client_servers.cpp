@@ -2,7 +2,6 @@
 
 #include "app/counters.h"
 #include "base/limits.h"
-#include "net/timer.h"
 
 #include <fmt/format.h>
 
@@ -44,7 +43,7 @@ struct ClientServers::Server {
   std::optional<Error> failure;
   std::optional<Instant> next_try;  // of one that has failed
   Duration retry_delay = limits::kServerRetryMin;
-  std::unique_ptr<net::Timer> retry;
+  std::unique_ptr<TimerPort> retry;
   // What happens when the link has ended: it is gone from the configuration, or has changed.
   bool is_leaving = false;
   // The last link was begun by a reload and has not connected: a mistake there must not end a

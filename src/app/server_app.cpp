@@ -14,7 +14,6 @@
 #include "net/kernel_host.h"
 #include "net/service_manager.h"
 #include "net/signal_watch.h"
-#include "net/timer.h"
 #include "net/unix_client.h"
 #include "session/dialect.h"
 
@@ -106,7 +105,9 @@ class ServerAppImpl final : public ServerApp {
   ServerControl::Servers servers_;                     // by worker; die before their hosts
   std::shared_ptr<const drive::ServerPolicy> policy_;  // the newest; shared with the workers
   std::vector<bool> has_policy_;                       // by worker: it is in its mailbox
-  std::unique_ptr<net::Timer> policy_retry_;
+  std::unique_ptr<TimerPort> policy_retry_;
+  std::unique_ptr<TimerPort> watchdog_;
+  std::unique_ptr<TimerPort> backstop_;  // of a polite stop
   bool is_stopping_ = false;
   StopSignals stop_signals_;
   net::ServiceState service_;
@@ -213,7 +214,7 @@ void ServerAppImpl::feed_watchdog() {
   const auto interval = net::watchdog_interval();
   if (!interval || is_stopping_) return;
   net::notify_service_manager("WATCHDOG=1");
-  group_.host(0).set_alarm(*interval, [this](Instant) { feed_watchdog(); });
+  watchdog_ = group_.host(0).after(*interval, [this](Instant) { feed_watchdog(); });
 }
 
 void ServerAppImpl::on_reloaded(Result<ServerReload> loaded) {
@@ -260,7 +261,8 @@ void ServerAppImpl::stop(StopWish wish) {
     reporter_.on_stopping();
   }
   const Duration drain = is_first ? options_.drain_timeout : Duration::zero();
-  group_.host(0).set_alarm(drain + limits::kStopBackstop, [this](Instant) { stop_at_once(); });
+  backstop_ =
+      group_.host(0).after(drain + limits::kStopBackstop, [this](Instant) { stop_at_once(); });
   for (unsigned i = 0; i < group_.size(); ++i) {
     net::KernelHost& host = group_.host(i);
     host.post([server = servers_[i].get(), &host](Instant now) {

@@ -74,7 +74,7 @@ class HttpServer final : private ListenerHandler {
   std::uint64_t next_id_ = 1;
   std::uint64_t dropped_subscribers_ = 0;
   std::uint64_t dropped_connections_ = 0;
-  std::unique_ptr<net::Timer> tick_;  // while there are connections
+  std::unique_ptr<TimerPort> tick_;  // while there are connections
 };
 
 }  // namespace culvert::control

@@ -48,6 +48,9 @@ class SlowHost final : public Host {
   void set_handler(HostHandler& handler) override { host_handler = &handler; }
   [[nodiscard]] Instant now() override { return clock; }
   void set_deadline(Instant) override {}
+  std::unique_ptr<TimerPort> after(Duration, std::function<void(Instant)>) override {
+    return nullptr;
+  }
   void request_turn_end() override { ++turn_ends; }
   void set_rest(Duration) override {}
   bool hand_over(std::uint8_t, const RxDatagram&) override { return false; }

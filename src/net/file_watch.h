@@ -51,7 +51,7 @@ class FileWatch final : private FdWatcher, private Runnable {
   std::vector<std::string> names_;    // of paths_ and what they lead to, without directories
   std::vector<int> directories_;
   bool was_written_ = false;  // one of that name, since the last call
-  std::unique_ptr<Timer> settling_;
+  std::unique_ptr<TimerPort> settling_;
 };
 
 }  // namespace culvert::net

@@ -54,7 +54,6 @@ struct KernelHost::State {
   std::unique_ptr<NetworkWatch> network_watch;
   std::unique_ptr<FileWatch> file_watch;
   std::function<void(Instant)> on_files_changed;
-  std::unique_ptr<Timer> alarm;
   std::unique_ptr<SignalWatch> signal_watch;
 
   std::mutex handover_mutex;
@@ -117,11 +116,7 @@ Status KernelHost::watch_files(std::vector<std::string> paths,
   return state_->file_watch->set_paths(std::move(paths));
 }
 
-void KernelHost::set_alarm(Duration delay, std::function<void(Instant now)> task) {
-  state_->alarm = state_->loop.after(delay, std::move(task));
-}
-
-std::unique_ptr<Timer> KernelHost::after(Duration delay, std::function<void(Instant)> task) {
+std::unique_ptr<TimerPort> KernelHost::after(Duration delay, std::function<void(Instant)> task) {
   return state_->loop.after(delay, std::move(task));
 }
 

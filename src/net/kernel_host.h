@@ -11,7 +11,6 @@
 #include "net/features.h"
 #include "net/interfaces.h"
 #include "net/system_rng.h"
-#include "net/timer.h"
 #include "ports/ports.h"
 
 #include <atomic>
@@ -88,10 +87,6 @@ class KernelHost final : public Host {
   // watched; what can be is.
   [[nodiscard]] Status watch_files(std::vector<std::string> paths,
                                    std::function<void(Instant now)> task);
-  // Once after `delay`; a later call replaces an earlier one that has not come due.
-  void set_alarm(Duration delay, std::function<void(Instant now)> task);
-  // Any number of these at a time; destroying the timer cancels it, and so does the host's end.
-  [[nodiscard]] std::unique_ptr<Timer> after(Duration delay, std::function<void(Instant)> task);
   [[nodiscard]] Instant now() override;
   // As listen_stream(), of connections that are no flows: they may have the descriptors that
   // flows must leave.
@@ -100,6 +95,7 @@ class KernelHost final : public Host {
 
   void set_handler(HostHandler& handler) override;
   void set_deadline(Instant deadline) override;
+  std::unique_ptr<TimerPort> after(Duration delay, std::function<void(Instant now)> task) override;
   void set_rest(Duration rest) override;
   void request_turn_end() override;
   bool hand_over(std::uint8_t worker_index, const RxDatagram& datagram) override;

@@ -79,13 +79,31 @@ TEST_F(KernelHostTest, later_call_replaces_the_deadline_in_both_directions) {
 TEST_F(KernelHostTest, past_deadline_fires_next_turn_and_never_means_none) {
   host().set_deadline(host().now() - milliseconds(1));
   EXPECT_TRUE(recorder_.calls.empty());
+  std::unique_ptr<TimerPort> timer;
   recorder_.on_call = [&] {
     host().set_deadline(host().now() + milliseconds(1));
     host().set_deadline(kNever);
-    host().set_alarm(milliseconds(5), [&](Instant) { done(); });
+    timer = host().after(milliseconds(5), [&](Instant) { done(); });
   };
   run();
   EXPECT_EQ(recorder_.calls, std::vector<std::string>{"deadline"});
+}
+
+TEST_F(KernelHostTest, timers_come_each_for_itself_and_not_when_they_are_gone) {
+  const Instant start = host().now();
+  const auto later = host().after(milliseconds(6), [&](Instant now) {
+    EXPECT_GE(now, start + milliseconds(6));
+    recorder_.calls.emplace_back("later");
+    done();
+  });
+  auto gone = host().after(milliseconds(1), [](Instant) { ADD_FAILURE(); });
+  const auto first = host().after(milliseconds(2), [&](Instant) {
+    recorder_.calls.emplace_back("first");
+    gone.reset();
+  });
+  gone = host().after(milliseconds(4), [](Instant) { ADD_FAILURE(); });
+  run();
+  EXPECT_EQ(recorder_.calls, (std::vector<std::string>{"first", "later"}));
 }
 
 // A rest ends at its deadline at the latest, and what is due behind it still wakes the loop.

@@ -34,7 +34,7 @@ timespec to_timespec(Instant instant) {
 
 }  // namespace
 
-class Loop::SlowTimer final : public Timer {
+class Loop::SlowTimer final : public TimerPort {
  public:
   SlowTimer(Loop& loop, Instant due, std::function<void(Instant)> task)
       : task_(std::move(task)), loop_(&loop), place_(loop.timers_.emplace(due, this)) {}
@@ -165,7 +165,7 @@ void Loop::request_turn_end(Runnable& item) {
   turn_end_item_ = &item;
 }
 
-std::unique_ptr<Timer> Loop::after(Duration delay, std::function<void(Instant)> task) {
+std::unique_ptr<TimerPort> Loop::after(Duration delay, std::function<void(Instant)> task) {
   return std::make_unique<SlowTimer>(*this, read_clock() + delay, std::move(task));
 }
 

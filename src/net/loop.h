@@ -15,7 +15,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "net/ready_list.h"
-#include "net/timer.h"
+#include "ports/ports.h"
 
 #include <cstdint>
 #include <functional>
@@ -93,7 +93,7 @@ class Loop {
   // `item` is run once at the end of this turn (or the next when idle).
   void request_turn_end(Runnable& item);
 
-  [[nodiscard]] std::unique_ptr<Timer> after(Duration delay, std::function<void(Instant)> task);
+  [[nodiscard]] std::unique_ptr<TimerPort> after(Duration delay, std::function<void(Instant)> task);
   [[nodiscard]] const std::shared_ptr<Mailbox>& mailbox() const { return mailbox_; }
 
   // 16 x 64 KiB for recvmmsg, allocated when first asked for and shared by all UDP ports

@@ -50,7 +50,7 @@ TEST(LoopTimers, may_be_cancelled_and_replaced_in_their_own_task) {
   int runs = 0;
   auto cancelled = loop.after(milliseconds(1), [&](Instant) { ADD_FAILURE(); });
   cancelled.reset();
-  std::unique_ptr<Timer> timer;
+  std::unique_ptr<TimerPort> timer;
   std::function<void(Instant)> again = [&](Instant) {
     if (++runs == 5) return loop.stop();
     timer = loop.after({}, again);
@@ -62,7 +62,7 @@ TEST(LoopTimers, may_be_cancelled_and_replaced_in_their_own_task) {
 
 TEST(LoopTimers, that_start_each_other_let_descriptors_be_served) {
   Loop loop;
-  std::unique_ptr<Timer> timer;
+  std::unique_ptr<TimerPort> timer;
   std::function<void(Instant)> again = [&](Instant) { timer = loop.after({}, again); };
   timer = loop.after({}, again);
   EXPECT_TRUE(loop.mailbox()->post([&] { loop.stop(); }));

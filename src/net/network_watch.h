@@ -26,7 +26,7 @@ class NetworkWatch final : private FdWatcher, private Runnable {
   Fd fd_;
   NetworkMessages messages_;
   WatchId watch_;
-  std::unique_ptr<Timer> settling_;
+  std::unique_ptr<TimerPort> settling_;
 };
 
 }  // namespace culvert::net

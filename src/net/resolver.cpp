@@ -303,8 +303,8 @@ class Lookup final : public ResolvePort, private Runnable {
   ResolverOptions how_;
   ares_channel channel_ = nullptr;
   std::list<Socket> sockets_;
-  std::unique_ptr<Timer> timer_;    // c-ares wants to act
-  std::unique_ptr<Timer> overall_;  // it has had its time
+  std::unique_ptr<TimerPort> timer_;    // c-ares wants to act
+  std::unique_ptr<TimerPort> overall_;  // it has had its time
   std::optional<Addresses> answer_;
   bool is_out_of_descriptors_ = false;
   bool is_answered_ = false;

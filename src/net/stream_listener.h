@@ -46,7 +46,7 @@ class StreamListener final : public ListenerPort, private FdWatcher, private Run
   bool is_paused_ = false;
   bool has_waiting_ = false;  // connections may wait to be accepted
   Alive alive_;               // handlers may destroy us
-  std::unique_ptr<Timer> rest_;
+  std::unique_ptr<TimerPort> rest_;
   StreamAddress local_;
   bool owns_path_ = false;
 };

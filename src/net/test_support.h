@@ -23,7 +23,7 @@ class LoopTest : public ::testing::Test {
   KernelHost& host() { return group_.host(0); }
   // Runs until done().
   void run() {
-    host().set_alarm(std::chrono::seconds(20), [this](Instant) {
+    const auto guard = host().after(std::chrono::seconds(20), [this](Instant) {
       ADD_FAILURE() << "nothing happened for 20 s";
       host().stop();
     });

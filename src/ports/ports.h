@@ -19,6 +19,7 @@
 #include "base/time.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -186,6 +187,13 @@ class ResolvePort {  // a lookup under way; destroy to cancel
   virtual ~ResolvePort() = default;
 };
 
+// --- time ------------------------------------------------------------------------------
+
+class TimerPort {  // a call to come; destroy to cancel
+ public:
+  virtual ~TimerPort() = default;
+};
+
 // --- the host ----------------------------------------------------------------------------
 
 // What a worker is woken for. Implemented by drive::Worker.
@@ -211,6 +219,11 @@ class Host {
   [[nodiscard]] virtual Instant now() = 0;
   // One deadline; a later call replaces it. kNever = none. A past deadline fires next turn.
   virtual void set_deadline(Instant deadline) = 0;
+  // `task` once, when `delay` is over. The timer may be destroyed and replaced by its own task, and
+  // outlive its host, whose end cancels it. For what is seldom: who has many timers keeps them in
+  // a TimerHeap (ports/timer_heap.h) behind the one deadline.
+  [[nodiscard]] virtual std::unique_ptr<TimerPort> after(Duration delay,
+                                                         std::function<void(Instant now)> task) = 0;
   virtual void request_turn_end() = 0;
   // From this turn on, what arrives may wait so long to be handled together. Zero: not at all.
   // Deadlines are kept.

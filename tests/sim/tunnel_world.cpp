@@ -99,7 +99,7 @@ TunnelWorld::TunnelWorld(std::uint64_t seed, TunnelWorldConfig config)
   shared.policy = std::make_shared<const drive::ServerPolicy>(std::move(policy));
   shared.resume_grace = config_.resume_grace;
   shared.give_up_elsewhere = [this](std::uint8_t worker, std::uint64_t session) {
-    server_hosts.at(worker)->after(Duration::zero(), [this, worker, session](Instant now) {
+    server_hosts.at(worker)->run_after(Duration::zero(), [this, worker, session](Instant now) {
       servers.at(worker)->give_up_session(now, session);
     });
   };
