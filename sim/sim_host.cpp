@@ -156,7 +156,7 @@ Result<std::unique_ptr<UdpPort>> SimHost::open_udp(const UdpOptions& options, Ud
   return SimUdpPort::open(*this, options, handler);
 }
 
-Result<std::unique_ptr<StreamPort>> SimHost::connect_stream(const StreamAddress& address,
+Result<std::unique_ptr<StreamPort>> SimHost::connect_stream(const StreamAddress& address, Purpose,
                                                             StreamHandler& handler) {
   auto connecting = std::make_unique<Connecting>();
   connecting->handler = &handler;
@@ -180,7 +180,7 @@ Result<std::unique_ptr<StreamPort>> SimHost::connect_stream(const StreamAddress&
   return connecting;
 }
 
-Result<std::unique_ptr<ListenerPort>> SimHost::listen_stream(const StreamAddress& address,
+Result<std::unique_ptr<ListenerPort>> SimHost::listen_stream(const StreamAddress& address, Purpose,
                                                              ListenerHandler& handler) {
   StreamAddress actual = address;
   if (auto* socket_address = std::get_if<SocketAddress>(&actual)) {

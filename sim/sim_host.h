@@ -48,9 +48,9 @@ class SimHost final : public Host {
   bool hand_over(std::uint8_t worker_index, const RxDatagram& datagram) override;
   Result<std::unique_ptr<UdpPort>> open_udp(const UdpOptions& options,
                                             UdpHandler& handler) override;
-  Result<std::unique_ptr<StreamPort>> connect_stream(const StreamAddress& address,
+  Result<std::unique_ptr<StreamPort>> connect_stream(const StreamAddress& address, Purpose purpose,
                                                      StreamHandler& handler) override;
-  Result<std::unique_ptr<ListenerPort>> listen_stream(const StreamAddress& address,
+  Result<std::unique_ptr<ListenerPort>> listen_stream(const StreamAddress& address, Purpose purpose,
                                                       ListenerHandler& handler) override;
   Result<std::unique_ptr<StreamPort>> open_stdio(StreamHandler& handler) override;
   std::unique_ptr<ResolvePort> resolve(const std::string& host, Purpose purpose,

@@ -190,7 +190,8 @@ TEST(SimStream, closing_with_unread_input_resets_the_peer) {
 TEST_F(TwoMachines, connecting_to_nobody_is_refused) {
   SimHost host(a, {});
   StreamLog log;
-  const auto stream = host.connect_stream(SocketAddress{IpAddress::loopback(Family::v4), 80}, log);
+  const auto stream =
+      host.connect_stream(SocketAddress{IpAddress::loopback(Family::v4), 80}, Purpose::flow, log);
   EXPECT_TRUE(stream.has_value());
   EXPECT_FALSE(log.has_failed);
   world.run_for(milliseconds(5));

@@ -221,7 +221,7 @@ HttpServer::HttpServer(net::KernelHost& host, Handler handler, HttpTimes times)
 HttpServer::~HttpServer() = default;
 
 Status HttpServer::listen(const StreamAddress& address) {
-  CULVERT_TRY(auto listener, host_.listen_reserved(address, *this));
+  CULVERT_TRY(auto listener, host_.listen_stream(address, Purpose::process, *this));
   listeners_.push_back(std::move(listener));
   return {};
 }

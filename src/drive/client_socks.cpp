@@ -231,7 +231,7 @@ SocksListener::~SocksListener() = default;
 
 void SocksListener::on_due(Instant now) {
   places_.open_due(now, [this](std::size_t, const StreamAddress& at) -> Result<StreamAddress> {
-    CULVERT_TRY(auto listener, worker_.host().listen_stream(at, *this));
+    CULVERT_TRY(auto listener, worker_.host().listen_stream(at, Purpose::listener, *this));
     listeners_.push_back(std::move(listener));
     return listeners_.back()->local_address();
   });

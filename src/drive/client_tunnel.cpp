@@ -46,13 +46,13 @@ StreamTunnel::StreamTunnel(SessionSource& sessions, Worker& worker, const tunnel
       places_(spec.target) {}
 
 void StreamTunnel::open_due(Instant now) {
-  places_.open_due(now,
-                   [this](std::size_t place, const StreamAddress& at) -> Result<StreamAddress> {
-                     auto listener = std::make_unique<Listener>(*this, places_.port_offset(place));
-                     CULVERT_TRY(listener->port, worker_.host().listen_stream(at, *listener));
-                     listeners_.push_back(std::move(listener));
-                     return listeners_.back()->port->local_address();
-                   });
+  places_.open_due(
+      now, [this](std::size_t place, const StreamAddress& at) -> Result<StreamAddress> {
+        auto listener = std::make_unique<Listener>(*this, places_.port_offset(place));
+        CULVERT_TRY(listener->port, worker_.host().listen_stream(at, Purpose::listener, *listener));
+        listeners_.push_back(std::move(listener));
+        return listeners_.back()->port->local_address();
+      });
 }
 
 void StreamTunnel::on_accept(Instant now, const Listener& listener,

@@ -94,7 +94,7 @@ Result<std::unique_ptr<StreamPort>> Dialer::connect(const StreamAddress& address
     has_met_limit_ = true;
     return fail(ErrorKind::limit, descriptors_.refusal());
   }
-  auto port = worker_.host().connect_stream(address, attempt);
+  auto port = worker_.host().connect_stream(address, Purpose::flow, attempt);
   if (port) {
     attempt.descriptor = DescriptorUse(descriptors_);
   } else if (port.error().kind == ErrorKind::limit) {

@@ -58,11 +58,11 @@ class SlowHost final : public Host {
     udp_handler = &handler;
     return std::make_unique<Port>(*this);
   }
-  Result<std::unique_ptr<StreamPort>> connect_stream(const StreamAddress&,
+  Result<std::unique_ptr<StreamPort>> connect_stream(const StreamAddress&, Purpose,
                                                      StreamHandler&) override {
     return fail(ErrorKind::internal, "no streams here");
   }
-  Result<std::unique_ptr<ListenerPort>> listen_stream(const StreamAddress&,
+  Result<std::unique_ptr<ListenerPort>> listen_stream(const StreamAddress&, Purpose,
                                                       ListenerHandler&) override {
     return fail(ErrorKind::internal, "no streams here");
   }

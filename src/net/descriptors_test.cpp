@@ -73,13 +73,13 @@ TEST(DescriptorBudget, leaves_some_that_no_flow_gets) {
   KernelHost& host = group.host(0);
   Quiet quiet;
   const SocketAddress any{IpAddress::loopback(Family::v4), 0};
-  const auto target = host.listen_stream(any, quiet);
+  const auto target = host.listen_stream(any, Purpose::listener, quiet);
   ASSERT_TRUE(target);
   // Flows of every kind, until there is none for one.
   std::vector<std::unique_ptr<StreamPort>> streams;
   Result<std::unique_ptr<StreamPort>> stream;
   for (;;) {
-    stream = host.connect_stream((*target)->local_address(), quiet);
+    stream = host.connect_stream((*target)->local_address(), Purpose::flow, quiet);
     if (!stream) break;
     streams.push_back(std::move(*stream));
     ASSERT_LT(streams.size(), 80U);
@@ -94,11 +94,12 @@ TEST(DescriptorBudget, leaves_some_that_no_flow_gets) {
   // What is no flow still gets them: a quarter of them is kept.
   std::vector<std::unique_ptr<ListenerPort>> listeners;
   for (int i = 0; i < 8; ++i) {
-    auto listener = host.listen_stream(any, quiet);
+    auto listener = host.listen_stream(any, Purpose::listener, quiet);
     ASSERT_TRUE(listener) << i << ": " << listener.error().text();
     listeners.push_back(std::move(*listener));
   }
   EXPECT_TRUE(host.open_udp({.purpose = Purpose::process, .bind = any}, quiet));
+  EXPECT_TRUE(host.connect_stream((*target)->local_address(), Purpose::process, quiet));
   // One that ends makes room.
   streams.pop_back();
   EXPECT_TRUE(host.open_udp({.bind = any}, quiet));
@@ -113,12 +114,12 @@ TEST(DescriptorBudget, lets_connections_wait_and_control_go_on) {
   Quiet tunnel;
   Quiet control;
   const SocketAddress any{IpAddress::loopback(Family::v4), 0};
-  const auto of_tunnel = host.listen_stream(any, tunnel);
-  const auto of_control = host.listen_reserved(any, control);
+  const auto of_tunnel = host.listen_stream(any, Purpose::listener, tunnel);
+  const auto of_control = host.listen_stream(any, Purpose::process, control);
   ASSERT_TRUE(of_tunnel && of_control);
   std::vector<std::unique_ptr<StreamPort>> streams;
   while (group.descriptors().has_room(0)) {
-    auto stream = host.connect_stream((*of_tunnel)->local_address(), tunnel);
+    auto stream = host.connect_stream((*of_tunnel)->local_address(), Purpose::flow, tunnel);
     ASSERT_TRUE(stream);
     streams.push_back(std::move(*stream));
   }
@@ -154,7 +155,7 @@ TEST(DescriptorBudget, lets_tunnels_listen_with_half_of_them) {
   Error refusal;
   for (int i = 0; i < 80 && refusal.what.empty(); ++i) {
     if (i % 2 == 0) {
-      auto listener = host.listen_stream(any, quiet);
+      auto listener = host.listen_stream(any, Purpose::listener, quiet);
       if (!listener) refusal = listener.error();
       if (listener) listeners.push_back(std::move(*listener));
     } else {
@@ -170,7 +171,7 @@ TEST(DescriptorBudget, lets_tunnels_listen_with_half_of_them) {
   // One that is closed makes room, whichever it is.
   listeners.pop_back();
   EXPECT_TRUE(host.open_udp({.purpose = Purpose::listener, .bind = any}, quiet));
-  EXPECT_TRUE(host.listen_stream(any, quiet));
+  EXPECT_TRUE(host.listen_stream(any, Purpose::listener, quiet));
 }
 
 TEST(DescriptorBudget, lets_tunnels_listen_with_half_of_what_flows_leave) {
@@ -183,13 +184,13 @@ TEST(DescriptorBudget, lets_tunnels_listen_with_half_of_what_flows_leave) {
   while (group.descriptors().has_room(0)) flows.emplace_back(::dup(0));
   std::vector<std::unique_ptr<ListenerPort>> listeners;
   for (;;) {
-    auto listener = host.listen_stream(any, quiet);
+    auto listener = host.listen_stream(any, Purpose::listener, quiet);
     if (!listener) break;
     listeners.push_back(std::move(*listener));
     ASSERT_LT(listeners.size(), 80U);
   }
   EXPECT_EQ(listeners.size(), 10U);
-  EXPECT_TRUE(host.listen_reserved(any, quiet));
+  EXPECT_TRUE(host.listen_stream(any, Purpose::process, quiet));
 }
 
 struct LookedUp final : ResolveHandler {

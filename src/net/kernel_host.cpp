@@ -30,6 +30,11 @@ struct HandedOver {
   Bytes bytes;
 };
 
+// Null: not bounded by what flows may have.
+const DescriptorBudget* budget(HostGroup& group, Purpose purpose) {
+  return purpose == Purpose::flow ? &group.descriptors() : nullptr;
+}
+
 }  // namespace
 
 struct KernelHost::State {
@@ -172,18 +177,15 @@ Result<std::unique_ptr<UdpPort>> KernelHost::open_udp(const UdpOptions& options,
 }
 
 Result<std::unique_ptr<StreamPort>> KernelHost::connect_stream(const StreamAddress& address,
+                                                               Purpose purpose,
                                                                StreamHandler& handler) {
-  return StreamSocket::connect(state_->loop, group_.descriptors(), address, handler);
+  return StreamSocket::connect(state_->loop, budget(group_, purpose), address, handler);
 }
 
 Result<std::unique_ptr<ListenerPort>> KernelHost::listen_stream(const StreamAddress& address,
+                                                                Purpose purpose,
                                                                 ListenerHandler& handler) {
-  return StreamListener::listen(group_, state_->loop, address, handler, Purpose::listener);
-}
-
-Result<std::unique_ptr<ListenerPort>> KernelHost::listen_reserved(const StreamAddress& address,
-                                                                  ListenerHandler& handler) {
-  return StreamListener::listen(group_, state_->loop, address, handler, Purpose::process);
+  return StreamListener::listen(group_, state_->loop, address, handler, purpose);
 }
 
 Result<std::unique_ptr<StreamPort>> KernelHost::open_stdio(StreamHandler& handler) {
@@ -192,8 +194,7 @@ Result<std::unique_ptr<StreamPort>> KernelHost::open_stdio(StreamHandler& handle
 
 std::unique_ptr<ResolvePort> KernelHost::resolve(const std::string& host, Purpose purpose,
                                                  ResolveHandler& handler) {
-  const DescriptorBudget* of_flows = purpose == Purpose::flow ? &group_.descriptors() : nullptr;
-  return group_.resolver().resolve(state_->loop, host, of_flows, handler);
+  return group_.resolver().resolve(state_->loop, host, budget(group_, purpose), handler);
 }
 
 Result<IpAddress> KernelHost::local_address_towards(const IpAddress& remote) {

@@ -88,10 +88,6 @@ class KernelHost final : public Host {
   [[nodiscard]] Status watch_files(std::vector<std::string> paths,
                                    std::function<void(Instant now)> task);
   [[nodiscard]] Instant now() override;
-  // As listen_stream(), of connections that are no flows: they may have the descriptors that
-  // flows must leave.
-  [[nodiscard]] Result<std::unique_ptr<ListenerPort>> listen_reserved(const StreamAddress& address,
-                                                                      ListenerHandler& handler);
 
   void set_handler(HostHandler& handler) override;
   void set_deadline(Instant deadline) override;
@@ -101,9 +97,9 @@ class KernelHost final : public Host {
   bool hand_over(std::uint8_t worker_index, const RxDatagram& datagram) override;
   Result<std::unique_ptr<UdpPort>> open_udp(const UdpOptions& options,
                                             UdpHandler& handler) override;
-  Result<std::unique_ptr<StreamPort>> connect_stream(const StreamAddress& address,
+  Result<std::unique_ptr<StreamPort>> connect_stream(const StreamAddress& address, Purpose purpose,
                                                      StreamHandler& handler) override;
-  Result<std::unique_ptr<ListenerPort>> listen_stream(const StreamAddress& address,
+  Result<std::unique_ptr<ListenerPort>> listen_stream(const StreamAddress& address, Purpose purpose,
                                                       ListenerHandler& handler) override;
   Result<std::unique_ptr<StreamPort>> open_stdio(StreamHandler& handler) override;
   std::unique_ptr<ResolvePort> resolve(const std::string& host, Purpose purpose,

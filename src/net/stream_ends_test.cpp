@@ -180,7 +180,7 @@ class StreamEndsTest : public LoopTest, public ::testing::WithParamInterface<Tra
     }
   }
   void dial(const PlainListener& listener, EndReader& reader) {
-    auto port = host().connect_stream(listener.address(), reader);
+    auto port = host().connect_stream(listener.address(), Purpose::flow, reader);
     ASSERT_TRUE(port) << port.error().text();
     reader.port = std::move(*port);
   }
@@ -258,7 +258,7 @@ TEST_P(StreamEndsTest, caller_that_is_gone_before_it_is_accepted_or_handled) {
   if (auto* path = std::get_if<UnixPath>(&address)) path->path += "-ours";
   for (const Act act : kActs) {
     Accepting accepting;
-    auto listener = host().listen_stream(address, accepting);
+    auto listener = host().listen_stream(address, Purpose::listener, accepting);
     ASSERT_TRUE(listener) << listener.error().text();
     const auto where = (*listener)->local_address();
     RawAddress raw;

@@ -65,7 +65,7 @@ Result<std::unique_ptr<StreamSocket>> StreamSocket::adopt(Loop& loop, Fd fd,
 }
 
 Result<std::unique_ptr<StreamSocket>> StreamSocket::connect(Loop& loop,
-                                                            const DescriptorBudget& descriptors,
+                                                            const DescriptorBudget* of_flows,
                                                             const StreamAddress& address,
                                                             StreamHandler& handler) {
   RawAddress raw;
@@ -85,7 +85,8 @@ Result<std::unique_ptr<StreamSocket>> StreamSocket::connect(Loop& loop,
   if (!fd.is_open()) {
     return std::unexpected(system_error(errno, "cannot open a socket", to_text(address)));
   }
-  if (!descriptors.is_for_flows(fd.get())) return std::unexpected(no_descriptor(to_text(address)));
+  if (of_flows != nullptr && !of_flows->is_for_flows(fd.get()))
+    return std::unexpected(no_descriptor(to_text(address)));
   std::unique_ptr<StreamSocket> port(new StreamSocket(loop, std::move(fd), remote));
   port->handler_ = &handler;
   port->state_ = State::connecting;

@@ -21,8 +21,9 @@ namespace culvert::net {
 
 class StreamSocket final : public StreamPort, private FdWatcher, private Runnable {
  public:
+  // `of_flows`: it may have what flows may have; null: whatever there is.
   [[nodiscard]] static Result<std::unique_ptr<StreamSocket>> connect(
-      Loop& loop, const DescriptorBudget& descriptors, const StreamAddress& address,
+      Loop& loop, const DescriptorBudget* of_flows, const StreamAddress& address,
       StreamHandler& handler);
   // Takes an accepted, non-blocking descriptor. `remote` is empty for Unix sockets.
   [[nodiscard]] static Result<std::unique_ptr<StreamSocket>> adopt(

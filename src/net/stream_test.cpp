@@ -115,11 +115,11 @@ class StreamTest : public LoopTest {
  protected:
   // A connected pair through a listener on `address`.
   void connect_pair(const StreamAddress& address) {
-    auto listener = host().listen_stream(address, acceptor_);
+    auto listener = host().listen_stream(address, Purpose::listener, acceptor_);
     ASSERT_TRUE(listener) << listener.error().text();
     listener_ = std::move(*listener);
     acceptor_.on_more = [this] { server_.attach(std::move(acceptor_.accepted.back())); };
-    auto client = host().connect_stream(listener_->local_address(), client_);
+    auto client = host().connect_stream(listener_->local_address(), Purpose::flow, client_);
     ASSERT_TRUE(client) << client.error().text();
     client_.port = std::move(*client);
     const auto finish_when_both = [this] {
@@ -169,11 +169,12 @@ TEST_F(StreamTest, tcp_works_over_ipv6) {
 }
 
 TEST_F(StreamTest, tcp_stream_knows_its_two_ends) {
-  auto listener = host().listen_stream(SocketAddress{IpAddress::any(Family::v4), 0}, acceptor_);
+  auto listener = host().listen_stream(SocketAddress{IpAddress::any(Family::v4), 0},
+                                       Purpose::listener, acceptor_);
   ASSERT_TRUE(listener);
   const auto bound = std::get<SocketAddress>((*listener)->local_address());
   const SocketAddress reached{IpAddress::parse("127.0.0.7").value(), bound.port};
-  auto client = host().connect_stream(reached, client_);
+  auto client = host().connect_stream(reached, Purpose::flow, client_);
   ASSERT_TRUE(client);
   client_.port = std::move(*client);
   acceptor_.on_more = [this] { done(); };
@@ -201,14 +202,14 @@ TEST_F(StreamTest, unix_socket_is_private_and_removed_at_the_end) {
 TEST_F(StreamTest, unix_listener_replaces_a_stale_socket_but_not_a_live_one) {
   const std::string path = temporary_directory() + "/socket";
   const UnixPath address{path};
-  auto live = host().listen_stream(address, acceptor_);
+  auto live = host().listen_stream(address, Purpose::listener, acceptor_);
   ASSERT_TRUE(live);
-  EXPECT_FALSE(host().listen_stream(address, acceptor_));
+  EXPECT_FALSE(host().listen_stream(address, Purpose::listener, acceptor_));
   // A crash leaves the file and nobody behind it: keep a copy while the owner removes it.
   const std::string stale = path + ".stale";
   ASSERT_EQ(::link(path.c_str(), stale.c_str()), 0);
   live->reset();
-  EXPECT_TRUE(host().listen_stream(UnixPath{stale}, acceptor_));
+  EXPECT_TRUE(host().listen_stream(UnixPath{stale}, Purpose::listener, acceptor_));
   std::filesystem::remove_all(std::filesystem::path(path).parent_path());
 }
 
@@ -220,7 +221,8 @@ TEST_F(StreamTest, links_lead_to_unix_sockets_below_their_directory_only) {
   fs::create_directory(root / "elsewhere");
   fs::create_directory_symlink(root / "real", root / "allowed");  // as /var/run is one of /run
   const auto listen = [&](const char* name) {
-    auto listener = host().listen_stream(UnixPath{(root / name).string()}, acceptor_);
+    auto listener =
+        host().listen_stream(UnixPath{(root / name).string()}, Purpose::listener, acceptor_);
     EXPECT_TRUE(listener) << listener.error().text();
     return std::move(*listener);
   };
@@ -241,7 +243,7 @@ TEST_F(StreamTest, links_lead_to_unix_sockets_below_their_directory_only) {
     const std::string directory = (root / "allowed/").string();
     const UnixPath path{.path = directory + c.path, .beneath = directory};
     Talker caller;
-    auto port = host().connect_stream(path, caller);
+    auto port = host().connect_stream(path, Purpose::flow, caller);
     EXPECT_EQ(port.has_value(), c.is_reached) << c.path;
     if (!port) continue;
     caller.port = std::move(*port);
@@ -251,7 +253,7 @@ TEST_F(StreamTest, links_lead_to_unix_sockets_below_their_directory_only) {
   }
   // Who names a link means what it leads to.
   const UnixPath named{(root / "real/link-outside").string()};
-  auto port = host().connect_stream(named, client_);
+  auto port = host().connect_stream(named, Purpose::flow, client_);
   ASSERT_TRUE(port);
   client_.port = std::move(*port);
   client_.on_written = client_.on_finished = [this] { done(); };
@@ -306,11 +308,11 @@ TEST_F(StreamTest, reset_reaches_a_stream_that_waits_for_nothing) {
 TEST_F(StreamTest, failed_dial_is_reported_by_the_handler) {
   SocketAddress nobody;
   {
-    auto listener = host().listen_stream(loopback_v4(), acceptor_);
+    auto listener = host().listen_stream(loopback_v4(), Purpose::listener, acceptor_);
     ASSERT_TRUE(listener);
     nobody = std::get<SocketAddress>((*listener)->local_address());
   }
-  auto client = host().connect_stream(nobody, client_);
+  auto client = host().connect_stream(nobody, Purpose::flow, client_);
   ASSERT_TRUE(client);
   client_.on_finished = [this] { done(); };
   run();
@@ -320,7 +322,7 @@ TEST_F(StreamTest, failed_dial_is_reported_by_the_handler) {
   EXPECT_EQ(client_.connected, 0);
 
   client_.failure.reset();
-  auto local = host().connect_stream(UnixPath{"/nonexistent/socket"}, client_);
+  auto local = host().connect_stream(UnixPath{"/nonexistent/socket"}, Purpose::flow, client_);
   ASSERT_TRUE(local);
   EXPECT_FALSE(client_.failure);  // never from inside the call
   run();
@@ -328,12 +330,12 @@ TEST_F(StreamTest, failed_dial_is_reported_by_the_handler) {
 }
 
 TEST_F(StreamTest, paused_listener_accepts_nothing_until_resumed) {
-  auto listener = host().listen_stream(loopback_v4(), acceptor_);
+  auto listener = host().listen_stream(loopback_v4(), Purpose::listener, acceptor_);
   ASSERT_TRUE(listener);
   (*listener)->pause();
   Talker clients[3];
   for (Talker& client : clients) {
-    auto port = host().connect_stream((*listener)->local_address(), client);
+    auto port = host().connect_stream((*listener)->local_address(), Purpose::flow, client);
     ASSERT_TRUE(port);
     client.port = std::move(*port);
   }
@@ -351,11 +353,11 @@ TEST_F(StreamTest, paused_listener_accepts_nothing_until_resumed) {
 }
 
 TEST_F(StreamTest, listener_may_be_destroyed_while_accepting) {
-  auto listener = host().listen_stream(loopback_v4(), acceptor_);
+  auto listener = host().listen_stream(loopback_v4(), Purpose::listener, acceptor_);
   ASSERT_TRUE(listener);
   Talker clients[2];
   for (Talker& client : clients) {
-    auto port = host().connect_stream((*listener)->local_address(), client);
+    auto port = host().connect_stream((*listener)->local_address(), Purpose::flow, client);
     ASSERT_TRUE(port);
     client.port = std::move(*port);
   }
@@ -368,7 +370,8 @@ TEST_F(StreamTest, listener_may_be_destroyed_while_accepting) {
 }
 
 TEST_F(StreamTest, over_long_unix_path_is_a_configuration_error) {
-  const auto result = host().listen_stream(UnixPath{std::string(200, 'x')}, acceptor_);
+  const auto result =
+      host().listen_stream(UnixPath{std::string(200, 'x')}, Purpose::listener, acceptor_);
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().kind, ErrorKind::configuration);
 }

@@ -236,10 +236,10 @@ class Host {
                                                                   UdpHandler& handler) = 0;
   // Starts connecting; the outcome comes by the handler.
   [[nodiscard]] virtual Result<std::unique_ptr<StreamPort>> connect_stream(
-      const StreamAddress& address, StreamHandler& handler) = 0;
-  // Of a tunnel: a connection that it accepts is a flow's.
+      const StreamAddress& address, Purpose purpose, StreamHandler& handler) = 0;
+  // What a `listener` accepts is a flow's; of a `process` listener, the process's as well.
   [[nodiscard]] virtual Result<std::unique_ptr<ListenerPort>> listen_stream(
-      const StreamAddress& address, ListenerHandler& handler) = 0;
+      const StreamAddress& address, Purpose purpose, ListenerHandler& handler) = 0;
   // Standard input and output as one stream (-W).
   [[nodiscard]] virtual Result<std::unique_ptr<StreamPort>> open_stdio(StreamHandler& handler) = 0;
   [[nodiscard]] virtual std::unique_ptr<ResolvePort> resolve(const std::string& host,

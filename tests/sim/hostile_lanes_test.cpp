@@ -66,7 +66,8 @@ void listen(RawStream& leg, Told& told) {
 class Sink final : public ListenerHandler {
  public:
   Sink(SimHost& host, std::uint16_t port, bool takes)
-      : listener_(*host.listen_stream(SocketAddress{IpAddress::loopback(Family::v4), port}, *this)),
+      : listener_(*host.listen_stream(SocketAddress{IpAddress::loopback(Family::v4), port},
+                                      Purpose::listener, *this)),
         takes_(takes) {}
   void on_accept(Instant, std::unique_ptr<StreamPort> stream) override {
     ends_.push_back(std::make_unique<End>(std::move(stream)));

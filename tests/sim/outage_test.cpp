@@ -46,10 +46,11 @@ void bring_back(TunnelWorld& tunnel) {
 struct Talk final : StreamHandler, ListenerHandler {
   // Waits for the other one.
   Talk(SimHost& its_host, std::uint16_t port)
-      : host(its_host), listener(*host.listen_stream(SocketAddress{kLoopback, port}, *this)) {}
+      : host(its_host),
+        listener(*host.listen_stream(SocketAddress{kLoopback, port}, Purpose::listener, *this)) {}
   explicit Talk(SimHost& its_host) : host(its_host) {}
   void call(std::uint16_t port) {
-    on_accept({}, *host.connect_stream(SocketAddress{kLoopback, port}, *this));
+    on_accept({}, *host.connect_stream(SocketAddress{kLoopback, port}, Purpose::flow, *this));
   }
   void on_accept(Instant, std::unique_ptr<StreamPort> accepted) override {
     stream = std::move(accepted);

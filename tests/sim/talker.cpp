@@ -69,7 +69,7 @@ std::unique_ptr<Talker> Talker::call(SimHost& host, const StreamAddress& address
   std::unique_ptr<Talker> talker(new Talker(host, Side::caller));
   talker->plan_ = plan;
   talker->header_ = plan.encode();
-  auto stream = host.connect_stream(address, *talker);
+  auto stream = host.connect_stream(address, Purpose::flow, *talker);
   CULVERT_ASSERT(stream.has_value());
   talker->stream_ = std::move(*stream);
   return talker;
@@ -228,7 +228,7 @@ void Talker::write_some() {
 }
 
 TalkerListener::TalkerListener(SimHost& host, const SocketAddress& address) : host_(host) {
-  auto listener = host.listen_stream(address, *this);
+  auto listener = host.listen_stream(address, Purpose::listener, *this);
   CULVERT_ASSERT(listener.has_value());
   listener_ = std::move(*listener);
 }

@@ -35,7 +35,7 @@ drive::TunnelStatus status_of(TunnelWorld& world, std::string_view label) {
 // Takes a port and what comes to it.
 struct Squatter final : ListenerHandler {
   Squatter(SimHost& host, std::uint16_t port)
-      : listener(*host.listen_stream(SocketAddress{kLoopback, port}, *this)) {}
+      : listener(*host.listen_stream(SocketAddress{kLoopback, port}, Purpose::listener, *this)) {}
   void on_accept(Instant, std::unique_ptr<StreamPort> stream) override { stream->reset(); }
   std::unique_ptr<ListenerPort> listener;
 };
