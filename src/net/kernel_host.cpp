@@ -152,13 +152,15 @@ bool KernelHost::hand_over(std::uint8_t worker_index, const RxDatagram& datagram
   State& target = *group_.host(worker_index).state_;
   HandedOver item{datagram, Bytes(datagram.bytes.begin(), datagram.bytes.end())};
   item.datagram.bytes = item.bytes;  // moving a vector keeps its storage
-  {
-    const std::lock_guard lock(target.handover_mutex);
-    if (target.handed_over.size() >= limits::kMaxHandedOver) return false;
-    target.handed_over.push_back(std::move(item));
-    if (target.handed_over.size() > 1) return true;  // it has been woken already
+  const std::lock_guard lock(target.handover_mutex);
+  if (target.handed_over.size() >= limits::kMaxHandedOver) return false;
+  // The first wakes it, for all that come until it has awoken: none may be first without that.
+  if (target.handed_over.empty() &&
+      !target.loop.mailbox()->post([&target] { target.take_handed_over(); })) {
+    return false;
   }
-  return target.loop.mailbox()->post([&target] { target.take_handed_over(); });
+  target.handed_over.push_back(std::move(item));
+  return true;
 }
 
 void KernelHost::State::take_handed_over() {

@@ -1,5 +1,6 @@
 #include "net/kernel_host.h"
 
+#include "base/limits.h"
 #include "net/loop.h"
 #include "net/test_support.h"
 
@@ -272,6 +273,29 @@ TEST_F(TwoHostsTest, datagrams_are_handed_over_between_threads) {
   EXPECT_EQ(here.handed_over[17].bytes, "re: 17");
   EXPECT_EQ(here.handed_over[17].path, path);
   EXPECT_EQ(here.handed_over[17].ecn, Ecn::ce);
+}
+
+// What was refused while the other thread stood still keeps nothing back afterwards.
+TEST_F(TwoHostsTest, a_full_mailbox_refuses_and_takes_again_when_it_was_read) {
+  KernelHost& other = group_.host(1);
+  Recorder there;
+  other.set_handler(there);
+  const std::string text = "x";
+  const RxDatagram datagram{{}, Ecn::not_ect, 1, as_bytes(text)};
+  std::size_t posted = 0;
+  while (posted <= limits::kMaxMail && other.post([](Instant) {})) ++posted;
+  EXPECT_EQ(posted, limits::kMaxMail);
+  EXPECT_FALSE(host().hand_over(1, datagram));
+  EXPECT_FALSE(host().hand_over(1, datagram));
+
+  const auto read = other.after({}, [&](Instant) { other.stop(); });
+  other.run();
+  EXPECT_TRUE(there.handed_over.empty());
+  EXPECT_TRUE(host().hand_over(1, datagram));
+  EXPECT_TRUE(host().hand_over(1, datagram));
+  EXPECT_TRUE(other.post([&](Instant) { other.stop(); }));
+  other.run();
+  EXPECT_EQ(there.handed_over.size(), 2U);
 }
 
 TEST_F(TwoHostsTest, full_hand_over_queue_refuses) {
