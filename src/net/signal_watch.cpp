@@ -2,27 +2,33 @@
 
 #include "base/assert.h"
 
-#include <array>
 #include <atomic>
+#include <bit>
 #include <cerrno>
 #include <cstdint>
 
-#include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 namespace culvert::net {
 namespace {
 
-// Where the handler, which runs on any thread, says what came.
-std::atomic<int> signal_pipe = -1;
-static_assert(std::atomic<int>::is_always_lock_free);
+constexpr int kMaxSignal = 63;  // a bit for each
+
+// What came since the watch looked, one bit for each, as the kernel keeps what is blocked. The
+// handler, which runs on any thread, sets them and wakes the watch. (A signalfd would hear only
+// what is blocked in every thread, and threads are there before it.)
+std::atomic<std::uint64_t> pending_signals = 0;
+std::atomic<int> wake_fd = -1;
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free &&
+              std::atomic<int>::is_always_lock_free);
 
 void note_signal(int signal) {
   const int saved = errno;
-  const auto byte = static_cast<std::uint8_t>(signal);
-  // A full pipe has the signal in it already, many times.
-  [[maybe_unused]] const auto written = ::write(signal_pipe, &byte, 1);
+  pending_signals |= std::uint64_t{1} << signal;
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(wake_fd, &one, sizeof one);
   errno = saved;
 }
 
@@ -35,20 +41,19 @@ bool is_ignored(int signal) {
 
 SignalWatch::SignalWatch(Loop& loop, const std::vector<int>& signals, Task task)
     : loop_(loop), task_(std::move(task)) {
-  std::array<int, 2> ends{};
-  const int made = ::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC);
-  CULVERT_ASSERT(made == 0);
-  read_end_ = ends[0];
-  write_end_ = ends[1];
-  const int other = signal_pipe.exchange(write_end_);
+  fd_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  CULVERT_ASSERT(fd_ >= 0);
+  const int other = wake_fd.exchange(fd_);
   CULVERT_ASSERT(other == -1);
-  const auto watch = loop_.watch(read_end_, EPOLLIN, *this);
+  pending_signals = 0;
+  const auto watch = loop_.watch(fd_, EPOLLIN, *this);
   CULVERT_ASSERT(watch);
   watch_ = *watch;
   struct sigaction action{};
   action.sa_handler = &note_signal;
   action.sa_flags = SA_RESTART;
   for (const int signal : signals) {
+    CULVERT_ASSERT(signal <= kMaxSignal);
     struct sigaction before{};
     ::sigaction(signal, &action, &before);
     before_.emplace_back(signal, before);
@@ -57,18 +62,15 @@ SignalWatch::SignalWatch(Loop& loop, const std::vector<int>& signals, Task task)
 
 SignalWatch::~SignalWatch() {
   for (const auto& [signal, before] : before_) ::sigaction(signal, &before, nullptr);
-  signal_pipe = -1;
-  loop_.unwatch(watch_, read_end_);
-  ::close(read_end_);
-  ::close(write_end_);
+  wake_fd = -1;
+  loop_.unwatch(watch_, fd_);
+  ::close(fd_);
 }
 
 void SignalWatch::run(Instant now) {
-  std::array<std::uint8_t, 64> signals;
-  const auto count = ::read(read_end_, signals.data(), signals.size());
-  if (count == static_cast<ssize_t>(signals.size())) loop_.make_ready(*this);
+  std::uint64_t signals = pending_signals.exchange(0);
   const Task task = task_;  // it may put another watch in the place of this one
-  for (ssize_t i = 0; i < count; ++i) task(now, signals[static_cast<std::size_t>(i)]);
+  for (; signals != 0; signals &= signals - 1) task(now, std::countr_zero(signals));
 }
 
 }  // namespace culvert::net

@@ -31,8 +31,7 @@ class SignalWatch final : FdWatcher, Runnable {
   Loop& loop_;
   Task task_;
   std::vector<std::pair<int, struct sigaction>> before_;
-  int read_end_ = -1;
-  int write_end_ = -1;
+  int fd_ = -1;  // readable when one has come; an edge is enough, so nobody reads it
   WatchId watch_;
 };
 
