@@ -3,7 +3,7 @@
 #include "cli/load_settings.h"
 #include "cli/output.h"
 #include "cli/status_text.h"
-#include "control/http.h"
+#include "http/message.h"
 #include "net/unix_client.h"
 #include "settings/suggest.h"
 #include "settings/value.h"
@@ -110,7 +110,7 @@ Status cmd_tunnels(Command command, const settings::Settings& settings,
   if (command == Command::tunnels_add) {
     return ask("POST", "/v1/tunnels", body_of_new(settings, arguments));
   }
-  const std::string path = "/v1/tunnels/" + control::percent_encoded(arguments.operands[0]);
+  const std::string path = "/v1/tunnels/" + http::percent_encoded(arguments.operands[0]);
   if (command == Command::tunnels_remove) return ask("DELETE", path, "");
   if (command == Command::tunnels_set) {
     CULVERT_TRY(const std::string body, body_of_change(std::span(arguments.operands).subspan(1)));

@@ -11,7 +11,7 @@ namespace culvert::control {
 
 struct Api::Call {
   Instant now;
-  const HttpRequest& request;
+  const http::Request& request;
   Answer answer;
   std::string parameter{};  // what stands for {id} or {name}
 };
@@ -89,8 +89,8 @@ std::span<const RouteInfo> routes() {
 Api::Api(ControlTarget& target, std::function<ControlCounters()> counters)
     : target_(target), counters_(std::move(counters)) {}
 
-void Api::handle(Instant now, const HttpRequest& request, Answer answer) {
-  const auto segments = path_segments(request.path);
+void Api::handle(Instant now, const http::Request& request, Answer answer) {
+  const auto segments = http::path_segments(request.path);
   std::string allow;
   for (const RouteTable::Route& route : RouteTable::kRoutes) {
     Call call{.now = now, .request = request, .answer = {}};
@@ -108,13 +108,13 @@ void Api::handle(Instant now, const HttpRequest& request, Answer answer) {
                                "GET /v1/openapi.json lists what there is"));
     return;
   }
-  HttpResponse response = error_response(405, "this resource does not know the method",
-                                         request.method, "use one of: " + allow);
+  http::Response response = error_response(405, "this resource does not know the method",
+                                           request.method, "use one of: " + allow);
   response.allow = std::move(allow);
   answer(now, std::move(response));
 }
 
-void Api::handle_metrics_only(Instant now, const HttpRequest& request, Answer answer) {
+void Api::handle_metrics_only(Instant now, const http::Request& request, Answer answer) {
   const bool is_served = request.path == "/metrics" || request.path == "/healthz";
   if (is_served) {
     handle(now, request, std::move(answer));
@@ -129,7 +129,7 @@ void Api::handle_metrics_only(Instant now, const HttpRequest& request, Answer an
 void Api::answer_snapshot(Instant now, Answer answer, Render render) {
   target_.collect(
       now, [answer = std::move(answer), render](Instant at, const Snapshot& snapshot) mutable {
-        answer(at, HttpResponse{.body = render(snapshot)});
+        answer(at, http::Response{.body = render(snapshot)});
       });
 }
 
@@ -149,25 +149,26 @@ void Api::get_tunnels(Call& call) {
 void Api::get_metrics(Call& call) {
   target_.collect(call.now, [counters = counters_(), answer = std::move(call.answer)](
                                 Instant at, const Snapshot& snapshot) mutable {
-    answer(at, HttpResponse{.body = metrics_text(snapshot, counters),
-                            .content_type = std::string(kMetricsType)});
+    answer(at, http::Response{.body = metrics_text(snapshot, counters),
+                              .content_type = std::string(kMetricsType)});
   });
 }
 
 void Api::get_health(Call& call) {
-  call.answer(call.now, HttpResponse{.body = "ok\n", .content_type = "text/plain"});
+  call.answer(call.now, http::Response{.body = "ok\n", .content_type = "text/plain"});
 }
 
 void Api::get_openapi(Call& call) {
-  call.answer(call.now, HttpResponse{.body = openapi_json()});
+  call.answer(call.now, http::Response{.body = openapi_json()});
 }
 
 void Api::get_events(Call& call) {
-  call.answer(call.now, HttpResponse{.content_type = "text/event-stream", .is_event_stream = true});
+  call.answer(call.now,
+              http::Response{.content_type = "text/event-stream", .is_event_stream = true});
 }
 
 void Api::get_log_level(Call& call) {
-  call.answer(call.now, HttpResponse{.body = log_level_json(target_.log().level())});
+  call.answer(call.now, http::Response{.body = log_level_json(target_.log().level())});
 }
 
 // --- changing ----------------------------------------------------------------------------------
@@ -177,7 +178,7 @@ void Api::put_log_level(Call& call) {
   if (!level) return call.answer(call.now, error_response(level.error()));
   target_.log().set_level(*level);
   target_.log().info("control", "log level is {} now", to_string(*level));
-  call.answer(call.now, HttpResponse{.status = 204});
+  call.answer(call.now, http::Response{.status = 204});
 }
 
 void Api::delete_session(Call& call) {
@@ -192,7 +193,7 @@ void Api::delete_session(Call& call) {
   if (!reason) return call.answer(call.now, error_response(reason.error()));
   target_.kick(call.now, id, std::move(*reason),
                [answer = std::move(call.answer)](Instant at, const Status& done) mutable {
-                 answer(at, done ? HttpResponse{.status = 204} : error_response(done.error()));
+                 answer(at, done ? http::Response{.status = 204} : error_response(done.error()));
                });
 }
 
@@ -201,10 +202,10 @@ void Api::change_tunnel(Call& call, TunnelChange change, int status) {
       call.now, std::move(change),
       [this, status, answer = std::move(call.answer)](Instant at, const Status& done) mutable {
         if (!done) return answer(at, error_response(done.error()));
-        if (status == 204) return answer(at, HttpResponse{.status = 204});
+        if (status == 204) return answer(at, http::Response{.status = 204});
         target_.collect(at, [status, answer = std::move(answer)](Instant then,
                                                                  const Snapshot& snapshot) mutable {
-          answer(then, HttpResponse{.status = status, .body = tunnels_json(snapshot)});
+          answer(then, http::Response{.status = status, .body = tunnels_json(snapshot)});
         });
       });
 }

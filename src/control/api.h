@@ -1,12 +1,12 @@
 // The routes of the control interface, version 1: which request asks what of the target, and
-// the OpenAPI description of them, both from one table. Bytes and sockets are HttpServer's.
+// the OpenAPI description of them, both from one table. Bytes and sockets are http::Server's.
 //
 // Owned by ControlServer; on the loop that serves it.
 #pragma once
 
-#include "control/http.h"
 #include "control/metrics.h"
 #include "control/target.h"
+#include "http/message.h"
 
 #include <functional>
 #include <span>
@@ -30,14 +30,14 @@ struct RouteInfo {
 
 class Api {
  public:
-  using Answer = std::move_only_function<void(Instant now, HttpResponse response)>;
+  using Answer = std::move_only_function<void(Instant now, http::Response response)>;
 
   // `counters` tells what the server around it has counted. Both outlive the Api.
   Api(ControlTarget& target, std::function<ControlCounters()> counters);
 
-  void handle(Instant now, const HttpRequest& request, Answer answer);
+  void handle(Instant now, const http::Request& request, Answer answer);
   // Only /metrics and /healthz: for a network that may watch but not touch.
-  void handle_metrics_only(Instant now, const HttpRequest& request, Answer answer);
+  void handle_metrics_only(Instant now, const http::Request& request, Answer answer);
 
  private:
   friend struct RouteTable;

@@ -47,13 +47,13 @@ class FakeTarget final : public ControlTarget {
 
 class ApiTest : public ::testing::Test {
  protected:
-  HttpResponse ask(std::string method, std::string path, std::string body = {}) {
-    std::optional<HttpResponse> got;
+  http::Response ask(std::string method, std::string path, std::string body = {}) {
+    std::optional<http::Response> got;
     api_.handle(Instant{},
                 {.method = std::move(method), .path = std::move(path), .body = std::move(body)},
-                [&got](Instant, HttpResponse response) { got = std::move(response); });
+                [&got](Instant, http::Response response) { got = std::move(response); });
     EXPECT_TRUE(got) << "no answer";
-    return got.value_or(HttpResponse{.status = 0});
+    return got.value_or(http::Response{.status = 0});
   }
   FakeTarget target_;
   Api api_{target_, [] { return ControlCounters{}; }};
@@ -151,7 +151,7 @@ TEST_F(ApiTest, kicks_a_session_with_a_reason) {
   EXPECT_EQ(ask("DELETE", "/v1/sessions/99999999999999999999").status, 404);
   EXPECT_EQ(ask("DELETE", "/v1/sessions/1", R"({"reason":5})").status, 400);
   target_.outcome = fail(ErrorKind::unreachable, "there is no such session", "13");
-  const HttpResponse missing = ask("DELETE", "/v1/sessions/13");
+  const http::Response missing = ask("DELETE", "/v1/sessions/13");
   EXPECT_EQ(missing.status, 404);
   const json error = json::parse(missing.body);
   EXPECT_EQ(error.at("error"), "there is no such session");
@@ -208,7 +208,7 @@ TEST_F(ApiTest, refuses_bodies_that_it_does_not_understand) {
         R"({"source":"tcp://h:1","target":"127.0.0.1:1","nmae":"n"})",
         R"({"source":"tcp://h:1","target":"127.0.0.1:1","enabled":1})",
         R"({"source":5,"target":"127.0.0.1:1"})", R"([[[[[[[[[[[[1]]]]]]]]]]]])"}) {
-    const HttpResponse response = ask("POST", "/v1/tunnels", body);
+    const http::Response response = ask("POST", "/v1/tunnels", body);
     EXPECT_EQ(response.status, 400) << body;
     EXPECT_TRUE(json::parse(response.body).contains("offender")) << body;
   }
@@ -227,7 +227,7 @@ TEST_F(ApiTest, names_what_is_not_there) {
   EXPECT_EQ(ask("GET", "/v1/nothing").status, 404);
   EXPECT_EQ(ask("GET", "/v1/status/x").status, 404);
   EXPECT_EQ(ask("GET", "").status, 404);
-  const HttpResponse wrong = ask("POST", "/v1/log-level");
+  const http::Response wrong = ask("POST", "/v1/log-level");
   EXPECT_EQ(wrong.status, 405);
   EXPECT_EQ(wrong.allow, "GET, PUT");
 }
@@ -237,7 +237,7 @@ TEST_F(ApiTest, lets_a_network_see_metrics_and_health_only) {
     int status = 0;
     api_.handle_metrics_only(
         Instant{}, {.method = std::move(method), .path = std::move(path)},
-        [&](Instant, const HttpResponse& response) { status = response.status; });
+        [&](Instant, const http::Response& response) { status = response.status; });
     return status;
   };
   EXPECT_EQ(status_of("GET", "/metrics"), 200);

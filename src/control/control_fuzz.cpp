@@ -3,7 +3,9 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "control/api.h"
+#include "control/http_config.h"
 #include "control/instances.h"
+#include "http/parser.h"
 
 namespace {
 
@@ -32,7 +34,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size == 0) return 0;
   Target target;
   Api api(target, [] { return ControlCounters{}; });
-  HttpParser parser;
+  http::RequestParser parser(http_config().request);
   const ByteView bytes(data + 1, size - 1);
   const std::size_t cut = bytes.size() * data[0] / 255;
   for (const ByteView piece : {bytes.first(cut), bytes.subspan(cut)}) {
@@ -40,17 +42,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     while (const auto request = parser.next()) {
       CULVERT_ASSERT(request->body.size() <= limits::kControlBodyBytes);
       int answers = 0;
-      const auto count = [&answers](Instant, const HttpResponse& response) {
+      const auto count = [&answers](Instant, const http::Response& response) {
         CULVERT_ASSERT(response.status >= 200 && response.status < 600);
-        CULVERT_ASSERT(!to_wire(response, true).empty());
+        CULVERT_ASSERT(!http::to_wire(response, true).empty());
         ++answers;
       };
       api.handle(Instant{}, *request, count);
       api.handle_metrics_only(Instant{}, *request, count);
       CULVERT_ASSERT(answers == 2);
-      if (const auto segments = path_segments(request->path)) {
+      if (const auto segments = http::path_segments(request->path)) {
         for (const std::string& segment : *segments) {
-          const auto again = path_segments("/" + percent_encoded(segment));
+          const auto again = http::path_segments("/" + http::percent_encoded(segment));
           CULVERT_ASSERT(again && again->size() == 1 && again->front() == segment);
         }
       }

@@ -1,6 +1,7 @@
 #include "control/control_server.h"
 
 #include "base/limits.h"
+#include "control/http_config.h"
 #include "control/instances.h"
 #include "control/json.h"
 #include "net/files.h"
@@ -25,8 +26,9 @@ ControlServer::ControlServer(net::KernelHost& host, ControlTarget& target)
 
 Status ControlServer::open(const ControlOptions& options, std::string_view role, int pid) {
   if (!options.metrics.empty()) {
-    metrics_ = std::make_unique<HttpServer>(
-        host_, [this](Instant now, const HttpRequest& request, HttpServer::Answer answer) {
+    metrics_ = std::make_unique<http::Server>(
+        host_, http_config(),
+        [this](Instant now, const http::Request& request, http::Server::Answer answer) {
           on_metrics_request(now, request, std::move(answer));
         });
     hosts_ = options.metrics_hosts;
@@ -38,8 +40,9 @@ Status ControlServer::open(const ControlOptions& options, std::string_view role,
   const bool is_default = options.socket.empty();
   socket_path_ =
       is_default ? fmt::format("{}/{}-{}.sock", options.directory, role, pid) : options.socket;
-  socket_ = std::make_unique<HttpServer>(
-      host_, [this](Instant now, const HttpRequest& request, HttpServer::Answer answer) {
+  socket_ = std::make_unique<http::Server>(
+      host_, http_config(),
+      [this](Instant now, const http::Request& request, http::Server::Answer answer) {
         on_request(now, request, std::move(answer));
       });
   Status opened = is_default ? net::make_private_directory(options.directory) : Status{};
@@ -87,15 +90,15 @@ ControlCounters ControlServer::counters() const {
     counters.subscribers = socket_->subscriber_count();
     counters.subscribers_dropped = socket_->dropped_subscribers();
   }
-  for (const HttpServer* server : {socket_.get(), metrics_.get()}) {
+  for (const http::Server* server : {socket_.get(), metrics_.get()}) {
     if (server != nullptr) counters.connections_dropped += server->dropped_connections();
   }
   return counters;
 }
 
-void ControlServer::on_metrics_request(Instant now, const HttpRequest& request,
-                                       HttpServer::Answer answer) {
-  if (request.host && !is_own_host(*request.host, hosts_)) {
+void ControlServer::on_metrics_request(Instant now, const http::Request& request,
+                                       http::Server::Answer answer) {
+  if (request.host && !http::is_own_host(*request.host, hosts_)) {
     ++hosts_refused_;
     answer(now, error_response(421, "is no name of this process", *request.host,
                                "ask by address, or give the name with --metrics-host"));
@@ -104,9 +107,10 @@ void ControlServer::on_metrics_request(Instant now, const HttpRequest& request,
   api_.handle_metrics_only(now, request, std::move(answer));
 }
 
-void ControlServer::on_request(Instant now, const HttpRequest& request, HttpServer::Answer answer) {
+void ControlServer::on_request(Instant now, const http::Request& request,
+                               http::Server::Answer answer) {
   api_.handle(now, request,
-              [this, answer = std::move(answer)](Instant at, HttpResponse response) mutable {
+              [this, answer = std::move(answer)](Instant at, http::Response response) mutable {
                 const bool is_subscription = response.is_event_stream;
                 // Who has read the answer misses no event from then on.
                 if (is_subscription) has_subscribers_.store(true, std::memory_order_relaxed);

@@ -6,9 +6,9 @@
 #include "base/address.h"
 #include "base/result.h"
 #include "control/api.h"
-#include "control/http_server.h"
 #include "control/target.h"
 #include "drive/role_event.h"
+#include "http/server.h"
 #include "net/kernel_host.h"
 
 #include <atomic>
@@ -50,8 +50,8 @@ class ControlServer final : public drive::RoleEventSink {
   [[nodiscard]] ControlCounters counters() const;
 
  private:
-  void on_request(Instant now, const HttpRequest& request, HttpServer::Answer answer);
-  void on_metrics_request(Instant now, const HttpRequest& request, HttpServer::Answer answer);
+  void on_request(Instant now, const http::Request& request, http::Server::Answer answer);
+  void on_metrics_request(Instant now, const http::Request& request, http::Server::Answer answer);
   void update_subscribers();
   [[nodiscard]] Status listen_for_metrics(const std::vector<SocketAddress>& addresses);
 
@@ -59,8 +59,8 @@ class ControlServer final : public drive::RoleEventSink {
   ControlTarget& target_;
   Api api_;
   std::string socket_path_;
-  std::unique_ptr<HttpServer> socket_;
-  std::unique_ptr<HttpServer> metrics_;
+  std::unique_ptr<http::Server> socket_;
+  std::unique_ptr<http::Server> metrics_;
   std::vector<std::string> hosts_;
   std::uint64_t hosts_refused_ = 0;
   std::atomic<bool> has_subscribers_{false};

@@ -1,6 +1,7 @@
 // The interface over real sockets: a loop in a thread, blocking clients in the test.
 #include "base/limits.h"
 #include "control/control_server.h"
+#include "control/http_config.h"
 #include "control/instances.h"
 #include "net/uninterrupted.h"
 #include "net/unix_client.h"
@@ -250,13 +251,14 @@ TEST_F(ControlTest, tells_and_drops_a_subscriber_that_does_not_read) {
 // A server of its own that loses its patience quickly.
 class ImpatientTest : public ControlTest {
  protected:
-  void start(HttpTimes times) {
-    http_ = std::make_unique<HttpServer>(
-        group_.host(0),
-        [](Instant now, const HttpRequest&, HttpServer::Answer answer) {
+  void start(void (*change)(http::ServerTimes& times)) {
+    http::ServerConfig config = http_config();
+    change(config.times);
+    http_ = std::make_unique<http::Server>(
+        group_.host(0), std::move(config),
+        [](Instant now, const http::Request&, http::Server::Answer answer) {
           answer(now, {.is_event_stream = true});
-        },
-        times);
+        });
     ASSERT_TRUE(http_->listen(UnixPath{path_}));
     thread_ = std::jthread([this] { group_.host(0).run(); });
   }
@@ -265,11 +267,14 @@ class ImpatientTest : public ControlTest {
     http_.reset();
   }
   const std::string path_ = directory_ + "/http.sock";
-  std::unique_ptr<HttpServer> http_;
+  std::unique_ptr<http::Server> http_;
 };
 
 TEST_F(ImpatientTest, closes_a_connection_that_says_nothing) {
-  start({.idle = std::chrono::milliseconds(20), .tick = std::chrono::milliseconds(5)});
+  start([](http::ServerTimes& times) {
+    times.idle = std::chrono::milliseconds(20);
+    times.tick = std::chrono::milliseconds(5);
+  });
   const auto client = net::UnixClient::connect(path_, kPatience);
   ASSERT_TRUE(client);
   const auto answer = client->read_all(100);
@@ -279,7 +284,10 @@ TEST_F(ImpatientTest, closes_a_connection_that_says_nothing) {
 
 // A byte now and then does not lengthen the time that a request has.
 TEST_F(ImpatientTest, closes_a_connection_that_drips) {
-  start({.request = std::chrono::milliseconds(10), .tick = std::chrono::milliseconds(1)});
+  start([](http::ServerTimes& times) {
+    times.request = std::chrono::milliseconds(10);
+    times.tick = std::chrono::milliseconds(1);
+  });
   const RawSocket client(path_);
   client.send("GET / HTTP/1.1\r\nX: ");
   std::string answer;
@@ -298,9 +306,11 @@ TEST_F(ImpatientTest, closes_a_connection_that_drips) {
 }
 
 TEST_F(ImpatientTest, shows_subscribers_that_the_stream_lives) {
-  start({.idle = std::chrono::milliseconds(1),
-         .heartbeat = std::chrono::milliseconds(20),
-         .tick = std::chrono::milliseconds(5)});
+  start([](http::ServerTimes& times) {
+    times.idle = std::chrono::milliseconds(1);
+    times.heartbeat = std::chrono::milliseconds(20);
+    times.tick = std::chrono::milliseconds(5);
+  });
   const RawSocket subscriber(path_);
   subscriber.send(kSubscribe);
   read_until(subscriber.fd(), "\r\n\r\n");

@@ -1,6 +1,7 @@
 #include "control/instances.h"
 
 #include "base/limits.h"
+#include "http/parser.h"
 #include "net/files.h"
 #include "net/unix_client.h"
 
@@ -18,7 +19,7 @@ constexpr Duration kPatience = std::chrono::seconds(5);
 constexpr std::string_view kSuffix = ".sock";
 constexpr unsigned kRoot = 0;
 
-Error to_error(const Reply& reply, const std::string& socket) {
+Error to_error(const http::Reply& reply, const std::string& socket) {
   const auto json = nlohmann::json::parse(reply.body, nullptr, false);
   const auto member = [&json](const char* name) {
     const auto found = json.is_object() ? json.find(name) : json.end();
@@ -81,21 +82,15 @@ bool is_called(const Instance& instance, std::string_view name_or_pid) {
   return name.substr(name.rfind('-') + 1) == name_or_pid;
 }
 
-Result<Reply> parse_reply(std::string_view wire) {
-  constexpr std::string_view kVersion = "HTTP/1.1 ";
-  constexpr std::string_view kEnd = "\r\n\r\n";
-  Reply reply;
-  const std::size_t head = wire.find(kEnd);
-  if (head == std::string_view::npos || !wire.starts_with(kVersion)) {
-    return fail(ErrorKind::protocol, "does not answer in HTTP/1.1");
-  }
-  const char* begin = wire.data() + kVersion.size();
-  const auto [end, failed] = std::from_chars(begin, wire.data() + head, reply.status);
-  if (failed != std::errc{} || reply.status < 100 || reply.status > 599) {
-    return fail(ErrorKind::protocol, "does not answer in HTTP/1.1");
-  }
-  reply.body = wire.substr(head + kEnd.size());
-  return reply;
+Result<http::Reply> parse_reply(std::string_view wire) {
+  http::ReplyParser parser(
+      {.head_bytes = limits::kControlHeaderBytes, .body_bytes = limits::kMaxControlReplyBytes},
+      false);
+  parser.add(as_bytes(wire));
+  parser.add_end();
+  auto reply = parser.next();
+  if (!reply) return fail(ErrorKind::protocol, "does not answer in HTTP/1.1");
+  return std::move(*reply);
 }
 
 Result<std::string> ask(const std::string& socket, std::string_view method, std::string_view path,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "http/message.h"
 
 #include <functional>
 #include <optional>
@@ -31,16 +32,12 @@ void remove_stale_instances(const std::string& directory);
 // By the whole name, or by process id alone.
 [[nodiscard]] bool is_called(const Instance& instance, std::string_view name_or_pid);
 
-struct Reply {
-  int status = 0;
-  std::string body{};
-};
 // One request, of a process of this user or of root (root asks anybody's). An error of kind
 // unreachable: no instance listens there. Answers of 400 and above are errors with the words of
 // the answer.
 [[nodiscard]] Result<std::string> ask(const std::string& socket, std::string_view method,
                                       std::string_view path, std::string_view body = {});
 // Splits what came back over the wire.
-[[nodiscard]] Result<Reply> parse_reply(std::string_view wire);
+[[nodiscard]] Result<http::Reply> parse_reply(std::string_view wire);
 
 }  // namespace culvert::control

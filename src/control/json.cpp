@@ -117,13 +117,13 @@ Result<std::optional<Duration>> parse_udp_idle_timeout(const nlohmann::json& val
 
 }  // namespace
 
-HttpResponse error_response(int status, std::string_view error, std::string_view offender,
-                            std::string_view fix) {
+http::Response error_response(int status, std::string_view error, std::string_view offender,
+                              std::string_view fix) {
   return {.status = status,
           .body = dumped(Json{{"error", error}, {"offender", offender}, {"fix", fix}})};
 }
 
-HttpResponse error_response(const Error& error) {
+http::Response error_response(const Error& error) {
   switch (error.kind) {
     case ErrorKind::configuration:
       return error_response(400, error.what, error.offender,

@@ -4,10 +4,10 @@
 
 #include "base/log.h"
 #include "base/result.h"
-#include "control/http.h"
 #include "control/snapshot.h"
 #include "control/target.h"
 #include "drive/role_event.h"
+#include "http/message.h"
 
 #include <string>
 #include <string_view>
@@ -15,10 +15,10 @@
 namespace culvert::control {
 
 // {error, offender, fix}
-[[nodiscard]] HttpResponse error_response(int status, std::string_view error,
-                                          std::string_view offender, std::string_view fix);
+[[nodiscard]] http::Response error_response(int status, std::string_view error,
+                                            std::string_view offender, std::string_view fix);
 // By the error's kind.
-[[nodiscard]] HttpResponse error_response(const Error& error);
+[[nodiscard]] http::Response error_response(const Error& error);
 
 [[nodiscard]] std::string status_json(const Snapshot& snapshot);
 [[nodiscard]] std::string paths_json(const Snapshot& snapshot);

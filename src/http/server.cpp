@@ -1,31 +1,26 @@
-#include "control/http_server.h"
-
-#include "control/json.h"
+#include "http/server.h"
 
 #include <array>
 #include <utility>
 
-namespace culvert::control {
+namespace culvert::http {
 namespace {
 
 constexpr std::size_t kReadBytes = 16'384;
 constexpr int kMaxReads = 16;  // a turn, so that no client holds up the loop
-constexpr std::string_view kTooSlow =
-    "event: dropped\ndata: {\"reason\":\"this subscriber is too slow: subscribe again\"}\n\n";
 
 }  // namespace
 
 // Reads only while it waits for a request, so that what a client sends ahead waits in the
 // kernel; an event stream only to see its end.
-class HttpServer::Connection final : public StreamHandler {
+class Server::Connection final : public StreamHandler {
  public:
-  Connection(HttpServer& server, std::uint64_t its_id, std::unique_ptr<StreamPort> port,
-             Instant now)
+  Connection(Server& server, std::uint64_t its_id, std::unique_ptr<StreamPort> port, Instant now)
       : id(its_id),
         server_(server),
         port_(std::move(port)),
         waits_since_(now),
-        deadline_(now + server.times_.idle),
+        deadline_(now + server.config_.times.idle),
         moved_at_(now),
         spoke_at_(now) {
     port_->set_handler(*this);
@@ -37,7 +32,7 @@ class HttpServer::Connection final : public StreamHandler {
   void on_stream_readable(Instant now) override;
   void on_stream_writable(Instant now) override { flush(now); }
 
-  void answer(Instant now, const HttpResponse& response);
+  void answer(Instant now, const Response& response);
   // False: it has more than it can take, and has been told.
   bool publish(Instant now, std::string_view text);
   void on_tick(Instant now);
@@ -65,9 +60,9 @@ class HttpServer::Connection final : public StreamHandler {
   void flush(Instant now);
   void fail(Instant now, int status, std::string_view what, std::string_view fix);
 
-  HttpServer& server_;
+  Server& server_;
   std::unique_ptr<StreamPort> port_;  // null: closed, waits to be deleted
-  HttpParser parser_;
+  RequestParser parser_{server_.config_.request};
   std::string output_;
   State state_ = State::reading;
   bool keeps_alive_ = true;
@@ -79,7 +74,7 @@ class HttpServer::Connection final : public StreamHandler {
   Instant spoke_at_;     // an event stream: something was queued
 };
 
-void HttpServer::Connection::on_stream_readable(Instant now) {
+void Server::Connection::on_stream_readable(Instant now) {
   std::array<std::uint8_t, kReadBytes> block;
   for (int i = 0; i < kMaxReads && port_ && may_read(); ++i) {
     const std::array into{ByteSpan(block)};
@@ -100,7 +95,7 @@ void HttpServer::Connection::on_stream_readable(Instant now) {
 
 // Requests that came together are answered in turn; none is begun while the answer to the
 // one before waits to be taken.
-void HttpServer::Connection::take_requests(Instant now) {
+void Server::Connection::take_requests(Instant now) {
   if (is_taking_) return;
   is_taking_ = true;
   while (port_ && state_ == State::reading && output_.empty()) {
@@ -111,12 +106,11 @@ void HttpServer::Connection::take_requests(Instant now) {
       deadline_ = kNever;
       server_.on_request(now, *this, std::move(*request));
     } else if (parser_.error()) {
-      fail(now, parser_.error()->status, parser_.error()->what,
-           "send an HTTP/1.1 request within the limits of docs/control-api.md");
+      fail(now, parser_.error()->status, parser_.error()->what, server_.config_.request_advice);
     } else {
       // Its time begins with its first byte, and no later one lengthens it.
       if (parser_.is_within_request() && !std::exchange(is_within_request_, true)) {
-        deadline_ = now + server_.times_.request;
+        deadline_ = now + server_.config_.times.request;
       }
       break;
     }
@@ -124,15 +118,15 @@ void HttpServer::Connection::take_requests(Instant now) {
   is_taking_ = false;
 }
 
-void HttpServer::Connection::answer(Instant now, const HttpResponse& response) {
+void Server::Connection::answer(Instant now, const Response& response) {
   if (!port_ || state_ != State::answering) return;
-  if (response.is_event_stream && server_.subscriber_count() >= limits::kMaxControlSubscribers) {
-    answer(now, error_response(503, "there are as many event streams as may be", "/v1/events",
-                               "close one of them"));
+  if (response.is_event_stream && server_.subscriber_count() >= server_.config_.max_subscribers) {
+    answer(now, server_.config_.error_page(503, "there are as many event streams as may be",
+                                           "event streams", "close one of them"));
     return;
   }
   spoke_at_ = moved_at_ = waits_since_ = now;
-  deadline_ = now + server_.times_.answer;
+  deadline_ = now + server_.config_.times.answer;
   if (response.is_event_stream) {
     state_ = State::streaming;
   } else {
@@ -141,31 +135,31 @@ void HttpServer::Connection::answer(Instant now, const HttpResponse& response) {
   send(now, to_wire(response, keeps_alive_));
 }
 
-bool HttpServer::Connection::publish(Instant now, std::string_view text) {
-  if (output_.size() + text.size() <= limits::kControlEventBytes) {
+bool Server::Connection::publish(Instant now, std::string_view text) {
+  if (output_.size() + text.size() <= server_.config_.event_bytes) {
     spoke_at_ = now;
     send(now, text);
     return true;
   }
   state_ = State::ending;
-  send(now, kTooSlow);
+  send(now, server_.config_.too_slow_event);
   return false;
 }
 
-void HttpServer::Connection::fail(Instant now, int status, std::string_view what,
-                                  std::string_view fix) {
+void Server::Connection::fail(Instant now, int status, std::string_view what,
+                              std::string_view fix) {
   state_ = State::answering;
   keeps_alive_ = false;
-  answer(now, error_response(status, what, "request", fix));
+  answer(now, server_.config_.error_page(status, what, "request", fix));
 }
 
-void HttpServer::Connection::send(Instant now, std::string_view text) {
+void Server::Connection::send(Instant now, std::string_view text) {
   const bool was_idle = output_.empty();
   output_ += text;
   if (was_idle) flush(now);
 }
 
-void HttpServer::Connection::flush(Instant now) {
+void Server::Connection::flush(Instant now) {
   while (port_ && !output_.empty()) {
     const std::array from{as_bytes(output_)};
     const IoResult result = port_->try_write(from);
@@ -183,17 +177,17 @@ void HttpServer::Connection::flush(Instant now) {
     port_->shutdown_write();
   }
   if (port_ && state_ == State::reading && !is_within_request_) {
-    deadline_ = now + server_.times_.idle;
+    deadline_ = now + server_.config_.times.idle;
   }
   take_requests(now);
   if (port_ && may_read()) port_->want_readable();
 }
 
-void HttpServer::Connection::on_tick(Instant now) {
+void Server::Connection::on_tick(Instant now) {
   if (state_ == State::streaming) {
     if (!output_.empty()) {
-      if (now - moved_at_ >= server_.times_.idle) close();
-    } else if (now - spoke_at_ >= server_.times_.heartbeat) {
+      if (now - moved_at_ >= server_.config_.times.idle) close();
+    } else if (now - spoke_at_ >= server_.config_.times.heartbeat) {
       publish(now, ":\n\n");  // a comment, so that both ends notice when the other is gone
     }
     return;
@@ -208,7 +202,7 @@ void HttpServer::Connection::on_tick(Instant now) {
   }
 }
 
-void HttpServer::Connection::close() {
+void Server::Connection::close() {
   if (!port_) return;
   port_.reset();
   server_.retire(*this);
@@ -216,17 +210,17 @@ void HttpServer::Connection::close() {
 
 // --- the server --------------------------------------------------------------------------------
 
-HttpServer::HttpServer(net::KernelHost& host, Handler handler, HttpTimes times)
-    : host_(host), handler_(std::move(handler)), times_(times) {}
-HttpServer::~HttpServer() = default;
+Server::Server(Host& host, ServerConfig config, Handler handler)
+    : host_(host), config_(std::move(config)), handler_(std::move(handler)) {}
+Server::~Server() = default;
 
-Status HttpServer::listen(const StreamAddress& address) {
+Status Server::listen(const StreamAddress& address) {
   CULVERT_TRY(auto listener, host_.listen_stream(address, Purpose::process, *this));
   listeners_.push_back(std::move(listener));
   return {};
 }
 
-void HttpServer::on_accept(Instant now, std::unique_ptr<StreamPort> stream) {
+void Server::on_accept(Instant now, std::unique_ptr<StreamPort> stream) {
   ended_.clear();  // none of them is calling us: a flood does not pile them up
   const std::uint64_t id = next_id_++;
   connections_.emplace(id, std::make_unique<Connection>(*this, id, std::move(stream), now));
@@ -234,8 +228,8 @@ void HttpServer::on_accept(Instant now, std::unique_ptr<StreamPort> stream) {
   arm();
 }
 
-void HttpServer::make_room(std::uint64_t newest) {
-  if (connections_.size() <= limits::kMaxControlConnections) return;
+void Server::make_room(std::uint64_t newest) {
+  if (connections_.size() <= config_.max_connections) return;
   Connection* idlest = nullptr;
   for (const auto& [id, connection] : connections_) {
     if (id == newest || !connection->is_waiting()) continue;
@@ -251,15 +245,15 @@ void HttpServer::make_room(std::uint64_t newest) {
   idlest->close();
 }
 
-void HttpServer::on_request(Instant now, Connection& connection, HttpRequest request) {
+void Server::on_request(Instant now, Connection& connection, Request request) {
   handler_(now, std::move(request),
-           [this, id = connection.id](Instant at, const HttpResponse& response) {
+           [this, id = connection.id](Instant at, const Response& response) {
              const auto found = connections_.find(id);
              if (found != connections_.end()) found->second->answer(at, response);
            });
 }
 
-void HttpServer::publish(Instant now, std::string_view text) {
+void Server::publish(Instant now, std::string_view text) {
   for (auto next = connections_.begin(); next != connections_.end();) {
     Connection& connection = *next->second;
     ++next;  // it may be retired
@@ -267,13 +261,13 @@ void HttpServer::publish(Instant now, std::string_view text) {
   }
 }
 
-std::size_t HttpServer::subscriber_count() const {
+std::size_t Server::subscriber_count() const {
   std::size_t count = 0;
   for (const auto& [id, connection] : connections_) count += connection->is_subscriber() ? 1 : 0;
   return count;
 }
 
-void HttpServer::retire(Connection& connection) {
+void Server::retire(Connection& connection) {
   const auto found = connections_.find(connection.id);
   ended_.push_back(std::move(found->second));
   connections_.erase(found);
@@ -281,11 +275,11 @@ void HttpServer::retire(Connection& connection) {
   arm();
 }
 
-void HttpServer::arm() {
-  if (!tick_) tick_ = host_.after(times_.tick, [this](Instant now) { on_tick(now); });
+void Server::arm() {
+  if (!tick_) tick_ = host_.after(config_.times.tick, [this](Instant now) { on_tick(now); });
 }
 
-void HttpServer::on_tick(Instant now) {
+void Server::on_tick(Instant now) {
   ended_.clear();
   for (auto next = connections_.begin(); next != connections_.end();) {
     Connection& connection = *next->second;
@@ -297,4 +291,4 @@ void HttpServer::on_tick(Instant now) {
   if (!connections_.empty() || !ended_.empty()) arm();
 }
 
-}  // namespace culvert::control
+}  // namespace culvert::http
