@@ -45,6 +45,13 @@ class Machine {
   [[nodiscard]] const LinkStats& uplink_stats() const { return up_.stats(); }
   [[nodiscard]] const LinkStats& downlink_stats() const { return down_.stats(); }
 
+  [[nodiscard]] const LinkConfig& uplink_of(const IpAddress& from) {
+    return up_link(from).config();
+  }
+  [[nodiscard]] const LinkConfig& downlink_of(const IpAddress& to) {
+    return down_link(to).config();
+  }
+
   // Another address with links of its own: packets from and to it take those.
   struct Interface {
     IpAddress ip;

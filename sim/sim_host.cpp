@@ -2,12 +2,15 @@
 
 #include "sim/sim_stream.h"
 #include "sim/sim_udp.h"
+#include "sim/tcp_end.h"
 
 #include <algorithm>
 #include <utility>
 
 namespace culvert::sim {
 namespace {
+
+constexpr Duration kConnectGivesUp = std::chrono::seconds(127);  // Linux: tcp_syn_retries
 
 class SimTimer final : public TimerPort {
  public:
@@ -40,9 +43,10 @@ void run_awake(World& world, Instant when, std::shared_ptr<const Instant> awake_
   });
 }
 
-// A connect under way: nobody can write before on_stream_connected, so the pipe exists
-// at once and only the news of it travels.
-class Connecting final : public StreamPort {
+}  // namespace
+
+// A connect under way: nobody can write before on_stream_connected.
+class SimHost::Connecting final : public StreamPort {
  public:
   IoResult try_read(std::span<const ByteSpan> into) override {
     return pipe ? pipe->try_read(into) : refusal();
@@ -67,8 +71,9 @@ class Connecting final : public StreamPort {
     if (pipe) pipe->set_handler(new_handler);
   }
   std::string remote_text() const override { return remote; }
+  std::optional<StreamEnds> ends() const override { return pipe ? pipe->ends() : std::nullopt; }
 
-  std::unique_ptr<PipeEnd> pipe;
+  std::unique_ptr<StreamPort> pipe;
   StreamHandler* handler = nullptr;
   std::string remote;
   Alive alive;
@@ -77,7 +82,16 @@ class Connecting final : public StreamPort {
   static IoResult refusal() { return {0, IoStatus::would_block}; }
 };
 
-}  // namespace
+// On its way to another machine.
+struct SimHost::Dial {
+  Connecting* connecting;
+  Alive::Token wanted;
+  Alive::Token host;
+  TcpPlace from;
+  TcpPlace to;
+  Duration waited{};
+  Duration retry = std::chrono::seconds(1);  // doubled each time, as Linux does
+};
 
 SimHost::SimHost(Machine& machine, HostKnobs knobs, SimProcess* process)
     : machine_(machine),
@@ -161,6 +175,18 @@ Result<std::unique_ptr<StreamPort>> SimHost::connect_stream(const StreamAddress&
   auto connecting = std::make_unique<Connecting>();
   connecting->handler = &handler;
   connecting->remote = to_text(address);
+  if (const auto* remote = std::get_if<SocketAddress>(&address)) {
+    Machine* machine = machine_.network().machine_at(remote->ip);
+    const auto own = machine_.address_of(remote->ip.family());
+    if (machine != nullptr && machine != &machine_ && own) {
+      dial({.connecting = connecting.get(),
+            .wanted = connecting->alive.token(),
+            .host = alive_.token(),
+            .from = {&machine_, {*own, machine_.ephemeral_port()}},
+            .to = {machine, *remote}});
+      return connecting;
+    }
+  }
   run_after(knobs_.stream_delay, [this, host_alive = alive_.token(), self = connecting.get(),
                                   alive = connecting->alive.token(), address](Instant now) {
     if (!alive || !host_alive) return;
@@ -178,6 +204,44 @@ Result<std::unique_ptr<StreamPort>> SimHost::connect_stream(const StreamAddress&
     self->handler->on_stream_connected(now);
   });
   return connecting;
+}
+
+void SimHost::dial(Dial dial) {
+  run_after(tcp_delay(dial.from, dial.to), [this, dial](Instant) mutable {
+    if (!dial.wanted || !dial.host) return;
+    const auto fail_later = [&](Duration delay, const char* why) {
+      run_after(delay, [dial, why](Instant now) {
+        if (!dial.wanted || !dial.host) return;
+        dial.connecting->handler->on_stream_failed(
+            now, Error{ErrorKind::unreachable, why, dial.connecting->remote});
+      });
+    };
+    if (!is_reachable(dial.from, dial.to) || !is_reachable(dial.to, dial.from)) {
+      if (dial.waited >= kConnectGivesUp) return fail_later(Duration::zero(), "connection timed out");
+      const Duration retry = dial.retry;
+      dial.waited += retry;
+      dial.retry = 2 * retry;
+      run_after(retry, [this, dial](Instant) {
+        if (dial.wanted && dial.host) this->dial(dial);
+      });
+      return;
+    }
+    const Duration back = tcp_delay(dial.to, dial.from);
+    SimListener* listener = find_listener(machine_, dial.to.address);
+    if (listener == nullptr) return fail_later(back, "connection refused");
+    auto [ours, theirs] = TcpEnd::make_pair(world(),
+                                            {.buffer_bytes = knobs_.stream_buffer_bytes,
+                                             .max_io_bytes = knobs_.max_io_bytes,
+                                             .awake_at = awake_at_},
+                                            dial.from, dial.to);
+    listener->offer(std::move(theirs));
+    run_after(back, [dial, ours = std::move(ours)](Instant now) mutable {
+      if (!dial.wanted || !dial.host) return;
+      ours->set_handler(*dial.connecting->handler);
+      dial.connecting->pipe = std::move(ours);
+      dial.connecting->handler->on_stream_connected(now);
+    });
+  });
 }
 
 Result<std::unique_ptr<ListenerPort>> SimHost::listen_stream(const StreamAddress& address, Purpose,

@@ -1,6 +1,7 @@
 // Host on a simulated machine: one worker's view of a kernel. TCP is modelled as
 // what applications see of it: a reliable byte pipe with a bounded buffer, a delay, half
-// close and reset; UDP goes through the Network with all its faults.
+// close and reset, to other machines over their links (tcp_end.h); UDP goes through the Network
+// with all its faults.
 #pragma once
 
 #include "base/alive.h"
@@ -73,6 +74,10 @@ class SimHost final : public Host {
   [[nodiscard]] std::unique_ptr<StreamPort> take_stdio_peer();
 
  private:
+  class Connecting;
+  struct Dial;
+  void dial(Dial dial);
+
   Machine& machine_;
   HostKnobs knobs_;
   SimProcess* process_;

@@ -156,7 +156,7 @@ void SimListener::resume() {
   if (!backlog_.empty()) schedule_accept();
 }
 
-void SimListener::offer(std::unique_ptr<PipeEnd> stream) {
+void SimListener::offer(std::unique_ptr<StreamPort> stream) {
   backlog_.push_back(std::move(stream));
   schedule_accept();
 }

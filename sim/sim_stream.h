@@ -1,4 +1,5 @@
-// Reliable byte streams between simulated programs, as StreamPort.
+// Reliable byte streams between simulated programs of one machine, as StreamPort. Between machines:
+// tcp_end.h.
 #pragma once
 
 #include "base/alive.h"
@@ -82,7 +83,7 @@ class SimListener final : public ListenerPort {
   void resume() override;
 
   // A new connection's server end; waits in the backlog while paused.
-  void offer(std::unique_ptr<PipeEnd> stream);
+  void offer(std::unique_ptr<StreamPort> stream);
 
  private:
   void schedule_accept();
@@ -90,7 +91,7 @@ class SimListener final : public ListenerPort {
   Machine& machine_;
   StreamAddress address_;
   ListenerHandler& handler_;
-  std::deque<std::unique_ptr<PipeEnd>> backlog_;
+  std::deque<std::unique_ptr<StreamPort>> backlog_;
   bool is_paused_ = false;
   Alive alive_;
 };
