@@ -274,8 +274,14 @@ inline constexpr std::size_t kMessagesPerTurn = 64;
 // What one flow may read from its socket before the next one's turn.
 inline constexpr std::size_t kReadBytesPerTurn = 256 << 10;
 
-// Datagrams on their way from another worker; beyond that the network has lost them.
+// What came to another worker of the process and is on its way to ours, as batches and bytes;
+// beyond that the network has lost it.
 inline constexpr std::size_t kMaxHandedOver = 1'024;
+inline constexpr std::size_t kMaxHandedOverBytes = 4 << 20;
+// What was made for a transport before it was known to be blocked: a worker's packets of one turn.
+inline constexpr std::size_t kTransportBacklog = 1 << 20;
+// Peers behind relays and TURN servers that have an address of ours: some 200 bytes each.
+inline constexpr std::size_t kMaxMappedAddresses = 16'384;
 // Tasks that other threads have posted: a thread that is that far behind has hung.
 inline constexpr std::size_t kMaxMail = 65'536;
 

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/probe.h"
+#include "drive/datagram_kind.h"
 
 #include <algorithm>
 #include <utility>
@@ -12,6 +13,7 @@ namespace {
 
 constexpr std::size_t kMessagesPerCall = 16;
 constexpr std::size_t kArenaBytes = 1 << 20;
+constexpr std::size_t kAnySize = 0xFFFF;  // the kernel refuses what is too large itself
 
 }  // namespace
 
@@ -43,6 +45,8 @@ Status Worker::open(quic::EndpointConfig config, const UdpOptions& udp) {
     return forward(opened);
   }
   udp_ = std::move(*opened);
+  transports_.set(PathKind::direct, *udp_, kAnySize);
+  index_ = config.worker_index;
   CULVERT_TRY(endpoint_, quic::Endpoint::create(std::move(config), host_.rng(), log_, chunks_));
   return {};
 }
@@ -68,6 +72,10 @@ Worker::Slot& Worker::adopt(quic::Connection& connection, ConnectionHandler* han
 Result<quic::Connection*> Worker::connect(Instant now, const SocketAddress& remote,
                                           const quic::ConnectOptions& options,
                                           ConnectionHandler& handler) {
+  // No routing table knows the way to a stand-in.
+  if (path_kind_of(remote.ip) != PathKind::direct) {
+    return connect_from(now, IpAddress::any(Family::v6), remote, options, handler);
+  }
   CULVERT_TRY(const IpAddress local, host_.local_address_towards(remote.ip));
   return connect_from(now, local, remote, options, handler);
 }
@@ -133,20 +141,84 @@ void Worker::on_udp_readable(Instant now) {
     // Read afterwards: what had not arrived yet at `now` would make the round trip look shorter
     // than it ever was.
     now = host_.now();
-    for (const RxDatagram& batch : std::span(rx_).first(count)) handle_batch(now, batch);
+    for (const RxDatagram& batch : std::span(rx_).first(count)) take_from_wire(now, batch);
   }
   while (const auto refusal = udp_->poll_refusal()) handler_.on_refused(now, *refusal);
   host_.request_turn_end();
 }
 
-void Worker::handle_batch(Instant now, const RxDatagram& batch) {
-  for_each_segment(
-      batch, [&](ByteView bytes) { handle_datagram(now, batch.path, batch.ecn, bytes, true); });
+// Nobody on a wire has an address of ours; who says so wants to be taken for a relay's peer.
+void Worker::take_from_wire(Instant now, const RxDatagram& batch) {
+  if (path_kind_of(batch.path.remote.ip) != PathKind::direct) {
+    strays_ += segment_count(batch);
+    return;
+  }
+  handle_batch(now, batch, true);
 }
 
-void Worker::handle_datagram(Instant now, const PathId& path, Ecn ecn, ByteView bytes,
-                             bool may_hand_over) {
+void Worker::on_received(Instant now, const RxDatagram& batch) {
+  handle_batch(now, batch, true);
+  host_.request_turn_end();
+}
+
+// Handed over once at most: the sender knew our index from the connection id.
+void Worker::on_handover(Instant now, const RxDatagram& batch) {
+  handle_batch(now, batch, false);
+  host_.request_turn_end();
+}
+
+// Datagrams that follow each other and belong to the same other worker go there together.
+void Worker::handle_batch(Instant now, const RxDatagram& batch, bool may_hand_over) {
+  Taker taker;
+  std::size_t at = 0;
+  std::size_t from = 0;  // of those for `taker`
+  const auto hand_over_run = [&] {
+    if (!taker || !may_hand_over) return;
+    RxDatagram run = batch;
+    run.bytes = batch.bytes.subspan(from, at - from);
+    run.segment_size =
+        static_cast<std::uint16_t>(std::min<std::size_t>(batch.segment_size, run.bytes.size()));
+    hand_over(*taker, run);
+  };
+  for_each_segment(batch, [&](ByteView bytes) {
+    const Taker next = handle_datagram(now, batch.path, batch.ecn, bytes);
+    if (next != taker) {
+      hand_over_run();
+      taker = next;
+      from = at;
+    }
+    at += bytes.size();
+  });
+  hand_over_run();
+}
+
+void Worker::hand_over(std::uint8_t worker, const RxDatagram& batch) {
+  CULVERT_PROBE("drive.datagrams belong to another worker");
+  if (host_.hand_over(worker, batch)) handed_over_ += segment_count(batch);
+}
+
+Worker::Taker Worker::handle_datagram(Instant now, const PathId& path, Ecn ecn, ByteView bytes) {
   ++turn_datagrams_;
+  const bool is_from_turn_server = turn_input_ != nullptr && turn_input_->is_server(path.remote);
+  switch (datagram_kind_of(bytes, is_from_turn_server)) {
+    case DatagramKind::quic:
+      return handle_quic(now, path, ecn, bytes);
+    case DatagramKind::stun:
+      return handle_stun(now, path, bytes);
+    case DatagramKind::turn_data:
+      break;
+  }
+  const auto inner = turn_input_->unwrap(path, bytes);
+  if (!inner || datagram_kind_of(inner->bytes, false) != DatagramKind::quic) {
+    ++strays_;
+    return std::nullopt;
+  }
+  // Its stand-in is known to this worker only.
+  handle_quic(now, inner->path, inner->ecn, inner->bytes);
+  return std::nullopt;
+}
+
+Worker::Taker Worker::handle_quic(Instant now, const PathId& path, Ecn ecn, ByteView bytes) {
   const quic::Routing routing = endpoint_->handle_datagram(now, path, ecn, bytes, tx_);
   if (const auto* routed = std::get_if<quic::RoutedTo>(&routing)) {
     quic::Connection& connection = *routed->connection;
@@ -155,21 +227,21 @@ void Worker::handle_datagram(Instant now, const PathId& path, Ecn ecn, ByteView 
       slot_of(connection).handler = handler_.on_connection(now, connection);
     }
     on_stirred(connection);
-  } else if (const auto* other = std::get_if<quic::BelongsToWorker>(&routing);
-             other != nullptr && may_hand_over) {
-    const RxDatagram datagram{.path = path,
-                              .ecn = ecn,
-                              .segment_size = static_cast<std::uint16_t>(bytes.size()),
-                              .bytes = bytes};
-    CULVERT_PROBE("drive.a datagram belongs to another worker");
-    if (host_.hand_over(other->index, datagram)) ++handed_over_;
+    return std::nullopt;
   }
+  const auto* other = std::get_if<quic::BelongsToWorker>(&routing);
+  return other == nullptr ? Taker{} : Taker{other->index};
 }
 
-void Worker::on_handover(Instant now, const RxDatagram& datagram) {
-  // Handed over once at most: the sender knew our index from the connection id.
-  handle_datagram(now, datagram.path, datagram.ecn, datagram.bytes, false);
-  host_.request_turn_end();
+Worker::Taker Worker::handle_stun(Instant now, const PathId& path, ByteView bytes) {
+  const auto asker = worker_of_stun_answer(bytes);
+  if (asker && *asker != index_) return asker;
+  if (stun_handler_ == nullptr) {
+    ++strays_;
+  } else {
+    stun_handler_->on_stun(now, path, bytes);
+  }
+  return std::nullopt;
 }
 
 void Worker::on_deadline(Instant now) {
@@ -279,23 +351,32 @@ void Worker::queue_to_send(Slot& slot) {
   sending_.push_back(&slot.connection);
 }
 
-// Round robin: each connection may fill its budget, those with more to send come again.
-// While the socket is blocked the queue stays as it is.
+// Round robin: each connection may fill its budget, those with more to send come again; those whose
+// transport is blocked when it no longer is.
 void Worker::transmit(Instant now) {
-  while (!is_blocked_ && !sending_.empty()) {
+  while (!sending_.empty()) {
     round_.swap(sending_);
     for (quic::Connection* connection : round_) {
       Slot& slot = slot_of(*connection);
       slot.is_sending = false;
-      if (is_blocked_ || connection->poll_transmit(now, limits::kSendBytesPerTurn, tx_))
-        queue_to_send(slot);
-      if (!is_blocked_ && tx_.tail(quic::TxBuilder::kMaxBatchBytes).empty()) send_pending();
+      if (must_wait(slot)) continue;
+      if (connection->poll_transmit(now, limits::kSendBytesPerTurn, tx_)) queue_to_send(slot);
+      if (tx_.tail(quic::TxBuilder::kMaxBatchBytes).empty()) transports_.send(tx_);
     }
-    if (!is_blocked_) send_pending();
+    transports_.send(tx_);
     for (quic::Connection* connection : round_) settle_sent(*connection);
     round_.clear();
   }
-  if (!is_blocked_) send_pending();  // stateless answers
+  transports_.send(tx_);  // stateless answers
+}
+
+bool Worker::must_wait(Slot& slot) {
+  if (!transports_.has_blocked() || !transports_.is_blocked(slot.connection.path().remote.ip)) {
+    return false;
+  }
+  slot.is_sending = true;
+  waiting_.push_back(&slot.connection);
+  return true;
 }
 
 // Re-arms the connection's timer, or ends it when nobody needs it any more.
@@ -313,26 +394,29 @@ void Worker::settle_sent(quic::Connection& connection) {
   endpoint_->remove(connection);
 }
 
-bool Worker::send_pending() {
-  const auto batches = tx_.batches().subspan(tx_sent_);
-  if (!batches.empty()) {
-    const UdpSendResult result = udp_->send_batch(batches);
-    tx_sent_ += result.batches_taken;
-    if (result.is_blocked) {
-      CULVERT_PROBE("drive.the UDP socket takes no more");
-      is_blocked_ = true;
-      return false;
-    }
-  }
-  tx_.clear();
-  tx_sent_ = 0;
-  return true;
+void Worker::on_udp_writable(Instant now) {
+  on_transport_writable(now, PathKind::direct);
 }
 
-void Worker::on_udp_writable(Instant now) {
-  is_blocked_ = false;
-  if (send_pending()) transmit(now);
+void Worker::on_transport_writable(Instant now, PathKind kind) {
+  if (!transports_.on_writable(kind)) return;
+  // Some may have to wait on, for another.
+  sending_.insert(sending_.end(), waiting_.begin(), waiting_.end());
+  waiting_.clear();
+  transmit(now);
   arm();
+}
+
+void Worker::add_transport(PathKind kind, Transport& transport, std::size_t max_datagram_bytes) {
+  CULVERT_ASSERT(kind != PathKind::direct);
+  transports_.set(kind, transport, max_datagram_bytes);
+}
+
+void Worker::remove_transport(PathKind kind) {
+  transports_.remove(kind);
+  sending_.insert(sending_.end(), waiting_.begin(), waiting_.end());
+  waiting_.clear();
+  if (!sending_.empty()) want_turn_end();
 }
 
 void Worker::arm() {

@@ -1,6 +1,7 @@
-// One thread's share of the work: a QUIC endpoint, its UDP socket, its connections, their
-// timers. Turns readiness into batches: everything that arrived in a turn is handled first,
-// then flows are flushed, then packets of all connections that were stirred leave together.
+// One thread's share of the work: a QUIC endpoint, its UDP socket and other ways out, its
+// connections, their timers. Turns readiness into batches: everything that arrived in a turn is
+// handled first, then flows are flushed, then packets of all connections that were stirred leave
+// together.
 //
 // Owned by a role (client.cpp, server.cpp), which outlives it; runs on its Host's thread.
 #pragma once
@@ -8,6 +9,7 @@
 #include "base/log.h"
 #include "drive/moderation.h"
 #include "drive/repeated_warnings.h"
+#include "drive/transports.h"
 #include "drive/udp_egress.h"
 #include "ports/ports.h"
 #include "ports/timer_heap.h"
@@ -15,6 +17,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -39,6 +42,25 @@ class WorkerHandler {
   virtual void on_network_changed(Instant now) = 0;
   // Nobody takes UDP datagrams there; of a worker that wants to know.
   virtual void on_refused(Instant now, const UdpRefusal& refusal) = 0;
+};
+
+// Takes what came in STUN's form (RFC 8489): checks of a peer's ICE agent, answers to our own
+// requests, Data indications of TURN servers.
+class StunHandler {
+ public:
+  virtual ~StunHandler() = default;
+  virtual void on_stun(Instant now, const PathId& path, ByteView message) = 0;
+};
+
+// Knows TURN servers, and what is in the ChannelData that they send (RFC 8656 12.4).
+class TurnInput {
+ public:
+  virtual ~TurnInput() = default;
+  [[nodiscard]] virtual bool is_server(const SocketAddress& source) const = 0;
+  // What is in it, and by which path it came: the peer's stand-in (base/mapped_address.h). None:
+  // of no channel. Bytes of `channel_data`.
+  [[nodiscard]] virtual std::optional<RxDatagram> unwrap(const PathId& path,
+                                                         ByteView channel_data) = 0;
 };
 
 // Something that wants to run once at the end of the turn, before packets leave: a flow
@@ -75,6 +97,16 @@ class Worker final : public HostHandler, public UdpHandler, private quic::Connec
                                                        const SocketAddress& remote,
                                                        const quic::ConnectOptions& options,
                                                        ConnectionHandler& handler);
+  // Another way out than the UDP socket, until remove_transport(). Its owner calls
+  // on_transport_writable() when it was blocked and no longer is, and on_received() with what comes
+  // in by it; not from inside a call of the worker's.
+  void add_transport(PathKind kind, Transport& transport, std::size_t max_datagram_bytes);
+  void remove_transport(PathKind kind);
+  void on_transport_writable(Instant now, PathKind kind);
+  void on_received(Instant now, const RxDatagram& batch);
+  // nullptr: nobody, what comes is dropped.
+  void set_stun_handler(StunHandler* handler) { stun_handler_ = handler; }
+  void set_turn_input(TurnInput* input) { turn_input_ = input; }
   // What is sent from one of our addresses leaves by its interface from now on.
   void pin_local_addresses();
   void want_refusals(bool is_wanted) { udp_->want_refusals(is_wanted); }
@@ -108,7 +140,11 @@ class Worker final : public HostHandler, public UdpHandler, private quic::Connec
   [[nodiscard]] quic::Endpoint& endpoint() { return *endpoint_; }
   [[nodiscard]] const quic::Endpoint& endpoint() const { return *endpoint_; }
   [[nodiscard]] SocketAddress local_address() const { return udp_->local_address(); }
+  // Datagrams, to other workers of the process.
   [[nodiscard]] std::uint64_t handed_over() const { return handed_over_; }
+  // Datagrams that came for nobody here: from addresses that no wire has, STUN without a handler,
+  // data of no channel.
+  [[nodiscard]] std::uint64_t strays() const { return strays_; }
 
  private:
   // What the worker keeps for a connection; found by Connection::context.
@@ -119,7 +155,7 @@ class Worker final : public HostHandler, public UdpHandler, private quic::Connec
     quic::Connection& connection;
     ConnectionHandler* handler = nullptr;
     bool is_dirty = false;    // in dirty_
-    bool is_sending = false;  // in sending_
+    bool is_sending = false;  // in sending_ or waiting_
   };
   static Slot& slot_of(quic::Connection& connection);
   Slot& adopt(quic::Connection& connection, ConnectionHandler* handler);
@@ -134,9 +170,14 @@ class Worker final : public HostHandler, public UdpHandler, private quic::Connec
   // It is polled at the end of this turn.
   void on_stirred(quic::Connection& connection) override;
 
-  void handle_batch(Instant now, const RxDatagram& batch);
-  void handle_datagram(Instant now, const PathId& path, Ecn ecn, ByteView bytes,
-                       bool may_hand_over);
+  // By which worker of the process it is taken: none for ours, or for nobody's.
+  using Taker = std::optional<std::uint8_t>;
+  void take_from_wire(Instant now, const RxDatagram& batch);
+  void handle_batch(Instant now, const RxDatagram& batch, bool may_hand_over);
+  Taker handle_datagram(Instant now, const PathId& path, Ecn ecn, ByteView bytes);
+  Taker handle_quic(Instant now, const PathId& path, Ecn ecn, ByteView bytes);
+  Taker handle_stun(Instant now, const PathId& path, ByteView bytes);
+  void hand_over(std::uint8_t worker, const RxDatagram& batch);
   void drain(Instant now, Slot& slot);
   void deliver_input(Instant now, Slot& slot);
   void drain_dirty(Instant now);
@@ -145,7 +186,7 @@ class Worker final : public HostHandler, public UdpHandler, private quic::Connec
   void flush_flows(Instant now);
   void transmit(Instant now);
   void queue_to_send(Slot& slot);
-  bool send_pending();  // false: blocked
+  bool must_wait(Slot& slot);
   void settle_sent(quic::Connection& connection);
   void settle(Instant now);
   void arm();
@@ -164,16 +205,20 @@ class Worker final : public HostHandler, public UdpHandler, private quic::Connec
   std::vector<quic::Connection*> dirty_;    // to drain and to send
   std::vector<quic::Connection*> sending_;  // drained in this turn, may have packets
   std::vector<quic::Connection*> round_;    // of those, which transmit() goes through
+  std::vector<quic::Connection*> waiting_;  // for a transport that is blocked
   std::vector<Flushable*> flushes_;
   quic::TxBuilder tx_;
-  std::size_t tx_sent_ = 0;  // batches of tx_ that have left
-  bool is_blocked_ = false;
+  Transports transports_;
+  StunHandler* stun_handler_ = nullptr;
+  TurnInput* turn_input_ = nullptr;
+  std::uint8_t index_ = 0;  // among the process's workers
   bool is_settling_ = false;
   std::vector<RxDatagram> rx_;
   Moderation moderation_;
   std::size_t turn_datagrams_ = 0;
   Duration turn_round_trip_ = Duration::max();  // the shortest of its connections
   std::uint64_t handed_over_ = 0;
+  std::uint64_t strays_ = 0;
   MemberTimer<Worker, &Worker::on_memory_return> memory_return_;
   std::vector<std::unique_ptr<void, void (*)(void*)>> graves_;
 };

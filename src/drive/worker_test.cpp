@@ -28,12 +28,14 @@ class SlowHost final : public Host {
       host_.clock += kReceiving;
       if (host_.waiting.empty()) return 0;
       given_ = std::exchange(host_.waiting, {});
-      out[0] = {.path = {.local = kServer, .remote = kClient},
-                .segment_size = static_cast<std::uint16_t>(given_.size()),
+      out[0] = {.path = {.local = kServer, .remote = host_.sender},
+                .segment_size = static_cast<std::uint16_t>(
+                    host_.segment_size == 0 ? given_.size() : host_.segment_size),
                 .bytes = given_};
       return 1;
     }
     UdpSendResult send_batch(std::span<const TxBatch> batches) override {
+      for (const TxBatch& batch : batches) host_.sent_to.push_back(batch.path.remote);
       return {.batches_taken = batches.size()};
     }
     void want_refusals(bool) override {}
@@ -53,7 +55,10 @@ class SlowHost final : public Host {
   }
   void request_turn_end() override { ++turn_ends; }
   void set_rest(Duration) override {}
-  bool hand_over(std::uint8_t, const RxDatagram&) override { return false; }
+  bool hand_over(std::uint8_t worker, const RxDatagram& batch) override {
+    handed.push_back({worker, segment_count(batch), batch.bytes.size()});
+    return true;
+  }
   Result<std::unique_ptr<UdpPort>> open_udp(const UdpOptions&, UdpHandler& handler) override {
     udp_handler = &handler;
     return std::make_unique<Port>(*this);
@@ -79,7 +84,17 @@ class SlowHost final : public Host {
 
   static constexpr Duration kReceiving = 3ms;
   Instant clock{1s};
-  Bytes waiting;  // a datagram that the next receive finds
+  Bytes waiting;  // what the next receive finds
+  SocketAddress sender = kClient;
+  std::size_t segment_size = 0;  // zero: one datagram
+  struct HandedOver {
+    std::uint8_t worker;
+    std::size_t datagrams;
+    std::size_t bytes;
+    friend bool operator==(const HandedOver&, const HandedOver&) = default;
+  };
+  std::vector<HandedOver> handed;
+  std::vector<SocketAddress> sent_to;  // a batch each
   UdpHandler* udp_handler = nullptr;
   HostHandler* host_handler = nullptr;
   int turn_ends = 0;  // asked for
@@ -91,11 +106,13 @@ class SlowHost final : public Host {
 struct Arrival final : WorkerHandler {
   ConnectionHandler* on_connection(Instant now, quic::Connection&) override {
     at = now;
+    ++connections;
     return nullptr;
   }
   void on_network_changed(Instant) override {}
   void on_refused(Instant, const UdpRefusal&) override {}
   Instant at{};
+  int connections = 0;
 };
 
 Bytes first_packet_of_a_client(Instant now) {
@@ -193,6 +210,178 @@ TEST(Worker, asks_for_another_turn_for_what_comes_up_at_the_very_end_of_one) {
   host.host_handler->on_turn_end(host.clock);
   EXPECT_EQ(late.flushed, 1);
   EXPECT_EQ(host.turn_ends, 2);
+}
+
+// --- what comes in -----------------------------------------------------------------------
+
+Bytes stun(std::uint8_t type_high, std::uint8_t type_low, std::uint8_t asker) {
+  Bytes bytes{type_high, type_low, 0, 0, 0x21, 0x12, 0xA4, 0x42, asker};
+  bytes.resize(20);
+  return bytes;
+}
+
+struct StunLog final : StunHandler {
+  void on_stun(Instant, const PathId& path, ByteView message) override {
+    EXPECT_EQ(path.remote, kClient);
+    messages.emplace_back(message.begin(), message.end());
+  }
+  std::vector<Bytes> messages;
+};
+
+TEST(Worker, hands_datagrams_that_follow_each_other_over_together) {
+  SlowHost host;
+  Arrival arrival;
+  Worker worker(host, null_logger(), arrival);
+  ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
+  StunLog log;
+  worker.set_stun_handler(&log);
+  for (const std::uint8_t asker : {7, 7, 0, 3, 7}) {
+    const Bytes answer = stun(1, 1, asker);
+    host.waiting.insert(host.waiting.end(), answer.begin(), answer.end());
+  }
+  host.segment_size = 20;
+  host.udp_handler->on_udp_readable(host.clock);
+  using Handed = std::vector<SlowHost::HandedOver>;
+  EXPECT_EQ(host.handed, (Handed{{7, 2, 40}, {3, 1, 20}, {7, 1, 20}}));
+  EXPECT_EQ(worker.handed_over(), 4U);
+  EXPECT_EQ(log.messages, (std::vector<Bytes>{stun(1, 1, 0)}));
+}
+
+TEST(Worker, hands_nothing_on_that_was_handed_over) {
+  SlowHost host;
+  Arrival arrival;
+  Worker worker(host, null_logger(), arrival);
+  ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
+  const Bytes answer = stun(1, 1, 7);
+  host.host_handler->on_handover(
+      host.clock,
+      {.path = {.local = kServer, .remote = kClient}, .segment_size = 20, .bytes = answer});
+  EXPECT_TRUE(host.handed.empty());
+}
+
+TEST(Worker, gives_stun_to_its_handler_and_counts_what_is_for_nobody) {
+  SlowHost host;
+  Arrival arrival;
+  Worker worker(host, null_logger(), arrival);
+  ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
+  host.waiting = stun(0, 1, 7);
+  host.udp_handler->on_udp_readable(host.clock);
+  EXPECT_EQ(worker.strays(), 1U);
+  StunLog log;
+  worker.set_stun_handler(&log);
+  host.waiting = stun(0, 1, 7);  // a request: whoever's it reaches
+  host.udp_handler->on_udp_readable(host.clock);
+  EXPECT_EQ(log.messages.size(), 1U);
+  EXPECT_EQ(worker.strays(), 1U);
+}
+
+// Else a stranger on the wire could speak as the peer behind a relay.
+TEST(Worker, believes_no_sender_that_has_an_address_no_wire_has) {
+  SlowHost host;
+  Arrival arrival;
+  Worker worker(host, null_logger(), arrival);
+  ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
+  MappedAddresses relayed(PathKind::relay);
+  host.sender = *relayed.map(Bytes{1});
+  host.waiting = first_packet_of_a_client(host.clock);
+  host.udp_handler->on_udp_readable(host.clock);
+  EXPECT_EQ(arrival.connections, 0);
+  EXPECT_EQ(worker.strays(), 1U);
+
+  // The relay itself may say so.
+  const Bytes packet = first_packet_of_a_client(host.clock);
+  worker.on_received(host.clock, {.path = {.local = kServer, .remote = host.sender},
+                                  .segment_size = static_cast<std::uint16_t>(packet.size()),
+                                  .bytes = packet});
+  EXPECT_EQ(arrival.connections, 1);
+}
+
+struct OneChannel final : TurnInput {
+  [[nodiscard]] bool is_server(const SocketAddress& source) const override {
+    return source == kClient;
+  }
+  std::optional<RxDatagram> unwrap(const PathId& path, ByteView data) override {
+    if (data[1] != 1) return std::nullopt;
+    const ByteView inner = data.subspan(4);
+    return RxDatagram{.path = {.local = path.local, .remote = peer},
+                      .segment_size = static_cast<std::uint16_t>(inner.size()),
+                      .bytes = inner};
+  }
+  MappedAddresses mapped{PathKind::turn};
+  SocketAddress peer = *mapped.map(Bytes{9});
+};
+
+TEST(Worker, takes_quic_out_of_a_turn_servers_channels) {
+  SlowHost host;
+  Arrival arrival;
+  Worker worker(host, null_logger(), arrival);
+  ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
+  OneChannel turn;
+  worker.set_turn_input(&turn);
+  const Bytes packet = first_packet_of_a_client(host.clock);
+  for (const std::uint8_t channel : {2, 1}) {
+    host.waiting = {0x40, channel, 0, 0};
+    host.waiting.insert(host.waiting.end(), packet.begin(), packet.end());
+    host.udp_handler->on_udp_readable(host.clock);
+    EXPECT_EQ(arrival.connections, channel == 1 ? 1 : 0);
+  }
+  EXPECT_EQ(worker.strays(), 1U);
+  host.waiting = {0x40, 1, 0, 0, 0x40, 1, 0, 0};  // a channel in a channel: not QUIC for anybody
+  host.udp_handler->on_udp_readable(host.clock);
+  EXPECT_EQ(arrival.connections, 1);
+}
+
+// --- ways out ----------------------------------------------------------------------------
+
+struct Listener final : ConnectionHandler {
+  void on_event(Instant, quic::Event&) override {}
+  void on_readable(Instant, quic::Stream&) override {}
+  void on_writable(Instant, quic::Stream&) override {}
+  void on_datagram(Instant, ByteView) override {}
+};
+
+struct SlowRelay final : Transport {
+  UdpSendResult send_batch(std::span<const TxBatch> batches) override {
+    if (is_full) return {.batches_taken = 0, .is_blocked = true};
+    for (const TxBatch& batch : batches) sent_to.push_back(batch.path.remote);
+    return {.batches_taken = batches.size()};
+  }
+  bool is_full = false;
+  std::vector<SocketAddress> sent_to;
+};
+
+TEST(Worker, sends_by_the_relay_what_is_for_a_peer_behind_it_whatever_holds_it_up) {
+  SlowHost host;
+  Arrival arrival;
+  Listener listener;
+  Worker worker(host, null_logger(), arrival);
+  ASSERT_TRUE(worker.open(quic::LoopbackPair::config(false), {}));
+  SlowRelay relay;
+  worker.add_transport(PathKind::relay, relay, 1'400);
+  MappedAddresses relayed(PathKind::relay);
+  const SocketAddress first = *relayed.map(Bytes{1});
+  const SocketAddress second = *relayed.map(Bytes{2});
+  const quic::ConnectOptions options{.peer = quic::LoopbackPair::server_key().public_key(),
+                                     .alpn = "culvert/1"};
+  const auto dial = [&](const SocketAddress& remote) {
+    ASSERT_TRUE(worker.connect(host.clock, remote, options, listener));
+    host.host_handler->on_turn_end(host.clock);
+  };
+  relay.is_full = true;
+  dial(first);
+  dial(kClient);
+  dial(second);
+  ASSERT_FALSE(host.sent_to.empty());
+  for (const SocketAddress& remote : host.sent_to) EXPECT_EQ(remote, kClient);
+  EXPECT_TRUE(relay.sent_to.empty());
+
+  relay.is_full = false;
+  worker.on_transport_writable(host.clock, PathKind::relay);
+  ASSERT_FALSE(relay.sent_to.empty());
+  EXPECT_EQ(relay.sent_to.front(), first);
+  EXPECT_EQ(relay.sent_to.back(), second);
+  for (const SocketAddress& remote : host.sent_to) EXPECT_EQ(remote, kClient);
+  worker.remove_transport(PathKind::relay);
 }
 
 }  // namespace

@@ -62,7 +62,8 @@ struct KernelHost::State {
   std::unique_ptr<SignalWatch> signal_watch;
 
   std::mutex handover_mutex;
-  std::deque<HandedOver> handed_over;  // guarded by handover_mutex
+  std::deque<HandedOver> handed_over;  // guarded by handover_mutex, and so is:
+  std::size_t handed_over_bytes = 0;
 };
 
 HostGroup::HostGroup(Logger& log, UdpFeatures features, unsigned worker_count, InterfaceRules rules)
@@ -153,12 +154,16 @@ bool KernelHost::hand_over(std::uint8_t worker_index, const RxDatagram& datagram
   HandedOver item{datagram, Bytes(datagram.bytes.begin(), datagram.bytes.end())};
   item.datagram.bytes = item.bytes;  // moving a vector keeps its storage
   const std::lock_guard lock(target.handover_mutex);
-  if (target.handed_over.size() >= limits::kMaxHandedOver) return false;
+  if (target.handed_over.size() >= limits::kMaxHandedOver ||
+      target.handed_over_bytes + datagram.bytes.size() > limits::kMaxHandedOverBytes) {
+    return false;
+  }
   // The first wakes it, for all that come until it has awoken: none may be first without that.
   if (target.handed_over.empty() &&
       !target.loop.mailbox()->post([&target] { target.take_handed_over(); })) {
     return false;
   }
+  target.handed_over_bytes += datagram.bytes.size();
   target.handed_over.push_back(std::move(item));
   return true;
 }
@@ -168,6 +173,7 @@ void KernelHost::State::take_handed_over() {
   {
     const std::lock_guard lock(handover_mutex);
     items.swap(handed_over);
+    handed_over_bytes = 0;
   }
   if (handler == nullptr) return;
   for (const HandedOver& item : items) handler->on_handover(loop.now(), item.datagram);

@@ -62,8 +62,18 @@ struct LocalAddress {
 };
 
 struct UdpSendResult {
-  std::size_t batches_taken = 0;  // the rest was not sent: blocked; on_udp_writable follows
+  std::size_t batches_taken = 0;  // the rest was not sent: blocked
   bool is_blocked = false;
+};
+
+// A way out for datagrams: a UDP socket, a relay's connection, a TURN server's allocation.
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  // Datagrams that the network refuses (no route, too large, port unreachable) count as
+  // taken: UDP promises nothing, and QUIC notices by itself. Who was blocked says when it no longer
+  // is: a UdpPort by on_udp_writable.
+  [[nodiscard]] virtual UdpSendResult send_batch(std::span<const TxBatch> batches) = 0;
 };
 
 // ICMP says that nobody takes our datagrams there. Who can guess our port can send that.
@@ -73,18 +83,14 @@ struct UdpRefusal {
   Bytes quote;  // how the datagram began that it answers; many routers and systems send none of it
 };
 
-class UdpPort {
+class UdpPort : public Transport {
  public:
-  virtual ~UdpPort() = default;
   // Packets from these local addresses leave by their own interfaces, whatever the routing
   // table prefers; replaces the earlier list.
   virtual void pin_sources(std::vector<LocalAddress> sources) = 0;
   // Fills `out` from the front. The bytes stay valid until the next recv_batch of any port
   // of this Host: the ports share its receive buffers. 0 = nothing waits.
   [[nodiscard]] virtual std::size_t recv_batch(std::span<RxDatagram> out) = 0;
-  // Datagrams that the network refuses (no route, too large, port unreachable) count as
-  // taken: UDP promises nothing, and QUIC notices by itself.
-  [[nodiscard]] virtual UdpSendResult send_batch(std::span<const TxBatch> batches) = 0;
   // While wanted, the socket hears where nobody takes its datagrams (ICMP port unreachable). Not
   // on a socket that carries traffic: an error costs the next datagram.
   virtual void want_refusals(bool is_wanted) = 0;
@@ -203,7 +209,7 @@ class HostHandler {
   virtual void on_deadline(Instant now) = 0;
   // Once after request_turn_end(), when the events already waiting have been delivered.
   virtual void on_turn_end(Instant now) = 0;
-  // A datagram another worker received for us (RxDatagram with one segment).
+  // What another worker received for us.
   virtual void on_handover(Instant now, const RxDatagram& datagram) = 0;
   // Local addresses or routes changed (netlink; simulation: interface events).
   virtual void on_network_changed(Instant now) = 0;
@@ -228,7 +234,7 @@ class Host {
   // From this turn on, what arrives may wait so long to be handled together. Zero: not at all.
   // Deadlines are kept.
   virtual void set_rest(Duration rest) = 0;
-  // Gives a datagram to another worker of this process (copies it). False: its queue is full.
+  // Gives a batch to another worker of this process (copies it). False: its queue is full.
   virtual bool hand_over(std::uint8_t worker_index, const RxDatagram& datagram) = 0;
 
   // To bind fails with ErrorKind::unreachable where this machine has no such address.

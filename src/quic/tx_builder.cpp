@@ -2,6 +2,8 @@
 
 #include "base/assert.h"
 
+#include <algorithm>
+
 namespace culvert::quic {
 
 TxBuilder::TxBuilder(std::size_t arena_bytes) : arena_(arena_bytes) {}
@@ -32,6 +34,18 @@ void TxBuilder::commit(const PathId& path, Ecn ecn, std::size_t size, Batching b
       .path = path, .ecn = ecn, .segment_size = static_cast<std::uint16_t>(size), .bytes = packet});
   is_last_open_ = is_shared && size > 0;
   last_segments_ = 1;
+}
+
+bool TxBuilder::add(const TxBatch& batch) {
+  const ByteSpan room = tail(batch.bytes.size());
+  // An empty one takes none, and yet must not come without end.
+  if (room.size() < batch.bytes.size() || batches_.size() >= arena_.size()) return false;
+  std::ranges::copy(batch.bytes, room.begin());
+  used_ += batch.bytes.size();
+  batches_.push_back(batch);
+  batches_.back().bytes = room;
+  is_last_open_ = false;
+  return true;
 }
 
 void TxBuilder::clear() {

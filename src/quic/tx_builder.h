@@ -31,6 +31,9 @@ class TxBuilder {
   // The first `size` bytes of tail() are now a packet for `path`.
   void commit(const PathId& path, Ecn ecn, std::size_t size, Batching batching = Batching::shared);
 
+  // A copy of another builder's batch, as it is. False: there is no room for it.
+  [[nodiscard]] bool add(const TxBatch& batch);
+
   [[nodiscard]] std::span<const TxBatch> batches() const { return batches_; }
   [[nodiscard]] bool is_empty() const { return batches_.empty(); }
   void clear();

@@ -123,5 +123,22 @@ TEST(TxBuilder, batches_cut_by_their_segment_size_are_the_packets_that_went_in) 
   }
 }
 
+TEST(TxBuilder, copies_batches_of_another_as_they_are) {
+  TxBuilder from(1'000);
+  add(from, 100);
+  add(from, 100);
+  add(from, 40);
+  TxBuilder to(500);
+  ASSERT_TRUE(to.add(from.batches()[0]));
+  ASSERT_TRUE(to.add(from.batches()[0]));
+  EXPECT_FALSE(to.add(from.batches()[0]));  // no room
+  from.clear();
+  ASSERT_EQ(to.batches().size(), 2U);
+  for (const TxBatch& batch : to.batches()) {
+    EXPECT_EQ(batch.segment_size, 100);
+    EXPECT_EQ(batch.bytes.size(), 240U);
+  }
+}
+
 }  // namespace
 }  // namespace culvert::quic
