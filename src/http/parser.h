@@ -18,6 +18,11 @@ struct MessageBounds {
   std::size_t body_bytes;
 };
 
+// How a connection is read: so many bytes at a time, and so often in a turn of the loop that nobody
+// holds it up.
+inline constexpr std::size_t kReadBytes = 16'384;
+inline constexpr int kMaxReads = 16;
+
 struct ParseFailure {
   int status;  // that a server answers with: 400, 413, 431
   std::string what;

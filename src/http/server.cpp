@@ -4,13 +4,6 @@
 #include <utility>
 
 namespace culvert::http {
-namespace {
-
-constexpr std::size_t kReadBytes = 16'384;
-constexpr int kMaxReads = 16;  // a turn, so that no client holds up the loop
-
-}  // namespace
-
 // Reads only while it waits for a request, so that what a client sends ahead waits in the
 // kernel; an event stream only to see its end.
 class Server::Connection final : public StreamHandler {
