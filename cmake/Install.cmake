@@ -6,7 +6,7 @@ install(FILES contrib/grafana/culvert.json
   DESTINATION ${CMAKE_INSTALL_DATADIR}/culvert RENAME grafana.json)
 install(FILES contrib/examples/server.toml contrib/examples/client.toml
   DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/culvert/examples)
-install(FILES README.md docs/settings.md docs/multipath.md docs/control-api.md
+install(FILES README.md docs/settings.md docs/multipath.md docs/control-api.md docs/counters.md
   DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/culvert)
 set(CULVERT_UNIT_DIRECTORY lib/systemd/system)
 

@@ -245,10 +245,10 @@ class RunningServer : public ServerReporter {
   [[nodiscard]] session::AuthMetrics auth_metrics() { return app_->auth_metrics(); }
 
   void on_ready(const ServerReady& ready) override { ready_.set_value(ready); }
-  void on_stopped(const control::Counters& result) override { stats = result; }
+  void on_stopped(const drive::Counters& result) override { stats = result; }
 
   ServerReady info;
-  control::Counters stats;
+  drive::Counters stats;
 
  private:
   std::promise<ServerReady> ready_;
@@ -333,9 +333,9 @@ class RunningClient : public ClientReporter {
     if (address) ports_[tunnel.source.text()] = address->port;
     changed_.notify_all();
   }
-  void on_stopped(const control::Counters& result) override { stats = result; }
+  void on_stopped(const drive::Counters& result) override { stats = result; }
 
-  control::Counters stats;
+  drive::Counters stats;
 
  private:
   std::size_t expected_;

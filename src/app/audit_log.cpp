@@ -104,7 +104,7 @@ bool AuditLog::takes_flows() const {
   return stats_.failure.empty() && stats_.bytes_waiting < options_.queue_bytes / 8 * 7;
 }
 
-AuditStats AuditLog::stats() const {
+control::AuditInfo AuditLog::stats() const {
   const std::scoped_lock lock(mutex_);
   return stats_;
 }

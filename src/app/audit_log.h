@@ -17,6 +17,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "control/counters.h"
 #include "drive/audit.h"
 #include "net/files.h"
 
@@ -31,14 +32,6 @@
 #include <thread>
 
 namespace culvert::app {
-
-struct AuditStats {
-  std::uint64_t lines_written = 0;
-  std::uint64_t lines_lost = 0;
-  std::uint64_t refusals_suppressed = 0;
-  std::uint64_t bytes_waiting = 0;
-  std::string failure{};  // why nothing can be written now; empty: it can
-};
 
 struct AuditOptions {
   // Flows are refused while nothing can be written.
@@ -67,7 +60,7 @@ class AuditLog final : public drive::AuditSink {
   void on_flow(const drive::FlowRecord& record) override;
   [[nodiscard]] bool takes_flows() const override;
 
-  [[nodiscard]] AuditStats stats() const;
+  [[nodiscard]] control::AuditInfo stats() const;
   // Whether everything was written within `patience`.
   bool wait_until_written(std::chrono::nanoseconds patience) const;
 
@@ -101,7 +94,7 @@ class AuditLog final : public drive::AuditSink {
   mutable std::mutex mutex_;  // of all below but file_ and offset_
   mutable std::condition_variable_any changed_;
   std::deque<std::string> queue_;  // an empty line stands for a wish to open the file anew
-  AuditStats stats_;
+  control::AuditInfo stats_;
   std::uint64_t lost_untold_ = 0;  // in the file
   std::uint64_t auth_suppressed_ = 0;
   std::uint64_t flows_suppressed_ = 0;

@@ -5,7 +5,7 @@
 #include "app/options.h"
 #include "base/log.h"
 #include "base/result.h"
-#include "control/counters.h"
+#include "drive/counters.h"
 
 #include <memory>
 #include <string>
@@ -19,7 +19,7 @@ class ClientReporter {
   // And authenticated. `name` is ClientServer::name.
   virtual void on_connected(const std::string& name, const SocketAddress& server) = 0;
   virtual void on_listening(const tunnel::TunnelSpec& tunnel, const std::string& local) = 0;
-  virtual void on_stopped(const control::Counters&) {}
+  virtual void on_stopped(const drive::Counters&) {}
 };
 
 class ClientApp {

@@ -1,6 +1,5 @@
 #include "app/client_control.h"
 
-#include "app/counters.h"
 #include "app/server_control.h"
 #include "net/unix_client.h"
 
@@ -24,11 +23,7 @@ control::TunnelInfo tunnel_info(Instant now, const drive::TunnelStatus& tunnel) 
                            .udp_idle_timeout = tunnel.spec.options.udp_idle_timeout,
                            .multipath = tunnel.spec.options.multipath,
                            .local_addresses = tunnel.local_addresses,
-                           .flows_opened = tunnel.flows_opened,
-                           .flows_refused = tunnel.flows_refused,
-                           .flows_active = tunnel.flows_active,
-                           .bytes_up = tunnel.bytes_up,
-                           .bytes_down = tunnel.bytes_down};
+                           .counters = tunnel.counters};
   if (tunnel.next_retry) info.retry_in = std::max(Duration{}, *tunnel.next_retry - now);
   return info;
 }
@@ -71,8 +66,8 @@ control::Snapshot ClientControl::snapshot(Instant now, const std::vector<ServerV
         control::ServerInfo{.name = view.name,
                             .state = std::string(to_string(view.state)),
                             .reason = view.reason,
-                            .endpoint_id = view.id.text(),
-                            .counters = counters_of(view.link.stats)});
+                            .endpoint_id = view.id.text()});
+    control::add<drive::Counters>(server.counters, view.link.stats);
     control::add(snapshot.counters, server.counters);
     if (view.next_try) server.retry_in = std::max(Duration{}, *view.next_try - now);
     for (const drive::ClientPath& path : view.link.paths) {

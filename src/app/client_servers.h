@@ -62,7 +62,7 @@ class ClientServers final : private ClientLinkOwner {
   using OnViews = std::move_only_function<void(Instant now, std::vector<ServerView> views)>;
   void look(Instant now, OnViews done);
   // Of all links that there were and are no more.
-  [[nodiscard]] const control::Counters& counters() const { return ended_; }
+  [[nodiscard]] const drive::Counters& counters() const { return ended_; }
 
  private:
   struct Server;
@@ -83,7 +83,7 @@ class ClientServers final : private ClientLinkOwner {
   Logger& log_;
   tunnel::TunnelSet tunnels_;
   std::vector<std::unique_ptr<Server>> servers_;
-  control::Counters ended_;
+  drive::Counters ended_;
   std::optional<Error> first_error_;
   bool is_stopping_ = false;
 };

@@ -2,7 +2,6 @@
 
 #include "app/audit_log.h"
 #include "app/config_watch.h"
-#include "app/counters.h"
 #include "app/debug_sinks.h"
 #include "app/reload_thread.h"
 #include "app/server_control.h"
@@ -189,8 +188,8 @@ Status ServerAppImpl::run() {
   main.run();
 
   threads.clear();
-  control::Counters sum;
-  for (const auto& server : servers_) control::add(sum, counters_of(server->stats()));
+  drive::Counters sum;
+  for (const auto& server : servers_) control::add(sum, server->stats());
   reporter_.on_stopped(sum);
   return {};
 }

@@ -5,7 +5,7 @@
 #include "app/options.h"
 #include "base/log.h"
 #include "base/result.h"
-#include "control/counters.h"
+#include "drive/counters.h"
 #include "session/auth_limiter.h"
 
 #include <memory>
@@ -27,7 +27,7 @@ class ServerReporter {
   virtual ~ServerReporter() = default;
   virtual void on_ready(const ServerReady& ready) = 0;
   virtual void on_stopping() {}
-  virtual void on_stopped(const control::Counters&) {}  // summed over the workers
+  virtual void on_stopped(const drive::Counters&) {}  // summed over the workers
 };
 
 class ServerApp {

@@ -1,6 +1,5 @@
 #include "app/server_control.h"
 
-#include "app/counters.h"
 #include "net/unix_client.h"
 
 #include <algorithm>
@@ -11,18 +10,7 @@
 namespace culvert::app {
 
 control::PathInfo path_info(const PathId& path, const quic::ConnectionStats& stats) {
-  return {.local = path.local.text(),
-          .remote = path.remote.text(),
-          .rtt = stats.smoothed_rtt,
-          .min_rtt = stats.min_rtt,
-          .congestion_window_bytes = stats.congestion_window_bytes,
-          .bytes_in_flight = stats.bytes_in_flight,
-          .bytes_sent = stats.bytes_sent,
-          .bytes_received = stats.bytes_received,
-          .packets_sent = stats.packets_sent,
-          .packets_received = stats.packets_received,
-          .packets_lost = stats.packets_lost,
-          .mtu_bytes = stats.max_udp_payload_bytes};
+  return {.local = path.local.text(), .remote = path.remote.text(), .stats = stats};
 }
 
 std::int64_t unix_time_s() {
@@ -31,14 +19,14 @@ std::int64_t unix_time_s() {
 }
 
 struct ServerControl::Part {
-  control::Counters counters{};
+  drive::Counters counters{};
   std::vector<drive::SessionSnapshot> sessions{};
 };
 
 struct ServerControl::Gather {
   std::size_t missing;
   OnSnapshot done;
-  control::Counters counters{};
+  drive::Counters counters{};
   std::vector<drive::SessionSnapshot> sessions{};
 };
 
@@ -73,7 +61,7 @@ void ServerControl::ask_workers(Instant now, const Ask& ask, const Add& add) {
 }
 
 ServerControl::Part ServerControl::part_of(unsigned worker) const {
-  return {.counters = counters_of(servers_[worker]->stats()),
+  return {.counters = servers_[worker]->stats(),
           .sessions = servers_[worker]->sessions(limits::kMaxListedSessions)};
 }
 
@@ -100,14 +88,7 @@ void ServerControl::add(Instant now, Gather& gather, Part part) {
                              .listening = {servers_[0]->local_address().text()},
                              .counters = gather.counters};
   snapshot.auth = auth_limiter_.metrics(now);
-  if (audit_log_) {
-    AuditStats audit = audit_log_->stats();
-    snapshot.audit = {.lines_written = audit.lines_written,
-                      .lines_lost = audit.lines_lost,
-                      .refusals_suppressed = audit.refusals_suppressed,
-                      .bytes_waiting = audit.bytes_waiting,
-                      .failure = std::move(audit.failure)};
-  }
+  if (audit_log_) snapshot.audit = audit_log_->stats();
   std::ranges::sort(gather.sessions, {}, &drive::SessionSnapshot::id);
   if (gather.sessions.size() > limits::kMaxListedSessions) {
     gather.sessions.erase(gather.sessions.begin() + limits::kMaxListedSessions,
@@ -124,14 +105,15 @@ void ServerControl::add(Instant now, Gather& gather, Part part) {
       info.session = session.id;
       if (joined.is_standby) info.state = "standby";
     }
-    snapshot.sessions.push_back({.id = session.id,
-                                 .client = session.client.text(),
-                                 .comment = std::move(session.comment),
-                                 .address = std::move(session.address),
-                                 .age = std::max(Duration{}, now - session.since),
-                                 .flows = session.flows,
-                                 .bytes_sent = session.connection.bytes_sent,
-                                 .bytes_received = session.connection.bytes_received});
+    snapshot.sessions.push_back(
+        {.id = session.id,
+         .client = session.client.text(),
+         .comment = std::move(session.comment),
+         .address = std::move(session.address),
+         .age = std::max(Duration{}, now - session.since),
+         .counters = {.flows = session.flows,
+                      .bytes_sent = session.connection.bytes_sent,
+                      .bytes_received = session.connection.bytes_received}});
   }
   // Here, and not where the last worker lets go of its task.
   OnSnapshot done = std::move(gather.done);

@@ -4,6 +4,7 @@
 #include "cli/load_settings.h"
 #include "cli/output.h"
 #include "cli/version.h"
+#include "control/counters.h"
 #include "settings/help.h"
 #include "settings/man.h"
 #include "settings/suggest.h"
@@ -147,6 +148,10 @@ Status run_help(std::span<const std::string_view> args) {
   }
   if (args[0] == "--markdown") {
     print_line(settings::markdown());
+    return {};
+  }
+  if (args[0] == "--counters") {
+    print_line(control::counters_markdown());
     return {};
   }
   if (args[0] == "--man") return run_man(args.subspan(1));

@@ -1,6 +1,9 @@
 #include "cli/status_text.h"
 
 #include "base/printable.h"
+#include "control/counters.h"
+#include "drive/counters.h"
+#include "quic/connection.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -80,6 +83,22 @@ std::string more(std::size_t count, StatusStyle style) {
   return fmt::format("  ... and {} more (--json)\n", count - style.max_rows);
 }
 
+// The numbers of `object` that have a row.
+template <typename Owner>
+Owner numbers_of(const json& object) {
+  Owner owner{};
+  for (const control::CounterRow<Owner>& row : control::counter_rows<Owner>()) {
+    const auto found = object.find(row.name);
+    if (found == object.end() || row.field.write == nullptr) continue;
+    if (row.unit == control::CounterUnit::seconds) {
+      if (found->is_number()) row.field.write(owner, found->template get<double>());
+    } else if (found->is_number_unsigned()) {
+      row.field.write(owner, found->template get<std::uint64_t>());
+    }
+  }
+  return owner;
+}
+
 // Counters of an earlier answer, to tell how fast they grow.
 class Rates {
  public:
@@ -90,19 +109,14 @@ class Rates {
     // By the clock of the instance: what the answers took is in it.
     seconds_ = number_of(status, "uptime_seconds") - number_of(earlier, "uptime_seconds");
     is_known_ = seconds_ > 0 && count_of(status, "pid") == count_of(earlier, "pid");
-    counters_ = member(earlier, "counters");
+    counters_ = numbers_of<drive::Counters>(member(earlier, "counters"));
   }
 
   [[nodiscard]] bool is_known() const { return is_known_; }
-  [[nodiscard]] std::string of_counter(const json& counters, const char* name) const {
-    return text(counters, counters_, name);
-  }
-  // Of an object in a list, which `key` tells from the others.
-  template <typename Key>
-  [[nodiscard]] std::string of(const std::vector<json>& earlier, const json& now, Key key,
-                               const char* name) const {
-    const auto found = std::ranges::find(earlier, key(now), key);
-    return found == earlier.end() ? "-" : text(now, *found, name);
+  [[nodiscard]] const drive::Counters& counters() const { return counters_; }
+  [[nodiscard]] std::string of(std::uint64_t before, std::uint64_t now) const {
+    const auto grown = static_cast<double>(now - std::min(before, now));
+    return human_bytes(static_cast<std::uint64_t>(grown / seconds_)) + "/s";
   }
   [[nodiscard]] std::vector<json> earlier(std::string StatusBodies::* body,
                                           const char* name) const {
@@ -110,25 +124,26 @@ class Rates {
   }
 
  private:
-  [[nodiscard]] std::string text(const json& now, const json& before, const char* name) const {
-    const std::uint64_t to = count_of(now, name);
-    const std::uint64_t from = std::min(count_of(before, name), to);
-    return human_bytes(static_cast<std::uint64_t>(static_cast<double>(to - from) / seconds_)) +
-           "/s";
-  }
-
   const StatusBodies* bodies_ = nullptr;
   bool is_known_ = false;
   double seconds_ = 1;
-  json counters_;
+  drive::Counters counters_{};
 };
 
-// Two cells more behind the others, where there are rates.
-template <typename Key>
+// Two cells more behind the others, where there are rates; `key` tells an object of a list from
+// the others.
+template <typename Owner, typename Key>
 void add_rates(Row& row, const Rates& rates, const std::vector<json>& earlier, const json& now,
-               Key key, std::array<const char*, 2> names) {
+               Key key, std::array<std::uint64_t Owner::*, 2> members) {
   if (!rates.is_known()) return;
-  for (const char* name : names) row.push_back(rates.of(earlier, now, key, name));
+  const auto found = std::ranges::find(earlier, key(now), key);
+  if (found == earlier.end()) {
+    row.insert(row.end(), {"-", "-"});
+    return;
+  }
+  const auto before = numbers_of<Owner>(*found);
+  const auto after = numbers_of<Owner>(now);
+  for (const auto member : members) row.push_back(rates.of(before.*member, after.*member));
 }
 void add_rate_titles(Row& row, const Rates& rates, std::array<const char*, 2> titles) {
   if (rates.is_known()) row.insert(row.end(), titles.begin(), titles.end());
@@ -145,6 +160,7 @@ std::size_t width(std::string_view text) {
 }
 
 std::string tunnel_rows(const json& body, StatusStyle style, const Rates& rates) {
+  using Counters = drive::TunnelCounters;
   const std::vector<json> tunnels = objects(body, "tunnels");
   if (tunnels.empty()) return "  no tunnels\n";
   const bool has_servers = std::ranges::any_of(
@@ -163,11 +179,13 @@ std::string tunnel_rows(const json& body, StatusStyle style, const Rates& rates)
     const std::string state = text_of(tunnel, "state");
     const std::string reason = text_of(tunnel, "reason");
     const std::string name = text_of(tunnel, "name");
-    rows.push_back(
-        {name.empty() ? "-" : name, listening.empty() ? text_of(tunnel, "target") : listening,
-         text_of(tunnel, "source"), std::to_string(count_of(tunnel, "flows_active")),
-         human_bytes(count_of(tunnel, "bytes_up")), human_bytes(count_of(tunnel, "bytes_down"))});
-    add_rates(rows.back(), rates, earlier, tunnel, key, {"bytes_up", "bytes_down"});
+    const auto counters = numbers_of<Counters>(tunnel);
+    rows.push_back({name.empty() ? "-" : name,
+                    listening.empty() ? text_of(tunnel, "target") : listening,
+                    text_of(tunnel, "source"), std::to_string(counters.flows_active),
+                    human_bytes(counters.bytes_up), human_bytes(counters.bytes_down)});
+    add_rates<Counters>(rows.back(), rates, earlier, tunnel, key,
+                        {&Counters::bytes_up, &Counters::bytes_down});
     rows.back().push_back(coloured(state, colour_of(state), style) +
                           (reason.empty() ? "" : ": " + reason));
     if (has_servers) rows.back().insert(rows.back().begin(), text_of(tunnel, "server"));
@@ -197,6 +215,7 @@ std::string server_rows(const std::vector<json>& servers, StatusStyle style) {
 }
 
 std::string session_rows(const json& body, StatusStyle style, const Rates& rates) {
+  using Counters = control::SessionCounters;
   const std::vector<json> sessions = objects(body, "sessions");
   if (sessions.empty()) return "  no clients\n";
   std::vector<Row> rows{
@@ -207,18 +226,19 @@ std::string session_rows(const json& body, StatusStyle style, const Rates& rates
   for (const json& session : sessions) {
     if (rows.size() > style.max_rows) break;
     const std::string comment = text_of(session, "comment");
+    const auto counters = numbers_of<Counters>(session);
     rows.push_back({std::to_string(count_of(session, "id")), short_id(text_of(session, "client")),
                     comment.empty() ? "-" : comment, text_of(session, "address"),
-                    human_time(number_of(session, "age_seconds")),
-                    std::to_string(count_of(session, "flows")),
-                    human_bytes(count_of(session, "bytes_sent")),
-                    human_bytes(count_of(session, "bytes_received"))});
-    add_rates(rows.back(), rates, earlier, session, key, {"bytes_sent", "bytes_received"});
+                    human_time(number_of(session, "age_seconds")), std::to_string(counters.flows),
+                    human_bytes(counters.bytes_sent), human_bytes(counters.bytes_received)});
+    add_rates<Counters>(rows.back(), rates, earlier, session, key,
+                        {&Counters::bytes_sent, &Counters::bytes_received});
   }
   return aligned(rows, {0, 5, 6, 7, 8, 9}, "  ") + more(sessions.size(), style);
 }
 
 std::string path_rows(const json& body, StatusStyle style, const Rates& rates) {
+  using Stats = quic::ConnectionStats;
   const std::vector<json> paths = objects(body, "paths");
   if (paths.empty()) return "";
   std::vector<Row> rows{{"PATH", "STATE", "RTT", "WINDOW", "LOST", "MTU", "SENT", "RECEIVED"}};
@@ -230,16 +250,17 @@ std::string path_rows(const json& body, StatusStyle style, const Rates& rates) {
   const std::vector<json> earlier = rates.earlier(&StatusBodies::paths, "paths");
   for (const json& path : paths) {
     if (rows.size() > style.max_rows) break;
-    const auto sent = static_cast<double>(count_of(path, "packets_sent"));
-    const auto lost = static_cast<double>(count_of(path, "packets_lost"));
+    const auto stats = numbers_of<Stats>(path);
+    const auto sent = static_cast<double>(stats.packets_sent);
+    const auto lost = static_cast<double>(stats.packets_lost);
     rows.push_back({fmt::format("{} -> {}", text_of(path, "local"), text_of(path, "remote")),
-                    text_of(path, "state"), human_time(number_of(path, "rtt_seconds")),
-                    human_bytes(count_of(path, "congestion_window_bytes")),
+                    text_of(path, "state"), human_time(in_seconds(stats.smoothed_rtt)),
+                    human_bytes(stats.congestion_window_bytes),
                     fmt::format("{:.2f} %", sent > 0 ? 100 * lost / sent : 0.0),
-                    std::to_string(count_of(path, "mtu_bytes")),
-                    human_bytes(count_of(path, "bytes_sent")),
-                    human_bytes(count_of(path, "bytes_received"))});
-    add_rates(rows.back(), rates, earlier, path, key, {"bytes_sent", "bytes_received"});
+                    std::to_string(stats.max_udp_payload_bytes), human_bytes(stats.bytes_sent),
+                    human_bytes(stats.bytes_received)});
+    add_rates<Stats>(rows.back(), rates, earlier, path, key,
+                     {&Stats::bytes_sent, &Stats::bytes_received});
   }
   return "\n" + aligned(rows, {2, 3, 4, 5, 6, 7, 8, 9}, "  ") + more(paths.size(), style);
 }
@@ -298,7 +319,7 @@ std::string aligned(const std::vector<Row>& rows, const std::vector<std::size_t>
 std::string status_text(const StatusBodies& bodies, StatusStyle style, const StatusBodies* before) {
   const json status = parsed(bodies.status);
   const Rates rates(status, before);
-  const json counters = member(status, "counters");
+  const auto counters = numbers_of<drive::Counters>(member(status, "counters"));
   const std::string state = text_of(status, "state");
   const bool is_client = text_of(status, "role") == "client";
   std::string text =
@@ -314,29 +335,27 @@ std::string status_text(const StatusBodies& bodies, StatusStyle style, const Sta
     facts.push_back({"Server", fmt::format("{} {}", text_of(server, "endpoint_id"),
                                            text_of(server, "address"))});
   } else if (!is_client) {
-    facts.push_back({"Clients", fmt::format("{} now, {} let in, {} refused",
-                                            count_of(counters, "sessions_active"),
-                                            count_of(counters, "sessions_accepted"),
-                                            count_of(counters, "sessions_refused"))});
+    facts.push_back(
+        {"Clients", fmt::format("{} now, {} let in, {} refused", counters.sessions_active,
+                                counters.sessions_accepted, counters.sessions_refused)});
   }
-  facts.push_back(
-      {"Flows",
-       fmt::format("{} now, {} opened, {} refused", count_of(counters, "flows_active"),
-                   count_of(counters, "flows_opened"), count_of(counters, "flows_refused"))});
+  facts.push_back({"Flows", fmt::format("{} now, {} opened, {} refused", counters.flows_active,
+                                        counters.flows_opened, counters.flows_refused)});
   if (rates.is_known()) {
-    facts.push_back({"Now", fmt::format("{} up, {} down", rates.of_counter(counters, "bytes_up"),
-                                        rates.of_counter(counters, "bytes_down"))});
+    facts.push_back(
+        {"Now",
+         fmt::format("{} up, {} down", rates.of(rates.counters().bytes_up, counters.bytes_up),
+                     rates.of(rates.counters().bytes_down, counters.bytes_down))});
   }
   facts.push_back({"Traffic", fmt::format("{} up, {} down, {} datagrams dropped",
-                                          human_bytes(count_of(counters, "bytes_up")),
-                                          human_bytes(count_of(counters, "bytes_down")),
-                                          count_of(counters, "udp_dropped"))});
+                                          human_bytes(counters.bytes_up),
+                                          human_bytes(counters.bytes_down), counters.udp_dropped)});
   if (const json audit = member(status, "audit"); !audit.empty()) {
+    const auto lines = numbers_of<control::AuditInfo>(audit);
     const std::string failure = text_of(audit, "failure");
     facts.push_back(
         {"Audit log", fmt::format("{} lines, {} lost, {} refusals left out{}{}",
-                                  count_of(audit, "lines_written"), count_of(audit, "lines_lost"),
-                                  count_of(audit, "refusals_suppressed"),
+                                  lines.lines_written, lines.lines_lost, lines.refusals_suppressed,
                                   failure.empty() ? "" : "; now: ", failure)});
   }
   for (const json& server : servers) {

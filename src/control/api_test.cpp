@@ -110,7 +110,8 @@ TEST_F(ApiTest, shows_status_paths_sessions_and_tunnels) {
   target_.snapshot.uptime = std::chrono::milliseconds(2500);
   target_.snapshot.counters.flows_opened = 4;
   target_.snapshot.auth = session::AuthMetrics{.rejected_rate_limited = 6};
-  target_.snapshot.paths = {{.local = "a", .remote = "b", .rtt = std::chrono::milliseconds(20)}};
+  target_.snapshot.paths = {
+      {.local = "a", .remote = "b", .stats = {.smoothed_rtt = std::chrono::milliseconds(20)}}};
   target_.snapshot.sessions = {{.id = 9, .client = "c", .comment = "bad \xff utf"}};
   target_.snapshot.counters.sessions_active = 2;
   target_.snapshot.tunnels = {{.label = "l",

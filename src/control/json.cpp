@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <initializer_list>
+#include <variant>
 
 namespace culvert::control {
 namespace {
@@ -23,39 +24,24 @@ std::string dumped(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-Json counters(const Snapshot& snapshot) {
-  const CountedBy role = snapshot.role == "server" ? CountedBy::server : CountedBy::client;
-  Json json = Json::object();
-  for (const CounterRow& row : counter_rows()) {
-    if (row.by == CountedBy::both || row.by == role) {
-      json[std::string(row.name)] = snapshot.counters.*row.value;
-    }
+template <typename Owner>
+void add_numbers(Json& json, const Owner& owner, CountedBy role = CountedBy::both) {
+  for (const CounterRow<Owner>& row : counter_rows<Owner>()) {
+    const bool is_of_role = role == CountedBy::both || row.by == CountedBy::both || row.by == role;
+    if (row.name.empty() || !is_of_role) continue;
+    std::visit([&](auto number) { json[std::string(row.name)] = number; }, row.field.read(owner));
   }
+}
+
+template <typename Owner>
+Json numbers(const Owner& owner, CountedBy role = CountedBy::both) {
+  Json json = Json::object();
+  add_numbers(json, owner, role);
   return json;
 }
 
 Json server_of(const ServerInfo& server) {
   return {{"endpoint_id", server.endpoint_id}, {"address", server.address}};
-}
-
-Json authentication(const session::AuthMetrics& auth) {
-  return {{"accepted", auth.accepted},
-          {"invalid", auth.rejected_invalid},
-          {"rate_limited", auth.rejected_rate_limited},
-          {"credential_lockouts", auth.credential_lockouts},
-          {"address_lockouts", auth.address_lockouts},
-          {"global_lockouts", auth.global_lockouts},
-          {"credentials_locked", auth.credentials_locked},
-          {"addresses_locked", auth.addresses_locked},
-          {"global_lockout_seconds", in_seconds(auth.global_lockout_remaining)}};
-}
-
-Json audit_of(const AuditInfo& audit) {
-  return {{"lines_written", audit.lines_written},
-          {"lines_lost", audit.lines_lost},
-          {"refusals_suppressed", audit.refusals_suppressed},
-          {"bytes_waiting", audit.bytes_waiting},
-          {"failure", audit.failure}};
 }
 
 // One JSON object whose members are among `known`.
@@ -165,28 +151,21 @@ std::string status_json(const Snapshot& snapshot) {
       json["servers"].push_back(std::move(one));
     }
   }
-  json["counters"] = counters(snapshot);
-  if (snapshot.auth) json["authentication"] = authentication(*snapshot.auth);
-  if (snapshot.audit) json["audit"] = audit_of(*snapshot.audit);
+  json["counters"] =
+      numbers(snapshot.counters, snapshot.role == "server" ? CountedBy::server : CountedBy::client);
+  if (snapshot.auth) json["authentication"] = numbers(*snapshot.auth);
+  if (snapshot.audit) {
+    json["audit"] = numbers(*snapshot.audit);
+    json["audit"]["failure"] = snapshot.audit->failure;
+  }
   return dumped(json);
 }
 
 std::string paths_json(const Snapshot& snapshot) {
   Json list = Json::array();
   for (const PathInfo& path : snapshot.paths) {
-    Json json{{"local", path.local},
-              {"remote", path.remote},
-              {"state", path.state},
-              {"rtt_seconds", in_seconds(path.rtt)},
-              {"min_rtt_seconds", in_seconds(path.min_rtt)},
-              {"congestion_window_bytes", path.congestion_window_bytes},
-              {"bytes_in_flight", path.bytes_in_flight},
-              {"bytes_sent", path.bytes_sent},
-              {"bytes_received", path.bytes_received},
-              {"packets_sent", path.packets_sent},
-              {"packets_received", path.packets_received},
-              {"packets_lost", path.packets_lost},
-              {"mtu_bytes", path.mtu_bytes}};
+    Json json{{"local", path.local}, {"remote", path.remote}, {"state", path.state}};
+    add_numbers(json, path.stats);
     if (path.session != 0) json["session"] = path.session;
     if (!path.server.empty()) json["server"] = path.server;
     list.push_back(std::move(json));
@@ -199,14 +178,13 @@ std::string paths_json(const Snapshot& snapshot) {
 std::string sessions_json(const Snapshot& snapshot) {
   Json list = Json::array();
   for (const SessionInfo& session : snapshot.sessions) {
-    list.push_back({{"id", session.id},
-                    {"client", session.client},
-                    {"comment", session.comment},
-                    {"address", session.address},
-                    {"age_seconds", in_seconds(session.age)},
-                    {"flows", session.flows},
-                    {"bytes_sent", session.bytes_sent},
-                    {"bytes_received", session.bytes_received}});
+    Json json{{"id", session.id},
+              {"client", session.client},
+              {"comment", session.comment},
+              {"address", session.address},
+              {"age_seconds", in_seconds(session.age)}};
+    add_numbers(json, session.counters);
+    list.push_back(std::move(json));
   }
   const bool is_cut = snapshot.counters.sessions_active > snapshot.sessions.size();
   return dumped(Json{{"sessions", std::move(list)},
@@ -224,12 +202,8 @@ std::string tunnels_json(const Snapshot& snapshot) {
               {"state", tunnel.state},
               {"reason", tunnel.reason},
               {"is_added_live", tunnel.is_added_live},
-              {"listening", tunnel.local_addresses},
-              {"flows_opened", tunnel.flows_opened},
-              {"flows_refused", tunnel.flows_refused},
-              {"flows_active", tunnel.flows_active},
-              {"bytes_up", tunnel.bytes_up},
-              {"bytes_down", tunnel.bytes_down}};
+              {"listening", tunnel.local_addresses}};
+    add_numbers(json, tunnel.counters);
     if (!tunnel.server.empty()) json["server"] = tunnel.server;
     if (tunnel.multipath) json["multipath"] = std::string(to_string(*tunnel.multipath));
     if (tunnel.udp_idle_timeout) {

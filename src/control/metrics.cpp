@@ -6,10 +6,9 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
-#include <functional>
-#include <iterator>
 #include <map>
+#include <variant>
+#include <vector>
 
 namespace culvert::control {
 namespace {
@@ -25,8 +24,7 @@ std::string escaped(std::string_view value) {
 
 class Writer {
  public:
-  Writer(const Snapshot& its_snapshot, const ControlCounters& its_control)
-      : snapshot(its_snapshot), control(its_control) {}
+  explicit Writer(const Snapshot& its_snapshot) : snapshot(its_snapshot) {}
 
   void begin(const MetricInfo& info) {
     name_ = info.name;
@@ -41,28 +39,33 @@ class Writer {
   [[nodiscard]] bool has_servers() const {
     return !snapshot.servers.empty() && !snapshot.servers.front().name.empty();
   }
-  void add_counter(const CounterRow& row) {
-    if (row.by == CountedBy::server || !has_servers()) {
-      return add(snapshot.counters.*row.value, row.label);
-    }
-    for (const ServerInfo& server : snapshot.servers) {
-      add(server.counters.*row.value, fmt::format("server=\"{}\"{}{}", escaped(server.name),
-                                                  row.label.empty() ? "" : ",", row.label));
+  // The metrics of `rows` of an Owner; `each` gives those that there are, and their labels.
+  template <typename Owner, typename Each>
+  void add_rows(Each each) {
+    std::string_view before;
+    for (const CounterRow<Owner>& row : counter_rows<Owner>()) {
+      if (row.metric.empty()) continue;
+      if (row.metric != before) begin({row.metric, to_string(row.kind), row.help});
+      before = row.metric;
+      each(row, [&](const Owner& owner, std::string_view labels) {
+        std::visit(
+            [&](auto number) {
+              add(number, fmt::format("{}{}{}", labels,
+                                      labels.empty() || row.label.empty() ? "" : ",", row.label));
+            },
+            row.field.read(owner));
+      });
     }
   }
-  template <typename Value>
-  void add_paths(Value value_of) {
-    const std::size_t count = std::min(snapshot.paths.size(), limits::kMaxMetricPaths);
-    for (const PathInfo& path : std::span(snapshot.paths).first(count)) {
-      const std::string server =
-          path.server.empty() ? "" : fmt::format("server=\"{}\",", escaped(path.server));
-      add(value_of(path), fmt::format("{}session=\"{}\",local=\"{}\",remote=\"{}\"", server,
-                                      path.session, escaped(path.local), escaped(path.remote)));
-    }
+  // Of what is there once, or not at all.
+  template <typename Owner>
+  void add_rows_of(const Owner* owner) {
+    add_rows<Owner>([owner](const auto&, const auto& write) {
+      if (owner != nullptr) write(*owner, "");
+    });
   }
 
   const Snapshot& snapshot;
-  const ControlCounters& control;
   std::string text;
 
  private:
@@ -98,15 +101,26 @@ void add_connected(Writer& out) {
   }
 }
 
-// Of a server; a client has none to judge.
-template <typename Write>
-void add_auth(Writer& out, Write write) {
-  if (out.snapshot.auth) write(*out.snapshot.auth);
+// One of several servers has its name as label.
+void add_role(Writer& out) {
+  out.add_rows<drive::Counters>([&out](const auto& row, const auto& write) {
+    if (row.by == CountedBy::server || !out.has_servers()) return write(out.snapshot.counters, "");
+    for (const ServerInfo& server : out.snapshot.servers) {
+      write(server.counters, fmt::format("server=\"{}\"", escaped(server.name)));
+    }
+  });
 }
 
-template <typename Write>
-void add_audit(Writer& out, Write write) {
-  if (out.snapshot.audit) write(*out.snapshot.audit);
+void add_paths(Writer& out) {
+  const std::size_t count = std::min(out.snapshot.paths.size(), limits::kMaxMetricPaths);
+  out.add_rows<quic::ConnectionStats>([&](const auto&, const auto& write) {
+    for (const PathInfo& path : std::span(out.snapshot.paths).first(count)) {
+      const std::string server =
+          path.server.empty() ? "" : fmt::format("server=\"{}\",", escaped(path.server));
+      write(path.stats, fmt::format("{}session=\"{}\",local=\"{}\",remote=\"{}\"", server,
+                                    path.session, escaped(path.local), escaped(path.remote)));
+    }
+  });
 }
 
 struct Metric {
@@ -125,116 +139,17 @@ constexpr std::array kMetrics{
     Metric{{"culvert_connected", "gauge",
             "Client: 1 while authenticated with the server. Server: 1 while it serves."},
            add_connected},
-    Metric{{"culvert_auth_checks_total", "counter",
-            "Server: credentials presented by clients that asked for a session, by outcome."},
-           [](Writer& o) {
-             add_auth(o, [&o](const session::AuthMetrics& auth) {
-               o.add(auth.accepted, "outcome=\"accepted\"");
-               o.add(auth.rejected_invalid, "outcome=\"invalid\"");
-               o.add(auth.rejected_rate_limited, "outcome=\"rate_limited\"");
-             });
-           }},
-    Metric{{"culvert_auth_lockouts_total", "counter",
-            "Server: times that failures closed the door for a while, by what they closed it to."},
-           [](Writer& o) {
-             add_auth(o, [&o](const session::AuthMetrics& auth) {
-               o.add(auth.credential_lockouts, "scope=\"credential\"");
-               o.add(auth.address_lockouts, "scope=\"address\"");
-               o.add(auth.global_lockouts, "scope=\"global\"");
-             });
-           }},
-    Metric{{"culvert_auth_locked", "gauge", "Server: what is locked out now; global is 0 or 1."},
-           [](Writer& o) {
-             add_auth(o, [&o](const session::AuthMetrics& auth) {
-               o.add(auth.credentials_locked, "scope=\"credential\"");
-               o.add(auth.addresses_locked, "scope=\"address\"");
-               o.add(auth.global_lockout_remaining > Duration::zero() ? 1 : 0, "scope=\"global\"");
-             });
-           }},
-    Metric{{"culvert_auth_tracked", "gauge",
-            "Server: credentials and addresses whose failures are remembered."},
-           [](Writer& o) {
-             add_auth(o, [&o](const session::AuthMetrics& auth) {
-               o.add(auth.credentials_tracked, "scope=\"credential\"");
-               o.add(auth.addresses_tracked, "scope=\"address\"");
-             });
-           }},
-    Metric{{"culvert_auth_forgotten_total", "counter",
-            "Server: remembered failures that gave way to newer ones because the table was full."},
-           [](Writer& o) {
-             add_auth(o, [&o](const session::AuthMetrics& auth) { o.add(auth.forgotten); });
-           }},
-    Metric{{"culvert_auth_global_lockout_remaining_seconds", "gauge",
-            "Server: until wrong credentials are told apart again; 0 when they are."},
-           [](Writer& o) {
-             add_auth(o, [&o](const session::AuthMetrics& auth) {
-               o.add(in_seconds(auth.global_lockout_remaining));
-             });
-           }},
-    Metric{{"culvert_audit_lines_total", "counter",
-            "Server: lines of the audit log, by what became of them; suppressed are refusals "
-            "beyond what is written of them."},
-           [](Writer& o) {
-             add_audit(o, [&o](const AuditInfo& audit) {
-               o.add(audit.lines_written, "outcome=\"written\"");
-               o.add(audit.lines_lost, "outcome=\"lost\"");
-               o.add(audit.refusals_suppressed, "outcome=\"suppressed\"");
-             });
-           }},
-    Metric{{"culvert_audit_waiting_bytes", "gauge", "Server: of the audit log, not yet written."},
-           [](Writer& o) {
-             add_audit(o, [&o](const AuditInfo& audit) { o.add(audit.bytes_waiting); });
-           }},
-    Metric{{"culvert_audit_failing", "gauge", "Server: 1 while the audit log cannot be written."},
-           [](Writer& o) {
-             add_audit(o, [&o](const AuditInfo& audit) { o.add(audit.failure.empty() ? 0 : 1); });
-           }},
     Metric{{"culvert_paths", "gauge", "Paths that carry connections now."},
            [](Writer& o) { o.add(o.snapshot.paths.size()); }},
-    Metric{{"culvert_path_rtt_seconds", "gauge", "Smoothed round-trip time of a path."},
-           [](Writer& o) { o.add_paths([](const PathInfo& p) { return in_seconds(p.rtt); }); }},
-    Metric{{"culvert_path_min_rtt_seconds", "gauge", "Least round-trip time of a path so far."},
-           [](Writer& o) { o.add_paths([](const PathInfo& p) { return in_seconds(p.min_rtt); }); }},
-    Metric{{"culvert_path_congestion_window_bytes", "gauge", "Congestion window of a path."},
-           [](Writer& o) {
-             o.add_paths([](const PathInfo& p) { return p.congestion_window_bytes; });
-           }},
-    Metric{{"culvert_path_mtu_bytes", "gauge", "Largest UDP payload found for a path."},
-           [](Writer& o) { o.add_paths([](const PathInfo& p) { return p.mtu_bytes; }); }},
-    Metric{{"culvert_path_sent_bytes_total", "counter", "UDP payload sent over a path."},
-           [](Writer& o) { o.add_paths([](const PathInfo& p) { return p.bytes_sent; }); }},
-    Metric{{"culvert_path_received_bytes_total", "counter", "UDP payload received over a path."},
-           [](Writer& o) { o.add_paths([](const PathInfo& p) { return p.bytes_received; }); }},
-    Metric{{"culvert_path_sent_packets_total", "counter", "QUIC packets sent over a path."},
-           [](Writer& o) { o.add_paths([](const PathInfo& p) { return p.packets_sent; }); }},
-    Metric{{"culvert_path_received_packets_total", "counter", "QUIC packets received over a path."},
-           [](Writer& o) { o.add_paths([](const PathInfo& p) { return p.packets_received; }); }},
-    Metric{{"culvert_path_lost_packets_total", "counter",
-            "QUIC packets with data that were lost on a path."},
-           [](Writer& o) { o.add_paths([](const PathInfo& p) { return p.packets_lost; }); }},
     Metric{{"culvert_tunnels", "gauge", "Client: tunnels by state."}, add_all_tunnels},
-    Metric{{"culvert_event_subscribers", "gauge", "Event streams open now."},
-           [](Writer& o) { o.add(o.control.subscribers); }},
-    Metric{{"culvert_event_subscribers_dropped_total", "counter",
-            "Event streams closed because their reader was too slow."},
-           [](Writer& o) { o.add(o.control.subscribers_dropped); }},
-    Metric{{"culvert_events_dropped_total", "counter",
-            "Events left out because too many came at once."},
-           [](Writer& o) { o.add(o.control.events_dropped); }},
-    Metric{{"culvert_control_connections_dropped_total", "counter",
-            "Connections to this interface closed because they were slow, or gave way to others."},
-           [](Writer& o) { o.add(o.control.connections_dropped); }},
-    Metric{{"culvert_control_hosts_refused_total", "counter",
-            "Requests to --metrics-listen refused because they named another host."},
-           [](Writer& o) { o.add(o.control.hosts_refused); }},
 };
 
-bool begins_metric(std::size_t row) {
-  return row == 0 || counter_rows()[row].metric != counter_rows()[row - 1].metric;
-}
-
-MetricInfo info_of(const CounterRow& row) {
-  return {row.metric, row.type, row.help};
+template <typename Owner>
+void add_infos(std::vector<MetricInfo>& infos) {
+  for (const CounterRow<Owner>& row : counter_rows<Owner>()) {
+    const bool is_new = !row.metric.empty() && (infos.empty() || infos.back().name != row.metric);
+    if (is_new) infos.push_back({row.metric, to_string(row.kind), row.help});
+  }
 }
 
 }  // namespace
@@ -243,24 +158,27 @@ std::span<const MetricInfo> metrics() {
   static const std::vector<MetricInfo> infos = [] {
     std::vector<MetricInfo> list;
     for (const Metric& metric : kMetrics) list.push_back(metric.info);
-    for (std::size_t i = 0; i < counter_rows().size(); ++i) {
-      if (begins_metric(i)) list.push_back(info_of(counter_rows()[i]));
-    }
+    add_infos<session::AuthMetrics>(list);
+    add_infos<AuditInfo>(list);
+    add_infos<quic::ConnectionStats>(list);
+    add_infos<ControlCounters>(list);
+    add_infos<drive::Counters>(list);
     return list;
   }();
   return infos;
 }
 
 std::string metrics_text(const Snapshot& snapshot, const ControlCounters& control) {
-  Writer out(snapshot, control);
+  Writer out(snapshot);
   for (const Metric& metric : kMetrics) {
     out.begin(metric.info);
     metric.write(out);
   }
-  for (std::size_t i = 0; i < counter_rows().size(); ++i) {
-    if (begins_metric(i)) out.begin(info_of(counter_rows()[i]));
-    out.add_counter(counter_rows()[i]);
-  }
+  out.add_rows_of(snapshot.auth ? &*snapshot.auth : nullptr);
+  out.add_rows_of(snapshot.audit ? &*snapshot.audit : nullptr);
+  add_paths(out);
+  out.add_rows_of(&control);
+  add_role(out);
   return std::move(out.text);
 }
 

@@ -20,15 +20,6 @@ struct MetricInfo {
 };
 [[nodiscard]] std::span<const MetricInfo> metrics();
 
-// What only the interface itself knows.
-struct ControlCounters {
-  std::uint64_t subscribers = 0;
-  std::uint64_t subscribers_dropped = 0;
-  std::uint64_t events_dropped = 0;
-  std::uint64_t connections_dropped = 0;  // too slow, or in the way of others
-  std::uint64_t hosts_refused = 0;        // requests over TCP for another host
-};
-
 // Paths beyond limits::kMaxMetricPaths have no series of their own.
 [[nodiscard]] std::string metrics_text(const Snapshot& snapshot, const ControlCounters& control);
 

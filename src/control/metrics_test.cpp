@@ -23,11 +23,11 @@ Snapshot snapshot() {
   snapshot.counters.sessions_accepted = 7;
   snapshot.counters.sessions_refused = 2;
   snapshot.counters.bytes_up = 1234;
-  snapshot.paths = {{.session = 3,
-                     .local = "[::1]:1",
-                     .remote = "quote\"back\\slash\nline",
-                     .rtt = std::chrono::microseconds(1500),
-                     .packets_lost = 9}};
+  snapshot.paths = {
+      {.session = 3,
+       .local = "[::1]:1",
+       .remote = "quote\"back\\slash\nline",
+       .stats = {.smoothed_rtt = std::chrono::microseconds(1500), .packets_lost = 9}}};
   return snapshot;
 }
 
@@ -74,7 +74,7 @@ TEST(Metrics, tell_a_clients_servers_apart) {
   client.servers = {{.name = "home", .state = "connected", .counters = {.bytes_up = 5}},
                     {.name = "a\"b", .state = "failed"}};
   client.tunnels = {{.server = "home", .state = "listening"}};
-  client.paths = {{.server = "home", .local = "l", .remote = "r", .packets_lost = 3}};
+  client.paths = {{.server = "home", .local = "l", .remote = "r", .stats = {.packets_lost = 3}}};
   const auto samples = checked(metrics_text(client, {}));
   EXPECT_EQ(samples.at("culvert_connected{server=\"home\"}"), "1");
   EXPECT_EQ(samples.at("culvert_connected{server=\"a\\\"b\"}"), "0");

@@ -23,6 +23,7 @@ Json reference(std::string_view schema) {
 // l(ist of strings), or the name of a schema, with [] for a list of them.
 Json object(std::string_view members, std::string_view required = {}) {
   Json properties = Json::object();
+  while (members.starts_with(' ')) members.remove_prefix(1);
   while (!members.empty()) {
     const std::string_view member = members.substr(0, members.find(' '));
     members.remove_prefix(std::min(member.size() + 1, members.size()));
@@ -56,11 +57,15 @@ Json object(std::string_view members, std::string_view required = {}) {
   return json;
 }
 
-std::string counter_properties() {
-  std::string properties;
-  for (const CounterRow& row : counter_rows()) properties += fmt::format("{}:i ", row.name);
-  if (!properties.empty()) properties.pop_back();
-  return properties;
+// The members of `object` for an Owner's numbers, with a space before each.
+template <typename Owner>
+std::string numbers() {
+  std::string members;
+  for (const CounterRow<Owner>& row : counter_rows<Owner>()) {
+    if (row.name.empty()) continue;
+    members += fmt::format(" {}:{}", row.name, row.unit == CounterUnit::seconds ? 'n' : 'i');
+  }
+  return members;
 }
 
 Json schemas() {
@@ -78,27 +83,20 @@ Json schemas() {
        object("name:s state:s reason:s endpoint_id:s address:s retry_in_seconds:n proxy:Proxy",
               "name state")},
       {"Proxy", object("target:s state:s reason:s listening:l", "target state")},
-      {"Counters", object(counter_properties())},
-      {"Authentication",
-       object("accepted:i invalid:i rate_limited:i credential_lockouts:i address_lockouts:i "
-              "global_lockouts:i credentials_locked:i addresses_locked:i "
-              "global_lockout_seconds:n")},
-      {"Audit", object("lines_written:i lines_lost:i refusals_suppressed:i bytes_waiting:i "
-                       "failure:s")},
+      {"Counters", object(numbers<drive::Counters>())},
+      {"Authentication", object(numbers<session::AuthMetrics>())},
+      {"Audit", object(numbers<AuditInfo>() + " failure:s")},
       {"Paths", object("paths:Path[]", "paths")},
-      {"Path", object("local:s remote:s state:s session:i server:s rtt_seconds:n min_rtt_seconds:n "
-                      "congestion_window_bytes:i bytes_in_flight:i bytes_sent:i bytes_received:i "
-                      "packets_sent:i packets_received:i packets_lost:i mtu_bytes:i")},
+      {"Path",
+       object("local:s remote:s state:s session:i server:s" + numbers<quic::ConnectionStats>())},
       {"Sessions", object("sessions:Session[] active:i is_truncated:b", "sessions")},
-      {"Session", object("id:i client:s comment:s address:s age_seconds:n flows:i bytes_sent:i "
-                         "bytes_received:i")},
+      {"Session",
+       object("id:i client:s comment:s address:s age_seconds:n" + numbers<SessionCounters>())},
       {"Tunnels", object("tunnels:Tunnel[]", "tunnels")},
-      {"Tunnel",
-       object(
-           "label:s name:s server:s source:s target:s state:s reason:s is_added_live:b "
-           "listening:l udp_idle_timeout_seconds:n multipath:s retry_in_seconds:n flows_opened:i "
-           "flows_refused:i flows_active:i "
-           "bytes_up:i bytes_down:i")},
+      {"Tunnel", object("label:s name:s server:s source:s target:s state:s reason:s "
+                        "is_added_live:b listening:l udp_idle_timeout_seconds:n multipath:s "
+                        "retry_in_seconds:n" +
+                        numbers<drive::TunnelCounters>())},
       {"NewTunnel", object("source:s target:s name:s enabled:b server:s udp_idle_timeout_seconds:n "
                            "multipath:s",
                            "source target")},

@@ -6,6 +6,8 @@
 #include "base/multipath.h"
 #include "base/time.h"
 #include "control/counters.h"
+#include "drive/counters.h"
+#include "quic/connection.h"
 #include "session/auth_limiter.h"
 
 #include <cstdint>
@@ -22,16 +24,7 @@ struct PathInfo {
   std::string local{};
   std::string remote{};
   std::string state = "active";  // standby: carries nothing now; silent: does not answer
-  Duration rtt{};
-  Duration min_rtt{};
-  std::uint64_t congestion_window_bytes = 0;
-  std::uint64_t bytes_in_flight = 0;
-  std::uint64_t bytes_sent = 0;  // UDP payload, with QUIC's overhead
-  std::uint64_t bytes_received = 0;
-  std::uint64_t packets_sent = 0;
-  std::uint64_t packets_received = 0;
-  std::uint64_t packets_lost = 0;
-  std::uint64_t mtu_bytes = 0;  // UDP payload that fits
+  quic::ConnectionStats stats{};
 };
 
 struct SessionInfo {
@@ -40,9 +33,7 @@ struct SessionInfo {
   std::string comment{};  // of the token or key it logged in with
   std::string address{};
   Duration age{};
-  std::uint64_t flows = 0;
-  std::uint64_t bytes_sent = 0;  // as PathInfo
-  std::uint64_t bytes_received = 0;
+  SessionCounters counters{};
 };
 
 struct TunnelInfo {
@@ -58,20 +49,7 @@ struct TunnelInfo {
   std::optional<Multipath> multipath{};        // its own
   std::vector<std::string> local_addresses{};
   std::optional<Duration> retry_in{};
-  std::uint64_t flows_opened = 0;
-  std::uint64_t flows_refused = 0;
-  std::uint64_t flows_active = 0;
-  std::uint64_t bytes_up = 0;
-  std::uint64_t bytes_down = 0;
-};
-
-// Server: the audit log; since the start.
-struct AuditInfo {
-  std::uint64_t lines_written = 0;
-  std::uint64_t lines_lost = 0;           // found no room while nothing could be written
-  std::uint64_t refusals_suppressed = 0;  // beyond what is written of them
-  std::uint64_t bytes_waiting = 0;        // now
-  std::string failure{};                  // why nothing can be written now; empty: it can
+  drive::TunnelCounters counters{};
 };
 
 // Client: its local proxy port.
@@ -91,7 +69,7 @@ struct ServerInfo {
   std::string address{};  // where it was reached; empty before
   std::optional<Duration> retry_in{};
   std::optional<ProxyInfo> proxy{};
-  Counters counters{};
+  drive::Counters counters{};
 };
 
 struct Snapshot {
@@ -104,7 +82,7 @@ struct Snapshot {
   std::string endpoint_id{};
   std::vector<std::string> listening{};
   std::vector<ServerInfo> servers{};  // client
-  Counters counters{};
+  drive::Counters counters{};
   std::optional<session::AuthMetrics> auth{};  // server
   std::optional<AuditInfo> audit{};            // server that keeps one
   std::vector<SessionInfo> sessions{};         // server; at most limits::kMaxListedSessions

@@ -364,8 +364,8 @@ void ClientRole::finish(Instant now, std::optional<Error> error) {
 ClientStats ClientRole::stats() const {
   ClientStats stats = stats_;
   const TrafficCounters of_tunnels = tunnels_.stream_traffic();
-  stats.bytes_up = traffic_.bytes_up + of_tunnels.bytes_up;
-  stats.bytes_down = traffic_.bytes_down + of_tunnels.bytes_down;
+  stats.bytes_up = traffic_.to_stream + of_tunnels.to_stream;
+  stats.bytes_down = traffic_.from_stream + of_tunnels.from_stream;
   stats.udp_dropped += worker_.egress().dropped();
   stats.is_connected = session_.is_connected();
   stats.has_connected = has_connected_;

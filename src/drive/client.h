@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/multipath.h"
 #include "base/result.h"
+#include "drive/counters.h"
 #include "drive/role_event.h"
 #include "drive/tunnel_status.h"
 #include "ports/ports.h"
@@ -46,19 +47,7 @@ struct ClientConfig {
   RoleEventSink* events = nullptr;           // outlives the client
 };
 
-struct ClientStats {
-  std::uint64_t flows_opened = 0;
-  std::uint64_t flows_refused = 0;
-  std::uint64_t flows_active = 0;
-  std::uint64_t flows_unserved = 0;  // waited in vain for a connection to the server
-  std::uint64_t flows_dropped = 0;   // reset: too much waited for a connection
-  std::uint64_t bytes_up = 0;
-  std::uint64_t bytes_down = 0;
-  std::uint64_t udp_dropped = 0;
-  std::uint64_t path_changes = 0;
-  std::uint64_t sessions_opened = 0;  // new ones, the first included
-  std::uint64_t sessions_resumed = 0;
-  std::uint64_t reconnect_attempts = 0;
+struct ClientStats : Counters {
   bool is_connected = false;
   bool has_connected = false;  // once at least
   quic::ConnectionStats connection;

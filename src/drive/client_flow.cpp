@@ -207,7 +207,7 @@ ClientUdpFlow::ClientUdpFlow(Instant now, ClientSession& session, quic::Stream& 
 
 void ClientUdpFlow::send(ByteView payload) {
   if (stream_ == nullptr) return;
-  session_.context().traffic.bytes_up += payload.size();
+  session_.context().traffic.to_stream += payload.size();
   if (is_accepted_ && session_.dialect() == session::Dialect::culvert_1 &&
       session_.core().send_datagram(mode_, copies_.header(id_, mode_).view(), payload)) {
     return;
@@ -247,7 +247,7 @@ void ClientUdpFlow::on_datagram(Instant now, ByteView payload) {
 }
 
 void ClientUdpFlow::deliver(Instant now, ByteView payload) {
-  session_.context().traffic.bytes_down += payload.size();
+  session_.context().traffic.from_stream += payload.size();
   if (handler_ != nullptr) handler_->on_udp_reply(now, *this, payload);
 }
 

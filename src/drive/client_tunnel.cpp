@@ -124,7 +124,7 @@ void UdpTunnel::on_datagram(Instant now, Socket& socket, const PathId& path, Byt
   }
   flow->local = path.local.ip;
   flows_.touch(now, *flow);
-  counters_->traffic().bytes_up += payload.size();
+  counters_->traffic().to_stream += payload.size();
   // Null while the flow waits for a stream.
   if (auto* udp = static_cast<ClientUdpFlow*>(flow->context)) {
     udp->send(payload);
@@ -144,7 +144,7 @@ void UdpTunnel::start_flow(Instant now, Socket& socket, const PathId& path, Byte
   flows_.add(now, id, path.remote, socket.index).local = path.local.ip;
   expiry_.set(flows_.next_timeout());
   counters_->count_opened();
-  counters_->traffic().bytes_up += payload.size();
+  counters_->traffic().to_stream += payload.size();
   session->with_new_stream(
       now, [this, alive = alive_.token(), session, id, offset = socket.port_offset,
             first = Bytes(payload.begin(), payload.end())](Instant started,
@@ -183,7 +183,7 @@ void UdpTunnel::on_udp_reply(Instant now, ClientUdpFlow& flow, ByteView payload)
   tunnel::UdpFlow* entry = flows_.find(flow.id());
   if (entry == nullptr || entry->socket >= sockets_.size()) return;
   flows_.touch(now, *entry);
-  counters_->traffic().bytes_down += payload.size();
+  counters_->traffic().from_stream += payload.size();
   // From the address that the sender asked: it knows no other.
   worker_.egress().send(*sockets_[entry->socket]->port,
                         {.local = {entry->local, 0}, .remote = entry->sender}, payload);

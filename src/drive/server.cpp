@@ -46,7 +46,7 @@ class ServerRole final : public Server,
   void start(Instant) override {}
   void stop(Instant now, std::function<void(Instant)> on_stopped) override;
   void set_policy(Instant now, std::shared_ptr<const ServerPolicy> policy) override;
-  ServerStats stats() const override;
+  Counters stats() const override;
   std::vector<SessionSnapshot> sessions(std::size_t max) const override;
   bool kick(Instant now, std::uint64_t session, std::string_view reason) override;
   void give_up_session(Instant now, std::uint64_t session) override;
@@ -74,7 +74,7 @@ class ServerRole final : public Server,
   [[nodiscard]] ServerSession* find(std::uint64_t id) const;
 
   ServerConfig config_;
-  ServerStats stats_;
+  Counters stats_;
   TrafficCounters traffic_;
   Worker worker_;
   ServerContext context_;
@@ -261,13 +261,13 @@ bool ServerRole::kick(Instant now, std::uint64_t id, std::string_view reason) {
   return true;
 }
 
-ServerStats ServerRole::stats() const {
-  ServerStats stats = stats_;
-  stats.bytes_up = traffic_.bytes_down;  // towards the source is up for a user
-  stats.bytes_down = traffic_.bytes_up;
+Counters ServerRole::stats() const {
+  Counters stats = stats_;
+  stats.bytes_up = traffic_.from_stream;  // towards the source is up for a user
+  stats.bytes_down = traffic_.to_stream;
   stats.udp_dropped += worker_.egress().dropped();
   stats.handed_over = worker_.handed_over();
-  stats.connections = worker_.endpoint().connection_count();
+  stats.connections_active = worker_.endpoint().connection_count();
   stats.endpoint = worker_.endpoint().stats();
   return stats;
 }

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "drive/audit.h"
+#include "drive/counters.h"
 #include "drive/role_event.h"
 #include "drive/session_snapshot.h"
 #include "ports/ports.h"
@@ -66,25 +67,6 @@ struct ServerConfig {
   bool is_shared = false;  // several workers on this port
 };
 
-struct ServerStats {
-  std::uint64_t sessions_accepted = 0;
-  std::uint64_t sessions_refused = 0;
-  std::uint64_t sessions_active = 0;
-  std::uint64_t sessions_resumed = 0;
-  std::uint64_t sessions_suspended = 0;  // now: without a connection
-  std::uint64_t flows_opened = 0;
-  std::uint64_t flows_refused = 0;
-  std::uint64_t flows_active = 0;
-  std::uint64_t flows_dropped = 0;  // reset: too much waited for a connection
-  std::uint64_t bytes_up = 0;       // client to target
-  std::uint64_t bytes_down = 0;     // target to client
-  std::uint64_t udp_dropped = 0;
-  std::uint64_t handed_over = 0;
-  std::uint64_t path_changes = 0;
-  std::uint64_t connections = 0;  // now, whatever their state
-  quic::EndpointStats endpoint;
-};
-
 class Server {
  public:
   // `shared` outlives the server.
@@ -101,7 +83,7 @@ class Server {
   // it does not hold, and the flows it does not allow, unless it keeps them. Lower limits
   // refuse what is new and end nothing.
   virtual void set_policy(Instant now, std::shared_ptr<const ServerPolicy> policy) = 0;
-  [[nodiscard]] virtual ServerStats stats() const = 0;
+  [[nodiscard]] virtual Counters stats() const = 0;
   // Authenticated ones, by id; at most `max`.
   [[nodiscard]] virtual std::vector<SessionSnapshot> sessions(std::size_t max) const = 0;
   // Ends a session that has lost its place to another client's. Nothing where it is over.

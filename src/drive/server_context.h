@@ -15,7 +15,7 @@ struct ServerContext {
   Worker& worker;
   ServerShared& shared;
   std::shared_ptr<const ServerPolicy> policy;  // the worker's own, replaced by set_policy
-  ServerStats& stats;
+  Counters& stats;
   TrafficCounters& traffic;
   std::uint8_t worker_index = 0;
   LogSampler broken_handshakes;  // repeated warnings

@@ -249,7 +249,7 @@ void ServerUdpFlow::on_quic_readable(Instant now) {
 
 void ServerUdpFlow::forward(Instant now, ByteView payload) {
   idle_.set(now + session_.context().policy->udp_flow_idle);
-  session_.context().traffic.bytes_down += payload.size();
+  session_.context().traffic.from_stream += payload.size();
   session_.context().worker.egress().send(*port_, {.local = {}, .remote = remote_}, payload);
 }
 
@@ -259,7 +259,7 @@ void ServerUdpFlow::on_udp_readable(Instant now) {
 }
 
 void ServerUdpFlow::reply(ByteView payload) {
-  session_.context().traffic.bytes_up += payload.size();
+  session_.context().traffic.to_stream += payload.size();
   if (session_.dialect() == session::Dialect::culvert_1 &&
       session_.core().send_datagram(mode_, copies_.header(id_, mode_).view(), payload)) {
     return;

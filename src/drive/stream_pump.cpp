@@ -84,7 +84,7 @@ void StreamPump::pump_up(Instant now) {
     if (result.status == IoStatus::ok) continue;
     if (result.status == IoStatus::failed) {
       if (moved > 0) stream_->submit();
-      counters_.bytes_up += moved;
+      counters_.to_stream += moved;
       break_off(now);
       return;
     }
@@ -101,7 +101,7 @@ void StreamPump::pump_up(Instant now) {
     port_->want_readable();
   }
   if (moved > 0) stream_->submit();
-  counters_.bytes_up += moved;
+  counters_.to_stream += moved;
   finish_if_done(now);
 }
 
@@ -118,7 +118,7 @@ void StreamPump::pump_down(Instant now) {
       break;
     }
     if (result.status != IoStatus::ok) {
-      counters_.bytes_down += moved;
+      counters_.from_stream += moved;
       if (is_up_done_) return break_off(now);
       // A target that greets and is gone: the greeting is still to be read.
       is_write_broken_ = is_down_done_ = true;
@@ -128,7 +128,7 @@ void StreamPump::pump_down(Instant now) {
     stream_->consume(result.bytes);
     moved += result.bytes;
   }
-  counters_.bytes_down += moved;
+  counters_.from_stream += moved;
   if (stream_->is_input_finished()) {
     is_down_done_ = true;
     port_->shutdown_write();
@@ -161,7 +161,7 @@ void StreamPump::deliver_rest() {
     const IoResult result = port_->try_write(std::span(views).first(count));
     if (result.status != IoStatus::ok) return;
     stream_->consume(result.bytes);
-    counters_.bytes_down += result.bytes;
+    counters_.from_stream += result.bytes;
   }
 }
 

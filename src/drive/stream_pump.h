@@ -22,8 +22,8 @@ namespace culvert::drive {
 
 // Summed over all flows of a role.
 struct TrafficCounters {
-  std::uint64_t bytes_up = 0;    // port to stream
-  std::uint64_t bytes_down = 0;  // stream to port
+  std::uint64_t to_stream = 0;
+  std::uint64_t from_stream = 0;
 };
 
 class PumpOwner {

@@ -132,8 +132,8 @@ void TunnelManager::close(Instant now, Entry& entry) {
 
 void TunnelManager::forget_counters(Entry& entry) {
   if (!entry.is_udp()) {
-    gone_.bytes_up += entry.flows->traffic().bytes_up;
-    gone_.bytes_down += entry.flows->traffic().bytes_down;
+    gone_.to_stream += entry.flows->traffic().to_stream;
+    gone_.from_stream += entry.flows->traffic().from_stream;
   }
   entry.flows = std::make_shared<FlowGroup>();
 }
@@ -237,11 +237,12 @@ std::vector<TunnelStatus> TunnelManager::status() const {
       status.local_addresses = places->open_texts();
       status.next_retry = places->next_retry();
     }
-    status.flows_opened = counters.opened;
-    status.flows_refused = counters.refused;
-    status.flows_active = entry->udp ? entry->udp->flow_count() : entry->flows->active();
-    status.bytes_up = counters.traffic.bytes_up;
-    status.bytes_down = counters.traffic.bytes_down;
+    status.counters = {
+        .flows_opened = counters.opened,
+        .flows_refused = counters.refused,
+        .flows_active = entry->udp ? entry->udp->flow_count() : entry->flows->active(),
+        .bytes_up = counters.traffic.to_stream,
+        .bytes_down = counters.traffic.from_stream};
     if (!entry->spec.is_enabled) {
       status.state = TunnelState::disabled;
     } else if (entry->is_listening()) {
@@ -260,8 +261,8 @@ TrafficCounters TunnelManager::stream_traffic() const {
   TrafficCounters sum = gone_;
   for (const auto& entry : entries_) {
     if (entry->is_udp()) continue;
-    sum.bytes_up += entry->flows->traffic().bytes_up;
-    sum.bytes_down += entry->flows->traffic().bytes_down;
+    sum.to_stream += entry->flows->traffic().to_stream;
+    sum.from_stream += entry->flows->traffic().from_stream;
   }
   return sum;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/time.h"
+#include "drive/counters.h"
 #include "tunnel/source.h"
 
 #include <cstdint>
@@ -27,11 +28,7 @@ struct TunnelStatus {
   std::vector<std::string> local_addresses{};  // where it listens, a run of ports as one
   std::string reason{};  // failed, source_refused: why; listening: what could not be opened
   std::optional<Instant> next_retry{};  // of what could not
-  std::uint64_t flows_opened = 0;
-  std::uint64_t flows_refused = 0;
-  std::uint64_t flows_active = 0;
-  std::uint64_t bytes_up = 0;    // to the source
-  std::uint64_t bytes_down = 0;  // from the source
+  TunnelCounters counters{};
 };
 
 // The local proxy port (SOCKS5 ...), which is no tunnel: programs choose its sources.

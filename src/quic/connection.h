@@ -76,9 +76,9 @@ struct ConnectionStats {
   std::uint64_t packets_sent = 0;
   std::uint64_t packets_repeated = 0;  // of those (quic/repeats.h)
   std::uint64_t packets_received = 0;
-  std::uint64_t packets_lost = 0;         // those that carried stream data or DATAGRAMs
-  std::uint64_t datagrams_dropped = 0;    // by our own queues
-  std::size_t max_udp_payload_bytes = 0;  // what path MTU discovery has found
+  std::uint64_t packets_lost = 0;           // those that carried stream data or DATAGRAMs
+  std::uint64_t datagrams_dropped = 0;      // by our own queues
+  std::uint64_t max_udp_payload_bytes = 0;  // what path MTU discovery has found
 };
 
 // Signs of life and of speed, cheap to ask for. An average of the round trip that the latest

@@ -41,8 +41,8 @@ struct EndpointStats {
   std::uint64_t stateless_resets_sent = 0;
   std::uint64_t dropped_unknown = 0;
   std::uint64_t dropped_malformed = 0;
-  std::uint64_t refused_over_limit = 0;
-  std::uint64_t displaced = 0;  // unauthenticated, their places were given to others
+  std::uint64_t refused = 0;    // over the limit of unauthenticated ones
+  std::uint64_t displaced = 0;  // of these: their places were given to others
 };
 
 class Endpoint {

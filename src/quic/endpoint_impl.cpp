@@ -176,7 +176,7 @@ Routing EndpointImpl::accept(const Arrival& arrival, const ngtcp2_pkt_hd& initia
   // before places are scarce.
   const auto admitted = admission_.apply(arrival.now, arrival.path.remote.ip, token.ticket);
   if (!admitted.place) {
-    ++stats_.refused_over_limit;
+    ++stats_.refused;
     replies_.write_refusal(arrival.now, arrival.path, initial, NGTCP2_CONNECTION_REFUSED, replies);
     return Dropped{};
   }
@@ -255,6 +255,7 @@ void EndpointImpl::displace(Instant now, Admission::Place place) {
   by_place_.erase(found);
   connection.place.reset();
   connection.displace(now);
+  ++stats_.refused;
   ++stats_.displaced;
 }
 

@@ -42,10 +42,10 @@ struct AuthMetrics {
   std::uint64_t global_lockouts = 0;
   std::uint64_t forgotten = 0;  // entries that gave way to newer ones
   // Gauges.
-  std::size_t credentials_tracked = 0;
-  std::size_t addresses_tracked = 0;
-  std::size_t credentials_locked = 0;
-  std::size_t addresses_locked = 0;
+  std::uint64_t credentials_tracked = 0;
+  std::uint64_t addresses_tracked = 0;
+  std::uint64_t credentials_locked = 0;
+  std::uint64_t addresses_locked = 0;
   Duration global_lockout_remaining{};  // 0: none
 };
 

@@ -49,7 +49,7 @@ struct Fixture {
   [[nodiscard]] const Talker& target(std::size_t index = 0) const {
     return *tunnel.talkers->talkers().at(index);
   }
-  [[nodiscard]] drive::ServerStats stats() const { return tunnel.servers[0]->stats(); }
+  [[nodiscard]] drive::Counters stats() const { return tunnel.servers[0]->stats(); }
   // A flow that has reached its target, which has sent `download` bytes.
   RawStream& running_flow(HostileLine& line, std::uint64_t id, std::uint32_t download = 100) {
     RawStream& flow = *line.open(tcp(id), plan(download));

@@ -351,7 +351,7 @@ TEST(SimResume, gives_a_session_to_nobody_who_repeats_its_client) {
                                      tunnel.world.now() + seconds(40)));
   outage();
   // Now with a recording of the handshake and of a resume that succeeded.
-  const drive::ServerStats before = tunnel.servers[0]->stats();
+  const drive::Counters before = tunnel.servers[0]->stats();
   const std::vector<Packet> recording = heard;
   for (Packet packet : recording) {
     packet.from = {IpAddress::v4(0xcb007142), 5000};
@@ -395,7 +395,7 @@ TEST(SimResumeFigures, keeps_nothing_of_a_day_of_outages) {
     ASSERT_EQ(tunnel.client->stats().flows_active, 1U);
     ASSERT_EQ(tunnel.servers[0]->stats().flows_active, 1U);
     ASSERT_EQ(tunnel.servers[0]->stats().sessions_active, 1U);
-    ASSERT_LE(tunnel.servers[0]->stats().connections, 2U);  // one may still drain
+    ASSERT_LE(tunnel.servers[0]->stats().connections_active, 2U);  // one may still drain
   }
   // After a short one the old connection may be the first to answer.
   EXPECT_GE(tunnel.client->stats().sessions_resumed, outages / 2);

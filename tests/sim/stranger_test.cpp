@@ -29,7 +29,9 @@ struct Siege {
   Visit& visit(Stranger& from, const std::string& alpn = "culvert/1", std::size_t address = 0) {
     return from.visit(TunnelWorld::server_address(), tunnel.server_key.public_key(), alpn, address);
   }
-  [[nodiscard]] std::uint64_t connections() const { return tunnel.servers[0]->stats().connections; }
+  [[nodiscard]] std::uint64_t connections() const {
+    return tunnel.servers[0]->stats().connections_active;
+  }
   bool run_until(const std::function<bool()>& is_done, Duration within) {
     return tunnel.world.run_until(is_done, tunnel.world.now() + within);
   }

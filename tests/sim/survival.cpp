@@ -19,7 +19,7 @@ std::string judge(const Talker& talker, bool may_reset) {
 std::string leftovers(TunnelWorld& tunnel) {
   if (tunnel.client->stats().flows_active != 0) return "client keeps flows";
   for (const auto& server : tunnel.servers) {
-    const drive::ServerStats stats = server->stats();
+    const drive::Counters stats = server->stats();
     if (stats.flows_active != 0) return "server keeps flows";
     if (stats.sessions_suspended != 0) return "server keeps a session";
   }

@@ -111,7 +111,7 @@ TEST(SimTunnels, come_and_go_while_another_tunnels_bytes_stay_exact) {
     EXPECT_EQ(world.client->stats().flows_active, 0U);
     for (const auto& server : world.servers) EXPECT_EQ(server->stats().flows_active, 0U);
     for (const drive::TunnelStatus& status : world.client->tunnels()) {
-      EXPECT_EQ(status.flows_active, 0U) << status.spec.label();
+      EXPECT_EQ(status.counters.flows_active, 0U) << status.spec.label();
     }
   }
 }
@@ -123,8 +123,8 @@ TEST(SimTunnels, that_are_removed_end_their_flows_and_free_their_port) {
   Talker& caller = call(world, 7001, {.seed = 5, .download_bytes = 10'000'000});
   ASSERT_TRUE(world.world.run_until([&] { return caller.received() > 100'000; },
                                     world.world.now() + seconds(10)));
-  EXPECT_EQ(status_of(world, "gone").flows_active, 1U);
-  EXPECT_GT(status_of(world, "gone").bytes_down, 100'000U);
+  EXPECT_EQ(status_of(world, "gone").counters.flows_active, 1U);
+  EXPECT_GT(status_of(world, "gone").counters.bytes_down, 100'000U);
   const std::uint64_t before = world.client->stats().bytes_down;
   ASSERT_TRUE(world.client->remove_tunnel(world.world.now(), "gone"));
   world.world.run_for(seconds(1));
@@ -152,15 +152,15 @@ TEST(SimTunnels, of_udp_end_with_their_tunnel) {
                       .bytes = query};
   ASSERT_EQ(port->send_batch(std::span(&batch, 1)).batches_taken, 1U);
   world.world.run_for(seconds(1));
-  EXPECT_EQ(status_of(world, "dns").flows_active, 1U);
-  EXPECT_EQ(status_of(world, "dns").bytes_up, 40U);
+  EXPECT_EQ(status_of(world, "dns").counters.flows_active, 1U);
+  EXPECT_EQ(status_of(world, "dns").counters.bytes_up, 40U);
   EXPECT_EQ(world.servers[0]->stats().flows_active, 1U);
   ASSERT_TRUE(world.client->enable_tunnel(world.world.now(), "dns", false));
   world.world.run_for(seconds(1));
   EXPECT_EQ(world.client->stats().flows_active, 0U);
   EXPECT_EQ(world.servers[0]->stats().flows_active, 0U);
   EXPECT_EQ(status_of(world, "dns").state, drive::TunnelState::disabled);
-  EXPECT_EQ(status_of(world, "dns").flows_opened, 1U) << "counters outlive a pause";
+  EXPECT_EQ(status_of(world, "dns").counters.flows_opened, 1U) << "counters outlive a pause";
 }
 
 // Sends back what comes, and keeps the sizes.
@@ -350,7 +350,7 @@ TEST(SimTunnels, of_a_range_are_one_tunnel_of_many_ports) {
   world.world.run_for(seconds(2));
   EXPECT_EQ(caller.state(), Talker::State::finished) << world.report();
   EXPECT_EQ(second.talkers().size(), 1U);
-  EXPECT_EQ(status_of(world, label).flows_opened, 3U);
+  EXPECT_EQ(status_of(world, label).counters.flows_opened, 3U);
 }
 
 TEST(SimTunnels, of_a_range_carry_udp) {
@@ -442,7 +442,7 @@ TEST(SimTunnels, keep_their_flows_through_a_new_name) {
   ASSERT_TRUE(world.client->replace_tunnel(world.world.now(), label, spec("named", 7000)));
   world.world.run_until([&] { return is_over(caller); }, world.world.now() + seconds(10));
   EXPECT_EQ(caller.state(), Talker::State::finished);
-  EXPECT_EQ(status_of(world, "named").flows_opened, 1U);
+  EXPECT_EQ(status_of(world, "named").counters.flows_opened, 1U);
 }
 
 TEST(SimTunnels, say_when_the_server_refuses_their_source) {
@@ -462,7 +462,7 @@ TEST(SimTunnels, say_when_the_server_refuses_their_source) {
   const drive::TunnelStatus status = status_of(world, "forbidden");
   EXPECT_EQ(status.state, drive::TunnelState::source_refused);
   EXPECT_NE(status.reason.find("not in allowed"), std::string::npos) << status.reason;
-  EXPECT_EQ(status.flows_refused, 2U);
+  EXPECT_EQ(status.counters.flows_refused, 2U);
   // Told once, not for each flow.
   EXPECT_EQ(events.take_changes("forbidden"),
             std::vector<std::string>{"source_refused: " + status.reason});
