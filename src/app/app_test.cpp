@@ -213,7 +213,7 @@ ServerOptions server_options() {
   options.bind = {IpAddress::loopback(Family::v4), 0};
   options.workers = 1;
   options.handles_signals = false;
-  options.drain_timeout = std::chrono::seconds(1);
+  options.times.drain_timeout = std::chrono::seconds(1);
   return options;
 }
 
@@ -266,7 +266,7 @@ ClientOptions client_options(const RunningServer& server) {
   }
   only.credentials.token = token(1);
   options.handles_signals = false;
-  options.drain_timeout = std::chrono::seconds(1);
+  options.policy.drain_timeout = std::chrono::seconds(1);
   return options;
 }
 
@@ -545,7 +545,7 @@ TEST(App, server_with_another_key_is_not_spoken_to) {
   RunningServer server(server_options());
   ClientOptions options = client_options(server);
   options.servers[0].id = key(77).public_key();
-  options.connect_timeout = std::chrono::seconds(2);
+  options.policy.connect_timeout = std::chrono::seconds(2);
   RunningClient client(std::move(options));
   const Status status = client.wait_for_end();
   ASSERT_FALSE(status);
@@ -722,7 +722,7 @@ TEST_F(ControlledTest, a_client_of_several_servers_keeps_them_apart) {
   options.servers.push_back(options.servers[0]);
   options.servers[2].name = "absent";
   options.servers[2].addresses = {{"127.0.0.1", 9}};
-  options.connect_timeout = std::chrono::milliseconds(200);
+  options.policy.connect_timeout = std::chrono::milliseconds(200);
   options.control = at("client");
   RunningClient client(std::move(options));
   expect_echo(client.port_of(source), 10'000, 1);

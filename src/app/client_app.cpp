@@ -151,7 +151,7 @@ Result<std::unique_ptr<ClientApp>> ClientApp::create(ClientOptions options,
     }
   }
   auto app = std::make_unique<ClientAppImpl>(std::move(options), reporter, log);
-  if (Status opened = app->open(); !opened) return forward(opened);
+  CULVERT_CHECK(app->open());
   return app;
 }
 

@@ -2,6 +2,7 @@
 
 #include "app/server_control.h"
 #include "net/unix_client.h"
+#include "net/unix_time.h"
 
 #include <fmt/ranges.h>
 
@@ -20,8 +21,7 @@ control::TunnelInfo tunnel_info(Instant now, const drive::TunnelStatus& tunnel) 
                            .state = std::string(drive::to_string(tunnel.state)),
                            .reason = tunnel.reason,
                            .is_added_live = tunnel.spec.is_added_live,
-                           .udp_idle_timeout = tunnel.spec.options.udp_idle_timeout,
-                           .multipath = tunnel.spec.options.multipath,
+                           .options = tunnel.spec.options,
                            .local_addresses = tunnel.local_addresses,
                            .counters = tunnel.counters};
   if (tunnel.next_retry) info.retry_in = std::max(Duration{}, *tunnel.next_retry - now);
@@ -43,7 +43,7 @@ ClientControl::ClientControl(Instant now, ClientServers& servers, const ClientOp
     : servers_(servers),
       options_(options),
       log_(log),
-      started_at_s_(unix_time_s()),
+      started_at_s_(static_cast<std::int64_t>(net::unix_time_s())),
       started_at_(now) {}
 
 void ClientControl::collect(Instant now, OnSnapshot done) {
@@ -128,14 +128,13 @@ Result<tunnel::TunnelSet> ClientControl::changed(control::TunnelChange change) c
                                          std::move(*change.target)));
     CULVERT_TRY(spec.server, server_named(change.server));
     spec.is_enabled = change.is_enabled.value_or(true);
-    spec.options.udp_idle_timeout = change.udp_idle_timeout.value_or(std::nullopt);
-    spec.options.multipath = change.multipath.value_or(std::nullopt);
+    change.apply_options(spec.options);
     spec.is_added_live = true;
     return set.with(std::move(spec));
   }
   const auto found = std::ranges::find(set.tunnels(), change.label, &tunnel::TunnelSpec::label);
   if (found == set.tunnels().end()) {
-    return fail(ErrorKind::unreachable, "there is no such tunnel", change.label);
+    return fail(ErrorKind::not_found, "there is no such tunnel", change.label);
   }
   if (change.action == control::TunnelAction::remove) return set.without(change.label);
   CULVERT_TRY(tunnel::TunnelSpec spec,
@@ -148,8 +147,7 @@ Result<tunnel::TunnelSet> ClientControl::changed(control::TunnelChange change) c
   }
   spec.is_enabled = change.is_enabled.value_or(found->is_enabled);
   spec.options = found->options;
-  if (change.udp_idle_timeout) spec.options.udp_idle_timeout = *change.udp_idle_timeout;
-  if (change.multipath) spec.options.multipath = *change.multipath;
+  change.apply_options(spec.options);
   spec.is_added_live = found->is_added_live;
   return set.with_replaced(change.label, std::move(spec));
 }

@@ -95,12 +95,7 @@ Status ClientLink::Worker::connect(Instant now) {
                              .tunnels = std::move(tunnels_),
                              .socks5 = server_.socks5,
                              .stdio = options_.stdio,
-                             .connect_timeout = options_.connect_timeout,
-                             .udp_flow_idle = options_.udp_flow_idle,
-                             .drain_timeout = options_.drain_timeout,
-                             .resume_grace = options_.resume_grace,
-                             .max_reconnect_attempts = options_.max_reconnect_attempts,
-                             .multipath = options_.multipath,
+                             .policy = options_.policy,
                              .events = this};
   CULVERT_TRY(client_, drive::Client::create(host(), log_, std::move(config), *this));
   client_->start(now);
@@ -110,7 +105,7 @@ Status ClientLink::Worker::connect(Instant now) {
 void ClientLink::Worker::stop(Instant now, bool at_once) {
   if (std::exchange(is_stopping_, true) && !at_once) return;
   if (!client_) return end({});
-  const Duration drain = at_once ? Duration::zero() : options_.drain_timeout;
+  const Duration drain = at_once ? Duration::zero() : options_.policy.drain_timeout;
   backstop_ = host().after(drain + limits::kStopBackstop, [this](Instant) { end({}); });
   client_->stop(now);
   if (at_once) client_->stop(now);

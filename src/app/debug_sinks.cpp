@@ -45,7 +45,7 @@ class QlogDirectory {
 Result<DebugSinks> DebugSinks::open(const DebugOptions& options, Logger& log) {
   DebugSinks sinks;
   if (!options.qlog_directory.empty()) {
-    if (Status made = net::create_directories(options.qlog_directory); !made) return forward(made);
+    CULVERT_CHECK(net::create_directories(options.qlog_directory));
     // Shared by the copies of the function, which all belong to one worker.
     sinks.qlog = [files = std::make_shared<QlogDirectory>(options.qlog_directory)](
                      std::string_view id, std::string_view chunk) { files->write(id, chunk); };

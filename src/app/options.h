@@ -3,10 +3,9 @@
 #pragma once
 
 #include "base/address.h"
-#include "base/limits.h"
-#include "base/multipath.h"
 #include "control/control_server.h"
 #include "crypto/keys.h"
+#include "drive/client.h"
 #include "drive/server.h"
 #include "net/features.h"
 #include "net/interfaces.h"
@@ -76,9 +75,8 @@ struct ServerOptions {
   session::AuthLimits auth_limits{};
   std::string audit_log{};      // a file of JSON lines (audit_log.h); empty: none
   bool audit_required = false;  // no flows while it cannot be written
-  Duration drain_timeout = limits::kDrainTimeout;
-  Duration resume_grace = limits::kResumeGrace;  // 0: sessions end with their connection
-  unsigned workers = 0;                          // 0: default_worker_count()
+  drive::ServerTimes times{};
+  unsigned workers = 0;         // 0: default_worker_count()
   bool handles_signals = true;  // SIGINT, SIGTERM: polite stop, the second one immediate
   // SIGHUP: read the settings again. On the loop's thread; an error changes nothing.
   std::function<Result<ServerReload>()> reload{};
@@ -97,12 +95,7 @@ struct ClientOptions {
   std::optional<tunnel::Source> stdio{};  // -W: stdin and stdout carry one flow, then end
   quic::TransportConfig transport{};
   std::optional<quic::ProtectionBackend> protection{};
-  Duration connect_timeout = limits::kDialTimeout;
-  Duration udp_flow_idle = limits::kUdpFlowIdle;
-  Duration drain_timeout = limits::kDrainTimeout;
-  Duration resume_grace = limits::kResumeGrace;           // 0: flows end with their connection
-  Multipath multipath = Multipath::fastest;               // of tunnels that do not say otherwise
-  std::optional<std::uint32_t> max_reconnect_attempts{};  // in a row; 0: none; empty: for ever
+  drive::ClientPolicy policy{};
   bool handles_signals = true;
   // SIGHUP: read the settings again. On the loop's thread; an error changes nothing. Empty:
   // SIGHUP ends the client, as ssh expects of its ProxyCommand.

@@ -115,8 +115,7 @@ class ServerAppImpl final : public ServerApp {
 
 Status ServerAppImpl::open() {
   shared_.policy = std::make_shared<const drive::ServerPolicy>(std::move(options_.policy));
-  shared_.drain_timeout = options_.drain_timeout;
-  shared_.resume_grace = options_.resume_grace;
+  shared_.times = options_.times;
   shared_.events = &control_;
   shared_.log_sample_interval = options_.auth_limits.log_sample_interval;
   shared_.auth_gate = &auth_limiter_;
@@ -259,7 +258,7 @@ void ServerAppImpl::stop(StopWish wish) {
     service_.stopping();
     reporter_.on_stopping();
   }
-  const Duration drain = is_first ? options_.drain_timeout : Duration::zero();
+  const Duration drain = is_first ? options_.times.drain_timeout : Duration::zero();
   backstop_ =
       group_.host(0).after(drain + limits::kStopBackstop, [this](Instant) { stop_at_once(); });
   for (unsigned i = 0; i < group_.size(); ++i) {
@@ -286,7 +285,7 @@ Result<std::unique_ptr<ServerApp>> ServerApp::create(ServerOptions options,
     return fail(ErrorKind::configuration, "at most 64 workers", std::to_string(options.workers));
   }
   auto app = std::make_unique<ServerAppImpl>(std::move(options), reporter, log);
-  if (Status opened = app->open(); !opened) return forward(opened);
+  CULVERT_CHECK(app->open());
   return app;
 }
 

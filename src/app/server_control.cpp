@@ -1,9 +1,9 @@
 #include "app/server_control.h"
 
 #include "net/unix_client.h"
+#include "net/unix_time.h"
 
 #include <algorithm>
-#include <chrono>
 #include <iterator>
 #include <utility>
 
@@ -11,11 +11,6 @@ namespace culvert::app {
 
 control::PathInfo path_info(const PathId& path, const quic::ConnectionStats& stats) {
   return {.local = path.local.text(), .remote = path.remote.text(), .stats = stats};
-}
-
-std::int64_t unix_time_s() {
-  const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::seconds>(since_epoch).count();
 }
 
 struct ServerControl::Part {
@@ -45,7 +40,7 @@ ServerControl::ServerControl(net::HostGroup& group, const Servers& servers,
       auth_limiter_(auth_limiter),
       audit_log_(audit_log),
       log_(log),
-      started_at_s_(unix_time_s()),
+      started_at_s_(static_cast<std::int64_t>(net::unix_time_s())),
       started_at_(group.host(0).now()) {}
 
 template <typename Answer, typename Ask, typename Add>
@@ -135,7 +130,7 @@ void ServerControl::kick(Instant now, std::uint64_t session, std::string reason,
           answer(at, {});
         } else {
           answer(at,
-                 fail(ErrorKind::unreachable, "there is no such session", std::to_string(session)));
+                 fail(ErrorKind::not_found, "there is no such session", std::to_string(session)));
         }
       });
 }

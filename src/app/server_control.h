@@ -53,6 +53,5 @@ class ServerControl final : public control::ControlTarget {
 
 // What a path shows of its connection.
 [[nodiscard]] control::PathInfo path_info(const PathId& path, const quic::ConnectionStats& stats);
-[[nodiscard]] std::int64_t unix_time_s();
 
 }  // namespace culvert::app

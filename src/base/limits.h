@@ -158,6 +158,7 @@ inline constexpr Duration kIdleTimeout = std::chrono::seconds(30);
 // Of a connection, copies of small packets on paths that lose some (quic/repeats.h): twenty full
 // packets, or some hundred keystrokes; a quarter of a percent of 100 Mbit/s.
 inline constexpr std::size_t kRepeatedBytesPerSecond = 32 << 10;
+inline constexpr std::uint16_t kLeastUdpPayload = 1'200;  // RFC 9000 14: every path carries this
 inline constexpr std::uint16_t kUdpPayloadOwnPeers = 65'527;  // largest UDP payload over IPv6
 inline constexpr std::uint16_t kUdpPayloadIroh = 1'472;       // what iroh 1.x advertises
 inline constexpr std::size_t kSocketBufferBytes = std::size_t{7} << 20;

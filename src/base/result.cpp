@@ -12,6 +12,8 @@ std::string_view to_string(ErrorKind kind) {
       return "unreachable";
     case ErrorKind::lost:
       return "lost";
+    case ErrorKind::not_found:
+      return "not found";
     case ErrorKind::refused:
       return "refused";
     case ErrorKind::protocol:

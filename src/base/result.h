@@ -15,6 +15,7 @@ enum class ErrorKind : std::uint8_t {
   authentication,  // the peer refused our proof, or we refused theirs (exit 3)
   unreachable,     // could not be established: no answer, no route, timeout (exit 10)
   lost,            // worked, then was lost (exit 11)
+  not_found,       // there is nothing of that name
   refused,         // the other side understood and said no (source not allowed, limit)
   protocol,        // the peer broke the protocol
   io,              // the operating system refused (file, socket, permission)
@@ -60,6 +61,13 @@ template <typename T, typename E>
 
 #define CULVERT_CONCAT_INNER(a, b) a##b
 #define CULVERT_CONCAT(a, b) CULVERT_CONCAT_INNER(a, b)
+
+// CULVERT_CHECK(expression);   returns the error of a Status, or goes on.
+#define CULVERT_CHECK(expression)                                                \
+  do {                                                                           \
+    auto culvert_checked = (expression);                                         \
+    if (!culvert_checked) return ::culvert::forward(std::move(culvert_checked)); \
+  } while (false)
 
 // CULVERT_TRY(auto x, expression);   declares x from a Result, or returns its error.
 #define CULVERT_TRY(declaration, expression) \

@@ -4,11 +4,13 @@
 #include "base/rng.h"
 #include "base/secret.h"
 #include "base/trimmed.h"
+#include "base/words.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cstdint>
 #include <memory_resource>
 #include <new>
 #include <string>
@@ -171,6 +173,36 @@ TEST(Logger, formats_what_its_level_lets_through) {
   log.warn("path", "unseen");
   log.error("path", "seen");
   EXPECT_EQ(sink.lines, (std::vector<std::string>{"info path direct rtt=5", "error path seen"}));
+}
+
+enum class Colour : std::uint8_t { red, green, infrared };
+
+}  // namespace
+
+// The last has none.
+template <>
+inline constexpr std::array<std::string_view, 2> kWords<Colour>{"red", "green"};
+
+namespace {
+
+TEST(Words, lead_to_values_and_back) {
+  EXPECT_EQ(word_of(Colour::green), "green");
+  EXPECT_EQ(value_of<Colour>("red"), Colour::red);
+  EXPECT_EQ(value_of<Colour>("Red"), std::nullopt);
+  EXPECT_EQ(value_of<Colour>(""), std::nullopt);
+  EXPECT_EQ(word_of(Colour::infrared), "");
+}
+
+Result<int> doubled(Status status, int value) {
+  CULVERT_CHECK(std::move(status));
+  return 2 * value;
+}
+
+TEST(Check, returns_the_error_or_goes_on) {
+  EXPECT_EQ(doubled({}, 21).value(), 42);
+  const auto failed = doubled(fail(ErrorKind::limit, "too much", "here"), 21);
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().text(), "here: too much");
 }
 
 }  // namespace

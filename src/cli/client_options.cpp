@@ -61,13 +61,13 @@ Status set_address(const Settings& settings, app::ClientServer& server) {
   if (settings.has(Id::server_node_id)) {
     const Value value = settings.value(Id::server_node_id);
     if (app::Ticket::looks_like(trimmed(value.text))) {
-      if (Status added = add_ticket(value); !added) return added;
+      CULVERT_CHECK(add_ticket(value));
     } else {
       CULVERT_TRY(id, parse_value(value, parse_endpoint_id));
     }
   }
   if (settings.has(Id::ticket)) {
-    if (Status added = add_ticket(settings.value(Id::ticket)); !added) return added;
+    CULVERT_CHECK(add_ticket(settings.value(Id::ticket)));
   }
   if (!id) {
     return fail(ErrorKind::configuration,
@@ -92,18 +92,17 @@ Result<tunnel::TunnelSpec> tunnel_spec(const settings::TunnelEntry& entry) {
   auto spec = tunnel::TunnelSpec::make(entry.name, std::move(source), std::move(target));
   if (!spec) return std::unexpected(std::move(spec).error().in(entry.source.origin));
   spec->is_enabled = entry.is_enabled;
-  spec->options.udp_idle_timeout = entry.udp_idle_timeout;
-  spec->options.multipath = entry.multipath;
+  spec->options = {.udp_idle_timeout = entry.duration(Id::udp_idle_timeout),
+                   .multipath = entry.choice<Multipath>(Id::multipath)};
   return spec;
 }
 
 Result<app::ClientServer> client_server(const Settings& settings, std::string name, Logger& log,
                                         Occasion occasion) {
   app::ClientServer server{.name = std::move(name)};
-  if (Status set = set_address(settings, server); !set) return forward(set);
+  CULVERT_CHECK(set_address(settings, server));
   CULVERT_TRY(server.credentials, credentials(settings, log, occasion));
-  server.dialect =
-      settings.text(Id::dialect) == "mf4" ? session::Dialect::mf_4 : session::Dialect::culvert_1;
+  server.dialect = settings.choice<session::Dialect>(Id::dialect);
   if (server.dialect == session::Dialect::mf_4 && !server.credentials.token &&
       !server.credentials.key) {
     return fail(ErrorKind::configuration,
@@ -138,7 +137,7 @@ Status set_servers(const Settings& settings, app::ClientOptions& options, Logger
     return add_tunnels(own, name, tunnels);
   };
   if (settings.servers().empty()) {
-    if (Status added = add(settings, ""); !added) return added;
+    CULVERT_CHECK(add(settings, ""));
   }
   for (const settings::ServerEntry& entry : settings.servers()) {
     if (Status added = add(entry.settings, entry.name); !added) {
@@ -181,20 +180,19 @@ Result<app::ClientOptions> client_options(const Settings& settings, Logger& log,
     identity = crypto::SecretKey::generate(rng);
   }
   app::ClientOptions options{.identity = *identity};
-  if (Status set = set_servers(settings, options, log, occasion); !set) return forward(set);
-  if (Status set = set_stdio(settings, options); !set) return forward(set);
-  CULVERT_TRY(options.transport, transport_config(settings));
+  CULVERT_CHECK(set_servers(settings, options, log, occasion));
+  CULVERT_CHECK(set_stdio(settings, options));
+  options.transport = transport_config(settings);
   CULVERT_TRY(options.interfaces, interface_rules(settings));
   CULVERT_TRY(options.protection, protection(settings));
-  options.connect_timeout = settings.duration(Id::connect_timeout);
-  options.udp_flow_idle = settings.duration(Id::udp_idle_timeout);
-  options.drain_timeout = settings.duration(Id::drain_timeout);
-  options.resume_grace = settings.duration(Id::resume_grace);
-  options.multipath =
-      multipath_of(settings.text(Id::multipath)).value_or(Multipath::fastest);  // a choice
+  options.policy = {.connect_timeout = settings.duration(Id::connect_timeout),
+                    .udp_flow_idle = settings.duration(Id::udp_idle_timeout),
+                    .drain_timeout = settings.duration(Id::drain_timeout),
+                    .resume_grace = settings.duration(Id::resume_grace),
+                    .multipath = settings.choice<Multipath>(Id::multipath)};
   if (settings.has(Id::max_reconnect_attempts)) {
-    options.max_reconnect_attempts =
-        static_cast<std::uint32_t>(settings.number(Id::max_reconnect_attempts));
+    options.policy.max_reconnect_attempts =
+        settings.number<std::uint32_t>(Id::max_reconnect_attempts);
   }
   options.debug = debug_options(settings);
   CULVERT_TRY(options.control, control_options(settings));

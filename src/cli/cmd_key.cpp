@@ -51,10 +51,10 @@ Status cmd_key_generate(const Settings& settings) {
   const std::string path = expand_home(settings.text(Id::output));
   const std::string parent = std::filesystem::path(path).parent_path().string();
   if (!parent.empty()) {
-    if (Status made = net::create_directories(parent); !made) return made;
+    CULVERT_CHECK(net::create_directories(parent));
   }
   const auto overwrite = settings.flag(Id::force) ? net::Overwrite::yes : net::Overwrite::no;
-  if (Status written = net::write_secret_file(path, contents, overwrite); !written) return written;
+  CULVERT_CHECK(net::write_secret_file(path, contents, overwrite));
   if (settings.flag(Id::json)) {
     print_json({{"public_key", public_text}, {"file", path}});
   } else {

@@ -13,7 +13,6 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <chrono>
 #include <string_view>
 #include <vector>
 
@@ -62,30 +61,30 @@ Result<std::string> body_of_change(std::span<const std::string> operands) {
     const std::size_t equals = operand.find('=');
     const std::string key = operand.substr(0, equals);
     const std::string value = equals == std::string::npos ? "" : operand.substr(equals + 1);
-    std::vector<std::string_view> names;
-    names.emplace_back("server");
-    for (const settings::TunnelKey& known : settings::tunnel_keys()) names.push_back(known.name);
-    if (equals == std::string::npos || std::ranges::find(names, key) == names.end()) {
+    const auto known = std::ranges::find(settings::tunnel_keys(), key, &settings::TunnelKey::name);
+    const bool is_known = known != settings::tunnel_keys().end();
+    if (equals == std::string::npos || (!is_known && key != "server")) {
+      std::vector<std::string_view> names{"server"};
+      for (const settings::TunnelKey& one : settings::tunnel_keys()) names.push_back(one.name);
       return fail(ErrorKind::configuration,
                   fmt::format("is not KEY=VALUE with one of the keys {}{}", fmt::join(names, ", "),
                               settings::did_you_mean(key, names)),
                   operand);
     }
-    if (key == "enabled") {
-      const auto is_enabled = settings::parse_flag(value);
-      if (!is_enabled) return fail(ErrorKind::configuration, "needs true or false", operand);
-      body[key] = *is_enabled;
-    } else if (key == "udp_idle_timeout") {
-      const std::string member = key + "_seconds";
+    const settings::Type type = is_known ? known->type : settings::Type::text;
+    const std::string member = type == settings::Type::duration ? key + "_seconds" : key;
+    if (is_known && known->like && value.empty()) {
       body[member] = nullptr;  // as the client's own
-      if (value.empty()) continue;
+    } else if (type == settings::Type::flag) {
+      const auto flag = settings::parse_flag(value);
+      if (!flag) return fail(ErrorKind::configuration, "needs true or false", operand);
+      body[member] = *flag;
+    } else if (type == settings::Type::duration) {
       const auto time = settings::parse_duration(value);
       if (!time) return fail(ErrorKind::configuration, time.error().text(), operand);
-      body[member] = std::chrono::duration<double>(*time).count();
-    } else if (key == "multipath" && value.empty()) {
-      body[key] = nullptr;  // likewise
+      body[member] = in_seconds(*time);
     } else {
-      body[key] = value;
+      body[member] = value;
     }
   }
   return dumped(body);

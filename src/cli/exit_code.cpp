@@ -14,6 +14,7 @@ ExitCode exit_code(ErrorKind kind) {
       return ExitCode::lost;
     case ErrorKind::cancelled:
       return ExitCode::ok;
+    case ErrorKind::not_found:
     case ErrorKind::refused:
     case ErrorKind::protocol:
     case ErrorKind::io:

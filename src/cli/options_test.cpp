@@ -6,11 +6,14 @@
 #include "cli/load_settings.h"
 #include "cli/server_options.h"
 #include "crypto/key_file.h"
+#include "net/stderr_sink.h"
+#include "settings/value.h"
 
 #include <gtest/gtest.h>
 
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -321,11 +324,60 @@ TEST_F(OptionsTest, server_speaks_the_dialects_it_is_told) {
   EXPECT_EQ(dialects({"--dialects", "mf4"})->dialects, std::vector{Dialect::mf_4});
   EXPECT_EQ(dialects({"--dialects", "mf4,culvert"})->dialects,
             (std::vector{Dialect::culvert_1, Dialect::mf_4}));
-  expect_error(dialects({"--dialects", "mf5"}), "culvert and mf4");
-  expect_error(dialects({"--dialects", "culvert,"}), "culvert and mf4");
+  expect_error(dialects({"--dialects", "mf5"}), "--dialects: 'mf5' is not possible: culvert, mf4");
+  expect_error(dialects({"--dialects", "culvert,"}), "with commas between");
   EXPECT_EQ(dialects({"--max-sessions-per-credential", "7"})->policy.max_sessions_per_credential,
             7U);
   EXPECT_EQ(dialects({})->policy.max_sessions_per_credential, 0U);
+}
+
+// The words of the table are those of the enumerations that they stand for.
+template <typename Enum>
+void expect_words_of(settings::Id id, std::set<std::string_view> none = {}) {
+  const auto possible = settings::choices(settings::setting(id));
+  const std::set<std::string_view> listed(possible.begin(), possible.end());
+  none.insert(kWords<Enum>.begin(), kWords<Enum>.end());
+  EXPECT_EQ(listed, none) << settings::setting(id).flag;
+}
+
+TEST(Choices, have_the_words_of_their_enumerations) {
+  using settings::Id;
+  std::set<Id> tried;
+  const auto try_one = [&]<typename Enum>(Enum, Id id, std::set<std::string_view> none = {}) {
+    expect_words_of<Enum>(id, std::move(none));
+    tried.insert(id);
+  };
+  try_one(Multipath{}, Id::multipath);
+  try_one(session::Dialect{}, Id::dialect);
+  try_one(session::Dialect{}, Id::dialects);
+  try_one(quic::CongestionControl{}, Id::congestion_controller);
+  try_one(quic::ProtectionBackend{}, Id::packet_protection, {"auto"});
+  try_one(net::LogFormat{}, Id::log_format);
+  for (const settings::Setting& setting : settings::table()) {
+    const bool is_choice =
+        setting.type == settings::Type::choice || setting.type == settings::Type::choices;
+    EXPECT_EQ(tried.contains(setting.id), is_choice) << setting.flag;
+  }
+}
+
+TEST_F(OptionsTest, choose_as_the_words_say) {
+  const std::vector<std::string> base{"-n", std::string(kId), "--address", "h:1", "-W", "h:1"};
+  const auto with = [&](const std::string& flag, const std::string& word) {
+    std::vector<std::string> args = base;
+    args.insert(args.end(), {flag, word});
+    return client(args);
+  };
+  EXPECT_EQ(with("--congestion-controller", "cubic")->transport.congestion_control,
+            quic::CongestionControl::cubic);
+  EXPECT_EQ(with("--congestion-controller", "bbr")->transport.congestion_control,
+            quic::CongestionControl::bbr);
+  EXPECT_EQ(with("--packet-protection", "gnutls")->protection, quic::ProtectionBackend::gnutls);
+  EXPECT_EQ(with("--packet-protection", "auto")->protection, std::nullopt);
+  EXPECT_EQ(with("--multipath", "redundant")->policy.multipath, Multipath::redundant);
+  EXPECT_EQ(with("--mtu", "0")->transport.fixed_udp_payload_size, 0);
+  EXPECT_EQ(with("--mtu", "1200")->transport.fixed_udp_payload_size, 1'200);
+  expect_error(with("--mtu", "1199"),
+               "--mtu: 1199 is out of range: 1200 to 65527 is possible, or 0: discovery");
 }
 
 TEST_F(OptionsTest, let_anyone_in_only_by_name) {

@@ -18,7 +18,6 @@ using settings::Id;
 using settings::Settings;
 
 namespace {
-constexpr std::uint16_t kMinMtu = 1'200;       // RFC 9000 14: every path carries this
 constexpr std::size_t kMaxInterfaceName = 15;  // IFNAMSIZ less its NUL
 }  // namespace
 
@@ -34,32 +33,20 @@ Result<crypto::EndpointId> parse_endpoint_id(std::string_view text) {
   return crypto::parse_public_key(line, line);
 }
 
-Result<quic::TransportConfig> transport_config(const Settings& settings) {
-  quic::TransportConfig config;
-  config.congestion_control = settings.text(Id::congestion_controller) == "bbr"
-                                  ? quic::CongestionControl::bbr
-                                  : quic::CongestionControl::cubic;
-  config.fixed_udp_payload_size = static_cast<std::uint16_t>(settings.number(Id::mtu));
-  if (config.fixed_udp_payload_size != 0 && config.fixed_udp_payload_size < kMinMtu) {
-    return fail(ErrorKind::configuration,
-                fmt::format("{} is too small: QUIC needs {} at least; 0 means discovery",
-                            config.fixed_udp_payload_size, kMinMtu),
-                settings.value(Id::mtu).origin);
-  }
-  config.keep_alive = settings.duration(Id::keep_alive);
-  config.idle_timeout = settings.duration(Id::idle_timeout);
-  config.session_buffer_bytes = static_cast<std::size_t>(settings.number(Id::session_buffer)) << 20;
-  config.process_buffers = std::make_shared<quic::ProcessBudget>(
-      static_cast<std::size_t>(settings.number(Id::total_buffer)) << 20);
-  return config;
+quic::TransportConfig transport_config(const Settings& settings) {
+  return {
+      .congestion_control = settings.choice<quic::CongestionControl>(Id::congestion_controller),
+      .fixed_udp_payload_size = settings.number<std::uint16_t>(Id::mtu),
+      .keep_alive = settings.duration(Id::keep_alive),
+      .idle_timeout = settings.duration(Id::idle_timeout),
+      .session_buffer_bytes = settings.bytes(Id::session_buffer),
+      .process_buffers = std::make_shared<quic::ProcessBudget>(settings.bytes(Id::total_buffer))};
 }
 
 Result<std::optional<quic::ProtectionBackend>> protection(const Settings& settings) {
-  const settings::Value value = settings.value(Id::packet_protection);
-  if (value.text == "auto") return std::nullopt;
-  const auto backend =
-      value.text == "gnutls" ? quic::ProtectionBackend::gnutls : quic::ProtectionBackend::ipsec_mb;
-  if (!quic::is_available(backend)) {
+  const auto backend = settings.choice_or_none<quic::ProtectionBackend>(Id::packet_protection);
+  if (backend && !quic::is_available(*backend)) {
+    const settings::Value value = settings.value(Id::packet_protection);
     return fail(ErrorKind::configuration,
                 "this machine has no " + value.text + "; auto finds what it has", value.origin);
   }
@@ -119,7 +106,7 @@ Result<net::InterfaceRules> interface_rules(const Settings& settings) {
 }
 
 net::LogFormat log_format(const Settings& settings) {
-  return settings.text(Id::log_format) == "json" ? net::LogFormat::json : net::LogFormat::human;
+  return settings.choice<net::LogFormat>(Id::log_format);
 }
 
 LogLevel log_level(const Settings& settings) {

@@ -10,7 +10,7 @@
 
 namespace culvert::cli {
 
-[[nodiscard]] Result<quic::TransportConfig> transport_config(const settings::Settings& settings);
+[[nodiscard]] quic::TransportConfig transport_config(const settings::Settings& settings);
 [[nodiscard]] Result<std::optional<quic::ProtectionBackend>> protection(
     const settings::Settings& settings);
 [[nodiscard]] app::DebugOptions debug_options(const settings::Settings& settings);

@@ -75,7 +75,7 @@ Status check_operands(Command command, const settings::Arguments& arguments) {
 }
 
 Status dispatch(Command command, const settings::Arguments& arguments) {
-  if (Status checked = check_operands(command, arguments); !checked) return checked;
+  CULVERT_CHECK(check_operands(command, arguments));
   CULVERT_TRY(const settings::Settings settings, load_settings(command, arguments));
   switch (command) {
     case Command::server:

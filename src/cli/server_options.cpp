@@ -10,8 +10,6 @@
 
 #include <fmt/format.h>
 
-#include <ranges>
-
 namespace culvert::cli {
 namespace {
 
@@ -35,7 +33,7 @@ Result<session::ServerAuthPolicy> auth_policy(const Settings& settings, Logger& 
   }
   for (const Value& value : settings.values(Id::auth_tokens)) {
     CULVERT_TRY(session::Token token, session::parse_token(trimmed(value.text), value.origin));
-    if (Status added = policy.tokens.add(std::move(token)); !added) return forward(added);
+    CULVERT_CHECK(policy.tokens.add(std::move(token)));
   }
   if (settings.has(Id::authorized_keys_file)) {
     const Value value = settings.value(Id::authorized_keys_file);
@@ -75,13 +73,13 @@ Result<tunnel::SourcePolicy> source_policy(const Settings& settings) {
   const auto fill = [&settings](Id id, auto& list) -> Status {
     for (const Value& value : settings.values(id)) {
       const auto add = [&list](const std::string& text) { return list.add(text); };
-      if (Status added = parse_value(value, add); !added) return added;
+      CULVERT_CHECK(parse_value(value, add));
     }
     return {};
   };
-  if (Status filled = fill(Id::allowed_tcp, policy.tcp); !filled) return forward(filled);
-  if (Status filled = fill(Id::allowed_udp, policy.udp); !filled) return forward(filled);
-  if (Status filled = fill(Id::allowed_unix, policy.unix_sockets); !filled) return forward(filled);
+  CULVERT_CHECK(fill(Id::allowed_tcp, policy.tcp));
+  CULVERT_CHECK(fill(Id::allowed_udp, policy.udp));
+  CULVERT_CHECK(fill(Id::allowed_unix, policy.unix_sockets));
   if (policy.is_empty()) {
     return fail(ErrorKind::configuration,
                 "clients could reach nothing: give --allowed-tcp, --allowed-udp or --allowed-unix, "
@@ -90,29 +88,8 @@ Result<tunnel::SourcePolicy> source_policy(const Settings& settings) {
   return policy;
 }
 
-// In the order in which clients that speak several are answered.
-Result<std::vector<session::Dialect>> parse_dialects(std::string_view text) {
-  bool has_culvert = false;
-  bool has_mf4 = false;
-  for (const auto part : std::views::split(text, ',')) {
-    const std::string_view word(part.begin(), part.end());
-    bool& known = word == "mf4" ? has_mf4 : has_culvert;
-    if (word != "mf4" && word != "culvert") {
-      return fail(ErrorKind::configuration, "dialects are culvert and mf4, with a comma between",
-                  std::string(text));
-    }
-    known = true;
-  }
-  std::vector<session::Dialect> dialects;
-  if (has_culvert) dialects.push_back(session::Dialect::culvert_1);
-  if (has_mf4) dialects.push_back(session::Dialect::mf_4);
-  return dialects;
-}
-
 session::AuthLimits auth_limits(const Settings& settings) {
-  const auto number = [&settings](Id id) {
-    return static_cast<std::uint32_t>(settings.number(id));
-  };
+  const auto number = [&settings](Id id) { return settings.number<std::uint32_t>(id); };
   return {.max_credential_failures = number(Id::max_token_auth_failures),
           .max_address_failures = number(Id::max_address_auth_failures),
           .lockout = settings.duration(Id::token_lockout_duration),
@@ -154,19 +131,19 @@ Result<app::ServerOptions> server_options(const Settings& settings, Logger& log,
     CULVERT_TRY(const SocketAddress address, parse_value(value, SocketAddress::parse));
     options.external_addresses.push_back(address);
   }
-  CULVERT_TRY(options.dialects, parse_value(settings.value(Id::dialects), parse_dialects));
-  CULVERT_TRY(options.transport, transport_config(settings));
+  options.dialects = settings.choices<session::Dialect>(Id::dialects);
+  options.transport = transport_config(settings);
   CULVERT_TRY(options.interfaces, interface_rules(settings));
   CULVERT_TRY(options.protection, protection(settings));
-  options.policy.max_sessions = static_cast<std::uint32_t>(settings.number(Id::max_sessions));
+  options.policy.max_sessions = settings.number<std::uint32_t>(Id::max_sessions);
   options.policy.max_sessions_per_credential =
-      static_cast<std::uint32_t>(settings.number(Id::max_sessions_per_credential));
-  options.policy.max_flows_per_session = static_cast<std::uint32_t>(settings.number(Id::max_flows));
+      settings.number<std::uint32_t>(Id::max_sessions_per_credential);
+  options.policy.max_flows_per_session = settings.number<std::uint32_t>(Id::max_flows);
   options.policy.udp_flow_idle = settings.duration(Id::udp_idle_timeout);
   options.policy.keeps_revoked = settings.flag(Id::keep_revoked);
-  options.drain_timeout = settings.duration(Id::drain_timeout);
-  options.resume_grace = settings.duration(Id::resume_grace);
-  options.workers = static_cast<unsigned>(settings.number(Id::workers));
+  options.times = {.drain_timeout = settings.duration(Id::drain_timeout),
+                   .resume_grace = settings.duration(Id::resume_grace)};
+  options.workers = settings.number<unsigned>(Id::workers);
   options.debug = debug_options(settings);
   CULVERT_TRY(options.control, control_options(settings));
   options.version = CULVERT_VERSION;

@@ -6,21 +6,13 @@
 #include "control/json.h"
 #include "net/files.h"
 #include "net/unix_client.h"
+#include "net/unix_time.h"
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <utility>
 
 namespace culvert::control {
-namespace {
-
-double unix_time_s() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
-
-}  // namespace
-
 ControlServer::ControlServer(net::KernelHost& host, ControlTarget& target)
     : host_(host), target_(target), api_(target, [this] { return counters(); }) {}
 
@@ -130,7 +122,7 @@ void ControlServer::on_role_event(drive::RoleEvent event) {
     return;
   }
   const bool posted =
-      host_.post([this, at_s = unix_time_s(), event = std::move(event)](Instant now) {
+      host_.post([this, at_s = net::unix_time_s(), event = std::move(event)](Instant now) {
         events_under_way_.fetch_sub(1, std::memory_order_relaxed);
         socket_->publish(now, event_text(event, at_s));
         update_subscribers();

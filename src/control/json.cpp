@@ -82,7 +82,8 @@ Result<std::optional<std::string>> text_member(const nlohmann::json& json, const
 // As --udp-idle-timeout in range; null: none of its own.
 Result<std::optional<Multipath>> parse_multipath(const nlohmann::json& value) {
   if (value.is_null()) return std::nullopt;
-  const auto mode = value.is_string() ? multipath_of(value.get<std::string>()) : std::nullopt;
+  const auto mode =
+      value.is_string() ? value_of<Multipath>(value.get<std::string>()) : std::nullopt;
   if (!mode) {
     return fail(ErrorKind::configuration, "must be fastest, aggregate, redundant or null",
                 "multipath");
@@ -114,7 +115,7 @@ http::Response error_response(const Error& error) {
     case ErrorKind::configuration:
       return error_response(400, error.what, error.offender,
                             "mend what 'offender' names; /v1/openapi.json describes requests");
-    case ErrorKind::unreachable:
+    case ErrorKind::not_found:
       return error_response(404, error.what, error.offender,
                             "GET /v1/tunnels and /v1/sessions list what there is");
     case ErrorKind::refused:
@@ -205,9 +206,11 @@ std::string tunnels_json(const Snapshot& snapshot) {
               {"listening", tunnel.local_addresses}};
     add_numbers(json, tunnel.counters);
     if (!tunnel.server.empty()) json["server"] = tunnel.server;
-    if (tunnel.multipath) json["multipath"] = std::string(to_string(*tunnel.multipath));
-    if (tunnel.udp_idle_timeout) {
-      json["udp_idle_timeout_seconds"] = in_seconds(*tunnel.udp_idle_timeout);
+    if (tunnel.options.multipath) {
+      json["multipath"] = std::string(word_of(*tunnel.options.multipath));
+    }
+    if (tunnel.options.udp_idle_timeout) {
+      json[kUdpIdleTimeout] = in_seconds(*tunnel.options.udp_idle_timeout);
     }
     if (tunnel.retry_in) json["retry_in_seconds"] = in_seconds(*tunnel.retry_in);
     list.push_back(std::move(json));
@@ -257,10 +260,13 @@ Result<TunnelChange> parse_tunnel_change(TunnelAction action, std::string_view b
     change.is_enabled = found->get<bool>();
   }
   if (const auto found = json.find(kUdpIdleTimeout); found != json.end()) {
-    CULVERT_TRY(change.udp_idle_timeout, parse_udp_idle_timeout(*found));
+    CULVERT_TRY(const auto own, parse_udp_idle_timeout(*found));
+    change.options.emplace_back(
+        [own](tunnel::TunnelOptions& options) { options.udp_idle_timeout = own; });
   }
   if (const auto found = json.find("multipath"); found != json.end()) {
-    CULVERT_TRY(change.multipath, parse_multipath(*found));
+    CULVERT_TRY(const auto own, parse_multipath(*found));
+    change.options.emplace_back([own](tunnel::TunnelOptions& options) { options.multipath = own; });
   }
   if (action == TunnelAction::add && (!source || !target)) {
     return fail(ErrorKind::configuration, "a tunnel needs both: {\"source\":..., \"target\":...}",

@@ -3,12 +3,12 @@
 // chose: they are escaped where they are written.
 #pragma once
 
-#include "base/multipath.h"
 #include "base/time.h"
 #include "control/counters.h"
 #include "drive/counters.h"
 #include "quic/connection.h"
 #include "session/auth_limiter.h"
+#include "tunnel/source.h"
 
 #include <cstdint>
 #include <optional>
@@ -45,8 +45,7 @@ struct TunnelInfo {
   std::string state{};   // waiting, listening, source_refused, failed, disabled
   std::string reason{};  // of source_refused and failed
   bool is_added_live = false;
-  std::optional<Duration> udp_idle_timeout{};  // its own
-  std::optional<Multipath> multipath{};        // its own
+  tunnel::TunnelOptions options{};
   std::vector<std::string> local_addresses{};
   std::optional<Duration> retry_in{};
   drive::TunnelCounters counters{};

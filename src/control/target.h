@@ -4,7 +4,6 @@
 #pragma once
 
 #include "base/log.h"
-#include "base/multipath.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "control/snapshot.h"
@@ -14,6 +13,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace culvert::control {
 
@@ -28,14 +28,18 @@ struct TunnelChange {
   std::optional<std::string> name{};
   std::optional<std::string> server{};  // by name; of several
   std::optional<bool> is_enabled{};
-  std::optional<std::optional<Duration>> udp_idle_timeout{};  // an empty one: the client's
-  std::optional<std::optional<Multipath>> multipath{};        // likewise
+  // Each makes one option another one, or empty: the client's.
+  std::vector<std::function<void(tunnel::TunnelOptions& options)>> options{};
+
+  void apply_options(tunnel::TunnelOptions& to) const {
+    for (const auto& change : options) change(to);
+  }
 };
 
 class ControlTarget {
  public:
   using OnSnapshot = std::move_only_function<void(Instant now, const Snapshot& snapshot)>;
-  // An error of kind unreachable: there is no such session or tunnel.
+  // An error of kind not_found: there is no such session or tunnel.
   using OnDone = std::move_only_function<void(Instant now, const Status& status)>;
 
   virtual ~ControlTarget() = default;

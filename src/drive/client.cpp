@@ -39,7 +39,7 @@ class ClientRole final : public Client,
                  .addresses = addresses_},
         session_(context_, *this),
         dials_(context_, session_, addresses_, *this),
-        reconnect_(host.rng(), config_.max_reconnect_attempts),
+        reconnect_(host.rng(), config_.policy.max_reconnect_attempts),
         tunnels_(*this, worker_, context_, observer_, config_.tunnels),
         timer_(worker_.timers(), *this),
         redial_(worker_.timers(), *this) {}
@@ -130,12 +130,12 @@ Status ClientRole::open() {
 // --- reaching the server -------------------------------------------------------------------------
 
 void ClientRole::start(Instant now) {
-  give_up_at_ = now + config_.connect_timeout;
+  give_up_at_ = now + config_.policy.connect_timeout;
   std::vector<std::string> places;
   for (const SocketAddress& address : config_.addresses) places.push_back(address.text());
   for (const HostPort& name : config_.names) places.push_back(name.text());
   worker_.log().info("session", "Connecting to {} over UDP", fmt::join(places, ", "));
-  dials_.begin(now, config_.connect_timeout);
+  dials_.begin(now, config_.policy.connect_timeout);
 }
 
 // A local connection should not wait for the back-off, nor for packets that are sent again ever
@@ -209,7 +209,7 @@ void ClientRole::on_connection_lost(Instant now, Error error) {
     return RoleEvent{
         .kind = RoleEventKind::session_lost, .peer = config_.server.text(), .detail = error.text()};
   });
-  const bool may_reconnect = config_.max_reconnect_attempts != std::uint32_t{0} &&
+  const bool may_reconnect = config_.policy.max_reconnect_attempts != std::uint32_t{0} &&
                              error.kind != ErrorKind::authentication &&
                              error.kind != ErrorKind::refused && !has_finished_;
   if (!may_reconnect) {
@@ -226,7 +226,7 @@ void ClientRole::on_connection_lost(Instant now, Error error) {
 
 // It may come back by itself; the first to show life wins.
 void ClientRole::on_silence(Instant now) {
-  if (config_.max_reconnect_attempts == std::uint32_t{0}) return;
+  if (config_.policy.max_reconnect_attempts == std::uint32_t{0}) return;
   worker_.log().info("session", "the server is silent: dialling anew beside the connection");
   begin_reconnecting(now);
 }
@@ -258,7 +258,7 @@ void ClientRole::on_redial(Instant now) {
 }
 
 void ClientRole::try_anew(Instant now) {
-  dials_.begin(now, std::min(config_.connect_timeout, limits::kReconnectTry));
+  dials_.begin(now, std::min(config_.policy.connect_timeout, limits::kReconnectTry));
 }
 
 void ClientRole::on_network_changed(Instant now) {
@@ -333,7 +333,7 @@ void ClientRole::stop(Instant now) {
   }
   tunnels_.stop(now);
   if (socks_) socks_->close(now);
-  timer_.set(session_.flow_count() > 0 ? now + config_.drain_timeout : now);
+  timer_.set(session_.flow_count() > 0 ? now + config_.policy.drain_timeout : now);
   worker_.host().request_turn_end();
 }
 

@@ -26,6 +26,18 @@
 
 namespace culvert::drive {
 
+// How a client behaves, whoever its server is.
+struct ClientPolicy {
+  Duration connect_timeout = limits::kDialTimeout;
+  Duration udp_flow_idle = limits::kUdpFlowIdle;
+  Duration drain_timeout = limits::kDrainTimeout;
+  // Flows wait this long for a lost connection to come back; 0: they end with it.
+  Duration resume_grace = limits::kResumeGrace;
+  // Tries in a row to reach a server that was lost; 0: the client ends. Empty: for ever.
+  std::optional<std::uint32_t> max_reconnect_attempts{};
+  Multipath multipath = Multipath::fastest;  // of flows that do not say otherwise
+};
+
 struct ClientConfig {
   quic::EndpointConfig endpoint;  // alpns ignored
   crypto::EndpointId server;
@@ -36,15 +48,8 @@ struct ClientConfig {
   tunnel::TunnelSet tunnels;             // at the start
   std::optional<tunnel::Target> socks5;  // listen there, on one TCP port
   std::optional<tunnel::Source> stdio;   // -W: connect stdin/stdout to this, end with it
-  Duration connect_timeout = limits::kDialTimeout;
-  Duration udp_flow_idle = limits::kUdpFlowIdle;
-  Duration drain_timeout = limits::kDrainTimeout;
-  // Flows wait this long for a lost connection to come back; 0: they end with it.
-  Duration resume_grace = limits::kResumeGrace;
-  // Tries in a row to reach a server that was lost; 0: the client ends. Empty: for ever.
-  std::optional<std::uint32_t> max_reconnect_attempts{};
-  Multipath multipath = Multipath::fastest;  // of flows that do not say otherwise
-  RoleEventSink* events = nullptr;           // outlives the client
+  ClientPolicy policy{};
+  RoleEventSink* events = nullptr;  // outlives the client
 };
 
 struct ClientStats : Counters {

@@ -135,10 +135,11 @@ void ClientDial::on_transport_ready(Instant now) {
          {.error = {ErrorKind::protocol, "the server grants no stream for authentication", {}}});
     return;
   }
-  session::ClientHandshakeConfig config{.credentials = &config_.credentials,
-                                        .offers_resume = config_.resume_grace > Duration::zero(),
-                                        .ticket = options_.ticket,
-                                        .joins = options_.joins};
+  session::ClientHandshakeConfig config{
+      .credentials = &config_.credentials,
+      .offers_resume = config_.policy.resume_grace > Duration::zero(),
+      .ticket = options_.ticket,
+      .joins = options_.joins};
   control_ = std::make_unique<ControlStream>(
       worker_.timers(), *connection_, *stream,
       session::make_client_handshake(config_.dialect, config, *exporter, worker_.host().rng(), now),

@@ -64,7 +64,7 @@ ClientStreamFlow::ClientStreamFlow(Instant now, ClientSession& session, quic::St
       stream_(&session.begin_flow(
           now, stream,
           {.source = options_.source,
-           .multipath = options_.multipath.value_or(session.context().config.multipath)})),
+           .multipath = options_.multipath.value_or(session.context().config.policy.multipath)})),
       membership_(options_.group, *this),
       pump_(session.context().worker, *stream_, membership_.traffic_or(session.context().traffic),
             *this) {

@@ -230,7 +230,7 @@ void ClientLanes::dial_missing(Instant now) {
   const std::size_t most =
       session_.uses_several_paths() ? limits::kMaxLanes : limits::kMaxStandbyLanes;
   for (const auto& dial : dials_) {
-    if (now - dial->started() < context_.config.connect_timeout) continue;
+    if (now - dial->started() < context_.config.policy.connect_timeout) continue;
     dial->abandon(now, session::CloseCode::moved, "took too long");
     postpone(now, dial->path());
   }

@@ -24,7 +24,7 @@ ClientSession::ClientSession(ClientContext& context, ClientSessionOwner& owner)
             *this),
       joined_(context, *this),
       dialect_(context.config.dialect),
-      uses_several_paths_(context.config.multipath != Multipath::fastest),
+      uses_several_paths_(context.config.policy.multipath != Multipath::fastest),
       grace_(context.worker.timers(), *this),
       waiting_timeout_(context.worker.timers(), *this),
       watch_(context.worker.timers(), *this),
@@ -151,7 +151,7 @@ void ClientSession::lose(Instant now, Error error, bool may_resume) {
   const bool waits = may_resume && terms_ && connection()->is_closed();
   if (waits) {
     core_.suspend(now);
-    grace_.set(now + std::min(context_.config.resume_grace, terms_->grace));
+    grace_.set(now + std::min(context_.config.policy.resume_grace, terms_->grace));
     forget_connection();
   } else {
     reset_flows(now);

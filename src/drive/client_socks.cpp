@@ -179,7 +179,7 @@ void SocksConnection::relay(Instant now, const SocketAddress& sender, ByteView b
         started, *session, *stream,
         ClientUdpFlowOptions{.id = session->next_flow_id(),
                              .source = text,
-                             .multipath = session->context().config.multipath},
+                             .multipath = session->context().config.policy.multipath},
         *this);
     ClientUdpFlow& flow = *udp;
     session->add_flow(std::move(udp));

@@ -76,7 +76,7 @@ UdpTunnel::UdpTunnel(SessionSource& sessions, Worker& worker, ClientContext& con
       spec_(spec),
       places_(spec.target),
       counters_(std::move(counters)),
-      flows_(spec.options.udp_idle_timeout.value_or(context.config.udp_flow_idle),
+      flows_(spec.options.udp_idle_timeout.value_or(context.config.policy.udp_flow_idle),
              limits::kMaxUdpFlowsPerTunnel),
       expiry_(worker.timers(), *this) {}
 
@@ -166,7 +166,7 @@ void UdpTunnel::start_flow(Instant now, Socket& socket, const PathId& path, Byte
             ClientUdpFlowOptions{
                 .id = id,
                 .source = spec_.source.at(offset).text(),
-                .multipath = spec_.options.multipath.value_or(context_.config.multipath)},
+                .multipath = spec_.options.multipath.value_or(context_.config.policy.multipath)},
             *this);
         ClientUdpFlow& flow = *udp;
         session->add_flow(std::move(udp));

@@ -179,7 +179,7 @@ void ServerRole::stop(Instant now, std::function<void(Instant)> on_stopped) {
     for (const auto& [greeter, owner] : greeters_) greeter->leave(now);
     for (const auto& [session, owner] : sessions_) session->leave(now);
   }
-  drain_.set(is_first && has_flows() ? now + context_.shared.drain_timeout : now);
+  drain_.set(is_first && has_flows() ? now + context_.shared.times.drain_timeout : now);
   worker_.host().request_turn_end();
 }
 

@@ -41,11 +41,15 @@ struct ServerPolicy {
   bool keeps_revoked = false;
 };
 
+struct ServerTimes {
+  Duration drain_timeout = limits::kDrainTimeout;
+  Duration resume_grace = limits::kResumeGrace;  // sessions without connection; 0: none
+};
+
 // What all workers of a server share. Immutable but for the counters and what guards itself.
 struct ServerShared {
   std::shared_ptr<const ServerPolicy> policy;  // at the start; shared by workers and flows
-  Duration drain_timeout = limits::kDrainTimeout;
-  Duration resume_grace = limits::kResumeGrace;  // sessions without connection; 0: none
+  ServerTimes times{};
   std::uint32_t log_sample_interval = limits::kLockoutLogSample;
   // These outlive the servers and are used from every worker's thread; null: none.
   RoleEventSink* events = nullptr;

@@ -98,8 +98,8 @@ session::ServerHandshakeConfig ServerGreeter::handshake_config() {
       .admits = [this](Instant now, const session::AuthIdentity& who) { return admit(now, who); },
       .gate = context_.shared.auth_gate,
       .address = remote_.ip};
-  if (context_.shared.resume_grace > Duration::zero()) {
-    config.resume = session::ResumeTerms{.grace = context_.shared.resume_grace,
+  if (context_.shared.times.resume_grace > Duration::zero()) {
+    config.resume = session::ResumeTerms{.grace = context_.shared.times.resume_grace,
                                          .worker = context_.worker_index};
     // Asked when the connection is a session's, too.
     config.resume_keys = [&owner = owner_, client = client_](const session::SessionId& id) {

@@ -7,14 +7,28 @@
 #pragma once
 
 #include "base/log.h"
+#include "base/words.h"
 
+#include <array>
 #include <cstdint>
 #include <mutex>
 #include <string>
+#include <string_view>
 
 namespace culvert::net {
 
 enum class LogFormat : std::uint8_t { human, json };
+
+}  // namespace culvert::net
+
+namespace culvert {
+
+template <>
+inline constexpr std::array<std::string_view, 2> kWords<net::LogFormat>{"human", "json"};
+
+}  // namespace culvert
+
+namespace culvert::net {
 
 class StderrSink final : public LogSink {
  public:

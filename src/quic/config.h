@@ -3,9 +3,11 @@
 
 #include "base/limits.h"
 #include "base/time.h"
+#include "base/words.h"
 #include "crypto/keys.h"
 #include "quic/session_budget.h"
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -22,6 +24,21 @@ enum class CongestionControl : std::uint8_t {
 
 // AEAD and header protection of 1-RTT packets (packet_protection.h).
 enum class ProtectionBackend : std::uint8_t { gnutls, ipsec_mb };
+
+}  // namespace culvert::quic
+
+namespace culvert {
+
+template <>
+inline constexpr std::array<std::string_view, 2> kWords<quic::CongestionControl>{"cubic", "bbr"};
+template <>
+inline constexpr std::array<std::string_view, 2> kWords<quic::ProtectionBackend>{"gnutls",
+                                                                                 "ipsec-mb"};
+
+}  // namespace culvert
+
+namespace culvert::quic {
+
 // Whether this build and this CPU have it.
 [[nodiscard]] bool is_available(ProtectionBackend backend);
 

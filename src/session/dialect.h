@@ -1,6 +1,9 @@
 // The protocols a session may speak; the ALPN chooses, and in mf/4 the kind of proof.
 #pragma once
 
+#include "base/words.h"
+
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -12,6 +15,18 @@ enum class Dialect : std::uint8_t {
   mf_4,        // tunnel-rs 0.5 .. 0.6 (body version 4), docs/protocol/mf-4.md
   mf_4_token,  // tunnel-rs 0.4 (body version 3): what mf/4 becomes when a token is the proof
 };
+
+}  // namespace culvert::session
+
+namespace culvert {
+
+// The third is what comes of the second.
+template <>
+inline constexpr std::array<std::string_view, 2> kWords<session::Dialect>{"culvert", "mf4"};
+
+}  // namespace culvert
+
+namespace culvert::session {
 
 [[nodiscard]] constexpr std::string_view alpn(Dialect dialect) {
   return dialect == Dialect::culvert_1 ? "culvert/1" : "mf/4";

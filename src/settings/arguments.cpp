@@ -71,7 +71,7 @@ class Parser {
       if (it == known_.end()) return unknown(i == 1 ? arg : fmt::format("-{}", arg[i]));
       const std::string origin = fmt::format("-{}", arg[i]);
       if (!takes_value(**it)) {
-        if (Status added = add(**it, origin, {}); !added) return added;
+        CULVERT_CHECK(add(**it, origin, {}));
         continue;
       }
       std::optional<std::string_view> value;
@@ -96,7 +96,7 @@ class Parser {
         return fail(ErrorKind::configuration, "takes no value", std::move(origin));
       }
       if (value) {
-        if (Status checked = check_value(setting, *value, origin); !checked) return checked;
+        CULVERT_CHECK(check_value(setting, *value, origin));
       }
       result_.settings.push_back({&setting, std::string(value.value_or("true")), origin});
       return {};
@@ -111,7 +111,7 @@ class Parser {
       }
       value = take();
     }
-    if (Status checked = check_value(setting, *value, origin); !checked) return checked;
+    CULVERT_CHECK(check_value(setting, *value, origin));
     result_.settings.push_back({&setting, std::string(*value), std::move(origin)});
     return {};
   }

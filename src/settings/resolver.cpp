@@ -1,8 +1,8 @@
 #include "settings/resolver.h"
 
 #include "base/assert.h"
-#include "base/limits.h"
-#include "base/printable.h"
+#include "settings/file_values.h"
+#include "settings/lists.h"
 #include "settings/suggest.h"
 #include "settings/value.h"
 
@@ -10,8 +10,6 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
-#include <set>
 #include <utility>
 
 namespace culvert::settings {
@@ -26,42 +24,12 @@ constexpr std::array kAlternatives{
     std::pair{Id::auth_token, Id::auth_token_file},
 };
 
-std::vector<std::string> split(std::string_view text, char separator) {
-  std::vector<std::string> parts;
-  while (!text.empty()) {
-    const auto end = std::min(text.find(separator), text.size());
-    std::string_view part = text.substr(0, end);
-    while (part.starts_with(' ')) part.remove_prefix(1);
-    while (part.ends_with(' ')) part.remove_suffix(1);
-    if (!part.empty()) parts.emplace_back(part);
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return parts;
-}
-
-std::string_view kind_text(const Node& node) {
-  switch (node.kind) {
-    case Node::Kind::text:
-      return "text";
-    case Node::Kind::number:
-      return "a number";
-    case Node::Kind::flag:
-      return "true or false";
-    case Node::Kind::list:
-      return "a list";
-    case Node::Kind::table:
-      return "a table";
-    case Node::Kind::other:
-      break;
-  }
-  return node.text;
-}
-
 }  // namespace
 
 class Resolver {
  public:
-  Resolver(Command command, const Inputs& inputs) : command_(command), inputs_(inputs) {
+  Resolver(Command command, const Inputs& inputs)
+      : command_(command), inputs_(inputs), file_(inputs) {
     for (const Setting& setting : table()) {
       if ((setting.commands & bit(command)) != 0) known_.push_back(&setting);
     }
@@ -69,14 +37,14 @@ class Resolver {
 
   Result<Settings> run() {
     if (inputs_.file != nullptr) {
-      if (Status read = read_table(*inputs_.file, ""); !read) return forward(read);
+      CULVERT_CHECK(read_table(*inputs_.file, ""));
     }
-    if (Status read = read_environment(); !read) return forward(read);
+    CULVERT_CHECK(read_environment());
     if (inputs_.arguments != nullptr) read_arguments();
-    if (Status checked = settle_alternatives(); !checked) return forward(checked);
+    CULVERT_CHECK(settle_alternatives());
     if (command_ == Command::client) {
-      if (Status paired = pair_tunnels(); !paired) return forward(paired);
-      if (Status joined = join_servers(); !joined) return forward(joined);
+      CULVERT_CHECK(pair_tunnels());
+      CULVERT_CHECK(join_servers());
     }
     return std::move(settings_);
   }
@@ -89,15 +57,10 @@ class Resolver {
 
   // --- files ---------------------------------------------------------------------------------
 
-  std::string where(const Node& node, std::string_view key) const {
-    if (node.line == 0) return fmt::format("{}: {}", inputs_.file_name, key);
-    return fmt::format("{}:{}: {}", inputs_.file_name, node.line, key);
-  }
-
   Status read_table(const Node& node, const std::string& prefix) {
     for (const auto& [name, member] : node.members) {
       const std::string key = prefix.empty() ? name : fmt::format("{}.{}", prefix, name);
-      if (Status read = read_member(key, member); !read) return read;
+      CULVERT_CHECK(read_member(key, member));
     }
     return {};
   }
@@ -106,231 +69,24 @@ class Resolver {
     if (key == "role") return expect_word(key, member, info(command_).name);
     if (key == "mode") return expect_word(key, member, kModeIroh);
     if (command_ == Command::client) {
-      if (key == kTunnelsKey) return read_tunnels(member, kTunnelsKey, file_tunnels_);
-      if (key == kServersKey) return read_servers(member);
+      if (key == kTunnelsKey) {
+        CULVERT_TRY(file_tunnels_, read_tunnels(file_, member, kTunnelsKey));
+        return {};
+      }
+      if (key == kServersKey) {
+        CULVERT_TRY(file_servers_, read_servers(file_, known_, member));
+        return {};
+      }
     }
     const Setting* setting = by_key(key);
     if (setting == nullptr) {
       if (member.kind == Node::Kind::table && is_section(key)) return read_table(member, key);
       return unknown_key(key, member);
     }
-    if (Status checked = check_secret(*setting, key, member); !checked) return checked;
-    CULVERT_TRY(std::vector<Value> values, read_values(*setting, key, member));
+    CULVERT_CHECK(file_.check_secret(*setting, key, member));
+    CULVERT_TRY(std::vector<Value> values, file_.read(*setting, key, member));
     set(*setting, Level::file, std::move(values));
     return {};
-  }
-
-  Status check_secret(const Setting& setting, const std::string& key, const Node& member) const {
-    if (!setting.is_secret || inputs_.file_may_hold_secrets) return {};
-    return fail(ErrorKind::configuration,
-                fmt::format("secrets do not belong in a configuration file: use {}_file, the "
-                            "environment variable {}, or --config-stdin",
-                            key, setting.environment),
-                where(member, key));
-  }
-
-  Result<std::vector<Value>> read_values(const Setting& setting, const std::string& key,
-                                         const Node& node) const {
-    const std::string origin = where(node, key);
-    if (node.kind == Node::Kind::list) {
-      if (!setting.is_repeatable) {
-        return fail(ErrorKind::configuration, "needs one value, not a list", origin);
-      }
-      std::vector<Value> values;
-      for (const Node& item : node.items) {
-        CULVERT_TRY(Value value, read_scalar(setting, key, item));
-        values.push_back(std::move(value));
-      }
-      return values;
-    }
-    CULVERT_TRY(Value value, read_scalar(setting, key, node));
-    return std::vector{std::move(value)};
-  }
-
-  Result<Value> read_scalar(const Setting& setting, const std::string& key,
-                            const Node& node) const {
-    const std::string origin = where(node, key);
-    const bool is_flag = setting.type == Type::flag;
-    const bool takes_number = setting.type == Type::number || setting.type == Type::duration;
-    const bool fits = (node.kind == Node::Kind::flag && is_flag) ||
-                      (node.kind == Node::Kind::number && takes_number) ||
-                      (node.kind == Node::Kind::text && !is_flag && setting.type != Type::number);
-    if (!fits) {
-      const std::string_view wanted = is_flag                          ? "true or false"
-                                      : setting.type == Type::number   ? "a number"
-                                      : setting.type == Type::duration ? "a time such as \"30s\""
-                                                                       : "text in quotes";
-      return fail(ErrorKind::configuration,
-                  fmt::format("needs {}, not {}", wanted, kind_text(node)), origin);
-    }
-    if (Status checked = check_value(setting, node.text, origin); !checked) return forward(checked);
-    return Value{setting.is_path ? located(node.text) : node.text, origin};
-  }
-
-  // A file name of the file, as others may use it. "-" is standard input, "~/" at home,
-  // "credential:NAME" a service's own.
-  std::string located(const std::string& name) const {
-    const bool stays = name.empty() || name == "-" || name[0] == '/' || name.starts_with("~/") ||
-                       name.starts_with("credential:");
-    return stays ? name : inputs_.directory + name;
-  }
-  // "unix:local.sock" of a target.
-  std::string located_target(const std::string& target) const {
-    constexpr std::string_view kUnix = "unix:";
-    if (!target.starts_with(kUnix)) return target;
-    return std::string(kUnix) + located(target.substr(kUnix.size()));
-  }
-
-  Status read_tunnels(const Node& node, std::string_view list, std::vector<TunnelEntry>& into) {
-    if (node.kind != Node::Kind::list) {
-      return fail(ErrorKind::configuration, fmt::format("needs a list: write [[{}]]", list),
-                  where(node, list));
-    }
-    std::set<std::string> names;
-    for (const Node& item : node.items) {
-      CULVERT_TRY(TunnelEntry entry, read_tunnel(item, list));
-      if (!entry.name.empty() && !names.insert(entry.name).second) {
-        return fail(ErrorKind::configuration,
-                    fmt::format("two tunnels are called '{}'", entry.name), where(item, list));
-      }
-      into.push_back(std::move(entry));
-    }
-    return {};
-  }
-
-  Result<TunnelEntry> read_tunnel(const Node& node, std::string_view list) {
-    const std::string origin = where(node, list);
-    if (node.kind != Node::Kind::table) {
-      return fail(ErrorKind::configuration, "each tunnel is a table with source and target",
-                  origin);
-    }
-    TunnelEntry entry;
-    for (const auto& [name, member] : node.members) {
-      const std::string key = fmt::format("{}.{}", list, name);
-      const Value value{member.text, where(member, key)};
-      const bool is_flag = name == "enabled";
-      std::vector<std::string_view> names;
-      for (const TunnelKey& known : tunnel_keys()) names.push_back(known.name);
-      if (std::ranges::find(names, name) == names.end()) {
-        return fail(ErrorKind::configuration,
-                    fmt::format("no such setting{}", did_you_mean(name, names)), value.origin);
-      }
-      if (name == "udp_idle_timeout") {
-        CULVERT_TRY(entry.udp_idle_timeout, read_tunnel_duration(key, member));
-        continue;
-      }
-      if (name == "multipath") {
-        CULVERT_TRY(const Value mode, read_scalar(setting(Id::multipath), key, member));
-        entry.multipath = multipath_of(mode.text);
-        continue;
-      }
-      if (member.kind != (is_flag ? Node::Kind::flag : Node::Kind::text)) {
-        return fail(ErrorKind::configuration,
-                    fmt::format("needs {}, not {}", is_flag ? "true or false" : "text in quotes",
-                                kind_text(member)),
-                    value.origin);
-      }
-      if (name == "source") entry.source = value;
-      if (name == "target") entry.target = {located_target(value.text), value.origin};
-      if (name == "name") entry.name = value.text;
-      if (is_flag) entry.is_enabled = value.text == "true";
-    }
-    if (entry.source.text.empty() || entry.target.text.empty()) {
-      return fail(ErrorKind::configuration, "a tunnel needs source and target", origin);
-    }
-    return entry;
-  }
-
-  // --- [[servers]] ---------------------------------------------------------------------------
-
-  struct FileServer {
-    std::string name{};
-    std::string origin{};
-    std::map<Id, std::vector<Value>> values{};
-    std::vector<TunnelEntry> tunnels{};
-  };
-
-  Status read_servers(const Node& node) {
-    if (node.kind != Node::Kind::list) {
-      return fail(ErrorKind::configuration, "needs a list: write [[servers]]",
-                  where(node, kServersKey));
-    }
-    for (const Node& item : node.items) {
-      CULVERT_TRY(FileServer server, read_server(item));
-      if (std::ranges::find(file_servers_, server.name, &FileServer::name) != file_servers_.end()) {
-        return fail(ErrorKind::configuration,
-                    fmt::format("two servers are called '{}'", server.name), server.origin);
-      }
-      file_servers_.push_back(std::move(server));
-    }
-    if (file_servers_.size() > limits::kMaxServers) {
-      return fail(ErrorKind::configuration,
-                  fmt::format("{} servers are more than a client may have ({})",
-                              file_servers_.size(), limits::kMaxServers),
-                  where(node, kServersKey));
-    }
-    return {};
-  }
-
-  Result<FileServer> read_server(const Node& node) {
-    FileServer server{.origin = where(node, kServersKey)};
-    if (node.kind != Node::Kind::table) {
-      return fail(ErrorKind::configuration, "each server is a table with a name", server.origin);
-    }
-    for (const auto& [name, member] : node.members) {
-      const std::string key = fmt::format("{}.{}", kServersKey, name);
-      if (name == "name") {
-        if (Status named = read_server_name(member, key, server.name); !named) {
-          return forward(named);
-        }
-      } else if (name == "tunnels") {
-        if (Status read = read_tunnels(member, "servers.tunnels", server.tunnels); !read) {
-          return forward(read);
-        }
-      } else if (const Setting* setting = by_server_key(name)) {
-        if (Status checked = check_secret(*setting, key, member); !checked) {
-          return forward(checked);
-        }
-        CULVERT_TRY(server.values[setting->id], read_values(*setting, key, member));
-      } else {
-        return fail(ErrorKind::configuration,
-                    fmt::format("no such setting{}", did_you_mean(name, server_keys())),
-                    where(member, key));
-      }
-    }
-    if (server.name.empty()) {
-      return fail(ErrorKind::configuration, "a server needs a name", server.origin);
-    }
-    return server;
-  }
-
-  Status read_server_name(const Node& node, const std::string& key, std::string& name) const {
-    if (node.kind != Node::Kind::text || node.text.size() > limits::kMaxTunnelNameBytes ||
-        !is_printable(node.text)) {
-      return fail(
-          ErrorKind::configuration,
-          fmt::format("needs text of at most {} bytes in quotes", limits::kMaxTunnelNameBytes),
-          where(node, key));
-    }
-    name = node.text;
-    return {};
-  }
-
-  const Setting* by_server_key(std::string_view key) const {
-    const auto it = std::ranges::find_if(known_, [&](const Setting* setting) {
-      return setting->is_per_server &&
-             (server_key(*setting) == key ||
-              (!setting->key_alias.empty() && setting->key_alias == fmt::format("iroh.{}", key)));
-    });
-    return it == known_.end() ? nullptr : *it;
-  }
-
-  std::vector<std::string_view> server_keys() const {
-    std::vector<std::string_view> keys{"name", "tunnels"};
-    for (const Setting* setting : known_) {
-      if (setting->is_per_server) keys.push_back(server_key(*setting));
-    }
-    return keys;
   }
 
   // What one entry says counts for its server; the rest is everybody's.
@@ -369,18 +125,12 @@ class Resolver {
     return {};
   }
 
-  // As the setting for all tunnels, in form and range.
-  Result<Duration> read_tunnel_duration(const std::string& key, const Node& node) const {
-    CULVERT_TRY(const Value value, read_scalar(setting(Id::udp_idle_timeout), key, node));
-    return parse_duration(value.text);
-  }
-
   Status expect_word(const std::string& key, const Node& node, std::string_view wanted) const {
     if (node.kind == Node::Kind::text && node.text == wanted) return {};
     return fail(ErrorKind::configuration,
                 fmt::format("the file is for {} = \"{}\", but this is a culvert {} in mode {}", key,
                             node.text, info(command_).name, kModeIroh),
-                where(node, key));
+                file_.where(node, key));
   }
 
   const Setting* by_key(std::string_view key) const {
@@ -401,7 +151,7 @@ class Resolver {
       if (setting.key == key && (setting.commands & bit(command_)) == 0) {
         return fail(ErrorKind::configuration,
                     fmt::format("is not a setting of culvert {}", info(command_).name),
-                    where(node, key));
+                    file_.where(node, key));
       }
     }
     std::vector<std::string_view> keys{"role", "mode"};
@@ -413,7 +163,7 @@ class Resolver {
       keys.push_back(kServersKey);
     }
     return fail(ErrorKind::configuration, fmt::format("no such setting{}", did_you_mean(key, keys)),
-                where(node, key));
+                file_.where(node, key));
   }
 
   // --- environment and flags -----------------------------------------------------------------
@@ -427,14 +177,14 @@ class Resolver {
         if (!text || text->empty()) continue;
         std::vector<Value> values;
         if (setting->is_repeatable) {
-          for (std::string& part : split(*text, setting->list_separator)) {
+          for (std::string& part : parts_of(*text, setting->list_separator)) {
             values.push_back({std::move(part), std::string(name)});
           }
         } else {
           values.push_back({*text, std::string(name)});
         }
         for (const Value& value : values) {
-          if (Status checked = check_value(*setting, value.text, name); !checked) return checked;
+          CULVERT_CHECK(check_value(*setting, value.text, name));
         }
         set(*setting, Level::environment, std::move(values));
         break;  // our own name before tunnel-rs's
@@ -490,6 +240,7 @@ class Resolver {
 
   Command command_;
   const Inputs& inputs_;
+  const FileValues file_;
   std::vector<const Setting*> known_;
   std::vector<TunnelEntry> file_tunnels_;
   std::vector<FileServer> file_servers_;
@@ -522,8 +273,16 @@ bool Settings::flag(Id id) const {
   return !value_text.empty() && parse_flag(value_text).value_or(false);
 }
 
-std::int64_t Settings::number(Id id) const {
+std::int64_t Settings::whole(Id id) const {
   const auto parsed = parse_number(text(id));
+  CULVERT_ASSERT(parsed.has_value());  // checked when it came in
+  return *parsed;
+}
+
+std::optional<Duration> TunnelEntry::duration(Id id) const {
+  const auto found = own.find(id);
+  if (found == own.end()) return std::nullopt;
+  const auto parsed = parse_duration(found->second.text);
   CULVERT_ASSERT(parsed.has_value());  // checked when it came in
   return *parsed;
 }

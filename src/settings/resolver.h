@@ -2,19 +2,25 @@
 // flag, environment, file, default; lists are replaced, not merged.
 #pragma once
 
-#include "base/multipath.h"
+#include "base/assert.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "base/words.h"
 #include "settings/arguments.h"
 #include "settings/node.h"
 #include "settings/table.h"
+#include "settings/value.h"
 
+#include <algorithm>
+#include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace culvert::settings {
@@ -35,8 +41,14 @@ struct TunnelEntry {
   Value source{};
   Value target{};
   bool is_enabled = true;
-  std::optional<Duration> udp_idle_timeout{};
-  std::optional<Multipath> multipath{};
+  // Settings that it has for itself (TunnelKey::like).
+  std::map<Id, Value> own{};
+  [[nodiscard]] std::optional<Duration> duration(Id id) const;
+  template <HasWords Enum>
+  [[nodiscard]] std::optional<Enum> choice(Id id) const {
+    const auto found = own.find(id);
+    return found == own.end() ? std::nullopt : value_of<Enum>(found->second.text);
+  }
 };
 
 struct ServerEntry;
@@ -53,14 +65,42 @@ class Settings {
   [[nodiscard]] std::vector<Value> values(Id id) const;
   [[nodiscard]] bool flag(Id id) const;  // false unless set
   [[nodiscard]] std::size_t count(Id id) const { return values(id).size(); }
-  [[nodiscard]] std::int64_t number(Id id) const;
+  // In range by the table, which keeps it within T.
+  template <std::integral T = std::int64_t>
+  [[nodiscard]] T number(Id id) const {
+    CULVERT_ASSERT(std::in_range<T>(whole(id)));
+    return static_cast<T>(whole(id));
+  }
+  [[nodiscard]] std::size_t bytes(Id id) const { return number<std::size_t>(id) << 20; }
   [[nodiscard]] Duration duration(Id id) const;
+  template <HasWords Enum>
+  [[nodiscard]] Enum choice(Id id) const {
+    const auto value = choice_or_none<Enum>(id);
+    CULVERT_ASSERT(value.has_value());  // options_test: the table has no other words
+    return *value;
+  }
+  // Where a word of the setting stands for no value ("auto").
+  template <HasWords Enum>
+  [[nodiscard]] std::optional<Enum> choice_or_none(Id id) const {
+    return value_of<Enum>(text(id));
+  }
+  // In the order of the enumeration.
+  template <HasWords Enum>
+  [[nodiscard]] std::vector<Enum> choices(Id id) const {
+    std::vector<Enum> values;
+    const std::vector<std::string> words = parts_of(text(id), ',');
+    for (const std::string_view word : kWords<Enum>) {
+      if (std::ranges::find(words, word) != words.end()) values.push_back(*value_of<Enum>(word));
+    }
+    return values;
+  }
   [[nodiscard]] const std::vector<TunnelEntry>& tunnels() const { return tunnels_; }
   // The [[servers]] of a client; empty: the one of these settings.
   [[nodiscard]] const std::vector<ServerEntry>& servers() const { return servers_; }
 
  private:
   friend class Resolver;
+  [[nodiscard]] std::int64_t whole(Id id) const;
   struct Entry {
     Level level = Level::fallback;
     std::vector<Value> values;

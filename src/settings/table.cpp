@@ -52,12 +52,13 @@ constexpr std::array kCommands{
 };
 
 constexpr std::array kTunnelKeys{
-    TunnelKey{"source", "what the server connects to, as --source"},
-    TunnelKey{"target", "where this machine listens, as --target"},
-    TunnelKey{"name", "a name for logs; unique"},
-    TunnelKey{"enabled", "false: it does not listen until it is enabled"},
-    TunnelKey{"udp_idle_timeout", "as --udp-idle-timeout, for this tunnel"},
-    TunnelKey{"multipath", "as --multipath, for this tunnel"},
+    TunnelKey{"source", Type::text, {}, "what the server connects to, as --source"},
+    TunnelKey{"target", Type::text, {}, "where this machine listens, as --target"},
+    TunnelKey{"name", Type::text, {}, "a name for logs; unique"},
+    TunnelKey{"enabled", Type::flag, {}, "false: it does not listen until it is enabled"},
+    TunnelKey{"udp_idle_timeout", Type::duration, Id::udp_idle_timeout,
+              "as --udp-idle-timeout, for this tunnel"},
+    TunnelKey{"multipath", Type::choice, Id::multipath, "as --multipath, for this tunnel"},
 };
 
 std::vector<Setting> make_table() {
@@ -289,6 +290,7 @@ std::vector<Setting> make_table() {
   add({.id = Id::dialects,
        .commands = kServer,
        .flag = "dialects",
+       .type = Type::choices,
        .placeholder = "culvert|mf4",
        .fallback = "culvert,mf4",
        .environment = "CULVERT_DIALECTS",
@@ -631,7 +633,7 @@ std::vector<Setting> make_table() {
   add({.id = Id::session_buffer,
        .commands = kRoles,
        .flag = "session-buffer",
-       .type = Type::number,
+       .type = Type::size,
        .placeholder = "MIB",
        .fallback = std::to_string(limits::kSessionBufferBytes >> 20),
        .environment = "CULVERT_SESSION_BUFFER",
@@ -643,7 +645,7 @@ std::vector<Setting> make_table() {
   add({.id = Id::total_buffer,
        .commands = kRoles,
        .flag = "total-buffer",
-       .type = Type::number,
+       .type = Type::size,
        .placeholder = "MIB",
        .fallback = std::to_string(limits::kProcessBufferBytes >> 20),
        .environment = "CULVERT_TOTAL_BUFFER",
@@ -660,8 +662,9 @@ std::vector<Setting> make_table() {
        .fallback = "0",
        .environment = "CULVERT_MTU",
        .key = "iroh.transport.mtu",
-       .minimum = 0,
+       .minimum = limits::kLeastUdpPayload,
        .maximum = limits::kUdpPayloadOwnPeers,
+       .zero = "discovery",
        .group = group,
        .help = "UDP payload of every full packet, 1200 at least, without discovery; 0: discover"});
   add({.id = Id::keep_alive,

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -136,7 +137,16 @@ enum class Id : std::uint8_t {
   count,
 };
 
-enum class Type : std::uint8_t { flag, counter, text, number, duration, choice };
+enum class Type : std::uint8_t {
+  flag,
+  counter,  // how often it was given
+  text,
+  number,
+  size,  // in MiB
+  duration,
+  choice,   // one of the words of its placeholder
+  choices,  // some of them, with commas between
+};
 
 struct Setting {
   Id id;
@@ -155,9 +165,10 @@ struct Setting {
   char list_separator = ' ';  // of a repeatable setting in the environment
   bool is_secret = false;     // never on a command line, never in TOML
   bool is_path = false;       // names a file; in a configuration file relative to that one
-  // A number's range; a duration's, in milliseconds.
+  // The range of a number or size; of a duration in milliseconds.
   std::int64_t minimum = 0;
   std::int64_t maximum = 0;
+  std::string_view zero{};     // what 0 stands for where it is possible outside the range
   bool is_per_server = false;  // of a client: a key of a [[servers]] entry as well
   CommandSet live = 0;         // of these roles: a reload of the configuration applies it
   std::string_view group;
@@ -171,6 +182,8 @@ struct Setting {
 inline constexpr std::string_view kTunnelsKey = "iroh.tunnels";
 struct TunnelKey {
   std::string_view name;
+  Type type;
+  std::optional<Id> like;  // has the values of that setting, for this tunnel
   std::string_view help;
 };
 [[nodiscard]] std::span<const TunnelKey> tunnel_keys();

@@ -8,6 +8,7 @@
 #include <array>
 #include <charconv>
 #include <limits>
+#include <ranges>
 
 namespace culvert::settings {
 namespace {
@@ -34,13 +35,25 @@ std::int64_t to_milliseconds(Duration duration) {
 
 Status check_range(const Setting& setting, std::int64_t value, std::string_view origin) {
   if (value >= setting.minimum && value <= setting.maximum) return {};
+  if (value == 0 && !setting.zero.empty()) return {};
   const auto text = [&](std::int64_t bound) {
     return setting.type == Type::duration ? duration_text(std::chrono::milliseconds(bound))
                                           : std::to_string(bound);
   };
   return fail(ErrorKind::configuration,
-              fmt::format("{} is out of range: {} to {} is possible", text(value),
-                          text(setting.minimum), text(setting.maximum)),
+              fmt::format("{} is out of range: {} to {} is possible{}", text(value),
+                          text(setting.minimum), text(setting.maximum),
+                          setting.zero.empty() ? "" : fmt::format(", or 0: {}", setting.zero)),
+              std::string(origin));
+}
+
+Status check_word(const Setting& setting, std::string_view word, std::string_view origin) {
+  const auto possible = choices(setting);
+  if (std::ranges::find(possible, word) != possible.end()) return {};
+  return fail(ErrorKind::configuration,
+              fmt::format("'{}' is not possible: {}{}{}", word, fmt::join(possible, ", "),
+                          setting.type == Type::choices ? ", with commas between" : "",
+                          did_you_mean(word, possible)),
               std::string(origin));
 }
 
@@ -91,9 +104,22 @@ Result<bool> parse_flag(std::string_view text) {
   return fail(ErrorKind::configuration, fmt::format("'{}' is neither true nor false", text));
 }
 
+std::vector<std::string> parts_of(std::string_view text, char separator) {
+  std::vector<std::string> parts;
+  while (!text.empty()) {
+    const auto end = std::min(text.find(separator), text.size());
+    std::string_view part = text.substr(0, end);
+    while (part.starts_with(' ')) part.remove_prefix(1);
+    while (part.ends_with(' ')) part.remove_suffix(1);
+    if (!part.empty()) parts.emplace_back(part);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return parts;
+}
+
 std::vector<std::string_view> choices(const Setting& setting) {
   std::vector<std::string_view> result;
-  if (setting.type != Type::choice) return result;
+  if (setting.type != Type::choice && setting.type != Type::choices) return result;
   std::string_view rest = setting.placeholder;
   while (true) {
     const auto bar = rest.find('|');
@@ -113,6 +139,7 @@ Status check_value(const Setting& setting, std::string_view text, std::string_vi
       if (auto flag = parse_flag(text); !flag) return named(std::move(flag).error());
       return {};
     case Type::counter:
+    case Type::size:
     case Type::number: {
       auto number = parse_number(text);
       if (!number) return named(std::move(number).error());
@@ -123,14 +150,13 @@ Status check_value(const Setting& setting, std::string_view text, std::string_vi
       if (!duration) return named(std::move(duration).error());
       return check_range(setting, to_milliseconds(*duration), origin);
     }
-    case Type::choice: {
-      const auto possible = choices(setting);
-      if (std::ranges::find(possible, text) != possible.end()) return {};
-      return fail(ErrorKind::configuration,
-                  fmt::format("'{}' is not possible: {}{}", text, fmt::join(possible, ", "),
-                              did_you_mean(text, possible)),
-                  std::string(origin));
-    }
+    case Type::choice:
+      return check_word(setting, text, origin);
+    case Type::choices:
+      for (const auto part : std::views::split(text, ',')) {
+        CULVERT_CHECK(check_word(setting, std::string_view(part.begin(), part.end()), origin));
+      }
+      return {};
     case Type::text:
       if (text.empty() || text.find('\0') != std::string_view::npos) {
         return fail(ErrorKind::configuration, "needs a value", std::string(origin));

@@ -19,6 +19,8 @@ namespace culvert::settings {
 // true, yes, on, 1 and their opposites, in any case.
 [[nodiscard]] Result<bool> parse_flag(std::string_view text);
 [[nodiscard]] Result<std::int64_t> parse_number(std::string_view text);
+// What separators part, without spaces around; nothing for what is empty.
+[[nodiscard]] std::vector<std::string> parts_of(std::string_view text, char separator);
 [[nodiscard]] std::vector<std::string_view> choices(const Setting& setting);
 
 // Whether `text` is a value of the setting: type, range, choice. `origin` names it in errors.

@@ -109,7 +109,7 @@ Result<TunnelSet> TunnelSet::make(std::vector<TunnelSpec> tunnels) {
   std::size_t ports = 0;
   for (std::size_t i = 0; i < tunnels.size(); ++i) {
     const TunnelSpec& tunnel = tunnels[i];
-    if (Status checked = check_name(tunnel); !checked) return forward(checked);
+    CULVERT_CHECK(check_name(tunnel));
     if (!labels.emplace(tunnel.label(), i).second) {
       return tunnel.name.empty()
                  ? fail(ErrorKind::configuration, "two tunnels are the same: give each a name",

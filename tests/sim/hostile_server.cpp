@@ -61,7 +61,7 @@ void HostileServerWorld::start_client() {
                              .addresses = {{kHostileServerIp, kPort}},
                              .credentials = {.token = session::generate_token(rng)},
                              .tunnels = *tunnel::TunnelSet::make(std::move(tunnels)),
-                             .multipath = multipath,
+                             .policy = {.multipath = multipath},
                              .events = this};
   auto created = drive::Client::create(*client_host_, null_logger(), std::move(config), *this);
   CULVERT_ASSERT(created.has_value());

@@ -163,7 +163,7 @@ TEST(SimMultipathFigures, another_path_takes_over_soon_in_the_other_modes) {
     for (const Multipath mode : {Multipath::fastest, Multipath::aggregate}) {
       for (const bool is_first : {true, false}) {
         EXPECT_LT(longest_gap(mode, is_first, seed), milliseconds(1'500))
-            << to_string(mode) << (is_first ? ", the first path" : ", the second path") << ", seed "
+            << word_of(mode) << (is_first ? ", the first path" : ", the second path") << ", seed "
             << seed;
       }
     }
@@ -297,10 +297,10 @@ TEST(SimMultipath, datagrams_use_the_paths_as_the_mode_says) {
     tunnel.world.run_for(seconds(10));
     // Each once, however many ways it took.
     EXPECT_LE(pinger.answers, pinger.sent);
-    EXPECT_GE(pinger.answers + 10, pinger.sent) << to_string(mode);
+    EXPECT_GE(pinger.answers + 10, pinger.sent) << word_of(mode);
     EXPECT_LE(echo.received, pinger.sent);
     for (const drive::ClientPath& each : tunnel.client->paths()) {
-      EXPECT_GT(each.connection.packets_sent, pinger.sent / 3) << to_string(mode);
+      EXPECT_GT(each.connection.packets_sent, pinger.sent / 3) << word_of(mode);
     }
     if (mode == Multipath::aggregate) continue;
     set_link_down(tunnel, true);

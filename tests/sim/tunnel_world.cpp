@@ -97,7 +97,7 @@ TunnelWorld::TunnelWorld(std::uint64_t seed, TunnelWorldConfig config)
   policy.max_flows_per_session = config_.max_flows;
   policy.udp_flow_idle = config_.udp_flow_idle;
   shared.policy = std::make_shared<const drive::ServerPolicy>(std::move(policy));
-  shared.resume_grace = config_.resume_grace;
+  shared.times.resume_grace = config_.resume_grace;
   shared.give_up_elsewhere = [this](std::uint8_t worker, std::uint64_t session) {
     server_hosts.at(worker)->run_after(Duration::zero(), [this, worker, session](Instant now) {
       servers.at(worker)->give_up_session(now, session);
@@ -156,10 +156,10 @@ drive::ClientConfig TunnelWorld::client_config() const {
       .credentials = {.token = token_, .key = auth_key_},
       .dialect = config_.dialect,
       .socks5 = config_.socks5,
-      .udp_flow_idle = config_.udp_flow_idle,
-      .resume_grace = config_.resume_grace,
-      .max_reconnect_attempts = config_.max_reconnect_attempts,
-      .multipath = config_.multipath,
+      .policy = {.udp_flow_idle = config_.udp_flow_idle,
+                 .resume_grace = config_.resume_grace,
+                 .max_reconnect_attempts = config_.max_reconnect_attempts,
+                 .multipath = config_.multipath},
       .events = config_.client_events};
   if (config_.has_server_address) client_config.addresses.push_back({kServerIp, kServerPort});
   if (config_.has_second_server_address) {
