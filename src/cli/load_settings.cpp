@@ -129,6 +129,9 @@ Result<settings::Settings> load_settings(Command command, const settings::Argume
                                          Occasion occasion) {
   settings::Inputs inputs{.arguments = &arguments, .environment = environment};
   if ((settings::bit(command) & settings::kRoles) == 0) return settings::resolve(command, inputs);
+  if (!arguments.operands.empty()) {
+    inputs.mode = value_of<settings::Mode>(arguments.operands.front());
+  }
   // Without the pairing of tunnels: a file may complete it. Only the three ways to name a
   // file are read from this.
   settings::Arguments naming;

@@ -53,17 +53,17 @@ Result<Found> find_command(std::span<const std::string_view> args) {
               std::string(args[0]));
 }
 
-// Operands that a command does not know. Roles know the mode, which is iroh.
+// Operands that a command does not know. Roles know the mode.
 Status check_operands(Command command, const settings::Arguments& arguments) {
   std::span<const std::string> operands = arguments.operands;
   if (command == Command::ticket || command == Command::completion) return {};
   if ((settings::bit(command) & settings::kTunnels) != 0) return {};  // its own business
   if ((settings::bit(command) & settings::kRoles) != 0 && !operands.empty()) {
-    if (operands[0] == "nostr" || operands[0] == "manual") {
-      return fail(ErrorKind::configuration, "this version finds peers in mode iroh only",
-                  operands[0]);
+    if (value_of<settings::Mode>(operands[0])) {
+      const auto mode = settings::parse_mode(operands[0], operands[0]);
+      if (!mode) return std::unexpected(mode.error());
+      operands = operands.subspan(1);
     }
-    if (operands[0] == "iroh") operands = operands.subspan(1);
   }
   if (operands.empty()) return {};
   return fail(

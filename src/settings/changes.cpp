@@ -7,7 +7,7 @@ namespace {
 
 std::string name_of(const Setting& setting, const Settings& after) {
   if (after.has(setting.id)) return after.value(setting.id).origin;
-  return std::string(setting.key.empty() ? setting.flag : setting.key);
+  return setting.key.empty() ? std::string(setting.flag) : key_of(setting);
 }
 
 }  // namespace

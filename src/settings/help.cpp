@@ -125,7 +125,11 @@ std::string markdown() {
       "input "
       "(`--config-stdin`);\nkeys with dots are tables: `iroh.listen` is `listen` under `[iroh]`. "
       "`role` "
-      "(server, client) and `mode`\n(iroh) may be stated and must then fit.\n\n"
+      "(server, client) and `mode`\n(iroh) may be stated and must then fit. `[iroh]` is the "
+      "section of "
+      "the mode: other modes (nostr, manual) will\nhave the same keys in sections of their names, "
+      "and "
+      "are not available yet.\n\n"
       "Where a setting names a file to read, `-` is standard input. At the start a pipe or a "
       "terminal may\nstand for a file (`--auth-token-file <(pass show culvert)`, `/dev/stdin`); it "
       "has 60 s to come to its\nend. A reload reads regular files only.\n\n"
@@ -155,7 +159,7 @@ std::string markdown() {
                    ? ""
                    : fmt::format("--{}{}{}", setting.flag, setting.placeholder.empty() ? "" : " ",
                                  setting.placeholder)),
-          code(setting.key), code(setting.environment),
+          code(key_of(setting)), code(setting.environment),
           setting.environment_alias.empty() ? "" : " " + code(setting.environment_alias),
           code(setting.fallback), setting.help, setting.is_repeatable ? " (repeatable)" : "",
           (setting.live & bit(command.command)) != 0 ? " *live*" : "");
@@ -180,7 +184,7 @@ std::string markdown() {
       "| `tunnels` | its tunnels, as `[[iroh.tunnels]]`: write `[[servers.tunnels]]` |\n";
   for (const Setting& setting : table()) {
     if (!setting.is_per_server || (setting.commands & bit(Command::client)) == 0) continue;
-    text += fmt::format("| `{}` | as `{}`{} |\n", server_key(setting), setting.key,
+    text += fmt::format("| `{}` | as `{}`{} |\n", server_key(setting), key_of(setting),
                         setting.is_secret ? "" : fmt::format(", `--{}`", setting.flag));
   }
   return text;

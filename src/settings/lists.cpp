@@ -66,9 +66,8 @@ Status read_server_name(const FileValues& values, const Node& node, const std::s
 
 const Setting* by_server_key(std::span<const Setting* const> known, std::string_view key) {
   const auto it = std::ranges::find_if(known, [&](const Setting* setting) {
-    return setting->is_per_server &&
-           (server_key(*setting) == key ||
-            (!setting->key_alias.empty() && setting->key_alias == fmt::format("iroh.{}", key)));
+    return setting->is_per_server && (server_key(*setting) == key ||
+                                      (!setting->key_alias.empty() && setting->key_alias == key));
   });
   return it == known.end() ? nullptr : *it;
 }

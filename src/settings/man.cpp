@@ -147,7 +147,7 @@ std::string option(const Setting& setting, Command command) {
   if (!setting.is_secret && !setting.environment.empty()) {
     text += fmt::format("\nEnvironment: {}.", bold(setting.environment));
   }
-  if (!setting.key.empty()) text += fmt::format("\nKey: {}.", bold(setting.key));
+  if (!setting.key.empty()) text += fmt::format("\nKey: {}.", bold(key_of(setting)));
   if ((setting.live & bit(command)) != 0) text += "\nA reload applies it.";
   return text + "\n";
 }
@@ -245,7 +245,7 @@ std::string file_page(std::string_view version) {
     text += fmt::format(".SH KEYS OF A {}\n", role == Command::server ? "SERVER" : "CLIENT");
     for (const Setting& setting : table()) {
       if ((setting.commands & bit(role)) == 0 || setting.key.empty() || setting.is_secret) continue;
-      text += fmt::format(".TP\n{}\n{}", bold(setting.key), roff(sentence(setting.help)));
+      text += fmt::format(".TP\n{}\n{}", bold(key_of(setting)), roff(sentence(setting.help)));
       if (!setting.fallback.empty()) text += fmt::format("\nDefault: {}.", bold(setting.fallback));
       text += "\n";
     }
@@ -260,7 +260,7 @@ std::string file_page(std::string_view version) {
   for (const Setting& setting : table()) {
     if (!setting.is_per_server || setting.is_secret) continue;
     if ((setting.commands & bit(Command::client)) == 0) continue;
-    text += fmt::format(".TP\n{}\nAs {}.\n", bold(server_key(setting)), bold(setting.key));
+    text += fmt::format(".TP\n{}\nAs {}.\n", bold(server_key(setting)), bold(key_of(setting)));
   }
   text += examples(
       "[iroh]\n"

@@ -44,7 +44,7 @@ TEST(Man, explains_every_flag_variable_and_key_of_a_command) {
         EXPECT_NE(text.find(hyphenated("--" + std::string(s.flag))), std::string::npos) << s.flag;
       }
       EXPECT_NE(text.find(s.environment), std::string::npos) << s.environment;
-      EXPECT_NE(text.find(hyphenated(s.key)), std::string::npos) << s.key;
+      EXPECT_NE(text.find(hyphenated(key_of(s))), std::string::npos) << s.key;
     }
   }
 }
@@ -53,7 +53,7 @@ TEST(Man, explains_every_key_of_the_file) {
   const std::string text = page("culvert.toml.5");
   for (const Setting& s : table()) {
     if ((s.commands & kRoles) == 0 || s.is_secret) continue;
-    EXPECT_NE(text.find(hyphenated(s.key)), std::string::npos) << s.key;
+    EXPECT_NE(text.find(hyphenated(key_of(s))), std::string::npos) << s.key;
   }
   for (const TunnelKey& key : tunnel_keys()) {
     EXPECT_NE(text.find(hyphenated(key.name)), std::string::npos) << key.name;

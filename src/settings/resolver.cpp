@@ -15,8 +15,6 @@
 namespace culvert::settings {
 namespace {
 
-constexpr std::string_view kModeIroh = "iroh";
-
 // Two spellings of one thing: the one given at the higher level wins; both at the same
 // level contradict each other.
 constexpr std::array kAlternatives{
@@ -29,18 +27,22 @@ constexpr std::array kAlternatives{
 class Resolver {
  public:
   Resolver(Command command, const Inputs& inputs)
-      : command_(command), inputs_(inputs), file_(inputs) {
-    for (const Setting& setting : table()) {
-      if ((setting.commands & bit(command)) != 0) known_.push_back(&setting);
-    }
-  }
+      : command_(command), inputs_(inputs), file_(inputs) {}
 
   Result<Settings> run() {
+    CULVERT_CHECK(choose_mode());
+    for (const Setting& setting : table()) {
+      if ((setting.commands & bit(command_)) != 0 && is_of(setting, mode_)) {
+        known_.push_back(&setting);
+      }
+    }
     if (inputs_.file != nullptr) {
       CULVERT_CHECK(read_table(*inputs_.file, ""));
     }
     CULVERT_CHECK(read_environment());
-    if (inputs_.arguments != nullptr) read_arguments();
+    if (inputs_.arguments != nullptr) {
+      CULVERT_CHECK(read_arguments());
+    }
     CULVERT_CHECK(settle_alternatives());
     if (command_ == Command::client) {
       CULVERT_CHECK(pair_tunnels());
@@ -50,6 +52,20 @@ class Resolver {
   }
 
  private:
+  // Before anything else: the mode decides which keys there are.
+  Status choose_mode() {
+    if (inputs_.mode) mode_ = *inputs_.mode;
+    if (inputs_.file == nullptr) return {};
+    for (const auto& [name, member] : inputs_.file->members) {
+      if (name != "mode") continue;
+      const std::string origin = file_.where(member, name);
+      CULVERT_TRY(const Mode mode, parse_mode(member.text, origin, inputs_.available));
+      if (inputs_.mode && mode != mode_) return expect_word(name, member, word_of(mode_));
+      mode_ = mode;
+    }
+    return {};
+  }
+
   // Replaces what a lower level said.
   void set(const Setting& setting, Level level, std::vector<Value> values) {
     settings_.entries_[setting.id] = {level, std::move(values)};
@@ -67,10 +83,11 @@ class Resolver {
 
   Status read_member(const std::string& key, const Node& member) {
     if (key == "role") return expect_word(key, member, info(command_).name);
-    if (key == "mode") return expect_word(key, member, kModeIroh);
+    if (key == "mode") return expect_word(key, member, word_of(mode_));
+    if (value_of<Mode>(key).value_or(mode_) != mode_) return fail_section(key, member);
     if (command_ == Command::client) {
-      if (key == kTunnelsKey) {
-        CULVERT_TRY(file_tunnels_, read_tunnels(file_, member, kTunnelsKey));
+      if (key == in_section(mode_, kTunnelsKey)) {
+        CULVERT_TRY(file_tunnels_, read_tunnels(file_, member, key));
         return {};
       }
       if (key == kServersKey) {
@@ -102,7 +119,7 @@ class Resolver {
     }
     if (!settings_.tunnels_.empty()) {
       return fail(ErrorKind::configuration, "belong to a server here: write [[servers.tunnels]]",
-                  fmt::format("{}: {}", inputs_.file_name, kTunnelsKey));
+                  fmt::format("{}: {}", inputs_.file_name, in_section(mode_, kTunnelsKey)));
     }
     std::vector<ServerEntry> servers;
     for (FileServer& server : file_servers_) {
@@ -129,41 +146,67 @@ class Resolver {
     if (node.kind == Node::Kind::text && node.text == wanted) return {};
     return fail(ErrorKind::configuration,
                 fmt::format("the file is for {} = \"{}\", but this is a culvert {} in mode {}", key,
-                            node.text, info(command_).name, kModeIroh),
+                            node.text, info(command_).name, word_of(mode_)),
                 file_.where(node, key));
   }
 
   const Setting* by_key(std::string_view key) const {
     const auto it = std::ranges::find_if(known_, [&](const Setting* setting) {
-      return !setting->key.empty() && (setting->key == key || setting->key_alias == key);
+      if (setting->key.empty()) return false;
+      if (key_of(*setting, mode_) == key) return true;
+      return !setting->key_alias.empty() && in_section(mode_, setting->key_alias) == key;
     });
     return it == known_.end() ? nullptr : *it;
   }
 
   bool is_section(const std::string& key) const {
     const std::string prefix = key + '.';
-    return std::ranges::any_of(
-        known_, [&](const Setting* setting) { return setting->key.starts_with(prefix); });
+    return std::ranges::any_of(known_, [&](const Setting* setting) {
+      return key_of(*setting, mode_).starts_with(prefix);
+    });
+  }
+
+  // Of a mode that is not the one in use.
+  Status fail_section(const std::string& key, const Node& node) const {
+    return fail(ErrorKind::configuration,
+                fmt::format("is for mode {}, but mode {} is active: its settings stand in [{}]",
+                            key, word_of(mode_), word_of(mode_)),
+                file_.where(node, key));
+  }
+
+  // Of a setting that there is in other modes only.
+  Status fail_mode(const Setting& setting, std::string origin) const {
+    std::vector<std::string_view> modes;
+    for (const std::string_view word : kWords<Mode>) {
+      if (is_of(setting, *value_of<Mode>(word))) modes.push_back(word);
+    }
+    return fail(ErrorKind::configuration,
+                fmt::format("is a setting of mode {}, but mode {} is active",
+                            fmt::join(modes, ", "), word_of(mode_)),
+                std::move(origin));
   }
 
   Status unknown_key(const std::string& key, const Node& node) const {
     for (const Setting& setting : table()) {
-      if (setting.key == key && (setting.commands & bit(command_)) == 0) {
+      if (setting.key.empty() || key_of(setting, mode_) != key) continue;
+      if (!is_of(setting, mode_)) return fail_mode(setting, file_.where(node, key));
+      if ((setting.commands & bit(command_)) == 0) {
         return fail(ErrorKind::configuration,
                     fmt::format("is not a setting of culvert {}", info(command_).name),
                     file_.where(node, key));
       }
     }
-    std::vector<std::string_view> keys{"role", "mode"};
+    std::vector<std::string> keys{"role", "mode"};
     for (const Setting* setting : known_) {
-      if (!setting->key.empty()) keys.push_back(setting->key);
+      if (!setting->key.empty()) keys.push_back(key_of(*setting, mode_));
     }
     if (command_ == Command::client) {
-      keys.push_back(kTunnelsKey);
-      keys.push_back(kServersKey);
+      keys.push_back(in_section(mode_, kTunnelsKey));
+      keys.emplace_back(kServersKey);
     }
-    return fail(ErrorKind::configuration, fmt::format("no such setting{}", did_you_mean(key, keys)),
-                file_.where(node, key));
+    const std::vector<std::string_view> views(keys.begin(), keys.end());
+    return fail(ErrorKind::configuration,
+                fmt::format("no such setting{}", did_you_mean(key, views)), file_.where(node, key));
   }
 
   // --- environment and flags -----------------------------------------------------------------
@@ -193,13 +236,15 @@ class Resolver {
     return {};
   }
 
-  void read_arguments() {
+  Status read_arguments() {
     for (const Argument& argument : inputs_.arguments->settings) {
+      if (!is_of(*argument.setting, mode_)) return fail_mode(*argument.setting, argument.origin);
       auto& entry = settings_.entries_[argument.setting->id];
       const bool adds = argument.setting->is_repeatable || argument.setting->type == Type::counter;
       if (entry.level != Level::flag || !adds) entry = {Level::flag, {}};
       entry.values.push_back({argument.value, argument.origin});
     }
+    return {};
   }
 
   // --- rules between settings ----------------------------------------------------------------
@@ -241,7 +286,8 @@ class Resolver {
   Command command_;
   const Inputs& inputs_;
   const FileValues file_;
-  std::vector<const Setting*> known_;
+  Mode mode_ = Mode::iroh;
+  std::vector<const Setting*> known_;  // of the command and the mode
   std::vector<TunnelEntry> file_tunnels_;
   std::vector<FileServer> file_servers_;
   Settings settings_;

@@ -120,6 +120,8 @@ struct ServerEntry {
 
 struct Inputs {
   const Arguments* arguments = nullptr;
+  std::optional<Mode> mode{};  // as the command line says; empty: as the file does, or iroh
+  ModeSet available = kAvailableModes;
   // A variable's value; nothing when unset. An empty one counts as unset.
   std::function<std::optional<std::string>(std::string_view)> environment{};
   const Node* file = nullptr;          // null: none

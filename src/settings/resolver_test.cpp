@@ -32,12 +32,16 @@ struct Case {
   std::map<std::string, std::string, std::less<>> environment{};
   std::optional<Node> file{};
   bool file_may_hold_secrets = false;
+  std::optional<Mode> mode{};
+  ModeSet available = kAvailableModes;
 
   [[nodiscard]] Result<Settings> resolve() const {
     const auto arguments = parse_arguments(command, args);
     EXPECT_TRUE(arguments) << arguments.error().text();
     return settings::resolve(
         command, {.arguments = &*arguments,
+                  .mode = mode,
+                  .available = available,
                   .environment = [this](std::string_view name) -> std::optional<std::string> {
                     const auto found = environment.find(name);
                     if (found == environment.end()) return std::nullopt;
@@ -55,7 +59,7 @@ struct Case {
 };
 
 std::string key_of(Id id) {
-  return std::string(setting(id).key);
+  return key_of(setting(id));
 }
 // The file's tree for one dotted key.
 Node at_key(std::string key, Node value) {
@@ -144,7 +148,7 @@ TEST(Resolver, pairs_sources_with_targets) {
 
 TEST(Resolver, reads_tunnels_of_a_file) {
   const auto file = [](Node entry) {
-    return at_key(std::string(kTunnelsKey), list({std::move(entry)}));
+    return at_key(in_section(Mode::iroh, kTunnelsKey), list({std::move(entry)}));
   };
   Case c{.command = Command::client,
          .file = file(table_of({{"name", text("db")},
@@ -168,6 +172,63 @@ TEST(Resolver, counts_and_ranges) {
   const Case c{.args = {"-v", "-v", "--drain-timeout", "2s"}};
   EXPECT_EQ(c.resolve()->count(Id::verbose), 2U);
   EXPECT_EQ(c.resolve()->duration(Id::drain_timeout), std::chrono::seconds(2));
+}
+
+// --- modes -------------------------------------------------------------------------------------
+
+TEST(Resolver, reads_the_shared_keys_in_the_section_of_the_mode) {
+  for (const std::string_view word : kWords<Mode>) {
+    const std::string name(word);
+    const Node tunnel = table_of({{"source", text("tcp://a:1")}, {"target", text("[::1]:1")}});
+    const Node section =
+        table_of({{"max_reconnect_attempts", number("3")}, {"tunnels", list({tunnel})}});
+    Case c{.command = Command::client,
+           .file = table_of({{name, section}, {"mode", text(name)}}),
+           .available = kEveryMode};
+    const auto settings = c.resolve();
+    ASSERT_TRUE(settings) << settings.error().text();
+    EXPECT_EQ(settings->number(Id::max_reconnect_attempts), 3);
+    EXPECT_EQ(settings->value(Id::max_reconnect_attempts).origin,
+              "server.toml:3: " + name + ".max_reconnect_attempts");
+    EXPECT_EQ(settings->tunnels().size(), 1U);
+    // The command line may say it as well.
+    c.file = table_of({{name, section}});
+    c.mode = value_of<Mode>(word);
+    ASSERT_TRUE(c.resolve());
+    EXPECT_EQ(c.resolve()->number(Id::max_reconnect_attempts), 3);
+  }
+}
+
+TEST(Resolver, says_which_mode_is_active) {
+  const Node section = table_of({{"max_sessions", number("3")}});
+  Case c{.file = table_of({{"nostr", section}})};
+  EXPECT_EQ(c.error(),
+            "server.toml:3: nostr: is for mode nostr, but mode iroh is active: its settings stand "
+            "in [iroh]");
+  c.file = table_of({{"iroh", section}, {"mode", text("nostr")}});
+  c.available = kEveryMode;
+  EXPECT_THAT(c.error(), HasSubstr("is for mode iroh, but mode nostr is active"));
+  c.mode = Mode::manual;
+  c.file = table_of({{"mode", text("nostr")}});
+  EXPECT_THAT(c.error(), HasSubstr("in mode manual"));
+  // Settings that other modes do not have.
+  c.file = table_of({{"manual", table_of({{"dialects", text("mf4")}})}});
+  EXPECT_EQ(c.error(),
+            "server.toml:3: manual.dialects: is a setting of mode iroh, but mode manual is active");
+  c.file.reset();
+  c.args = {"--dialects", "mf4"};
+  EXPECT_EQ(c.error(), "--dialects: is a setting of mode iroh, but mode manual is active");
+}
+
+TEST(Resolver, does_not_know_modes_that_are_to_come) {
+  for (const char* mode : {"nostr", "manual"}) {
+    const Case c{.file = table_of({{"mode", text(mode)}})};
+    EXPECT_THAT(c.error(), HasSubstr("not available yet")) << mode;
+    EXPECT_THAT(c.error(), HasSubstr("server.toml:3: mode")) << mode;
+    EXPECT_EQ(parse_mode(mode, mode).error().kind, ErrorKind::configuration);
+  }
+  const Case c{.file = table_of({{"mode", text("irhoh")}})};
+  EXPECT_THAT(c.error(), HasSubstr("'irhoh' is no mode: iroh (did you mean iroh?)"));
 }
 
 // --- several servers ---------------------------------------------------------------------------

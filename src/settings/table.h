@@ -3,6 +3,10 @@
 // means (a CIDR, a source) is checked where it is used, by cli/.
 #pragma once
 
+#include "base/result.h"
+#include "base/words.h"
+
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -38,6 +42,30 @@ inline constexpr CommandSet kRoles = bit(Command::server) | bit(Command::client)
 inline constexpr CommandSet kTunnels = bit(Command::tunnels_list) | bit(Command::tunnels_add) |
                                        bit(Command::tunnels_remove) | bit(Command::tunnels_enable) |
                                        bit(Command::tunnels_disable) | bit(Command::tunnels_set);
+
+// How a role finds its peers. Each mode has a section of its name in a configuration file, in which
+// the keys stand that all share, and those of its own.
+enum class Mode : std::uint8_t { iroh, nostr, manual };
+using ModeSet = std::uint8_t;
+[[nodiscard]] constexpr ModeSet bit(Mode mode) {
+  return static_cast<ModeSet>(1U << static_cast<unsigned>(mode));
+}
+inline constexpr ModeSet kEveryMode = bit(Mode::iroh) | bit(Mode::nostr) | bit(Mode::manual);
+inline constexpr ModeSet kAvailableModes = bit(Mode::iroh);  // those that this version has
+}  // namespace culvert::settings
+
+namespace culvert {
+
+template <>
+inline constexpr std::array<std::string_view, 3> kWords<settings::Mode>{"iroh", "nostr", "manual"};
+
+}  // namespace culvert
+
+namespace culvert::settings {
+
+// The mode of that name, if this version has it; errors name `origin`.
+[[nodiscard]] Result<Mode> parse_mode(std::string_view name, std::string_view origin,
+                                      ModeSet available = kAvailableModes);
 
 struct CommandInfo {
   Command command;
@@ -161,6 +189,7 @@ struct Setting {
   std::string_view environment_alias{};  // tunnel-rs's
   std::string_view key{};                // dotted path in a configuration file; empty: not there
   std::string_view key_alias{};
+  ModeSet modes = 0;  // the key is in the section of these; 0: it is the whole path
   bool is_repeatable = false;
   char list_separator = ' ';  // of a repeatable setting in the environment
   bool is_secret = false;     // never on a command line, never in TOML
@@ -178,8 +207,15 @@ struct Setting {
 [[nodiscard]] const std::vector<Setting>& table();
 [[nodiscard]] const Setting& setting(Id id);
 
+// "iroh.listen"
+[[nodiscard]] std::string key_of(const Setting& setting, Mode mode = Mode::iroh);
+[[nodiscard]] std::string in_section(Mode mode, std::string_view key);
+[[nodiscard]] constexpr bool is_of(const Setting& setting, Mode mode) {
+  return setting.modes == 0 || (setting.modes & bit(mode)) != 0;
+}
+
 // Keys of one [[iroh.tunnels]] entry.
-inline constexpr std::string_view kTunnelsKey = "iroh.tunnels";
+inline constexpr std::string_view kTunnelsKey = "tunnels";  // in the section of the mode
 struct TunnelKey {
   std::string_view name;
   Type type;
