@@ -29,10 +29,6 @@ constexpr std::string_view kSoftwareName = "culvert";
 constexpr std::string_view kTokenContext{"culvert/1 token\0", 16};
 constexpr std::string_view kKeyContext{"culvert/1 key\0", 14};
 
-bool is_type(const Message& message, MessageType type) {
-  return message.type == static_cast<std::uint64_t>(type);
-}
-
 std::uint64_t bit(ProofKind kind) {
   return std::uint64_t{1} << static_cast<unsigned>(kind);
 }
@@ -425,13 +421,9 @@ Decoded<void> Culvert1Server::handle_resume(const Message& message) {
 std::optional<std::size_t> Culvert1Server::find_key(const SessionId& session_id,
                                                     const std::array<std::uint8_t, 32>& mac,
                                                     Proof* proof) const {
-  std::optional<std::size_t> known;
-  if (!config_.resume_keys) return known;
-  const std::vector<ResumeKey> keys = config_.resume_keys(session_id);
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    if (crypto::constant_time_equal(proof(keys[i], exporter_, nonce_), mac)) known = i;
-  }
-  return known;
+  if (!config_.resume_keys) return std::nullopt;
+  return find_proof(config_.resume_keys(session_id), mac, proof,
+                    {.exporter = exporter_, .nonce = nonce_});
 }
 
 void Culvert1Server::answer_resumed(const SessionId& session_id) {

@@ -4,6 +4,8 @@
 #include "base/printable.h"
 #include "session/flow_open.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace culvert::session {
@@ -26,6 +28,43 @@ std::optional<std::uint64_t> Message::number(std::uint64_t tag) const {
 std::string Message::text(std::uint64_t tag) const {
   const auto bytes = field(tag);
   return bytes ? printable(as_text(*bytes)) : std::string();
+}
+
+bool is_known_at(ControlEnd end, std::uint64_t type) {
+  switch (static_cast<MessageType>(type)) {
+    case MessageType::hello:
+    case MessageType::proof:
+    case MessageType::resume:
+    case MessageType::resume_done:
+    case MessageType::flows_gone:
+    case MessageType::join:
+    case MessageType::promote:
+      return end == ControlEnd::server;
+    case MessageType::challenge:
+    case MessageType::accepted:
+    case MessageType::refused:
+    case MessageType::resumed:
+    case MessageType::resume_failed:
+    case MessageType::joined:
+      return end == ControlEnd::client;
+    case MessageType::goodbye:
+      return true;
+    case MessageType::flow_open:
+    case MessageType::flow_accepted:
+    case MessageType::flow_refused:
+      break;  // on streams of flows only
+  }
+  return false;
+}
+
+Decoded<std::size_t> message_size(ByteView stream) {
+  ByteReader reader(stream);
+  const auto type = reader.varint();
+  if (!type) return std::unexpected(type.error());
+  const auto size = reader.varint();
+  if (!size) return std::unexpected(size.error());
+  if (*size > limits::kControlMessageBytes) return std::unexpected(DecodeError::oversize);
+  return stream.size() - reader.rest().size() + static_cast<std::size_t>(*size);
 }
 
 Decoded<Message> decode_message(ByteView stream) {
@@ -74,6 +113,12 @@ void MessageBuilder::append_to(Bytes& out) const {
   ByteWriter writer(out);
   writer.varint(static_cast<std::uint64_t>(type_));
   writer.prefixed(body_);
+}
+
+Error unreadable(DecodeError error) {
+  return {ErrorKind::protocol,
+          fmt::format("a message on the control stream is {}", to_string(error)),
+          {}};
 }
 
 std::string printable(std::string_view text) {

@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/limits.h"
+#include "base/result.h"
 
 #include <array>
 #include <cstdint>
@@ -35,11 +36,33 @@ enum class MessageType : std::uint64_t {
   join = 24,
   joined = 25,
   promote = 26,
-  // 21..23 session resume, 27..31 multi-path, 32..39 path candidates: reserved
   flow_open = 64,
   flow_accepted = 65,
   flow_refused = 66,
 };
+
+// Types that belong together, in both directions. What none of them says yet is reserved.
+struct MessageRange {
+  std::uint64_t first;
+  std::uint64_t last;
+
+  [[nodiscard]] constexpr bool contains(std::uint64_t type) const {
+    return first <= type && type <= last;
+  }
+};
+inline constexpr MessageRange kLoginMessages{.first = 1, .last = 15};  // and Goodbye
+inline constexpr MessageRange kResumeMessages{.first = 16, .last = 23};
+inline constexpr MessageRange kLaneMessages{.first = 24, .last = 31};
+inline constexpr MessageRange kCandidateMessages{.first = 32, .last = 39};
+inline constexpr MessageRange kVpnMessages{.first = 40, .last = 47};
+inline constexpr MessageRange kMeshMessages{.first = 48, .last = 55};
+
+// Which end of a connection reads.
+enum class ControlEnd : std::uint8_t { client, server };
+
+// Whether this end knows the type as one that it may be sent on the control stream at some time;
+// what it does not know it skips, for the other end may be of a later release.
+[[nodiscard]] bool is_known_at(ControlEnd end, std::uint64_t type);
 
 // One whole message; views point into the decoder's input.
 struct Message {
@@ -72,6 +95,12 @@ struct Message {
 
 // The first message of `stream`; truncated: more bytes are needed.
 [[nodiscard]] Decoded<Message> decode_message(ByteView stream);
+// Bytes of the stream that its first message takes; truncated: its head has not come whole.
+[[nodiscard]] Decoded<std::size_t> message_size(ByteView stream);
+
+[[nodiscard]] inline bool is_type(const Message& message, MessageType type) {
+  return message.type == static_cast<std::uint64_t>(type);
+}
 
 class MessageBuilder {
  public:
@@ -85,6 +114,9 @@ class MessageBuilder {
   MessageType type_;
   Bytes body_;
 };
+
+// Why the connection is closed over a message of this kind.
+[[nodiscard]] Error unreadable(DecodeError error);
 
 // Text from a peer made fit for a log line: control characters become '?', cut to
 // limits::kReasonBytes.

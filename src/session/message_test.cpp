@@ -6,6 +6,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
+#include <vector>
+
 namespace culvert::session {
 namespace {
 
@@ -156,6 +160,40 @@ TEST(BoundedReason, cuts_between_characters) {
   EXPECT_LE(cut.size(), limits::kReasonBytes);
   EXPECT_TRUE(cut.ends_with("..."));
   EXPECT_EQ((cut.size() - 3) % 2, 0U);
+}
+
+TEST(Message, tells_how_long_it_is_from_its_head) {
+  Bytes bytes;
+  MessageBuilder(MessageType::resume_done).bytes(1, Bytes(100, 7)).append_to(bytes);
+  const std::size_t head = 1 + 2;  // type, and the length of a body of 103 bytes
+  for (std::size_t cut = 0; cut <= bytes.size(); ++cut) {
+    const auto size = message_size(ByteView(bytes).first(cut));
+    if (cut < head) {
+      EXPECT_EQ(size.error(), DecodeError::truncated);
+    } else {
+      EXPECT_EQ(size, bytes.size());
+    }
+  }
+  Bytes large;
+  ByteWriter writer(large);
+  writer.varint(19);
+  writer.varint(limits::kControlMessageBytes);
+  EXPECT_EQ(message_size(large), large.size() + limits::kControlMessageBytes);
+  large.clear();
+  writer.varint(19);
+  writer.varint(limits::kControlMessageBytes + 1);
+  EXPECT_EQ(message_size(large).error(), DecodeError::oversize);
+}
+
+TEST(Message, of_the_control_stream_is_known_where_it_goes) {
+  const std::map<ControlEnd, std::vector<std::uint64_t>> known{
+      {ControlEnd::client, {2, 4, 5, 6, 17, 18, 25}},
+      {ControlEnd::server, {1, 3, 6, 16, 19, 20, 24, 26}}};
+  for (const auto& [end, types] : known) {
+    for (std::uint64_t type = 0; type < 100; ++type) {
+      EXPECT_EQ(is_known_at(end, type), std::ranges::find(types, type) != types.end()) << type;
+    }
+  }
 }
 
 }  // namespace

@@ -37,6 +37,17 @@ std::array<std::uint8_t, 32> join_proof(const ResumeKey& key,
   return proof({"culvert/1 join\0", 15}, key, exporter, nonce);
 }
 
+std::optional<std::size_t> find_proof(std::span<const ResumeKey> keys, ByteView mac,
+                                      ResumeProof* proof, const ProofBinding& binding) {
+  std::optional<std::size_t> known;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (crypto::constant_time_equal(proof(keys[i], binding.exporter, binding.nonce), mac)) {
+      known = i;
+    }
+  }
+  return known;
+}
+
 std::optional<std::vector<std::uint64_t>> decode_flow_ids(ByteView bytes) {
   std::vector<std::uint64_t> ids;
   ByteReader reader(bytes);

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace culvert::session {
@@ -44,6 +45,12 @@ struct ResumeTicket {
 // long as the client may not know that the server has moved on. Empty: no such session.
 using ResumeKeyLookup = std::function<std::vector<ResumeKey>(const SessionId& id)>;
 
+// What makes a proof one of this connection and of this challenge.
+struct ProofBinding {
+  std::array<std::uint8_t, 32> exporter{};
+  std::array<std::uint8_t, 32> nonce{};
+};
+
 // HMAC-SHA256(key, "culvert/1 resume" || 0 || exporter || nonce).
 [[nodiscard]] std::array<std::uint8_t, 32> resume_proof(
     const ResumeKey& key, const std::array<std::uint8_t, 32>& exporter,
@@ -52,6 +59,14 @@ using ResumeKeyLookup = std::function<std::vector<ResumeKey>(const SessionId& id
 [[nodiscard]] std::array<std::uint8_t, 32> join_proof(const ResumeKey& key,
                                                       const std::array<std::uint8_t, 32>& exporter,
                                                       const std::array<std::uint8_t, 32>& nonce);
+
+using ResumeProof = std::array<std::uint8_t, 32>(const ResumeKey& key,
+                                                 const std::array<std::uint8_t, 32>& exporter,
+                                                 const std::array<std::uint8_t, 32>& nonce);
+// Which of the keys made `mac`; how long that takes tells nobody.
+[[nodiscard]] std::optional<std::size_t> find_proof(std::span<const ResumeKey> keys, ByteView mac,
+                                                    ResumeProof* proof,
+                                                    const ProofBinding& binding);
 
 // Ids in FlowsGone: varints, one behind the other. At most limits::kMaxGoneIds in one message.
 [[nodiscard]] std::optional<std::vector<std::uint64_t>> decode_flow_ids(ByteView bytes);

@@ -95,5 +95,20 @@ TEST(ResumeProof, differs_by_key_connection_and_nonce) {
   EXPECT_NE(proof, resume_proof(key, {2}, {9}));
 }
 
+TEST(ResumeProof, is_made_with_one_of_the_keys_for_one_connection_and_one_purpose) {
+  const std::vector<ResumeKey> keys{ResumeKey(std::array<std::uint8_t, 32>{1}),
+                                    ResumeKey(std::array<std::uint8_t, 32>{2})};
+  const ProofBinding binding{.exporter = {3}, .nonce = {4}};
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const auto mac = resume_proof(keys[i], binding.exporter, binding.nonce);
+    EXPECT_EQ(find_proof(keys, mac, resume_proof, binding), i);
+    EXPECT_EQ(find_proof(keys, mac, join_proof, binding), std::nullopt);
+    EXPECT_EQ(find_proof(keys, mac, resume_proof, {.exporter = {5}, .nonce = {4}}), std::nullopt);
+    EXPECT_EQ(find_proof(keys, mac, resume_proof, {.exporter = {3}, .nonce = {5}}), std::nullopt);
+    EXPECT_EQ(find_proof({}, mac, resume_proof, binding), std::nullopt);
+    EXPECT_EQ(find_proof(keys, ByteView(mac).first(31), resume_proof, binding), std::nullopt);
+  }
+}
+
 }  // namespace
 }  // namespace culvert::session
