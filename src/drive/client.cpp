@@ -353,7 +353,7 @@ void ClientRole::finish(Instant now, std::optional<Error> error) {
   if (!error) error = std::move(stdio_error_);
   if (error && error->kind == ErrorKind::cancelled) error.reset();
   dials_.abandon(now, session::CloseCode::done, "done");
-  session_.leave(now);
+  session_.leave();
   session_.close(now, session::CloseCode::done, "done");
   tunnels_.stop(now);
   if (socks_) socks_->close(now);

@@ -101,7 +101,7 @@ void ClientDial::on_closed(Instant now, quic::Closed& closed) {
 }
 
 void ClientDial::on_refused(Instant now, const UdpRefusal& refusal) {
-  if (connection_ == nullptr || control_) return;
+  if (connection_ == nullptr || login_) return;
   is_said_refused_ = true;
   const auto quoted = quic::source_id_of(refusal.quote);
   if (!quoted || !connection_->owns_connection_id(quoted->view())) {
@@ -114,7 +114,7 @@ void ClientDial::on_refused(Instant now, const UdpRefusal& refusal) {
 }
 
 void ClientDial::on_refusal_due(Instant now) {
-  if (connection_ == nullptr || control_) return;
+  if (connection_ == nullptr || login_) return;
   if (connection_->liveness().packets_received > 0) {
     CULVERT_PROBE("drive.a server answers where nobody is said to listen");
     return;
@@ -140,21 +140,21 @@ void ClientDial::on_transport_ready(Instant now) {
       .offers_resume = config_.policy.resume_grace > Duration::zero(),
       .ticket = options_.ticket,
       .joins = options_.joins};
-  control_ = std::make_unique<ControlStream>(
-      worker_.timers(), *connection_, *stream,
+  login_ = std::make_unique<LoginStream>(
+      worker_.timers(), *stream,
       session::make_client_handshake(config_.dialect, config, *exporter, worker_.host().rng(), now),
       *this);
-  control_->start(now);
+  login_->start(now);
 }
 
-void ClientDial::on_handshake_event(Instant now, session::HandshakeEvent& event) {
-  if (auto* authenticated = std::get_if<session::Authenticated>(&event)) {
+void ClientDial::on_verdict(Instant now, session::Verdict& verdict) {
+  if (auto* authenticated = std::get_if<session::Authenticated>(&verdict)) {
     succeed(now, std::move(*authenticated));
-  } else if (auto* resumed = std::get_if<session::Resumed>(&event)) {
+  } else if (const auto* resumed = std::get_if<session::Resumed>(&verdict)) {
     succeed(now, *resumed);
-  } else if (const auto* joined = std::get_if<session::Joined>(&event)) {
+  } else if (const auto* joined = std::get_if<session::Joined>(&verdict)) {
     succeed(now, *joined);
-  } else if (const auto* refused = std::get_if<session::Refused>(&event)) {
+  } else if (const auto* refused = std::get_if<session::Refused>(&verdict)) {
     const bool is_limit = refused->code == session::CloseCode::session_limit;
     std::string text = fmt::format("Authentication rejected: {}", refused->reason);
     if (refused->code == session::CloseCode::auth_failed) {
@@ -169,7 +169,7 @@ void ClientDial::on_handshake_event(Instant now, session::HandshakeEvent& event)
                     options_.server.text()},
           .is_final = !is_limit && refused->code != session::CloseCode::rate_limited,
           .wait = std::chrono::seconds(refused->retry_after_s)});
-  } else if (auto* failed = std::get_if<session::Failed>(&event)) {
+  } else if (auto* failed = std::get_if<session::Failed>(&verdict)) {
     fail(now, failed->code, {.error = std::move(failed->error)});
   }
 }
@@ -177,10 +177,12 @@ void ClientDial::on_handshake_event(Instant now, session::HandshakeEvent& event)
 template <typename Outcome>
 void ClientDial::succeed(Instant now, Outcome outcome) {
   worker_.endpoint().set_authenticated(*connection_);
-  Dialled dialled{.connection = *std::exchange(connection_, nullptr),
-                  .control = std::move(control_),
-                  .server = options_.server,
-                  .outcome = std::move(outcome)};
+  Dialled dialled{
+      .connection = *std::exchange(connection_, nullptr),
+      .control = std::make_unique<ControlStream>(worker_.timers(), login_->hand_over(),
+                                                 config_.dialect, session::ControlEnd::client),
+      .server = options_.server,
+      .outcome = std::move(outcome)};
   owner_.on_dialled(now, *this, std::move(dialled));
 }
 
@@ -196,7 +198,7 @@ void ClientDial::abandon(Instant now, session::CloseCode code, std::string_view 
   if (connection_ == nullptr) return;
   connection_->close(now, static_cast<std::uint64_t>(code), reason);
   worker_.detach(*std::exchange(connection_, nullptr));
-  if (control_) control_->release();
+  if (login_) login_->release();
 }
 
 void ClientDial::fail(Instant now, session::CloseCode code, DialFailure failure) {
@@ -207,7 +209,7 @@ void ClientDial::fail(Instant now, session::CloseCode code, DialFailure failure)
 void ClientDial::end(Instant now, DialFailure failure) {
   if (connection_ == nullptr) return;
   worker_.detach(*std::exchange(connection_, nullptr));
-  if (control_) control_->release();
+  if (login_) login_->release();
   owner_.on_dial_failed(now, *this, std::move(failure));
 }
 

@@ -5,6 +5,7 @@
 
 #include "drive/client.h"
 #include "drive/control_stream.h"
+#include "drive/login_stream.h"
 #include "drive/worker.h"
 
 #include <memory>
@@ -51,7 +52,7 @@ struct DialOptions {
 };
 
 // Owned by the role, to the end of the turn in which it ends.
-class ClientDial final : public ConnectionHandler, public ControlHandler {
+class ClientDial final : public ConnectionHandler, public LoginHandler {
  public:
   ClientDial(Worker& worker, const ClientConfig& config, DialOptions options,
              ClientDialOwner& owner);
@@ -82,7 +83,7 @@ class ClientDial final : public ConnectionHandler, public ControlHandler {
   void on_datagram(Instant, ByteView) override {}
 
  private:
-  void on_handshake_event(Instant now, session::HandshakeEvent& event) override;
+  void on_verdict(Instant now, session::Verdict& verdict) override;
   void on_transport_ready(Instant now);
   void on_refusal_due(Instant now);
   void on_closed(Instant now, quic::Closed& closed);
@@ -96,7 +97,7 @@ class ClientDial final : public ConnectionHandler, public ControlHandler {
   DialOptions options_;
   ClientDialOwner& owner_;
   quic::Connection* connection_ = nullptr;  // null once it is handed over or given up
-  std::unique_ptr<ControlStream> control_;
+  std::unique_ptr<LoginStream> login_;
   Instant started_{};
   bool is_said_refused_ = false;
   std::optional<Instant> refused_at_;  // first

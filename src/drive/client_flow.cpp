@@ -182,7 +182,7 @@ void ClientStreamFlow::end_with_tunnel(Instant now) {
 
 void ClientStreamFlow::leave(Instant now, const std::optional<Error>& error) {
   if (stream_ == nullptr) return;
-  if (stream_->is_end_untold) session_.announce_gone(now, stream_->flow_id);
+  if (stream_->is_end_untold) session_.announce_gone(stream_->flow_id);
   stream_->context = nullptr;
   stream_ = nullptr;
   if (options_.on_end) std::exchange(options_.on_end, nullptr)(now, error);

@@ -4,6 +4,8 @@
 #include "base/probe.h"
 #include "drive/client_session.h"
 #include "drive/server_addresses.h"
+#include "session/lane_talk.h"
+#include "session/resume_talk.h"
 
 #include <algorithm>
 #include <tuple>
@@ -29,9 +31,10 @@ class ClientLanes::Lane final : public ConnectionHandler, public ControlHandler 
         connection_(&dialled.connection),
         control_(std::move(dialled.control)),
         server_(dialled.server),
+        resume_talk_(spoken_here(*control_)),
+        lane_talk_(control_->channel(), resume_talk_, std::get<session::Joined>(dialled.outcome)),
         watch_timer_(lanes.context_.worker.timers(), *this) {
     lanes_.context_.worker.rebind(*connection_, *this);
-    control_->set_handler(*this);
   }
   ~Lane() override {
     if (connection_ != nullptr) lanes_.context_.worker.detach(*connection_);
@@ -46,7 +49,7 @@ class ClientLanes::Lane final : public ConnectionHandler, public ControlHandler 
   [[nodiscard]] quic::Connection& connection() const { return *connection_; }
   [[nodiscard]] PathId path() const { return connection_->path(); }
   [[nodiscard]] bool is_usable() const { return !watch_.is_silent(); }
-  void promote(Instant now) { control_->promote(now, lanes_.session_.ticket()->key); }
+  void promote() { lane_talk_.promote(lanes_.session_.ticket()->key); }
   // The session's own from here on.
   [[nodiscard]] Dialled hand_over(const session::Resumed& resumed) {
     watch_timer_.cancel();
@@ -88,14 +91,16 @@ class ClientLanes::Lane final : public ConnectionHandler, public ControlHandler 
   }
 
  private:
-  void on_handshake_event(Instant now, session::HandshakeEvent& event) override {
-    if (const auto* resumed = std::get_if<session::Resumed>(&event)) {
-      lanes_.on_promoted(now, *this, *resumed);
-    } else if (const auto* failed = std::get_if<session::Failed>(&event)) {
-      const std::string why = failed->error.what;
-      close(now, failed->code);
-      lanes_.on_lost(now, *this, why);
-    }
+  [[nodiscard]] session::ControlChannel& spoken_here(ControlStream& control) {
+    control.set_handler(*this);
+    return control.channel();
+  }
+  void on_control(Instant now) override {
+    if (const auto resumed = resume_talk_.poll_resumed()) lanes_.on_promoted(now, *this, *resumed);
+  }
+  void on_control_failed(Instant now, const session::ChannelFailure& failure) override {
+    close(now, session::CloseCode::protocol_error);
+    lanes_.on_lost(now, *this, failure.error.what);
   }
   void on_watch(Instant now) {
     const auto news = watch_.look(now, connection_->liveness(), limits::kSuspectLane);
@@ -115,6 +120,8 @@ class ClientLanes::Lane final : public ConnectionHandler, public ControlHandler 
   quic::Connection* connection_;  // null once it is lost or handed over
   std::unique_ptr<ControlStream> control_;
   SocketAddress server_;
+  session::ClientResumeTalk resume_talk_;
+  session::ClientLaneTalk lane_talk_;
   SilenceWatch watch_;
   MemberTimer<Lane, &Lane::on_watch> watch_timer_;
 };
@@ -356,7 +363,7 @@ bool ClientLanes::promote(Instant now) {
   promoting_ = best;
   promotion_timeout_.set(
       now + std::max(limits::kPromotionTimeout, 4 * best->connection().liveness().probe_timeout));
-  best->promote(now);
+  best->promote();
   return true;
 }
 

@@ -90,16 +90,18 @@ void ClientSession::on_closed(Instant now, quic::Closed& closed) {
   lose(now, std::move(error), true);
 }
 
-void ClientSession::on_handshake_event(Instant now, session::HandshakeEvent& event) {
-  if (auto* failed = std::get_if<session::Failed>(&event)) {
-    close(now, failed->code, failed->error.what);
-    lose(now, std::move(failed->error), false);
-  } else if (const auto* leaving = std::get_if<session::PeerLeaving>(&event)) {
-    context_.worker.log().info("session", "the server says goodbye: {}", leaving->reason);
-    CULVERT_PROBE("drive.the server says goodbye");
-    is_server_leaving_ = true;
-    waiting_timeout_.set(patience_ends());
-  }
+void ClientSession::on_control(Instant) {
+  const auto leaving = core_.control()->channel().poll_leaving();
+  if (!leaving) return;
+  context_.worker.log().info("session", "the server says goodbye: {}", leaving->reason);
+  CULVERT_PROBE("drive.the server says goodbye");
+  is_server_leaving_ = true;
+  waiting_timeout_.set(patience_ends());
+}
+
+void ClientSession::on_control_failed(Instant now, const session::ChannelFailure& failure) {
+  close(now, session::CloseCode::protocol_error, failure.error.what);
+  lose(now, failure.error, false);
 }
 
 // --- from one connection to the next -------------------------------------------------------------
@@ -135,6 +137,7 @@ std::size_t ClientSession::adopt(Instant now, Dialled dialled) {
         .session_id = begun != nullptr ? begun->session_id
                                        : std::get<session::Resumed>(dialled.outcome).session_id,
         .key = export_resume_key(connection)};
+    resume_talk_.emplace(core_.control()->channel());
     silence_.begin(now);
     watch_.set(now + silence_.next_look(patience()));
   }
@@ -192,6 +195,7 @@ void ClientSession::forget_connection() {
   watch_.cancel();
   move_.forget();
   is_resuming_ = false;
+  resume_talk_.reset();
 }
 
 void ClientSession::on_beyond_share(Instant now) {
@@ -241,10 +245,10 @@ void ClientSession::resume_more_flows(Instant now) {
     ++resumed_flows_;
     user->on_resumed(now, *fresh);
   }
-  core_.control()->announce_gone(now, gone);
+  resume_talk_->announce_gone(gone);
   if (!core_.parked().is_empty()) return;
   is_resuming_ = false;
-  core_.control()->announce_done(now, announced_);
+  resume_talk_->announce_done(announced_);
   ++context_.stats.sessions_resumed;
   context_.worker.log().info("session", "Session resumed: {} flows continue", resumed_flows_);
 }
@@ -412,8 +416,8 @@ void ClientSession::add_flow(std::unique_ptr<StreamUser> flow) {
   core_.add(std::move(flow));
 }
 
-void ClientSession::announce_gone(Instant now, std::uint64_t flow_id) {
-  if (ControlStream* control = core_.control()) control->announce_gone(now, std::span(&flow_id, 1));
+void ClientSession::announce_gone(std::uint64_t flow_id) {
+  if (resume_talk_) resume_talk_->announce_gone(std::span(&flow_id, 1));
 }
 
 // --- paths -------------------------------------------------------------------------------------
@@ -463,8 +467,8 @@ void ClientSession::on_no_way(Instant now) {
   if (is_cut_off()) owner_.on_silence(now);
 }
 
-void ClientSession::leave(Instant now) {
-  if (ControlStream* control = core_.control()) control->leave(now, "client ends");
+void ClientSession::leave() {
+  if (ControlStream* control = core_.control()) control->channel().leave("client ends");
 }
 
 std::vector<ClientPath> ClientSession::paths() const {

@@ -12,6 +12,7 @@
 #include "drive/stream_pump.h"
 #include "drive/worker.h"
 #include "session/flow_open.h"
+#include "session/resume_talk.h"
 
 #include <cstdint>
 #include <deque>
@@ -73,7 +74,7 @@ class ClientSession final : public ConnectionHandler,
   [[nodiscard]] bool is_resumable() const { return terms_.has_value(); }
   [[nodiscard]] bool takes_multipath() const { return terms_ && terms_->is_multipath; }
 
-  void leave(Instant now);
+  void leave();
   void close(Instant now, session::CloseCode code, std::string_view reason);
   void on_network_changed(Instant now);
   // Runs `start` with a new stream, which begin_flow() follows: now, or when there is one; or
@@ -89,7 +90,7 @@ class ClientSession final : public ConnectionHandler,
   quic::ByteStream& begin_flow(Instant now, quic::Stream& stream, session::FlowOpen open);
   void add_flow(std::unique_ptr<StreamUser> flow);
   // A flow has ended in a way that the server may not see (ByteStream::is_end_untold).
-  void announce_gone(Instant now, std::uint64_t flow_id);
+  void announce_gone(std::uint64_t flow_id);
 
   [[nodiscard]] std::uint64_t next_flow_id() { return next_flow_id_++; }
 
@@ -135,7 +136,8 @@ class ClientSession final : public ConnectionHandler,
     Instant deadline;
   };
 
-  void on_handshake_event(Instant now, session::HandshakeEvent& event) override;
+  void on_control(Instant now) override;
+  void on_control_failed(Instant now, const session::ChannelFailure& failure) override;
   [[nodiscard]] quic::Stream* new_stream();
   // A server that has said goodbye gets no more: they wait for it to come back.
   [[nodiscard]] bool takes_flows() const { return is_connected() && !is_server_leaving_; }
@@ -174,8 +176,9 @@ class ClientSession final : public ConnectionHandler,
   session::Dialect dialect_;
   std::optional<session::ResumeTerms> terms_;
   std::optional<session::ResumeTicket> ticket_;
-  bool is_resuming_ = false;       // not all flows have been announced
-  std::uint64_t announced_ = 0;    // since the connection began
+  std::optional<session::ClientResumeTalk> resume_talk_;  // with a connection, and terms
+  bool is_resuming_ = false;                              // not all flows have been announced
+  std::uint64_t announced_ = 0;                           // since the connection began
   std::size_t resumed_flows_ = 0;  // of those, with somebody here who uses them
   bool uses_several_paths_ = false;
   bool is_server_leaving_ = false;

@@ -176,8 +176,7 @@ void ServerRole::stop(Instant now, std::function<void(Instant)> on_stopped) {
   const bool is_first = !std::exchange(context_.is_stopping, true);
   on_stopped_ = std::move(on_stopped);
   if (is_first) {
-    for (const auto& [greeter, owner] : greeters_) greeter->leave(now);
-    for (const auto& [session, owner] : sessions_) session->leave(now);
+    for (const auto& [session, owner] : sessions_) session->leave();
   }
   drain_.set(is_first && has_flows() ? now + context_.shared.times.drain_timeout : now);
   worker_.host().request_turn_end();

@@ -73,7 +73,7 @@ void ServerGreeter::on_transport_ready(Instant now, const quic::HandshakeComplet
 
 void ServerGreeter::on_stream_opened(Instant now, quic::Stream& stream) {
   // The place of the control stream comes back to a refused client that ends it.
-  if (control_) {
+  if (login_) {
     close(now, session::CloseCode::protocol_error, "a flow without authentication");
     return;
   }
@@ -82,12 +82,12 @@ void ServerGreeter::on_stream_opened(Instant now, quic::Stream& stream) {
     close(now, session::CloseCode::protocol_error, "internal error");
     return;
   }
-  control_ = std::make_unique<ControlStream>(
-      context_.worker.timers(), *connection_, stream,
+  login_ = std::make_unique<LoginStream>(
+      context_.worker.timers(), stream,
       session::make_server_handshake(dialect_, handshake_config(), client_, *exporter,
                                      context_.worker.host().rng(), now),
       *this);
-  control_->start(now);
+  login_->start(now);
 }
 
 session::ServerHandshakeConfig ServerGreeter::handshake_config() {
@@ -101,7 +101,6 @@ session::ServerHandshakeConfig ServerGreeter::handshake_config() {
   if (context_.shared.times.resume_grace > Duration::zero()) {
     config.resume = session::ResumeTerms{.grace = context_.shared.times.resume_grace,
                                          .worker = context_.worker_index};
-    // Asked when the connection is a session's, too.
     config.resume_keys = [&owner = owner_, client = client_](const session::SessionId& id) {
       return owner.resume_keys(client, id);
     };
@@ -148,20 +147,17 @@ session::Admittance ServerGreeter::admit(Instant now, const session::AuthIdentit
   return verdict.admittance;
 }
 
-void ServerGreeter::on_handshake_event(Instant now, session::HandshakeEvent& event) {
-  if (auto* authenticated = std::get_if<session::Authenticated>(&event)) {
+void ServerGreeter::on_verdict(Instant now, session::Verdict& verdict) {
+  if (auto* authenticated = std::get_if<session::Authenticated>(&verdict)) {
     succeed(now, std::move(*authenticated));
-  } else if (const auto* resumed = std::get_if<session::Resumed>(&event)) {
+  } else if (const auto* resumed = std::get_if<session::Resumed>(&verdict)) {
     succeed(now, *resumed);
-  } else if (const auto* joined = std::get_if<session::Joined>(&event)) {
+  } else if (const auto* joined = std::get_if<session::Joined>(&verdict)) {
     succeed(now, *joined);
-  } else if (auto* refused = std::get_if<session::Refused>(&event)) {
+  } else if (auto* refused = std::get_if<session::Refused>(&verdict)) {
     on_refused(now, *refused);
-  } else if (const auto* failed = std::get_if<session::Failed>(&event)) {
+  } else if (const auto* failed = std::get_if<session::Failed>(&verdict)) {
     refuse(now, failed->code, failed->error);
-  } else if (const auto* leaving = std::get_if<session::PeerLeaving>(&event)) {
-    context_.worker.log().debug("session", "client {} says goodbye: {}", client_.short_text(),
-                                leaving->reason);
   }
 }
 
@@ -169,13 +165,15 @@ template <typename Outcome>
 void ServerGreeter::succeed(Instant now, Outcome outcome) {
   linger_.cancel();
   deadline_.cancel();
-  Greeted greeted{.connection = *std::exchange(connection_, nullptr),
-                  .control = std::move(control_),
-                  .client = client_,
-                  .remote = remote_,
-                  .outcome = std::move(outcome),
-                  .place = std::move(place_),
-                  .policy = std::move(policy_)};
+  Greeted greeted{
+      .connection = *std::exchange(connection_, nullptr),
+      .control = std::make_unique<ControlStream>(context_.worker.timers(), login_->hand_over(),
+                                                 dialect_, session::ControlEnd::server),
+      .client = client_,
+      .remote = remote_,
+      .outcome = std::move(outcome),
+      .place = std::move(place_),
+      .policy = std::move(policy_)};
   owner_.on_greeted(now, *this, std::move(greeted));
 }
 
@@ -235,10 +233,6 @@ void ServerGreeter::audit(AuthRecord record) const {
   context_.shared.audit->on_auth(record);
 }
 
-void ServerGreeter::leave(Instant now) {
-  if (control_) control_->leave(now, "the server is shutting down");
-}
-
 void ServerGreeter::close(Instant now, session::CloseCode code, std::string_view reason) {
   if (connection_ == nullptr) return;
   connection_->close(now, static_cast<std::uint64_t>(code), reason);
@@ -248,7 +242,7 @@ void ServerGreeter::close(Instant now, session::CloseCode code, std::string_view
 void ServerGreeter::end() {
   linger_.cancel();
   deadline_.cancel();
-  if (control_) control_->release();
+  if (login_) login_->release();
   context_.worker.detach(*std::exchange(connection_, nullptr));
   owner_.on_not_greeted(*this);
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "drive/control_stream.h"
+#include "drive/login_stream.h"
 #include "drive/server_context.h"
 #include "drive/session_place.h"
 #include "drive/worker.h"
@@ -49,14 +50,12 @@ class ServerGreeterOwner {
 };
 
 // Owned by the role, to the end of the turn in which it ends.
-class ServerGreeter final : public ConnectionHandler, public ControlHandler {
+class ServerGreeter final : public ConnectionHandler, public LoginHandler {
  public:
   ServerGreeter(ServerContext& context, Instant now, quic::Connection& connection,
                 ServerGreeterOwner& owner);
   ~ServerGreeter() override;
 
-  // Says goodbye, where the client has come far enough to hear it.
-  void leave(Instant now);
   void close(Instant now, session::CloseCode code, std::string_view reason);
 
   void on_event(Instant now, quic::Event& event) override;
@@ -65,7 +64,7 @@ class ServerGreeter final : public ConnectionHandler, public ControlHandler {
   void on_datagram(Instant now, ByteView datagram) override;
 
  private:
-  void on_handshake_event(Instant now, session::HandshakeEvent& event) override;
+  void on_verdict(Instant now, session::Verdict& verdict) override;
   void on_transport_ready(Instant now, const quic::HandshakeCompleted& completed);
   void on_stream_opened(Instant now, quic::Stream& stream);
   void on_refused(Instant now, session::Refused& refused);
@@ -86,7 +85,7 @@ class ServerGreeter final : public ConnectionHandler, public ControlHandler {
   SocketAddress remote_;
   crypto::EndpointId client_;
   session::Dialect dialect_ = session::Dialect::culvert_1;
-  std::unique_ptr<ControlStream> control_;
+  std::unique_ptr<LoginStream> login_;
   std::shared_ptr<const ServerPolicy> policy_;  // as it was when the client began to speak
   SessionPlace place_;
   session::CloseCode linger_code_ = session::CloseCode::auth_failed;

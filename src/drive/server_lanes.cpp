@@ -3,6 +3,8 @@
 #include "base/limits.h"
 #include "base/probe.h"
 #include "drive/server_session.h"
+#include "session/lane_talk.h"
+#include "session/resume_talk.h"
 
 #include <algorithm>
 #include <utility>
@@ -11,13 +13,16 @@ namespace culvert::drive {
 
 class ServerLanes::Lane final : public ConnectionHandler, public ControlHandler {
  public:
-  Lane(ServerLanes& lanes, quic::Connection& connection, std::unique_ptr<ControlStream> control)
+  Lane(ServerLanes& lanes, quic::Connection& connection, std::unique_ptr<ControlStream> control,
+       const session::Joined& joined)
       : lanes_(lanes),
         session_(lanes.session_),
         connection_(&connection),
-        control_(std::move(control)) {
+        control_(std::move(control)),
+        resume_talk_(spoken_here(*control_), false),
+        lane_talk_(control_->channel(), resume_talk_, joined, session_.terms(),
+                   [this] { return session_.resume_keys(); }) {
     lanes_.worker_.rebind(connection, *this);
-    control_->set_handler(*this);
   }
   ~Lane() override {
     if (connection_ != nullptr) lanes_.worker_.detach(*connection_);
@@ -47,22 +52,29 @@ class ServerLanes::Lane final : public ConnectionHandler, public ControlHandler 
   }
 
  private:
-  void on_handshake_event(Instant now, session::HandshakeEvent& event) override {
-    if (const auto* promoted = std::get_if<session::Promoted>(&event)) {
-      const std::size_t key_index = promoted->key_index;
+  [[nodiscard]] session::ControlChannel& spoken_here(ControlStream& control) {
+    control.set_handler(*this);
+    return control.channel();
+  }
+  void on_control(Instant now) override {
+    if (const auto promoted = lane_talk_.poll_promoted()) {
       quic::Connection& connection = *std::exchange(connection_, nullptr);
       auto control = std::move(control_);
       lanes_.remove(*this);
-      session_.on_promoted(now, connection, std::move(control), key_index);
-    } else if (const auto* gone = std::get_if<session::FlowsGone>(&event)) {
-      session_.on_flows_gone(now, gone->ids);
-    } else if (const auto* failed = std::get_if<session::Failed>(&event)) {
-      session_.core().lanes().remove(now, *connection_);
-      connection_->close(now, static_cast<std::uint64_t>(failed->code), failed->error.what);
-      drop_heads(now);
-      let_go();
-      lanes_.remove(*this);
+      session_.on_promoted(now, connection, std::move(control), promoted->key_index);
+      return;
     }
+    const auto event = resume_talk_.poll_event();
+    const auto* gone = event ? std::get_if<session::FlowsGone>(&*event) : nullptr;
+    if (gone != nullptr) session_.on_flows_gone(now, gone->ids);
+  }
+  void on_control_failed(Instant now, const session::ChannelFailure& failure) override {
+    session_.core().lanes().remove(now, *connection_);
+    connection_->close(now, static_cast<std::uint64_t>(session::CloseCode::protocol_error),
+                       failure.error.what);
+    drop_heads(now);
+    let_go();
+    lanes_.remove(*this);
   }
   void lose(Instant now) {
     session_.core().lanes().remove(now, *connection_);
@@ -88,6 +100,8 @@ class ServerLanes::Lane final : public ConnectionHandler, public ControlHandler 
   ServerSession& session_;
   quic::Connection* connection_;  // null once it is lost or the session's own
   std::unique_ptr<ControlStream> control_;
+  session::ServerResumeTalk resume_talk_;
+  session::ServerLaneTalk lane_talk_;
 };
 
 ServerLanes::ServerLanes(Worker& worker, ServerSession& session)
@@ -96,8 +110,8 @@ ServerLanes::ServerLanes(Worker& worker, ServerSession& session)
 ServerLanes::~ServerLanes() = default;
 
 bool ServerLanes::add(Instant now, quic::Connection& connection,
-                      std::unique_ptr<ControlStream> control) {
-  auto lane = std::make_unique<Lane>(*this, connection, std::move(control));
+                      std::unique_ptr<ControlStream> control, const session::Joined& joined) {
+  auto lane = std::make_unique<Lane>(*this, connection, std::move(control), joined);
   if (1 + lanes_.size() >= limits::kMaxLanes) {
     CULVERT_PROBE("drive.a session has enough connections");
     lane->close(now, session::CloseCode::session_limit, "the session has enough connections");

@@ -5,6 +5,7 @@
 #include "drive/control_stream.h"
 #include "drive/worker.h"
 #include "quic/connection.h"
+#include "session/handshake.h"
 
 #include <memory>
 #include <vector>
@@ -22,7 +23,7 @@ class ServerLanes {
   // The session takes over the connection, which has proved that it belongs to it. False: it
   // has as many as it may; the connection is closed.
   [[nodiscard]] bool add(Instant now, quic::Connection& connection,
-                         std::unique_ptr<ControlStream> control);
+                         std::unique_ptr<ControlStream> control, const session::Joined& joined);
   // The session is over.
   void end(Instant now);
   [[nodiscard]] std::vector<const quic::Connection*> connections() const;

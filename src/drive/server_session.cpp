@@ -49,6 +49,7 @@ void ServerSession::begin(Instant now) {
   ++context_.stats.sessions_active;
   if (terms_) {
     keys_ = {export_resume_key(connection)};
+    resume_talk_.emplace(core_.control()->channel(), false);
     core_.lanes().add(now, connection);
   }
   open_up(connection);
@@ -91,6 +92,7 @@ void ServerSession::on_closed(Instant now, const quic::Closed& closed) {
         std::chrono::duration_cast<std::chrono::seconds>(terms_->grace).count());
     claims_.end();
     core_.suspend(now);
+    resume_talk_.reset();
     ++context_.stats.sessions_suspended;
     place_.suspend(now);
     tell(RoleEventKind::session_lost, why);
@@ -112,27 +114,26 @@ std::optional<Instant> ServerSession::heard_at() const {
   return connection->liveness().heard_at;
 }
 
-void ServerSession::on_handshake_event(Instant now, session::HandshakeEvent& event) {
-  if (const auto* done = std::get_if<session::ResumeDone>(&event)) {
-    on_resume_done(now, done->count);
-  } else if (const auto* gone = std::get_if<session::FlowsGone>(&event)) {
-    on_flows_gone(now, gone->ids);
-  } else if (const auto* failed = std::get_if<session::Failed>(&event)) {
-    on_failed(now, *failed);
-  } else if (const auto* leaving = std::get_if<session::PeerLeaving>(&event)) {
+void ServerSession::on_control(Instant now) {
+  if (const auto leaving = core_.control()->channel().poll_leaving()) {
     context_.worker.log().debug("session", "client {} says goodbye: {}", peer_.short_text(),
                                 leaving->reason);
   }
+  const auto event = resume_talk_ ? resume_talk_->poll_event() : std::nullopt;
+  if (!event) return;
+  if (const auto* done = std::get_if<session::ResumeDone>(&*event))
+    on_resume_done(now, done->count);
+  if (const auto* gone = std::get_if<session::FlowsGone>(&*event)) on_flows_gone(now, gone->ids);
 }
 
-void ServerSession::on_failed(Instant now, const session::Failed& failed) {
+void ServerSession::on_control_failed(Instant now, const session::ChannelFailure& failure) {
   ++context_.stats.sessions_refused;
   if (context_.broken_handshakes.admits(now)) {
     context_.worker.log().warn("session", "client {} ({}): {}", peer_.short_text(), remote_.text(),
-                               failed.error.text());
+                               failure.error.text());
   }
-  tell(RoleEventKind::session_refused, failed.error.what);
-  close(now, failed.code, failed.error.what);
+  tell(RoleEventKind::session_refused, failure.error.what);
+  close(now, session::CloseCode::protocol_error, failure.error.what);
 }
 
 void ServerSession::tell(RoleEventKind kind, std::string_view detail) const {
@@ -202,7 +203,10 @@ std::vector<session::ResumeKey> ServerSession::resume_keys() const {
 }
 
 void ServerSession::join(Instant now, Greeted greeted) {
-  if (joined_.add(now, greeted.connection, std::move(greeted.control))) open_up(greeted.connection);
+  const auto& joined = std::get<session::Joined>(greeted.outcome);
+  if (joined_.add(now, greeted.connection, std::move(greeted.control), joined)) {
+    open_up(greeted.connection);
+  }
 }
 
 void ServerSession::resume(Instant now, Greeted greeted) {
@@ -232,6 +236,7 @@ void ServerSession::take_over(Instant now, quic::Connection& connection,
     place_.resume();
   }
   core_.adopt(connection, std::move(control), *this, *this);
+  resume_talk_.emplace(core_.control()->channel(), true);
   if (!core_.lanes().has(connection)) core_.lanes().add(now, connection);
   if (key_index > 0) CULVERT_PROBE("drive.a client never heard that it was resumed");
   keys_ = {export_resume_key(connection), keys_[key_index]};
@@ -423,8 +428,10 @@ void ServerSession::start_stream_flow(Instant now, quic::ByteStream& stream,
 
 // --- the end ---------------------------------------------------------------------------------
 
-void ServerSession::leave(Instant now) {
-  if (ControlStream* control = core_.control()) control->leave(now, "the server is shutting down");
+void ServerSession::leave() {
+  if (ControlStream* control = core_.control()) {
+    control->channel().leave("the server is shutting down");
+  }
 }
 
 void ServerSession::close(Instant now, session::CloseCode code, std::string_view reason) {
@@ -448,6 +455,7 @@ void ServerSession::end(Instant now) {
   core_.end_flows(now);
   joined_.end(now);
   core_.let_go();
+  resume_talk_.reset();
   owner_.on_session_ended(now, *this);
 }
 

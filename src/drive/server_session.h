@@ -10,6 +10,7 @@
 #include "drive/session_core.h"
 #include "drive/worker.h"
 #include "session/flow_open.h"
+#include "session/resume_talk.h"
 #include "tunnel/source.h"
 
 #include <memory>
@@ -52,10 +53,12 @@ class ServerSession final : public ConnectionHandler,
   // By which it may be resumed and joined; none: not at all.
   [[nodiscard]] std::vector<session::ResumeKey> resume_keys() const;
   [[nodiscard]] bool is_resumable() const { return terms_.has_value(); }
+  // Of a session that is.
+  [[nodiscard]] const session::ResumeTerms& terms() const { return *terms_; }
   [[nodiscard]] const session::SessionId& resume_id() const { return session_id_; }
 
   // Says goodbye; flows go on until close().
-  void leave(Instant now);
+  void leave();
   void close(Instant now, session::CloseCode code, std::string_view reason);
   [[nodiscard]] std::size_t flow_count() const { return core_.flows().size(); }
   [[nodiscard]] std::uint64_t id() const { return place_.session(); }
@@ -89,8 +92,8 @@ class ServerSession final : public ConnectionHandler,
   void resume_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open);
   // The stream is one of those that carry a flow.
   void join_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open);
-  void on_handshake_event(Instant now, session::HandshakeEvent& event) override;
-  void on_failed(Instant now, const session::Failed& failed);
+  void on_control(Instant now) override;
+  void on_control_failed(Instant now, const session::ChannelFailure& failure) override;
   void on_closed(Instant now, const quic::Closed& closed);
   void on_resume_done(Instant now, std::uint64_t count);
   // Goes on with this connection.
@@ -121,8 +124,9 @@ class ServerSession final : public ConnectionHandler,
   // Of the connection; behind it the one that the client used last, until it shows that it
   // knows of this one.
   std::vector<session::ResumeKey> keys_;
-  FlowClaims claims_;                // to parked flows
-  bool uses_several_paths_ = false;  // a flow is or was spread over them
+  std::optional<session::ServerResumeTalk> resume_talk_;  // with a connection
+  FlowClaims claims_;                                     // to parked flows
+  bool uses_several_paths_ = false;                       // a flow is or was spread over them
   bool has_ended_ = false;
   Instant begun_at_{};
   std::string end_reason_;

@@ -1,8 +1,15 @@
-// The handshakes of culvert/1 (docs/protocol/culvert-1.md 3). Private to session/.
+// The handshakes of culvert/1 (docs/protocol/culvert-1.md 3, 7 and 8). Private to session/.
 #pragma once
 
 #include "session/handshake_base.h"
 #include "session/message.h"
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace culvert::session {
 
@@ -18,13 +25,20 @@ using Nonce = std::array<std::uint8_t, 32>;
 // What a key proof signs: "culvert/1 key" || 0 || exporter || nonce.
 [[nodiscard]] Bytes key_proof_message(const ExporterValue& exporter, const Nonce& nonce);
 
+[[nodiscard]] constexpr std::uint64_t bit(ProofKind kind) {
+  return std::uint64_t{1} << static_cast<unsigned>(kind);
+}
+[[nodiscard]] constexpr std::uint64_t features(bool with_resume) {
+  return with_resume ? kFeatureResume | kFeatureMultipath : 0;
+}
+[[nodiscard]] inline bool has_feature(const Message& message, std::uint64_t tag,
+                                      std::uint64_t feature) {
+  return (message.number(tag).value_or(0) & feature) != 0;
+}
+
 class Culvert1Client final : public HandshakeBase {
  public:
   Culvert1Client(const ClientHandshakeConfig& config, const ExporterValue& exporter, Instant now);
-  void leave(std::string_view reason) override;
-  void promote(const ResumeKey& key) override;
-  void announce_gone(std::span<const std::uint64_t> ids) override;
-  void announce_done(std::uint64_t count) override;
 
  private:
   Decoded<std::size_t> handle_message(ByteView input) override;
@@ -40,8 +54,7 @@ class Culvert1Client final : public HandshakeBase {
   void prove();
 
   ClientHandshakeConfig config_;
-  ExporterValue exporter_;
-  Nonce nonce_{};
+  ProofBinding binding_;           // without a nonce before the challenge
   std::uint64_t proof_kinds_ = 0;  // that the server takes
   std::string resume_refusal_;
   ProofKind proof_ = ProofKind::nothing;
@@ -50,7 +63,6 @@ class Culvert1Client final : public HandshakeBase {
   bool can_join_ = false;    // ... and this one
   bool is_resuming_ = false;
   bool is_joining_ = false;
-  bool is_promoting_ = false;  // asked for, not answered
   bool has_proved_ = false;
 };
 
@@ -58,7 +70,6 @@ class Culvert1Server final : public HandshakeBase {
  public:
   Culvert1Server(const ServerHandshakeConfig& config, const crypto::EndpointId& peer,
                  const ExporterValue& exporter, Rng& rng, Instant now);
-  void leave(std::string_view reason) override;
 
  private:
   Decoded<std::size_t> handle_message(ByteView input) override;
@@ -66,19 +77,10 @@ class Culvert1Server final : public HandshakeBase {
   Error timed_out() const override;
   Decoded<void> handle_hello(const Message& message);
   Decoded<void> handle_proof(const Message& message);
-  using Proof = std::array<std::uint8_t, 32>(const ResumeKey& key, const ExporterValue& exporter,
-                                             const Nonce& nonce);
-
   Decoded<void> handle_resume(const Message& message);
   Decoded<void> handle_join(const Message& message);
-  Decoded<void> handle_promote(const Message& message);
-  // Which of the session's keys made `mac`.
-  [[nodiscard]] std::optional<std::size_t> find_key(const SessionId& session_id,
-                                                    const std::array<std::uint8_t, 32>& mac,
-                                                    Proof* proof) const;
-  void answer_resumed(const SessionId& session_id);
-  Decoded<void> handle_resume_done(const Message& message);
-  Decoded<void> handle_flows_gone(const Message& message);
+  // That the session of this id has.
+  [[nodiscard]] std::vector<ResumeKey> keys_of(const SessionId& session_id) const;
   // Who the proof shows the client to be; nothing when it shows nobody we know.
   [[nodiscard]] std::optional<AuthIdentity> verify(const Message& proof) const;
   [[nodiscard]] AuthAttempt attempt_of(const Message& proof, bool is_valid) const;
@@ -86,14 +88,11 @@ class Culvert1Server final : public HandshakeBase {
 
   ServerHandshakeConfig config_;
   crypto::EndpointId peer_;
-  ExporterValue exporter_;
+  ProofBinding binding_;  // without a nonce before the challenge
   Rng& rng_;
-  Nonce nonce_{};
   bool has_greeted_ = false;
   bool can_resume_ = false;
   bool has_tried_to_resume_ = false;
-  bool is_resumed_ = false;
-  std::optional<SessionId> joined_;
 };
 
 }  // namespace culvert::session

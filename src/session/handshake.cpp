@@ -2,35 +2,39 @@
 
 #include "session/culvert1_handshake.h"
 #include "session/handshake_base.h"
+#include "session/message.h"
 #include "session/mf4_handshake.h"
 
 #include <fmt/format.h>
 
 namespace culvert::session {
 
-void HandshakeBase::handle_data(Instant now, ByteView bytes) {
-  if (is_broken_) return;
+std::size_t HandshakeBase::handle_data(Instant now, ByteView bytes) {
+  if (is_broken_) return bytes.size();
+  if (is_decided_) return 0;
   now_ = now;
   input_.insert(input_.end(), bytes.begin(), bytes.end());
   std::size_t used = 0;
-  while (!is_broken_ && used < input_.size()) {
+  while (!is_decided_ && used < input_.size()) {
     const auto took = handle_message(ByteView(input_).subspan(used));
     if (took) {
       used += *took;
       continue;
     }
     if (took.error() == DecodeError::truncated) break;
-    break_off(CloseCode::protocol_error,
-              Error{ErrorKind::protocol,
-                    fmt::format("a {} message on the control stream", to_string(took.error())),
-                    {}});
+    break_off(CloseCode::protocol_error, unreadable(took.error()));
+  }
+  const std::size_t rest = input_.size() - used;
+  if (is_decided_) {
+    input_.clear();
+    return is_broken_ ? bytes.size() : bytes.size() - rest;
   }
   input_.erase(input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(used));
   // A decoder refuses larger messages; this bounds what an incomplete one may hold.
-  if (input_.size() > limits::kControlMessageBytes + 16 && !is_broken_) {
-    break_off(CloseCode::protocol_error,
-              Error{ErrorKind::protocol, "an oversize message on the control stream", {}});
+  if (rest > limits::kControlMessageBytes + 16) {
+    break_off(CloseCode::protocol_error, unreadable(DecodeError::oversize));
   }
+  return bytes.size();
 }
 
 void HandshakeBase::handle_fin(Instant) {
@@ -47,39 +51,11 @@ AuthVerdict HandshakeBase::judge(const ServerHandshakeConfig& config, AuthAttemp
   return {.decision = attempt.is_valid ? AuthDecision::accepted : AuthDecision::invalid};
 }
 
-std::optional<HandshakeEvent> HandshakeBase::poll_event() {
-  if (events_.empty()) return std::nullopt;
-  HandshakeEvent event = std::move(events_.front());
-  events_.pop_front();
-  return event;
-}
-
-void HandshakeBase::decide(HandshakeEvent event) {
+void HandshakeBase::decide(Verdict verdict) {
   is_decided_ = true;
+  is_broken_ = std::holds_alternative<Refused>(verdict) || std::holds_alternative<Failed>(verdict);
   deadline_ = kNever;
-  emit(std::move(event));
-}
-
-void HandshakeBase::succeed(Authenticated event) {
-  decide(std::move(event));
-}
-
-void HandshakeBase::succeed(Resumed event) {
-  decide(event);
-}
-
-void HandshakeBase::succeed(Joined event) {
-  decide(event);
-}
-
-void HandshakeBase::refuse(Refused event) {
-  is_broken_ = true;
-  decide(std::move(event));
-}
-
-void HandshakeBase::break_off(CloseCode code, Error error) {
-  is_broken_ = true;
-  decide(Failed{code, std::move(error)});
+  verdict_ = std::move(verdict);
 }
 
 Error no_authentication_in_time() {

@@ -1,7 +1,8 @@
 // Authentication on the control stream, for both roles and dialects. Sans-I/O: stream
-// bytes and `now` in; stream bytes, events and a deadline out. The driver moves bytes
-// between this and the first bidirectional stream of a connection, polls until empty after
-// every input, and closes the connection as the events say.
+// bytes and `now` in; stream bytes, one verdict and a deadline out. The driver moves bytes
+// between this and the first bidirectional stream of a connection, polls after every input, and
+// closes the connection where the verdict says so. With the verdict the handshake is over: what
+// the two sides say from then on is a ControlChannel's business (control_channel.h).
 #pragma once
 
 #include "base/bytes.h"
@@ -20,10 +21,9 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
+#include <string_view>
 #include <variant>
-#include <vector>
 
 namespace culvert::session {
 
@@ -50,18 +50,7 @@ struct Resumed {
 // Both sides: this connection is one more of the session of this id, instead of Authenticated.
 struct Joined {
   SessionId session_id{};
-};
-// Server: the session shall go on here. The answer has left; the client gets it as Resumed.
-struct Promoted {
-  std::size_t key_index = 0;  // which of the session's keys the client has
-};
-// Server: the client has announced `count` flows to be resumed, by FlowOpen or FlowsGone.
-struct ResumeDone {
-  std::uint64_t count = 0;
-};
-// Server: these flows of the resumed session are over at the client.
-struct FlowsGone {
-  std::vector<std::uint64_t> ids;
+  ProofBinding binding{};  // of the proof by which the session may go on here
 };
 // Server: the answer says no; let the client read it, then close with `code`.
 // Client: the server said no.
@@ -77,17 +66,14 @@ struct Failed {
   CloseCode code = CloseCode::protocol_error;
   Error error;
 };
-// The other side says goodbye (culvert/1 only); the connection closes soon.
-struct PeerLeaving {
-  std::string reason;
-};
-using HandshakeEvent = std::variant<Authenticated, Resumed, Joined, Promoted, Refused, Failed,
-                                    PeerLeaving, ResumeDone, FlowsGone>;
+using Verdict = std::variant<Authenticated, Resumed, Joined, Refused, Failed>;
 
 class Handshake {
  public:
   virtual ~Handshake() = default;
-  virtual void handle_data(Instant now, ByteView bytes) = 0;
+  // Takes all of them, or those up to the verdict: what comes behind it is not the handshake's.
+  // After Refused and Failed nothing that comes means anything, and all of it is taken.
+  virtual std::size_t handle_data(Instant now, ByteView bytes) = 0;
   virtual void handle_fin(Instant now) = 0;
   virtual void handle_timeout(Instant now) = 0;
   [[nodiscard]] virtual Instant next_timeout() const = 0;
@@ -95,15 +81,8 @@ class Handshake {
   [[nodiscard]] virtual Bytes take_output() = 0;
   // Nothing follows what take_output() returned: send FIN (mf/4).
   [[nodiscard]] virtual bool is_output_finished() const = 0;
-  [[nodiscard]] virtual std::optional<HandshakeEvent> poll_event() = 0;
-  // Says goodbye where the dialect can; the driver then closes the connection.
-  virtual void leave(std::string_view reason) = 0;
-  // Client, after Joined: asks for the session to go on here, with the key that it has now;
-  // answered by Resumed.
-  virtual void promote(const ResumeKey& key) = 0;
-  // Client, in a session that can be resumed.
-  virtual void announce_gone(std::span<const std::uint64_t> ids) = 0;
-  virtual void announce_done(std::uint64_t count) = 0;  // after Resumed
+  // Once.
+  [[nodiscard]] virtual std::optional<Verdict> poll_verdict() = 0;
 };
 
 struct ServerHandshakeConfig {

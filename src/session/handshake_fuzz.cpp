@@ -1,8 +1,13 @@
 // Handshakes of both roles and dialects fed with arbitrary bytes in arbitrary pieces: they
-// never let anybody in without proof, decide once, and hold a bounded amount.
+// never let anybody in without proof, decide once, take nothing behind that, and hold a bounded
+// amount.
 #include "base/assert.h"
 #include "base/limits.h"
 #include "session/handshake.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
 
 namespace {
 
@@ -11,25 +16,33 @@ using namespace culvert::session;
 
 void feed(Handshake& handshake, ByteView input, bool may_succeed) {
   Instant now{std::chrono::seconds(1)};
-  int decisions = 0;
+  std::optional<Verdict> verdict;
   while (!input.empty()) {
     const std::size_t size = std::min<std::size_t>(input.size(), 1 + input[0] % 97);
-    handshake.handle_data(now, input.first(size));
-    input = input.subspan(size);
-    while (const auto event = handshake.poll_event()) {
-      if (!std::holds_alternative<PeerLeaving>(*event)) ++decisions;
-      CULVERT_ASSERT(may_succeed || !std::holds_alternative<Authenticated>(*event));
-      CULVERT_ASSERT(may_succeed || !std::holds_alternative<Resumed>(*event));
-      CULVERT_ASSERT(may_succeed || !std::holds_alternative<Joined>(*event));
-      CULVERT_ASSERT(may_succeed || !std::holds_alternative<Promoted>(*event));
-    }
+    const std::size_t taken = handshake.handle_data(now, input.first(size));
+    CULVERT_ASSERT(taken <= size);
     CULVERT_ASSERT(handshake.take_output().size() <= limits::kControlMessageBytes);
+    const bool had_verdict = verdict.has_value();
+    if (auto one = handshake.poll_verdict()) {
+      CULVERT_ASSERT(!verdict);
+      verdict = std::move(one);
+    }
+    if (taken < size || (had_verdict && taken == 0)) {
+      CULVERT_ASSERT(verdict);  // the rest is somebody else's
+      break;
+    }
+    input = input.subspan(size);
   }
   handshake.handle_fin(now);
   handshake.handle_timeout(handshake.next_timeout());
-  while (const auto event = handshake.poll_event()) ++decisions;
-  // After success a later violation is a second word; otherwise there is exactly one.
-  CULVERT_ASSERT(decisions >= 1 && decisions <= 2);
+  if (auto one = handshake.poll_verdict()) {
+    CULVERT_ASSERT(!verdict);
+    verdict = std::move(one);
+  }
+  CULVERT_ASSERT(verdict);
+  const bool is_refused =
+      std::holds_alternative<Refused>(*verdict) || std::holds_alternative<Failed>(*verdict);
+  CULVERT_ASSERT(may_succeed || is_refused);
 }
 
 }  // namespace

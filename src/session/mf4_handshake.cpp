@@ -29,18 +29,18 @@ Decoded<std::size_t> Mf4Client::handle_message(ByteView input) {
                            output());
     has_proved_ = true;
     finish_output();
-  } else if (is_decided() || !message.accepted) {
+  } else if (!message.accepted) {
     return std::unexpected(DecodeError::malformed);
   } else if (*message.accepted) {
-    succeed(
-        {.identity = {.kind = credentials_.key ? ProofKind::key : ProofKind::token, .comment = {}},
-         .session_id = {},
-         .max_flows = 0,
-         .dialect = credentials_.key ? Dialect::mf_4 : Dialect::mf_4_token});
+    decide(Authenticated{
+        .identity = {.kind = credentials_.key ? ProofKind::key : ProofKind::token, .comment = {}},
+        .session_id = {},
+        .max_flows = 0,
+        .dialect = credentials_.key ? Dialect::mf_4 : Dialect::mf_4_token});
   } else {
-    refuse({.code = CloseCode::auth_failed,
-            .reason = message.reason.empty() ? std::string(kBadProof) : message.reason,
-            .kind = credentials_.key ? ProofKind::key : ProofKind::token});
+    decide(Refused{.code = CloseCode::auth_failed,
+                   .reason = message.reason.empty() ? std::string(kBadProof) : message.reason,
+                   .kind = credentials_.key ? ProofKind::key : ProofKind::token});
   }
   return head->size;
 }
@@ -60,7 +60,6 @@ Decoded<std::size_t> Mf4Server::handle_message(ByteView input) {
   const auto head = mf4::decode_auth_message(input);
   if (!head) return std::unexpected(head.error());
   const mf4::AuthMessage& message = head->value;
-  if (is_decided()) return std::unexpected(DecodeError::malformed);
   const bool is_init = message.version == mf4::kKeyVersion && !message.public_key;
   if (is_init) {
     if (challenge_) return std::unexpected(DecodeError::malformed);
@@ -127,13 +126,13 @@ void Mf4Server::answer(const mf4::AuthMessage& message,
   mf4::append_auth_response(message.version, refused.reason.empty(), refused.reason, output());
   finish_output();
   if (refused.reason.empty()) {
-    succeed(
-        {.identity = *identity,
-         .session_id = {},
-         .max_flows = config_.max_flows,
-         .dialect = message.version == mf4::kTokenVersion ? Dialect::mf_4_token : Dialect::mf_4});
+    decide(Authenticated{
+        .identity = *identity,
+        .session_id = {},
+        .max_flows = config_.max_flows,
+        .dialect = message.version == mf4::kTokenVersion ? Dialect::mf_4_token : Dialect::mf_4});
   } else {
-    refuse(std::move(refused));
+    decide(std::move(refused));
   }
 }
 

@@ -2,6 +2,7 @@
 // one could have taken along, and a control stream holds what its peer does not read.
 #include "drive/control_stream.h"
 #include "drive/stream_pump.h"
+#include "session/resume_talk.h"
 #include "tests/sim/raw_peer.h"
 
 #include <gtest/gtest.h>
@@ -9,8 +10,10 @@
 #include <array>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace culvert::sim {
@@ -185,48 +188,34 @@ TEST(SimTurn, takes_two_packets_for_a_question_and_its_answer) {
 
 // --- the control stream -------------------------------------------------------------------------
 
-// Says what it is told to.
-class Talkative final : public session::Handshake {
- public:
-  void handle_data(Instant, ByteView) override {}
-  void handle_fin(Instant) override {}
-  void handle_timeout(Instant) override {}
-  [[nodiscard]] Instant next_timeout() const override { return kNever; }
-  [[nodiscard]] Bytes take_output() override { return std::exchange(output, {}); }
-  [[nodiscard]] bool is_output_finished() const override { return is_finished; }
-  [[nodiscard]] std::optional<session::HandshakeEvent> poll_event() override { return {}; }
-  void leave(std::string_view) override {}
-  void promote(const session::ResumeKey&) override {}
-  void announce_gone(std::span<const std::uint64_t>) override {}
-  void announce_done(std::uint64_t) override {}
-
-  Bytes output;
-  bool is_finished = false;
-};
+// The longest message that a client says: it names a thousand flows.
+std::vector<std::uint64_t> many_ids(std::uint64_t first) {
+  std::vector<std::uint64_t> ids(limits::kMaxGoneIds);
+  std::iota(ids.begin(), ids.end(), (std::uint64_t{1} << 61) + first);
+  return ids;
+}
 
 // A control stream in the place of a raw one, towards a peer who reads when it likes.
 struct Talk final : drive::ConnectionHandler, drive::ControlHandler {
-  explicit Talk(Peers& its_peers) : peers(its_peers) {
-    RawConnection& line = *peers.lines[0];
-    connection = &line.quic();
-    quic::Stream& stream = *connection->open_stream();
-    auto owned = std::make_unique<Talkative>();
-    handshake = owned.get();
-    control = std::make_unique<drive::ControlStream>(worker().timers(), *connection, stream,
-                                                     std::move(owned), *this);
+  explicit Talk(Peers& its_peers)
+      : peers(its_peers),
+        connection(&peers.lines[0]->quic()),
+        control(worker().timers(), *connection->open_stream(), session::Dialect::culvert_1,
+                session::ControlEnd::client) {
+    control.set_handler(*this);
     worker().rebind(*connection, *this);
-    say(Bytes{1});
+    talk.emplace(control.channel());
+    talk->announce_done(7);
     there = &peers.other_end(0);
     there->is_reading = false;
   }
   ~Talk() override {
-    control.reset();
+    control.release();
     worker().rebind(*connection, *peers.lines[0]);
   }
   [[nodiscard]] drive::Worker& worker() { return peers.peers[0]->worker(); }
-  void say(Bytes bytes) {
-    handshake->output = std::move(bytes);
-    control->start(peers.world.now());
+  void say() {
+    talk->announce_gone(many_ids(said++));
     worker().host().request_turn_end();  // as what it says comes from a turn
   }
   void read_on() {
@@ -235,55 +224,74 @@ struct Talk final : drive::ConnectionHandler, drive::ControlHandler {
         .on_readable(peers.world.now(), *there->stream);
   }
   void on_event(Instant, quic::Event&) override {}
-  void on_readable(Instant, quic::Stream&) override {}
+  void on_readable(Instant now, quic::Stream& stream) override {
+    drive::user_of(stream)->on_quic_readable(now);
+  }
   void on_writable(Instant now, quic::Stream& stream) override {
-    drive::user_of(stream)->on_quic_writable(now);
+    if (auto* user = drive::user_of(stream)) user->on_quic_writable(now);
   }
   void on_datagram(Instant, ByteView) override {}
-  void on_handshake_event(Instant, session::HandshakeEvent& event) override {
-    if (std::holds_alternative<session::Failed>(event)) ++failures;
+  void on_control(Instant) override { ++news; }
+  void on_control_failed(Instant, const session::ChannelFailure& failure) override {
+    EXPECT_FALSE(is_saying);
+    failures.push_back(failure);
   }
 
   Peers& peers;
   quic::Connection* connection;
-  Talkative* handshake = nullptr;
-  std::unique_ptr<drive::ControlStream> control;
+  drive::ControlStream control;
+  std::optional<session::ClientResumeTalk> talk;
   RawStream* there = nullptr;
-  int failures = 0;
+  std::uint64_t said = 0;
+  int news = 0;
+  bool is_saying = false;  // a call of the session is under way
+  std::vector<session::ChannelFailure> failures;
 };
 
 TEST(SimTurn, keeps_what_a_full_control_stream_does_not_take) {
   Peers peers(1);
   Talk talk(peers);
-  Bytes all{1};
   // More than the peer's window takes, not more than may wait.
-  const std::size_t parts = limits::kControlOutboxBytes / 50'000;
-  for (std::size_t i = 0; i < parts; ++i) {
-    const Bytes part(50'000, static_cast<std::uint8_t>(i));
-    all.insert(all.end(), part.begin(), part.end());
-    talk.say(part);
+  while (talk.control.channel().waiting_bytes() < limits::kControlOutboxBytes / 2) {
+    ASSERT_LT(talk.said, limits::kSendBufferMax / limits::kMaxGoneIds);
+    talk.say();
+    peers.world.run_for(milliseconds(10));
   }
-  talk.handshake->is_finished = true;
-  talk.say({});
-  peers.world.run_for(seconds(1));
-  EXPECT_LT(talk.there->stream->input.size(), limits::kControlOutboxBytes);
   talk.read_on();
-  ASSERT_TRUE(peers.run([&] { return talk.there->has_ended; }));
-  EXPECT_EQ(talk.there->received, all) << "all of it, in order, and then the end";
-  EXPECT_EQ(talk.failures, 0);
+  std::uint64_t heard = 0;
+  bool has_begun = false;
+  const bool is_complete = peers.run([&] {
+    while (const auto message = talk.there->take_message()) {
+      if (!std::exchange(has_begun, true)) {
+        EXPECT_EQ(message->number(1), 7U);
+        continue;
+      }
+      EXPECT_EQ(session::decode_flow_ids(message->bytes(1)), many_ids(heard++));
+    }
+    return heard == talk.said;
+  });
+  EXPECT_TRUE(is_complete) << heard << " of " << talk.said << ": all of it, in order";
+  EXPECT_EQ(talk.control.channel().waiting_bytes(), 0U);
+  EXPECT_TRUE(talk.failures.empty());
 }
 
 TEST(SimTurn, gives_up_a_peer_that_never_reads_its_control_stream) {
   Peers peers(1);
   Talk talk(peers);
-  const std::size_t most = limits::kSendBufferMax + limits::kControlOutboxBytes;
   std::size_t said = 0;
-  for (; said <= most && talk.failures == 0; said += 50'000) {
-    talk.say(Bytes(50'000, 'x'));
+  while (said <= limits::kSendBufferMax + limits::kControlOutboxBytes && talk.failures.empty()) {
+    talk.is_saying = true;
+    talk.say();
+    talk.is_saying = false;
+    said += limits::kMaxGoneIds * 8;
     peers.world.run_for(milliseconds(10));
   }
-  EXPECT_EQ(talk.failures, 1) << said;
+  ASSERT_EQ(talk.failures.size(), 1U) << said;
+  EXPECT_TRUE(talk.failures[0].is_unread);
   EXPECT_GE(said, limits::kControlOutboxBytes);
+  talk.say();  // to nobody
+  peers.world.run_for(seconds(1));
+  EXPECT_EQ(talk.failures.size(), 1U);
 }
 
 }  // namespace
