@@ -112,6 +112,14 @@ const std::vector<Breach>& breaches() {
          line.log_in();
          line.say(line.proof());
        }},
+      {"ResumeDone in one breath with the proof",
+       [](HostileLine& line) {
+         line.greet();
+         Bytes both;
+         line.proof().append_to(both);
+         MessageBuilder(MessageType::resume_done).number(1, 0).append_to(both);
+         line.say(both);
+       }},
       {"Resume without the feature",
        [=](HostileLine& line) {
          line.greet(0);

@@ -196,6 +196,20 @@ TEST(SimHostileLanes, become_the_sessions_own_once_and_with_its_key) {
   EXPECT_TRUE(lane.is_thrown_out(CloseCode::protocol_error));
 }
 
+// Whoever asks, and stops the stream on which the answer would come, is not left waiting.
+TEST(SimHostileLanes, are_closed_where_their_answer_is_not_taken) {
+  LanesFixture fixture;
+  HostileLine& line = fixture.client.log_in();
+  HostileLine& lane = fixture.client.join(line);
+  lane.wire.stop_sending(lane.control, 0);
+  fixture.client.run_for(milliseconds(100));
+  EXPECT_FALSE(lane.wire.is_closed()) << "nothing was to be said";
+  static_cast<void>(lane.promote(line.key()));
+  EXPECT_TRUE(lane.is_thrown_out(CloseCode::protocol_error));
+  EXPECT_FALSE(line.wire.is_closed());
+  EXPECT_EQ(fixture.lanes(), 1U);
+}
+
 // Their control streams end, or say what only the session's own may.
 TEST(SimHostileLanes, cost_only_themselves_what_they_do_wrong) {
   for (int wrong = 0; wrong < 3; ++wrong) {

@@ -494,5 +494,36 @@ TEST(SimHostileServer, costs_a_striped_flow_by_chunks_that_break_the_rules) {
   EXPECT_FALSE(world.line().wire.is_closed());
 }
 
+// A client that has something to say to it does not keep that to itself: a server which does not
+// know that flows are over would wait for them.
+TEST(SimHostileServer, is_left_when_it_does_not_take_what_it_must_know) {
+  HostileServerWorld world;
+  world.multipath = Multipath::aggregate;
+  std::size_t said = 0;
+  world.on_message = [&](ServedLine&, const HeardMessage& message) {
+    if (message.is(MessageType::flows_gone)) ++said;
+    return false;
+  };
+  ASSERT_TRUE(world.connect());
+  const FlowPlan brief{.seed = 1, .upload_bytes = 10'000, .caller_resets_after = 1'000};
+  // It reads later what it has not read at first ...
+  ServedLine& line = world.line();
+  line.control->is_reading = false;
+  world.call(brief);
+  world.world.run_for(seconds(1));
+  EXPECT_EQ(said, 0U);
+  line.control->is_reading = true;
+  world.call(brief);
+  EXPECT_TRUE(world.wait([&] { return said == 2; })) << said;
+  EXPECT_FALSE(line.wire.is_closed());
+  // ... or never again.
+  line.wire.stop_sending(*line.control, 0);
+  world.world.run_for(seconds(1));
+  EXPECT_FALSE(line.wire.is_closed());
+  world.call(brief);
+  EXPECT_TRUE(world.wait([&] { return line.wire.is_closed(); }));
+  EXPECT_EQ(line.wire.close_code(), static_cast<std::uint64_t>(CloseCode::protocol_error));
+}
+
 }  // namespace
 }  // namespace culvert::sim
