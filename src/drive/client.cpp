@@ -367,6 +367,8 @@ ClientStats ClientRole::stats() const {
   stats.bytes_up = traffic_.to_stream + of_tunnels.to_stream;
   stats.bytes_down = traffic_.from_stream + of_tunnels.from_stream;
   stats.udp_dropped += worker_.egress().dropped();
+  stats.packets_stray = worker_.strays();
+  stats.packets_unsent = worker_.transports().dropped();
   stats.is_connected = session_.is_connected();
   stats.has_connected = has_connected_;
   if (session_.is_connected()) stats.connection = session_.connection()->stats();

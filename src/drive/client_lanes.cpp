@@ -99,6 +99,7 @@ class ClientLanes::Lane final : public ConnectionHandler, public ControlHandler 
     if (const auto resumed = resume_talk_.poll_resumed()) lanes_.on_promoted(now, *this, *resumed);
   }
   void on_control_failed(Instant now, const session::ChannelFailure& failure) override {
+    lanes_.session_.core().count(failure);
     close(now, session::CloseCode::protocol_error);
     lanes_.on_lost(now, *this, failure.error.what);
   }

@@ -20,7 +20,8 @@ ClientSession::ClientSession(ClientContext& context, ClientSessionOwner& owner)
       core_(context.worker,
             {.flows_active = context.stats.flows_active,
              .flows_dropped = context.stats.flows_dropped,
-             .udp_dropped = context.stats.udp_dropped},
+             .udp_dropped = context.stats.udp_dropped,
+             .connections_unread = context.stats.connections_unread},
             *this),
       joined_(context, *this),
       dialect_(context.config.dialect),
@@ -100,6 +101,7 @@ void ClientSession::on_control(Instant) {
 }
 
 void ClientSession::on_control_failed(Instant now, const session::ChannelFailure& failure) {
+  core_.count(failure);
   close(now, session::CloseCode::protocol_error, failure.error.what);
   lose(now, failure.error, false);
 }

@@ -19,6 +19,7 @@ struct Counters {
   std::uint64_t sessions_resumed = 0;
   std::uint64_t reconnect_attempts = 0;
   std::uint64_t connections_active = 0;  // of a server, whatever their state
+  std::uint64_t connections_unread = 0;  // closed: what we had to say was not read
   std::uint64_t flows_opened = 0;
   std::uint64_t flows_refused = 0;
   std::uint64_t flows_active = 0;
@@ -28,6 +29,8 @@ struct Counters {
   std::uint64_t bytes_down = 0;      // from sources
   std::uint64_t udp_dropped = 0;
   std::uint64_t handed_over = 0;
+  std::uint64_t packets_stray = 0;   // received, and for nobody here
+  std::uint64_t packets_unsent = 0;  // of ours, for which no way out had room
   std::uint64_t path_changes = 0;
   quic::EndpointStats endpoint{};
 };

@@ -265,6 +265,8 @@ Counters ServerRole::stats() const {
   stats.bytes_up = traffic_.from_stream;  // towards the source is up for a user
   stats.bytes_down = traffic_.to_stream;
   stats.udp_dropped += worker_.egress().dropped();
+  stats.packets_stray = worker_.strays();
+  stats.packets_unsent = worker_.transports().dropped();
   stats.handed_over = worker_.handed_over();
   stats.connections_active = worker_.endpoint().connection_count();
   stats.endpoint = worker_.endpoint().stats();

@@ -69,6 +69,7 @@ class ServerLanes::Lane final : public ConnectionHandler, public ControlHandler 
     if (gone != nullptr) session_.on_flows_gone(now, gone->ids);
   }
   void on_control_failed(Instant now, const session::ChannelFailure& failure) override {
+    session_.core().count(failure);
     session_.core().lanes().remove(now, *connection_);
     connection_->close(now, static_cast<std::uint64_t>(session::CloseCode::protocol_error),
                        failure.error.what);

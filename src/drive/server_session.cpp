@@ -24,7 +24,8 @@ ServerSession::ServerSession(ServerContext& context, Greeted greeted, SessionOwn
       core_(context.worker,
             {.flows_active = context.stats.flows_active,
              .flows_dropped = context.stats.flows_dropped,
-             .udp_dropped = context.stats.udp_dropped},
+             .udp_dropped = context.stats.udp_dropped,
+             .connections_unread = context.stats.connections_unread},
             *this),
       joined_(context.worker, *this),
       peer_(greeted.client),
@@ -127,6 +128,7 @@ void ServerSession::on_control(Instant now) {
 }
 
 void ServerSession::on_control_failed(Instant now, const session::ChannelFailure& failure) {
+  core_.count(failure);
   ++context_.stats.sessions_refused;
   if (context_.broken_handshakes.admits(now)) {
     context_.worker.log().warn("session", "client {} ({}): {}", peer_.short_text(), remote_.text(),

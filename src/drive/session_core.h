@@ -43,6 +43,7 @@ struct SessionCounters {
   std::uint64_t& flows_active;
   std::uint64_t& flows_dropped;
   std::uint64_t& udp_dropped;
+  std::uint64_t& connections_unread;
 };
 
 // Owned by its session.
@@ -64,6 +65,10 @@ class SessionCore {
   // It lives, but the peer has moved on to another one: ends it. Flows wait, or are left to
   // end_flows().
   void replace(Instant now, bool keeps_flows);
+  // The control stream of one of its connections is of no use any more.
+  void count(const session::ChannelFailure& failure) {
+    if (failure.is_unread) ++counters_.connections_unread;
+  }
   // It is over, and so is all that needs it.
   void let_go();
 

@@ -140,6 +140,7 @@ class Worker final : public HostHandler, public UdpHandler, private quic::Connec
   [[nodiscard]] quic::Endpoint& endpoint() { return *endpoint_; }
   [[nodiscard]] const quic::Endpoint& endpoint() const { return *endpoint_; }
   [[nodiscard]] SocketAddress local_address() const { return udp_->local_address(); }
+  [[nodiscard]] const Transports& transports() const { return transports_; }
   // Datagrams, to other workers of the process.
   [[nodiscard]] std::uint64_t handed_over() const { return handed_over_; }
   // Datagrams that came for nobody here: from addresses that no wire has, STUN without a handler,

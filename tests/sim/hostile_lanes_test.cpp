@@ -208,6 +208,7 @@ TEST(SimHostileLanes, are_closed_where_their_answer_is_not_taken) {
   EXPECT_TRUE(lane.is_thrown_out(CloseCode::protocol_error));
   EXPECT_FALSE(line.wire.is_closed());
   EXPECT_EQ(fixture.lanes(), 1U);
+  EXPECT_EQ(fixture.tunnel.servers[0]->stats().connections_unread, 1U);
 }
 
 // Their control streams end, or say what only the session's own may.

@@ -523,6 +523,7 @@ TEST(SimHostileServer, is_left_when_it_does_not_take_what_it_must_know) {
   world.call(brief);
   EXPECT_TRUE(world.wait([&] { return line.wire.is_closed(); }));
   EXPECT_EQ(line.wire.close_code(), static_cast<std::uint64_t>(CloseCode::protocol_error));
+  EXPECT_EQ(world.client->stats().connections_unread, 1U);
 }
 
 }  // namespace
