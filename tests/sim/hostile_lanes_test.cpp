@@ -445,5 +445,28 @@ TEST(SimHostileLanes, share_one_budget_for_their_windows) {
   EXPECT_GE(most, kGrown / 4) << "what it is for";
 }
 
+// Also what each begins with: of very many most have the first window alone.
+TEST(SimHostileLanes, share_that_budget_when_they_begin) {
+  constexpr std::size_t kFlows = 2 * limits::kSessionBufferBytes / limits::kStripeWindowStart;
+  LanesFixture fixture;
+  const Sink sink(*fixture.tunnel.server_hosts[0], 9001, true);
+  HostileLine& line = fixture.client.log_in();
+  std::uint64_t granted = 0;
+  for (std::uint64_t id = 1; id <= kFlows; ++id) {
+    FlowOpen open = striped(id);
+    open.source = "tcp://127.0.0.1:9001";
+    RawStream* leg = line.open(open);
+    ASSERT_NE(leg, nullptr);
+    fixture.client.run_for(milliseconds(5));
+    Told told;
+    listen(*leg, told);
+    ASSERT_FALSE(leg->reset_code);
+    granted += told.window;
+  }
+  constexpr std::size_t kGrown = limits::kSessionBufferBytes / 16 * 7;
+  EXPECT_LE(granted, kFlows * kWindow + kGrown);
+  EXPECT_GE(granted, kFlows * kWindow + kGrown / 4) << "what it is for";
+}
+
 }  // namespace
 }  // namespace culvert::sim

@@ -432,6 +432,39 @@ TEST(SimHostileServer, cannot_forget_flows_that_were_not_over) {
 
 // --- several paths -------------------------------------------------------------------------------
 
+// The same of a striped flow, which has legs instead of a stream: each may be forgotten.
+TEST(SimHostileServer, may_have_forgotten_striped_flows_that_were_over_in_order) {
+  for (const bool has_ended : {true, false}) {
+    HostileServerWorld world;
+    world.multipath = Multipath::aggregate;
+    world.client_knobs.stream_buffer_bytes = 2'000;
+    world.on_flow = [&](ServedLine& line, ServedLine::Flow& flow) {
+      Bytes bytes;
+      session::encode_flow_reply(session::Dialect::culvert_1, session::FlowAccepted{"127.0.0.1:9"},
+                                 bytes);
+      bytes.resize(bytes.size() + HalfDone::kDownload, 'x');
+      const auto data = session::encode_chunk_header(session::ChunkKind::data, 0, bytes.size());
+      line.wire.send(*flow.stream, data.view());
+      line.wire.send(*flow.stream, bytes);
+      if (!has_ended) return true;
+      const auto end = session::encode_chunk_header(session::ChunkKind::end, bytes.size(), 0);
+      line.wire.send(*flow.stream, end.view());
+      return true;
+    };
+    ASSERT_TRUE(world.connect());
+    Talker& caller = world.call({.seed = 1,
+                                 .download_bytes = HalfDone::kDownload,
+                                 .read_chunk_bytes = 100,
+                                 .read_pause_us = 20'000});
+    world.world.run_for(milliseconds(500));
+    ASSERT_EQ(caller.state(), Talker::State::running);
+    world.line().wire.reset(*world.line().flows.front().stream, drive::kUnknown);
+    EXPECT_TRUE(world.wait([&] { return caller.state() != Talker::State::running; }, seconds(30)));
+    EXPECT_EQ(caller.state(), has_ended ? Talker::State::finished : Talker::State::reset);
+    EXPECT_EQ(caller.received() == HalfDone::kDownload, has_ended);
+  }
+}
+
 TEST(SimHostileServer, costs_a_path_by_a_wrong_answer_to_join) {
   const std::vector<std::pair<std::string, MessageBuilder>> answers{
       {"another session", MessageBuilder(MessageType::joined).bytes(1, session::SessionId{9})},
