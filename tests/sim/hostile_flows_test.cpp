@@ -482,6 +482,35 @@ TEST(SimHostileResume, ends_flows_that_nobody_claims) {
   EXPECT_FALSE(next.wire.is_closed());
 }
 
+// It was over on both sides but for the last acknowledgement, and its target has not read all yet.
+TEST(SimHostileResume, ends_no_flow_that_was_over_in_order) {
+  constexpr std::uint32_t kUpload = 8'000;
+  TunnelWorldConfig config;
+  config.server_up.delay = config.server_down.delay = milliseconds(20);
+  config.server_knobs.stream_buffer_bytes = 2'000;
+  Fixture fixture(config);
+  HostileLine& line = fixture.client.log_in();
+  const FlowPlan slow{.upload_bytes = kUpload, .read_chunk_bytes = 100, .read_pause_us = 1'000'000};
+  RawStream& flow = *line.open(tcp(1), slow.encode());
+  line.wire.send(flow, Bytes(kUpload, 'x'));
+  line.wire.finish(flow);
+  // Until that is there, and nothing of the answer, nor of the target's end, is here.
+  fixture.client.wait([&] { return fixture.calls() == 1; });
+  fixture.client.run_for(milliseconds(10));
+  fixture.client.set_silent(true);
+  EXPECT_EQ(flow.total_received, 0U);
+  ASSERT_TRUE(
+      fixture.client.wait([&] { return fixture.stats().sessions_suspended == 1; }, seconds(50)));
+  fixture.client.set_silent(false);
+  HostileLine& next = fixture.client.resume(line);
+  EXPECT_LT(fixture.target().received(), kUpload);
+  next.done(0);
+  EXPECT_TRUE(fixture.client.wait(
+      [&] { return fixture.target().state() != Talker::State::running; }, seconds(100)));
+  EXPECT_EQ(fixture.target().state(), Talker::State::finished);
+  EXPECT_EQ(fixture.target().received(), kUpload);
+}
+
 TEST(SimHostileResume, hears_of_no_more_flows_than_a_session_may_have_had) {
   TunnelWorldConfig config;
   config.max_flows = 20;
