@@ -76,7 +76,7 @@ Drawn draw(std::uint64_t seed, Weather weather) {
   }
   drawn.config.tunnels.push_back("udp://127.0.0.1:9053>127.0.0.1:5353");
   drawn.config.udp_flow_idle = seconds(600);
-  if (rng.below(3) == 0) {
+  if (seed % 3 == 0) {  // few seeds are run: each weather has its striped flows
     drawn.config.multipath = Multipath::aggregate;
     drawn.config.second_client_interface =
         SecondInterface{.up = drawn.config.client_up, .down = drawn.config.client_down};
