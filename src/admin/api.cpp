@@ -1,13 +1,13 @@
-#include "control/api.h"
+#include "admin/api.h"
 
-#include "control/json.h"
+#include "admin/json.h"
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <utility>
 
-namespace culvert::control {
+namespace culvert::admin {
 
 struct Api::Call {
   Instant now;
@@ -241,4 +241,4 @@ void Api::disable_tunnel(Call& call) {
   switch_tunnel(call, false);
 }
 
-}  // namespace culvert::control
+}  // namespace culvert::admin

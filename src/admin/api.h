@@ -4,8 +4,8 @@
 // Owned by ControlServer; on the loop that serves it.
 #pragma once
 
-#include "control/metrics.h"
-#include "control/target.h"
+#include "admin/metrics.h"
+#include "admin/target.h"
 #include "http/message.h"
 
 #include <functional>
@@ -13,7 +13,7 @@
 #include <string>
 #include <string_view>
 
-namespace culvert::control {
+namespace culvert::admin {
 
 struct RouteInfo {
   std::string_view method;
@@ -68,4 +68,4 @@ class Api {
   std::function<ControlCounters()> counters_;
 };
 
-}  // namespace culvert::control
+}  // namespace culvert::admin

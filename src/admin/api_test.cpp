@@ -1,6 +1,6 @@
-#include "control/api.h"
+#include "admin/api.h"
 
-#include "control/json.h"
+#include "admin/json.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@
 #include <fstream>
 #include <sstream>
 
-namespace culvert::control {
+namespace culvert::admin {
 namespace {
 
 using nlohmann::json;
@@ -267,4 +267,4 @@ TEST(EventText, is_one_event_with_one_line_of_data) {
 }
 
 }  // namespace
-}  // namespace culvert::control
+}  // namespace culvert::admin

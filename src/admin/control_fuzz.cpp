@@ -1,16 +1,16 @@
 // Bytes as a client of the control socket sends them, in two pieces: whatever comes is
 // answered or waits for more, with bounded memory, and paths survive decoding.
+#include "admin/api.h"
+#include "admin/http_config.h"
+#include "admin/instances.h"
 #include "base/assert.h"
 #include "base/limits.h"
-#include "control/api.h"
-#include "control/http_config.h"
-#include "control/instances.h"
 #include "http/parser.h"
 
 namespace {
 
 using namespace culvert;
-using namespace culvert::control;
+using namespace culvert::admin;
 
 class Target final : public ControlTarget {
  public:

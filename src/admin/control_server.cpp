@@ -1,9 +1,9 @@
-#include "control/control_server.h"
+#include "admin/control_server.h"
 
+#include "admin/http_config.h"
+#include "admin/instances.h"
+#include "admin/json.h"
 #include "base/limits.h"
-#include "control/http_config.h"
-#include "control/instances.h"
-#include "control/json.h"
 #include "net/files.h"
 #include "net/unix_client.h"
 #include "net/unix_time.h"
@@ -12,7 +12,7 @@
 
 #include <utility>
 
-namespace culvert::control {
+namespace culvert::admin {
 ControlServer::ControlServer(net::KernelHost& host, ControlTarget& target)
     : host_(host), target_(target), api_(target, [this] { return counters(); }) {}
 
@@ -133,4 +133,4 @@ void ControlServer::on_role_event(drive::RoleEvent event) {
   }
 }
 
-}  // namespace culvert::control
+}  // namespace culvert::admin

@@ -3,10 +3,10 @@
 // nothing of it.
 #pragma once
 
+#include "admin/api.h"
+#include "admin/target.h"
 #include "base/address.h"
 #include "base/result.h"
-#include "control/api.h"
-#include "control/target.h"
 #include "drive/role_event.h"
 #include "http/server.h"
 #include "net/kernel_host.h"
@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-namespace culvert::control {
+namespace culvert::admin {
 
 struct ControlOptions {
   bool is_enabled = false;
@@ -68,4 +68,4 @@ class ControlServer final : public drive::RoleEventSink {
   std::atomic<std::uint64_t> events_dropped_{0};
 };
 
-}  // namespace culvert::control
+}  // namespace culvert::admin

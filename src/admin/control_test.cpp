@@ -1,8 +1,8 @@
 // The interface over real sockets: a loop in a thread, blocking clients in the test.
+#include "admin/control_server.h"
+#include "admin/http_config.h"
+#include "admin/instances.h"
 #include "base/limits.h"
-#include "control/control_server.h"
-#include "control/http_config.h"
-#include "control/instances.h"
 #include "net/uninterrupted.h"
 #include "net/unix_client.h"
 
@@ -25,7 +25,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-namespace culvert::control {
+namespace culvert::admin {
 namespace {
 
 using ::testing::HasSubstr;
@@ -540,4 +540,4 @@ TEST(ParseReply, takes_http_only) {
 }
 
 }  // namespace
-}  // namespace culvert::control
+}  // namespace culvert::admin

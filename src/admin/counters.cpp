@@ -1,4 +1,4 @@
-#include "control/counters.h"
+#include "admin/counters.h"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace culvert::control {
+namespace culvert::admin {
 namespace {
 
 using enum CounterUnit;
@@ -379,4 +379,4 @@ std::string counters_markdown() {
   return text;
 }
 
-}  // namespace culvert::control
+}  // namespace culvert::admin

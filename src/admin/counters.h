@@ -14,7 +14,7 @@
 #include <string_view>
 #include <variant>
 
-namespace culvert::control {
+namespace culvert::admin {
 
 // Of one client's session.
 struct SessionCounters {
@@ -100,4 +100,4 @@ void add(Owner& sum, const Owner& part) {
 // docs/counters.md
 [[nodiscard]] std::string counters_markdown();
 
-}  // namespace culvert::control
+}  // namespace culvert::admin

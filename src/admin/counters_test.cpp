@@ -1,11 +1,11 @@
-#include "control/counters.h"
+#include "admin/counters.h"
 
 #include <gtest/gtest.h>
 
 #include <set>
 #include <string>
 
-namespace culvert::control {
+namespace culvert::admin {
 namespace {
 
 template <typename Owner>
@@ -89,4 +89,4 @@ TEST(Counters, are_all_in_their_document) {
 }
 
 }  // namespace
-}  // namespace culvert::control
+}  // namespace culvert::admin

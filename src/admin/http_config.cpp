@@ -1,9 +1,9 @@
-#include "control/http_config.h"
+#include "admin/http_config.h"
 
+#include "admin/json.h"
 #include "base/limits.h"
-#include "control/json.h"
 
-namespace culvert::control {
+namespace culvert::admin {
 
 http::ServerConfig http_config() {
   return {
@@ -27,4 +27,4 @@ http::ServerConfig http_config() {
   };
 }
 
-}  // namespace culvert::control
+}  // namespace culvert::admin

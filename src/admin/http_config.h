@@ -3,8 +3,8 @@
 
 #include "http/server.h"
 
-namespace culvert::control {
+namespace culvert::admin {
 
 [[nodiscard]] http::ServerConfig http_config();
 
-}  // namespace culvert::control
+}  // namespace culvert::admin

@@ -1,4 +1,4 @@
-#include "control/instances.h"
+#include "admin/instances.h"
 
 #include "base/limits.h"
 #include "http/parser.h"
@@ -12,7 +12,7 @@
 #include <chrono>
 #include <utility>
 
-namespace culvert::control {
+namespace culvert::admin {
 namespace {
 
 constexpr Duration kPatience = std::chrono::seconds(5);
@@ -117,4 +117,4 @@ Result<std::string> ask(const std::string& socket, std::string_view method, std:
   return std::move(reply->body);
 }
 
-}  // namespace culvert::control
+}  // namespace culvert::admin

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-namespace culvert::control {
+namespace culvert::admin {
 
 // Where sockets are: $XDG_RUNTIME_DIR/culvert; else /run/culvert for root; else
 // /tmp/culvert-UID, which nobody else may own.
@@ -40,4 +40,4 @@ void remove_stale_instances(const std::string& directory);
 // Splits what came back over the wire.
 [[nodiscard]] Result<http::Reply> parse_reply(std::string_view wire);
 
-}  // namespace culvert::control
+}  // namespace culvert::admin

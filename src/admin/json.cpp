@@ -1,4 +1,4 @@
-#include "control/json.h"
+#include "admin/json.h"
 
 #include "base/limits.h"
 
@@ -9,7 +9,7 @@
 #include <initializer_list>
 #include <variant>
 
-namespace culvert::control {
+namespace culvert::admin {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -297,4 +297,4 @@ Result<std::string> parse_reason(std::string_view body) {
   return text;
 }
 
-}  // namespace culvert::control
+}  // namespace culvert::admin

@@ -2,17 +2,17 @@
 // Times are seconds, sizes bytes; text that is not UTF-8 is mended, never an error.
 #pragma once
 
+#include "admin/snapshot.h"
+#include "admin/target.h"
 #include "base/log.h"
 #include "base/result.h"
-#include "control/snapshot.h"
-#include "control/target.h"
 #include "drive/role_event.h"
 #include "http/message.h"
 
 #include <string>
 #include <string_view>
 
-namespace culvert::control {
+namespace culvert::admin {
 
 // {error, offender, fix}
 [[nodiscard]] http::Response error_response(int status, std::string_view error,
@@ -34,4 +34,4 @@ namespace culvert::control {
 // {"reason": "..."}, or nothing at all: a default.
 [[nodiscard]] Result<std::string> parse_reason(std::string_view body);
 
-}  // namespace culvert::control
+}  // namespace culvert::admin

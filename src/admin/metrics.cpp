@@ -1,4 +1,4 @@
-#include "control/metrics.h"
+#include "admin/metrics.h"
 
 #include "base/limits.h"
 
@@ -10,7 +10,7 @@
 #include <variant>
 #include <vector>
 
-namespace culvert::control {
+namespace culvert::admin {
 namespace {
 
 std::string escaped(std::string_view value) {
@@ -182,4 +182,4 @@ std::string metrics_text(const Snapshot& snapshot, const ControlCounters& contro
   return std::move(out.text);
 }
 
-}  // namespace culvert::control
+}  // namespace culvert::admin

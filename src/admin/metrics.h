@@ -2,14 +2,14 @@
 // _total, units are seconds and bytes.
 #pragma once
 
-#include "control/snapshot.h"
+#include "admin/snapshot.h"
 
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 
-namespace culvert::control {
+namespace culvert::admin {
 
 inline constexpr std::string_view kMetricsType = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -23,4 +23,4 @@ struct MetricInfo {
 // Paths beyond limits::kMaxMetricPaths have no series of their own.
 [[nodiscard]] std::string metrics_text(const Snapshot& snapshot, const ControlCounters& control);
 
-}  // namespace culvert::control
+}  // namespace culvert::admin

@@ -1,4 +1,4 @@
-#include "control/metrics.h"
+#include "admin/metrics.h"
 
 #include "base/limits.h"
 
@@ -12,7 +12,7 @@
 #include <set>
 #include <sstream>
 
-namespace culvert::control {
+namespace culvert::admin {
 namespace {
 
 using ::testing::HasSubstr;
@@ -188,4 +188,4 @@ TEST(Dashboard, asks_for_metrics_that_exist) {
 }
 
 }  // namespace
-}  // namespace culvert::control
+}  // namespace culvert::admin

@@ -1,4 +1,4 @@
-#include "control/api.h"
+#include "admin/api.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-namespace culvert::control {
+namespace culvert::admin {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -169,4 +169,4 @@ std::string openapi_json() {
   return json.dump(2) + "\n";
 }
 
-}  // namespace culvert::control
+}  // namespace culvert::admin

@@ -3,8 +3,8 @@
 // chose: they are escaped where they are written.
 #pragma once
 
+#include "admin/counters.h"
 #include "base/time.h"
-#include "control/counters.h"
 #include "drive/counters.h"
 #include "quic/connection.h"
 #include "session/auth_limiter.h"
@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-namespace culvert::control {
+namespace culvert::admin {
 
 // One QUIC connection's way to its peer.
 struct PathInfo {
@@ -89,4 +89,4 @@ struct Snapshot {
   std::vector<TunnelInfo> tunnels{};  // client
 };
 
-}  // namespace culvert::control
+}  // namespace culvert::admin

@@ -3,10 +3,10 @@
 // the interface; call backs may come before the call returns.
 #pragma once
 
+#include "admin/snapshot.h"
 #include "base/log.h"
 #include "base/result.h"
 #include "base/time.h"
-#include "control/snapshot.h"
 #include "tunnel/source.h"
 
 #include <cstdint>
@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-namespace culvert::control {
+namespace culvert::admin {
 
 enum class TunnelAction : std::uint8_t { add, remove, update };
 
@@ -50,4 +50,4 @@ class ControlTarget {
   [[nodiscard]] virtual Logger& log() = 0;
 };
 
-}  // namespace culvert::control
+}  // namespace culvert::admin

@@ -1,11 +1,11 @@
 // A real server and a real client in one process, over loopback, with real sockets at both
 // ends. Nothing here waits for a fixed time.
+#include "admin/instances.h"
 #include "app/client_app.h"
 #include "app/server_app.h"
 #include "app/stop_signals.h"
 #include "app/ticket.h"
 #include "base/rng.h"
-#include "control/instances.h"
 #include "crypto/mac.h"
 #include "net/uninterrupted.h"
 
@@ -635,7 +635,7 @@ class ControlledTest : public ::testing::Test {
   }
   ~ControlledTest() override { std::filesystem::remove_all(directory_); }
 
-  [[nodiscard]] control::ControlOptions at(const std::string& name) const {
+  [[nodiscard]] admin::ControlOptions at(const std::string& name) const {
     return {.is_enabled = true, .socket = socket(name)};
   }
   [[nodiscard]] std::string socket(const std::string& name) const {
@@ -643,7 +643,7 @@ class ControlledTest : public ::testing::Test {
   }
   std::string ask(const std::string& name, std::string_view method, std::string_view path,
                   std::string_view body = {}) {
-    const auto answer = control::ask(socket(name), method, path, body);
+    const auto answer = admin::ask(socket(name), method, path, body);
     EXPECT_TRUE(answer) << answer.error().text();
     return answer.value_or("");
   }
@@ -671,7 +671,7 @@ TEST_F(ControlledTest, a_server_of_several_workers_shows_its_clients_and_kicks_t
   EXPECT_THAT(ask("server", "GET", "/v1/sessions"),
               ::testing::HasSubstr(key(2).public_key().text()));
   EXPECT_THAT(ask("server", "GET", "/v1/paths"), ::testing::HasSubstr("\"session\":1"));
-  const auto nobody = control::ask(socket("server"), "DELETE", "/v1/sessions/2");
+  const auto nobody = admin::ask(socket("server"), "DELETE", "/v1/sessions/2");
   EXPECT_FALSE(nobody);
   ask("server", "DELETE", "/v1/sessions/1", R"({"reason":"maintenance"})");
   const Status ended = client.wait_for_end();
@@ -699,8 +699,8 @@ TEST_F(ControlledTest, a_client_takes_a_tunnel_while_it_runs) {
   ask("client", "PATCH", "/v1/tunnels/live", R"({"enabled":false})");
   EXPECT_THAT(ask("client", "GET", "/v1/tunnels"), ::testing::HasSubstr("\"state\":\"disabled\""));
   ask("client", "DELETE", "/v1/tunnels/live");
-  EXPECT_FALSE(control::ask(socket("client"), "DELETE", "/v1/tunnels/live"));
-  EXPECT_FALSE(control::ask(socket("client"), "DELETE", "/v1/sessions/1"));
+  EXPECT_FALSE(admin::ask(socket("client"), "DELETE", "/v1/tunnels/live"));
+  EXPECT_FALSE(admin::ask(socket("client"), "DELETE", "/v1/sessions/1"));
 }
 
 // One server is as it should be, one refuses the credentials, one is not there.
@@ -750,7 +750,7 @@ TEST_F(ControlledTest, a_client_of_several_servers_keeps_them_apart) {
 
   // A new tunnel must say through which; one of a server that failed waits.
   const std::string no_server = R"({"source":"tcp://127.0.0.1:1","target":"127.0.0.1:0"})";
-  const auto unsaid = control::ask(socket("client"), "POST", "/v1/tunnels", no_server);
+  const auto unsaid = admin::ask(socket("client"), "POST", "/v1/tunnels", no_server);
   ASSERT_FALSE(unsaid);
   EXPECT_THAT(unsaid.error().text(), ::testing::HasSubstr("good, wrong, absent"));
   EXPECT_THAT(

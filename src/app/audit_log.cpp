@@ -104,7 +104,7 @@ bool AuditLog::takes_flows() const {
   return stats_.failure.empty() && stats_.bytes_waiting < options_.queue_bytes / 8 * 7;
 }
 
-control::AuditInfo AuditLog::stats() const {
+admin::AuditInfo AuditLog::stats() const {
   const std::scoped_lock lock(mutex_);
   return stats_;
 }

@@ -14,10 +14,10 @@
 // tried again; what finds no room there is lost, counted, and said.
 #pragma once
 
+#include "admin/counters.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/result.h"
-#include "control/counters.h"
 #include "drive/audit.h"
 #include "net/files.h"
 
@@ -60,7 +60,7 @@ class AuditLog final : public drive::AuditSink {
   void on_flow(const drive::FlowRecord& record) override;
   [[nodiscard]] bool takes_flows() const override;
 
-  [[nodiscard]] control::AuditInfo stats() const;
+  [[nodiscard]] admin::AuditInfo stats() const;
   // Whether everything was written within `patience`.
   bool wait_until_written(std::chrono::nanoseconds patience) const;
 
@@ -94,7 +94,7 @@ class AuditLog final : public drive::AuditSink {
   mutable std::mutex mutex_;  // of all below but file_ and offset_
   mutable std::condition_variable_any changed_;
   std::deque<std::string> queue_;  // an empty line stands for a wish to open the file anew
-  control::AuditInfo stats_;
+  admin::AuditInfo stats_;
   std::uint64_t lost_untold_ = 0;  // in the file
   std::uint64_t auth_suppressed_ = 0;
   std::uint64_t flows_suppressed_ = 0;

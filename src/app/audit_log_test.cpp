@@ -46,7 +46,7 @@ struct AuditLogTest : testing::Test {
     log->on_flow({.client = client, .source = source, .is_accepted = is_accepted});
   }
   // Until `is_so` of what the log tells of itself.
-  [[nodiscard]] bool comes_to(const std::function<bool(const control::AuditInfo&)>& is_so) const {
+  [[nodiscard]] bool comes_to(const std::function<bool(const admin::AuditInfo&)>& is_so) const {
     const auto deadline = std::chrono::steady_clock::now() + kLogPatience;
     while (!is_so(log->stats())) {
       if (std::chrono::steady_clock::now() > deadline) return false;
@@ -162,7 +162,7 @@ TEST_F(AuditLogTest, waits_for_no_reader_of_a_pipe_and_counts_what_it_loses) {
   open();
   constexpr std::uint64_t kLines = 5'000;  // several times what pipe and queue hold
   for (std::uint64_t i = 0; i < kLines; ++i) flow("tcp://h:1");
-  ASSERT_TRUE(comes_to([](const control::AuditInfo& stats) { return !stats.failure.empty(); }));
+  ASSERT_TRUE(comes_to([](const admin::AuditInfo& stats) { return !stats.failure.empty(); }));
   EXPECT_EQ(log->stats().failure, "nobody reads it");
   EXPECT_LE(log->stats().bytes_waiting, options.queue_bytes);
   const std::uint64_t lost = log->stats().lines_lost;
@@ -210,7 +210,7 @@ TEST_F(AuditLogTest, on_a_full_disk_holds_up_flows_only_where_it_is_required) {
     open();
     EXPECT_TRUE(log->takes_flows());
     flow("tcp://h:1");
-    ASSERT_TRUE(comes_to([](const control::AuditInfo& stats) { return !stats.failure.empty(); }));
+    ASSERT_TRUE(comes_to([](const admin::AuditInfo& stats) { return !stats.failure.empty(); }));
     EXPECT_NE(log->stats().failure.find("No space left"), std::string::npos);
     EXPECT_EQ(log->takes_flows(), !is_required);
     EXPECT_EQ(log->stats().lines_written, 0U);
@@ -227,7 +227,7 @@ TEST_F(AuditLogTest, loses_nothing_while_a_disk_is_full_for_a_while) {
   std::ofstream(directory / "filler") << std::string(32'768, 'x');
   constexpr int kLines = 400;  // more than fit
   for (int i = 0; i < kLines; ++i) flow("tcp://h:" + std::to_string(i + 1));
-  EXPECT_TRUE(comes_to([](const control::AuditInfo& stats) { return !stats.failure.empty(); }));
+  EXPECT_TRUE(comes_to([](const admin::AuditInfo& stats) { return !stats.failure.empty(); }));
   EXPECT_FALSE(log->takes_flows());
   std::filesystem::remove(directory / "filler");
   ::mount("tmpfs", directory.c_str(), "tmpfs", MS_REMOUNT, "size=4m");
@@ -248,7 +248,7 @@ TEST_F(AuditLogTest, leaves_a_full_disk_by_a_rotation) {
   std::filesystem::create_symlink("/dev/full", path);
   open();
   flow("tcp://h:1");
-  ASSERT_TRUE(comes_to([](const control::AuditInfo& stats) { return !stats.failure.empty(); }));
+  ASSERT_TRUE(comes_to([](const admin::AuditInfo& stats) { return !stats.failure.empty(); }));
   std::filesystem::remove(path);
   log->reopen();
   written();

@@ -64,8 +64,8 @@ class ClientAppImpl final : public ClientApp, private ClientServersOwner {
   Logger& log_;
   net::HostGroup group_;
   ClientControl target_;
-  control::ControlServer control_;  // the servers tell it what happens
-  ClientServers servers_;           // dies before it
+  admin::ControlServer control_;  // the servers tell it what happens
+  ClientServers servers_;         // dies before it
   bool is_stopping_ = false;
   StopSignals stop_signals_;
   net::ServiceState service_;

@@ -12,18 +12,18 @@
 namespace culvert::app {
 namespace {
 
-control::TunnelInfo tunnel_info(Instant now, const drive::TunnelStatus& tunnel) {
-  control::TunnelInfo info{.label = tunnel.spec.label(),
-                           .name = tunnel.spec.name,
-                           .server = tunnel.spec.server,
-                           .source = tunnel.spec.source.text(),
-                           .target = tunnel.spec.target.text(),
-                           .state = std::string(drive::to_string(tunnel.state)),
-                           .reason = tunnel.reason,
-                           .is_added_live = tunnel.spec.is_added_live,
-                           .options = tunnel.spec.options,
-                           .local_addresses = tunnel.local_addresses,
-                           .counters = tunnel.counters};
+admin::TunnelInfo tunnel_info(Instant now, const drive::TunnelStatus& tunnel) {
+  admin::TunnelInfo info{.label = tunnel.spec.label(),
+                         .name = tunnel.spec.name,
+                         .server = tunnel.spec.server,
+                         .source = tunnel.spec.source.text(),
+                         .target = tunnel.spec.target.text(),
+                         .state = std::string(drive::to_string(tunnel.state)),
+                         .reason = tunnel.reason,
+                         .is_added_live = tunnel.spec.is_added_live,
+                         .options = tunnel.spec.options,
+                         .local_addresses = tunnel.local_addresses,
+                         .counters = tunnel.counters};
   if (tunnel.next_retry) info.retry_in = std::max(Duration{}, *tunnel.next_retry - now);
   return info;
 }
@@ -53,35 +53,35 @@ void ClientControl::collect(Instant now, OnSnapshot done) {
   });
 }
 
-control::Snapshot ClientControl::snapshot(Instant now, const std::vector<ServerView>& views) const {
-  control::Snapshot snapshot{.role = "client",
-                             .version = options_.version,
-                             .state = state_of(views),
-                             .pid = net::process_id(),
-                             .started_at_s = started_at_s_,
-                             .uptime = now - started_at_,
-                             .endpoint_id = options_.identity.public_key().text()};
+admin::Snapshot ClientControl::snapshot(Instant now, const std::vector<ServerView>& views) const {
+  admin::Snapshot snapshot{.role = "client",
+                           .version = options_.version,
+                           .state = state_of(views),
+                           .pid = net::process_id(),
+                           .started_at_s = started_at_s_,
+                           .uptime = now - started_at_,
+                           .endpoint_id = options_.identity.public_key().text()};
   for (const ServerView& view : views) {
-    control::ServerInfo& server = snapshot.servers.emplace_back(
-        control::ServerInfo{.name = view.name,
-                            .state = std::string(to_string(view.state)),
-                            .reason = view.reason,
-                            .endpoint_id = view.id.text()});
-    control::add<drive::Counters>(server.counters, view.link.stats);
-    control::add(snapshot.counters, server.counters);
+    admin::ServerInfo& server =
+        snapshot.servers.emplace_back(admin::ServerInfo{.name = view.name,
+                                                        .state = std::string(to_string(view.state)),
+                                                        .reason = view.reason,
+                                                        .endpoint_id = view.id.text()});
+    admin::add<drive::Counters>(server.counters, view.link.stats);
+    admin::add(snapshot.counters, server.counters);
     if (view.next_try) server.retry_in = std::max(Duration{}, *view.next_try - now);
     for (const drive::ClientPath& path : view.link.paths) {
       if (server.address.empty()) server.address = path.path.remote.text();
-      control::PathInfo& info = snapshot.paths.emplace_back(path_info(path.path, path.connection));
+      admin::PathInfo& info = snapshot.paths.emplace_back(path_info(path.path, path.connection));
       info.server = view.name;
       if (path.is_standby) info.state = "standby";
       if (path.is_silent) info.state = "silent";
     }
     if (view.link.proxy) {
-      server.proxy = control::ProxyInfo{.target = view.link.proxy->target,
-                                        .state = std::string(to_string(view.link.proxy->state)),
-                                        .reason = view.link.proxy->reason,
-                                        .local_addresses = view.link.proxy->local_addresses};
+      server.proxy = admin::ProxyInfo{.target = view.link.proxy->target,
+                                      .state = std::string(to_string(view.link.proxy->state)),
+                                      .reason = view.link.proxy->reason,
+                                      .local_addresses = view.link.proxy->local_addresses};
     }
     if (!view.link.local_address.empty()) snapshot.listening.push_back(view.link.local_address);
     for (const drive::TunnelStatus& tunnel : view.link.tunnels) {
@@ -95,7 +95,7 @@ void ClientControl::kick(Instant now, std::uint64_t, std::string, OnDone done) {
   done(now, fail(ErrorKind::refused, "this is a client: its server has the sessions"));
 }
 
-void ClientControl::change_tunnel(Instant now, control::TunnelChange change, OnDone done) {
+void ClientControl::change_tunnel(Instant now, admin::TunnelChange change, OnDone done) {
   if (is_stopping_) {
     done(now, fail(ErrorKind::refused, "the client is stopping"));
     return;
@@ -120,9 +120,9 @@ Result<std::string> ClientControl::server_named(const std::optional<std::string>
               name ? *name : "server");
 }
 
-Result<tunnel::TunnelSet> ClientControl::changed(control::TunnelChange change) const {
+Result<tunnel::TunnelSet> ClientControl::changed(admin::TunnelChange change) const {
   const tunnel::TunnelSet& set = servers_.tunnels();
-  if (change.action == control::TunnelAction::add) {
+  if (change.action == admin::TunnelAction::add) {
     CULVERT_TRY(tunnel::TunnelSpec spec,
                 tunnel::TunnelSpec::make(change.name.value_or(""), std::move(*change.source),
                                          std::move(*change.target)));
@@ -136,7 +136,7 @@ Result<tunnel::TunnelSet> ClientControl::changed(control::TunnelChange change) c
   if (found == set.tunnels().end()) {
     return fail(ErrorKind::not_found, "there is no such tunnel", change.label);
   }
-  if (change.action == control::TunnelAction::remove) return set.without(change.label);
+  if (change.action == admin::TunnelAction::remove) return set.without(change.label);
   CULVERT_TRY(tunnel::TunnelSpec spec,
               tunnel::TunnelSpec::make(change.name.value_or(found->name),
                                        change.source.value_or(found->source),

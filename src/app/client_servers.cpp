@@ -119,7 +119,7 @@ void ClientServers::on_link_ended(Instant now, ClientLink& link, std::optional<E
                                   const drive::ClientStats& stats) {
   Server& server = *find(link);
   server.link.reset();
-  control::add<drive::Counters>(ended_, stats);
+  admin::add<drive::Counters>(ended_, stats);
   if (server.is_leaving) {
     std::erase_if(servers_, [&](const auto& other) { return other.get() == &server; });
   } else if (is_stopping_) {

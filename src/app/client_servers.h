@@ -2,9 +2,9 @@
 // as the configuration changes; a failure of one is its own. Private to app/.
 #pragma once
 
+#include "admin/counters.h"
 #include "app/client_link.h"
 #include "app/options.h"
-#include "control/counters.h"
 #include "net/kernel_host.h"
 #include "tunnel/tunnel_set.h"
 

@@ -2,8 +2,8 @@
 // parsed (cli/). Plain values: nothing here knows how it was spelt.
 #pragma once
 
+#include "admin/control_server.h"
 #include "base/address.h"
-#include "control/control_server.h"
 #include "crypto/keys.h"
 #include "drive/client.h"
 #include "drive/server.h"
@@ -84,7 +84,7 @@ struct ServerOptions {
   net::UdpFeatures udp{};
   net::InterfaceRules interfaces{};  // which addresses are told and used
   DebugOptions debug{};
-  control::ControlOptions control{};
+  admin::ControlOptions control{};
   std::string version{};  // of the program, for who asks
 };
 
@@ -104,7 +104,7 @@ struct ClientOptions {
   net::UdpFeatures udp{};
   net::InterfaceRules interfaces{};  // which addresses are told and used
   DebugOptions debug{};
-  control::ControlOptions control{};
+  admin::ControlOptions control{};
   std::string version{};  // of the program, for who asks
 };
 

@@ -97,7 +97,7 @@ class ServerAppImpl final : public ServerApp {
   drive::ServerShared shared_;
   net::HostGroup group_;
   ServerControl target_;
-  control::ControlServer control_;  // the servers tell it what happens
+  admin::ControlServer control_;  // the servers tell it what happens
   SharedAuthLimiter auth_limiter_;
   SharedSessionPlaces places_;
   std::unique_ptr<AuditLog> audit_log_;                // null: none
@@ -188,7 +188,7 @@ Status ServerAppImpl::run() {
 
   threads.clear();
   drive::Counters sum;
-  for (const auto& server : servers_) control::add(sum, server->stats());
+  for (const auto& server : servers_) admin::add(sum, server->stats());
   reporter_.on_stopped(sum);
   return {};
 }

@@ -9,7 +9,7 @@
 
 namespace culvert::app {
 
-control::PathInfo path_info(const PathId& path, const quic::ConnectionStats& stats) {
+admin::PathInfo path_info(const PathId& path, const quic::ConnectionStats& stats) {
   return {.local = path.local.text(), .remote = path.remote.text(), .stats = stats};
 }
 
@@ -69,19 +69,19 @@ void ServerControl::collect(Instant now, OnSnapshot done) {
 }
 
 void ServerControl::add(Instant now, Gather& gather, Part part) {
-  control::add(gather.counters, part.counters);
+  admin::add(gather.counters, part.counters);
   std::ranges::move(part.sessions, std::back_inserter(gather.sessions));
   if (--gather.missing > 0) return;
 
-  control::Snapshot snapshot{.role = "server",
-                             .version = options_.version,
-                             .state = is_stopping_ ? "stopping" : "serving",
-                             .pid = net::process_id(),
-                             .started_at_s = started_at_s_,
-                             .uptime = now - started_at_,
-                             .endpoint_id = options_.identity.public_key().text(),
-                             .listening = {servers_[0]->local_address().text()},
-                             .counters = gather.counters};
+  admin::Snapshot snapshot{.role = "server",
+                           .version = options_.version,
+                           .state = is_stopping_ ? "stopping" : "serving",
+                           .pid = net::process_id(),
+                           .started_at_s = started_at_s_,
+                           .uptime = now - started_at_,
+                           .endpoint_id = options_.identity.public_key().text(),
+                           .listening = {servers_[0]->local_address().text()},
+                           .counters = gather.counters};
   snapshot.auth = auth_limiter_.metrics(now);
   if (audit_log_) snapshot.audit = audit_log_->stats();
   std::ranges::sort(gather.sessions, {}, &drive::SessionSnapshot::id);
@@ -95,7 +95,7 @@ void ServerControl::add(Instant now, Gather& gather, Part part) {
       snapshot.paths.back().session = session.id;
     }
     for (const auto& joined : session.joined) {
-      control::PathInfo& info =
+      admin::PathInfo& info =
           snapshot.paths.emplace_back(path_info(joined.path, joined.connection));
       info.session = session.id;
       if (joined.is_standby) info.state = "standby";
@@ -135,7 +135,7 @@ void ServerControl::kick(Instant now, std::uint64_t session, std::string reason,
       });
 }
 
-void ServerControl::change_tunnel(Instant now, control::TunnelChange, OnDone done) {
+void ServerControl::change_tunnel(Instant now, admin::TunnelChange, OnDone done) {
   done(now, fail(ErrorKind::refused, "this is a server: its clients have the tunnels"));
 }
 

@@ -2,10 +2,10 @@
 // puts the parts together on worker 0's, which serves the interface.
 #pragma once
 
+#include "admin/target.h"
 #include "app/audit_log.h"
 #include "app/options.h"
 #include "app/shared_auth_limiter.h"
-#include "control/target.h"
 #include "drive/server.h"
 #include "net/kernel_host.h"
 
@@ -15,7 +15,7 @@
 namespace culvert::app {
 
 // Owned by the server app, whose hosts and servers outlive it.
-class ServerControl final : public control::ControlTarget {
+class ServerControl final : public admin::ControlTarget {
  public:
   using Servers = std::vector<std::unique_ptr<drive::Server>>;
   ServerControl(net::HostGroup& group, const Servers& servers, const ServerOptions& options,
@@ -26,7 +26,7 @@ class ServerControl final : public control::ControlTarget {
 
   void collect(Instant now, OnSnapshot done) override;
   void kick(Instant now, std::uint64_t session, std::string reason, OnDone done) override;
-  void change_tunnel(Instant now, control::TunnelChange change, OnDone done) override;
+  void change_tunnel(Instant now, admin::TunnelChange change, OnDone done) override;
   [[nodiscard]] Logger& log() override { return log_; }
 
  private:
@@ -52,6 +52,6 @@ class ServerControl final : public control::ControlTarget {
 };
 
 // What a path shows of its connection.
-[[nodiscard]] control::PathInfo path_info(const PathId& path, const quic::ConnectionStats& stats);
+[[nodiscard]] admin::PathInfo path_info(const PathId& path, const quic::ConnectionStats& stats);
 
 }  // namespace culvert::app

@@ -13,15 +13,15 @@ namespace {
 
 // What the scripts ask for: one name a line. A key that was pressed is no time for errors.
 void print_names(std::string_view kind) {
-  const auto found = control::find_instances(control_directory());
+  const auto found = admin::find_instances(control_directory());
   if (!found) return;
   std::set<std::string> names;
-  for (const control::Instance& instance : *found) {
+  for (const admin::Instance& instance : *found) {
     if (kind == settings::kCompletedInstances) {
       names.insert(instance.name);
       continue;
     }
-    const auto body = control::ask(instance.socket, "GET", "/v1/tunnels");
+    const auto body = admin::ask(instance.socket, "GET", "/v1/tunnels");
     const auto json = nlohmann::json::parse(body.value_or(""), nullptr, false);
     const auto tunnels = json.is_object() ? json.find("tunnels") : json.end();
     if (tunnels == json.end() || !tunnels->is_array()) continue;

@@ -18,7 +18,7 @@
 namespace culvert::cli {
 namespace {
 
-using control::Instance;
+using admin::Instance;
 using settings::Id;
 
 constexpr Duration kRefresh = std::chrono::seconds(1);
@@ -29,10 +29,10 @@ constexpr std::size_t kMaxWatchedRows = 1'000;
 
 Result<StatusBodies> ask_all(const Instance& instance) {
   StatusBodies bodies{.name = instance.name};
-  CULVERT_TRY(bodies.status, control::ask(instance.socket, "GET", "/v1/status"));
-  CULVERT_TRY(bodies.paths, control::ask(instance.socket, "GET", "/v1/paths"));
-  CULVERT_TRY(bodies.sessions, control::ask(instance.socket, "GET", "/v1/sessions"));
-  CULVERT_TRY(bodies.tunnels, control::ask(instance.socket, "GET", "/v1/tunnels"));
+  CULVERT_TRY(bodies.status, admin::ask(instance.socket, "GET", "/v1/status"));
+  CULVERT_TRY(bodies.paths, admin::ask(instance.socket, "GET", "/v1/paths"));
+  CULVERT_TRY(bodies.sessions, admin::ask(instance.socket, "GET", "/v1/sessions"));
+  CULVERT_TRY(bodies.tunnels, admin::ask(instance.socket, "GET", "/v1/tunnels"));
   return bodies;
 }
 

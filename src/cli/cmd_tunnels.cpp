@@ -30,7 +30,7 @@ bool has_right_operands(Command command, std::size_t count) {
 }
 
 Status list(const settings::Settings& settings, const std::string& socket) {
-  CULVERT_TRY(std::string body, control::ask(socket, "GET", "/v1/tunnels"));
+  CULVERT_TRY(std::string body, admin::ask(socket, "GET", "/v1/tunnels"));
   if (!settings.flag(Id::json)) {
     body = tunnels_text(
         body, {.has_colour = net::is_terminal(kStandardOutput) && !environment("NO_COLOR")});
@@ -98,11 +98,11 @@ Status cmd_tunnels(Command command, const settings::Settings& settings,
                 fmt::format("usage: culvert {} {}", info.name, info.operand),
                 arguments.operands.empty() ? std::string(info.name) : arguments.operands.back());
   }
-  CULVERT_TRY(const control::Instance instance, one_instance(settings, "client-"));
+  CULVERT_TRY(const admin::Instance instance, one_instance(settings, "client-"));
   if (command == Command::tunnels_list) return list(settings, instance.socket);
   const auto ask = [&instance](std::string_view method, const std::string& path,
                                std::string_view body) -> Status {
-    auto answer = control::ask(instance.socket, method, path, body);
+    auto answer = admin::ask(instance.socket, method, path, body);
     if (!answer) return forward(answer);
     return {};
   };

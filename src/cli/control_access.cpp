@@ -9,11 +9,11 @@
 
 namespace culvert::cli {
 
-using control::Instance;
+using admin::Instance;
 using settings::Id;
 
 std::string control_directory() {
-  return control::socket_directory(&environment, net::user_id());
+  return admin::socket_directory(&environment, net::user_id());
 }
 
 Result<std::vector<Instance>> instances(const settings::Settings& settings) {
@@ -22,12 +22,11 @@ Result<std::vector<Instance>> instances(const settings::Settings& settings) {
     return std::vector{Instance{.name = path.substr(path.rfind('/') + 1), .socket = path}};
   }
   const std::string directory = control_directory();
-  CULVERT_TRY(std::vector<Instance> found, control::find_instances(directory));
+  CULVERT_TRY(std::vector<Instance> found, admin::find_instances(directory));
   if (settings.has(Id::instance)) {
     const std::string wanted = settings.text(Id::instance);
-    std::erase_if(found, [&wanted](const Instance& instance) {
-      return !control::is_called(instance, wanted);
-    });
+    std::erase_if(
+        found, [&wanted](const Instance& instance) { return !admin::is_called(instance, wanted); });
     if (found.empty()) {
       return fail(ErrorKind::unreachable, "no such instance runs; culvert status lists all",
                   wanted);

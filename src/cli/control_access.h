@@ -1,8 +1,8 @@
 // How commands reach a running instance.
 #pragma once
 
+#include "admin/instances.h"
 #include "base/result.h"
-#include "control/instances.h"
 #include "settings/resolver.h"
 
 #include <string>
@@ -15,9 +15,9 @@ namespace culvert::cli {
 
 // All that run, or the ones that --instance and --control-socket name. An error of kind
 // unreachable (exit code 10) when there are none.
-[[nodiscard]] Result<std::vector<control::Instance>> instances(const settings::Settings& settings);
+[[nodiscard]] Result<std::vector<admin::Instance>> instances(const settings::Settings& settings);
 // Those of them whose name begins so: "client-", "server-", or all; it must be one.
-[[nodiscard]] Result<control::Instance> one_instance(const settings::Settings& settings,
-                                                     std::string_view prefix);
+[[nodiscard]] Result<admin::Instance> one_instance(const settings::Settings& settings,
+                                                   std::string_view prefix);
 
 }  // namespace culvert::cli

@@ -58,10 +58,10 @@ app::DebugOptions debug_options(const Settings& settings) {
           .key_log_file = expand_home(settings.text(Id::key_log_file))};
 }
 
-Result<control::ControlOptions> control_options(const Settings& settings) {
-  control::ControlOptions options{.is_enabled = !settings.flag(Id::no_control),
-                                  .socket = expand_home(settings.text(Id::control_socket)),
-                                  .directory = control_directory()};
+Result<admin::ControlOptions> control_options(const Settings& settings) {
+  admin::ControlOptions options{.is_enabled = !settings.flag(Id::no_control),
+                                .socket = expand_home(settings.text(Id::control_socket)),
+                                .directory = control_directory()};
   if (!options.is_enabled && settings.has(Id::control_socket)) {
     return fail(ErrorKind::configuration, "and --no-control exclude each other",
                 settings.value(Id::control_socket).origin);

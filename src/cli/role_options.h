@@ -14,7 +14,7 @@ namespace culvert::cli {
 [[nodiscard]] Result<std::optional<quic::ProtectionBackend>> protection(
     const settings::Settings& settings);
 [[nodiscard]] app::DebugOptions debug_options(const settings::Settings& settings);
-[[nodiscard]] Result<control::ControlOptions> control_options(const settings::Settings& settings);
+[[nodiscard]] Result<admin::ControlOptions> control_options(const settings::Settings& settings);
 [[nodiscard]] Result<net::InterfaceRules> interface_rules(const settings::Settings& settings);
 [[nodiscard]] net::LogFormat log_format(const settings::Settings& settings);
 [[nodiscard]] LogLevel log_level(const settings::Settings& settings);

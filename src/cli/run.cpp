@@ -1,10 +1,10 @@
 #include "cli/run.h"
 
+#include "admin/counters.h"
 #include "cli/commands.h"
 #include "cli/load_settings.h"
 #include "cli/output.h"
 #include "cli/version.h"
-#include "control/counters.h"
 #include "settings/help.h"
 #include "settings/man.h"
 #include "settings/suggest.h"
@@ -151,7 +151,7 @@ Status run_help(std::span<const std::string_view> args) {
     return {};
   }
   if (args[0] == "--counters") {
-    print_line(control::counters_markdown());
+    print_line(admin::counters_markdown());
     return {};
   }
   if (args[0] == "--man") return run_man(args.subspan(1));

@@ -1,7 +1,7 @@
 #include "cli/status_text.h"
 
+#include "admin/counters.h"
 #include "base/printable.h"
-#include "control/counters.h"
 #include "drive/counters.h"
 #include "quic/connection.h"
 
@@ -87,10 +87,10 @@ std::string more(std::size_t count, StatusStyle style) {
 template <typename Owner>
 Owner numbers_of(const json& object) {
   Owner owner{};
-  for (const control::CounterRow<Owner>& row : control::counter_rows<Owner>()) {
+  for (const admin::CounterRow<Owner>& row : admin::counter_rows<Owner>()) {
     const auto found = object.find(row.name);
     if (found == object.end() || row.field.write == nullptr) continue;
-    if (row.unit == control::CounterUnit::seconds) {
+    if (row.unit == admin::CounterUnit::seconds) {
       if (found->is_number()) row.field.write(owner, found->template get<double>());
     } else if (found->is_number_unsigned()) {
       row.field.write(owner, found->template get<std::uint64_t>());
@@ -215,7 +215,7 @@ std::string server_rows(const std::vector<json>& servers, StatusStyle style) {
 }
 
 std::string session_rows(const json& body, StatusStyle style, const Rates& rates) {
-  using Counters = control::SessionCounters;
+  using Counters = admin::SessionCounters;
   const std::vector<json> sessions = objects(body, "sessions");
   if (sessions.empty()) return "  no clients\n";
   std::vector<Row> rows{
@@ -351,7 +351,7 @@ std::string status_text(const StatusBodies& bodies, StatusStyle style, const Sta
                                           human_bytes(counters.bytes_up),
                                           human_bytes(counters.bytes_down), counters.udp_dropped)});
   if (const json audit = member(status, "audit"); !audit.empty()) {
-    const auto lines = numbers_of<control::AuditInfo>(audit);
+    const auto lines = numbers_of<admin::AuditInfo>(audit);
     const std::string failure = text_of(audit, "failure");
     facts.push_back(
         {"Audit log", fmt::format("{} lines, {} lost, {} refusals left out{}{}",

@@ -1,4 +1,4 @@
-// What a role counts on one worker: each member has its row in control/counters.cpp, from which
+// What a role counts on one worker: each member has its row in admin/counters.cpp, from which
 // sums, JSON, metrics and documentation follow. A new one is a member here, its row there, and
 // where it is counted. Counts are since the start; what exists now is called *_active, or
 // *_suspended.

@@ -1,7 +1,7 @@
 // HTTP over links that are slow, cut, reset or half-open: the server of the control interface with
 // its routes on one machine, clients on another.
-#include "control/api.h"
-#include "control/http_config.h"
+#include "admin/api.h"
+#include "admin/http_config.h"
 #include "http/client.h"
 #include "http/server.h"
 #include "sim/sim_host.h"
@@ -27,7 +27,7 @@ const IpAddress kServerIp = *IpAddress::parse("192.0.2.2");
 const SocketAddress kServer{kServerIp, 80};
 constexpr http::MessageBounds kReply{.head_bytes = 16 << 10, .body_bytes = 1 << 20};
 
-class Role final : public control::ControlTarget {
+class Role final : public admin::ControlTarget {
  public:
   void collect(Instant now, OnSnapshot done) override {
     done(now, {.role = "server", .version = "1", .state = "serving", .pid = 42});
@@ -35,7 +35,7 @@ class Role final : public control::ControlTarget {
   void kick(Instant now, std::uint64_t, std::string, OnDone done) override {
     done(now, fail(ErrorKind::unreachable, "there is no such session", "7"));
   }
-  void change_tunnel(Instant now, control::TunnelChange, OnDone done) override { done(now, {}); }
+  void change_tunnel(Instant now, admin::TunnelChange, OnDone done) override { done(now, {}); }
   Logger& log() override { return null_logger(); }
 };
 
@@ -62,10 +62,10 @@ struct HttpWorld {
   SimHost client_host;
   SimHost server_host;
   Role role;
-  control::Api api{role, [] { return control::ControlCounters{}; }};
+  admin::Api api{role, [] { return admin::ControlCounters{}; }};
   // Requests to /slow are answered when a test does it.
   std::vector<http::Server::Answer> slow;
-  http::Server http{server_host, control::http_config(),
+  http::Server http{server_host, admin::http_config(),
                     [this](Instant now, const http::Request& request, http::Server::Answer answer) {
                       if (request.path == "/slow") return slow.push_back(std::move(answer));
                       api.handle(now, request, std::move(answer));
@@ -363,7 +363,7 @@ SeedOutcome ask_through_faults(std::uint64_t seed) {
                      return;
                    }
                    ++replies;
-                   static const std::string much = control::openapi_json();
+                   static const std::string much = admin::openapi_json();
                    const std::string_view wanted = asks_much ? std::string_view(much) : "ok\n";
                    if (reply->status != 200 || reply->body != wanted) why = "another answer";
                  });
