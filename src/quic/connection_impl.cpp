@@ -420,8 +420,11 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
     }
     if (!is_over) continue;
     if (bbr_control_.is_attached()) {
-      const bool is_app_limited = is_idle && pacer_.may_send() && !has_data_to_send() &&
-                                  in_flight < bbr_control_.bbr().window_bytes();
+      // What is left where the window has room is kept back by the peer's flow control: that tells
+      // no more of the path than having nothing to send.
+      const std::uint64_t next = has_data_to_send() ? path_size : 0;
+      const bool is_app_limited =
+          is_idle && pacer_.may_send() && in_flight + next < bbr_control_.bbr().window_bytes();
       bbr_control_.note_end_of_data(is_app_limited, limited_until);
     }
     if (size == 0 && !tail.empty()) may_owe_probes_ = false;

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <set>
 
 namespace culvert::quic {
@@ -689,6 +690,38 @@ TEST(Connection, packets_that_are_lost_again_do_not_stop_a_flow) {
   const std::size_t before = received;
   pair.run_for(10s);
   EXPECT_GT(static_cast<double>(received - before) * 8 / 10, 84e6);
+}
+
+// Where a peer grants little, that is what limits a connection. It tells nothing of the path.
+TEST(Connection, a_peer_that_grants_little_teaches_no_slow_path) {
+  LoopbackPair pair(
+      [](EndpointConfig& config) { config.transport.session_buffer_bytes = 256 << 10; });
+  pair.delay = 40ms;
+  Connection& connection = pair.connect();
+  ASSERT_TRUE(pair.establish());
+  const SlowWire wire(pair);
+  std::vector<Stream*> slow;
+  Connection* server = nullptr;
+  pair.server.on_readable = [&](Connection& c, Stream& s) {
+    server = &c;
+    if (std::ranges::find(slow, &s) == slow.end()) slow.push_back(&s);
+  };
+  // More than the whole budget of the session.
+  std::vector<Sender> senders(32, Sender{.data = pattern(4 << 20)});
+  std::map<Stream*, Sender*> sender_of;
+  pair.client.on_writable = [&](Connection& c, Stream& s) { sender_of.at(&s)->pump(c, s); };
+  for (Sender& sender : senders) {
+    Stream& stream = *connection.open_stream();
+    sender_of[&stream] = &sender;
+    sender.pump(connection, stream);
+  }
+  for (int i = 0; i < 1'000; ++i) {  // 100 kB/s
+    pair.run_for(10ms);
+    if (slow.empty()) continue;
+    Stream& stream = *slow[static_cast<std::size_t>(i) % slow.size()];
+    server->consume(stream, std::min<std::size_t>(1'000, stream.input.size()));
+  }
+  EXPECT_GE(connection.stats().congestion_window_bytes, 100'000U);
 }
 
 // Whoever forgets it leaves a flow to wait for the next packet.
