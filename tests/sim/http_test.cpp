@@ -33,7 +33,7 @@ class Role final : public admin::ControlTarget {
     done(now, {.role = "server", .version = "1", .state = "serving", .pid = 42});
   }
   void kick(Instant now, std::uint64_t, std::string, OnDone done) override {
-    done(now, fail(ErrorKind::unreachable, "there is no such session", "7"));
+    done(now, fail(ErrorKind::not_found, "there is no such session", "7"));
   }
   void change_tunnel(Instant now, admin::TunnelChange, OnDone done) override { done(now, {}); }
   Logger& log() override { return null_logger(); }
