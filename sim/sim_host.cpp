@@ -217,7 +217,8 @@ void SimHost::dial(Dial dial) {
       });
     };
     if (!is_reachable(dial.from, dial.to) || !is_reachable(dial.to, dial.from)) {
-      if (dial.waited >= kConnectGivesUp) return fail_later(Duration::zero(), "connection timed out");
+      if (dial.waited >= kConnectGivesUp)
+        return fail_later(Duration::zero(), "connection timed out");
       const Duration retry = dial.retry;
       dial.waited += retry;
       dial.retry = 2 * retry;
