@@ -13,7 +13,7 @@ namespace {
 using std::chrono::milliseconds;
 
 // The copy of a racer that is near the client has at most the way of the client's own packet.
-constexpr int kPartOfRoundTrip = 2;
+constexpr int kPatiencePart = 2;
 constexpr Duration kLeastPatience = milliseconds(5);
 constexpr Duration kMostPatience = milliseconds(100);
 // Its last packet tells where a client was; packets from elsewhere are doubted so much longer.
@@ -64,7 +64,7 @@ std::optional<PathId> PathGuard::judge(Instant now, Duration round_trip, const P
     return path;
   }
   const ConnectionId id(bytes.subspan(1, kConnectionIdBytes));
-  patience_ = std::clamp(round_trip / kPartOfRoundTrip, kLeastPatience, kMostPatience);
+  patience_ = std::clamp(round_trip / kPatiencePart, kLeastPatience, kMostPatience);
   if (path.remote == home_.remote) {
     home_id_ = id;
     moved_to_.reset();
