@@ -153,7 +153,7 @@ struct TlsTest : testing::Test, ListenerHandler {
     listener = *server_host->listen_stream(kTlsServer, Purpose::process, *this);
   }
   void on_accept(Instant, std::unique_ptr<StreamPort> stream) override {
-    accepted = static_cast<TcpEnd*>(stream.get());
+    accepted = dynamic_cast<TcpEnd*>(stream.get());
     if (accepts_by_hand) {
       by_hand = std::move(stream);
       return;
