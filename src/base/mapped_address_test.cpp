@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <set>
 #include <string>
 
@@ -32,7 +34,8 @@ TEST(MappedAddress, tells_the_kind_by_the_address_alone) {
 // Else a stranger could name one that leads to a socket.
 TEST(MappedAddress, takes_all_of_its_prefix_for_no_address_of_a_wire) {
   MappedAddresses relay(PathKind::relay);
-  const ByteView bytes = relay.map(peer(1))->ip.bytes();
+  const IpAddress mapped = relay.map(peer(1))->ip;
+  const ByteView bytes = mapped.bytes();
   for (std::size_t at = 6; at < bytes.size(); ++at) {
     for (const std::uint8_t value : {0x00, 0x01, 0x02, 0x03, 0x7f, 0xff}) {
       std::array<std::uint8_t, 16> other{};

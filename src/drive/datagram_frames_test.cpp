@@ -10,10 +10,15 @@
 namespace culvert::drive {
 namespace {
 
-// What is said on it can be read from it again.
-class Mirror final : public quic::ByteStream {
+// Buffers give back to it to their end, so it comes before them.
+struct OwnChunks {
+  quic::ChunkPool chunks;
+};
+
+// Keeps what is said on it.
+class Mirror final : private OwnChunks, public quic::ByteStream {
  public:
-  explicit Mirror(std::size_t send_limit) : ByteStream(pool_, send_limit) {}
+  explicit Mirror(std::size_t send_limit) : ByteStream(chunks, send_limit) {}
   void submit() override {
     std::array<ByteView, 64> views;
     while (output.has_unsent()) {
@@ -31,9 +36,6 @@ class Mirror final : public quic::ByteStream {
   void stop_sending(std::uint64_t) override {}
   void consume(std::size_t count) override { input.consume(count); }
   Bytes sent;
-
- private:
-  quic::ChunkPool pool_;
 };
 
 std::vector<Bytes> taken_from(quic::ByteStream& stream) {
