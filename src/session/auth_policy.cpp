@@ -30,6 +30,25 @@ CredentialId credential_id(const crypto::PublicKey& key) {
   return id;
 }
 
+std::optional<AuthIdentity> ServerAuthPolicy::identity_of(const crypto::PublicKey& key,
+                                                          ByteView message,
+                                                          ByteView signature) const {
+  const auto comment = keys.lookup(key);
+  if (!comment || !key.verify(message, signature)) return std::nullopt;
+  return AuthIdentity{
+      .kind = ProofKind::key, .comment = *comment, .credential = credential_id(key)};
+}
+
+std::optional<AuthIdentity> ServerAuthPolicy::identity_without_proof(
+    const crypto::EndpointId& peer) const {
+  if (const auto known = endpoint_ids.find(peer); known != endpoint_ids.end()) {
+    return AuthIdentity{.kind = ProofKind::endpoint_id,
+                        .comment = known->second,
+                        .credential = credential_id(peer)};
+  }
+  return allows_anyone ? std::optional(AuthIdentity{}) : std::nullopt;
+}
+
 CredentialCheck::CredentialCheck(const ServerAuthPolicy& policy) : policy_(policy) {
   tokens_.reserve(policy.tokens.size());
   for (const Token& token : policy.tokens.tokens()) {

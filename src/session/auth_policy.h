@@ -40,6 +40,12 @@ struct ServerAuthPolicy {
   [[nodiscard]] bool is_empty() const {
     return tokens.is_empty() && keys.is_empty() && endpoint_ids.empty() && !allows_anyone;
   }
+  // Whom a signature of `message` proves: the owner of `key`, if that is an authorized one.
+  [[nodiscard]] std::optional<AuthIdentity> identity_of(const crypto::PublicKey& key,
+                                                        ByteView message, ByteView signature) const;
+  // Who is let in for the EndpointId of his connection, or as anyone.
+  [[nodiscard]] std::optional<AuthIdentity> identity_without_proof(
+      const crypto::EndpointId& peer) const;
 };
 
 // Whether clients that were let in earlier still may be, by another policy than they met.

@@ -77,39 +77,18 @@ std::optional<AuthIdentity> Culvert1Server::verify(const Message& proof) const {
   const auto signature = proof.array<64>(kSignature);
   if (key_bytes && signature) {
     const crypto::PublicKey key(*key_bytes);
-    const auto comment = policy.keys.lookup(key);
-    if (comment && key.verify(key_proof_message(binding_.exporter, binding_.nonce), *signature)) {
-      return AuthIdentity{
-          .kind = ProofKind::key, .comment = *comment, .credential = credential_id(key)};
-    }
+    const auto message = key_proof_message(binding_.exporter, binding_.nonce);
+    if (auto identity = policy.identity_of(key, message, *signature)) return identity;
   }
-  if (const auto known = policy.endpoint_ids.find(peer_); known != policy.endpoint_ids.end()) {
-    return AuthIdentity{.kind = ProofKind::endpoint_id,
-                        .comment = known->second,
-                        .credential = credential_id(peer_)};
-  }
-  if (policy.allows_anyone) return AuthIdentity{};
-  return std::nullopt;
+  return policy.identity_without_proof(peer_);
 }
 
 Decoded<void> Culvert1Server::handle_proof(const Message& message) {
   if (!has_greeted_ || !message.number(kKind)) return malformed();
   const auto identity = verify(message);
   const AuthAttempt attempt = attempt_of(message, identity.has_value());
-  const AuthVerdict verdict = judge(config_, attempt);
-  Refused refused{.kind = attempt.kind, .verdict = verdict};
-  if (verdict.is_rate_limited()) {
-    refused.code = CloseCode::rate_limited;
-    refused.reason = kTooManyFailures;
-    refused.retry_after_s = verdict.retry_after_s;
-  } else if (!identity) {
-    refused.reason = kBadProof;
-  } else if (const Admittance place = admit(config_, *identity); place != Admittance::admitted) {
-    refused.code = CloseCode::session_limit;
-    refused.reason = to_string(place);
-  }
-  if (!refused.reason.empty()) {
-    answer_refused(std::move(refused));
+  if (auto refused = refusal_of(config_, attempt, identity, kBadProof)) {
+    answer_refused(std::move(*refused));
     return {};
   }
   SessionId session_id{};

@@ -51,6 +51,27 @@ AuthVerdict HandshakeBase::judge(const ServerHandshakeConfig& config, AuthAttemp
   return {.decision = attempt.is_valid ? AuthDecision::accepted : AuthDecision::invalid};
 }
 
+std::optional<Refused> HandshakeBase::refusal_of(const ServerHandshakeConfig& config,
+                                                 const AuthAttempt& attempt,
+                                                 const std::optional<AuthIdentity>& identity,
+                                                 std::string_view bad_proof) const {
+  const AuthVerdict verdict = judge(config, attempt);
+  Refused refused{.kind = attempt.kind, .verdict = verdict};
+  if (verdict.is_rate_limited()) {
+    refused.code = CloseCode::rate_limited;
+    refused.reason = kTooManyFailures;
+    refused.retry_after_s = verdict.retry_after_s;
+  } else if (!identity) {
+    refused.reason = bad_proof;
+  } else if (const Admittance place = admit(config, *identity); place != Admittance::admitted) {
+    refused.code = CloseCode::session_limit;
+    refused.reason = to_string(place);
+  } else {
+    return std::nullopt;
+  }
+  return refused;
+}
+
 void HandshakeBase::decide(Verdict verdict) {
   is_decided_ = true;
   is_broken_ = std::holds_alternative<Refused>(verdict) || std::holds_alternative<Failed>(verdict);

@@ -38,6 +38,16 @@ class HandshakeBase : public Handshake {
   // The verdict: no deadline any more, and nothing more is read.
   void decide(Verdict verdict);
   void break_off(CloseCode code, Error error) { decide(Failed{code, std::move(error)}); }
+  // Server: why a client is not let in whose proof was `attempt`, and whom it proves; none: it is.
+  // `bad_proof`: the words for a proof that proves nothing.
+  [[nodiscard]] std::optional<Refused> refusal_of(const ServerHandshakeConfig& config,
+                                                  const AuthAttempt& attempt,
+                                                  const std::optional<AuthIdentity>& identity,
+                                                  std::string_view bad_proof) const;
+  [[nodiscard]] Bytes& output() { return output_; }
+  void finish_output() { is_output_finished_ = true; }
+
+ private:
   // Server: whether there is a place for whom it is; only asked after a good proof.
   [[nodiscard]] Admittance admit(const ServerHandshakeConfig& config,
                                  const AuthIdentity& identity) const {
@@ -45,10 +55,7 @@ class HandshakeBase : public Handshake {
   }
   // Server: what the limits on failures make of a proof.
   [[nodiscard]] AuthVerdict judge(const ServerHandshakeConfig& config, AuthAttempt attempt) const;
-  [[nodiscard]] Bytes& output() { return output_; }
-  void finish_output() { is_output_finished_ = true; }
 
- private:
   Bytes input_;
   Bytes output_;
   std::optional<Verdict> verdict_;  // nobody has asked for

@@ -80,19 +80,12 @@ std::optional<AuthIdentity> Mf4Server::verify(const mf4::AuthMessage& message) c
   }
   if (challenge_ && message.public_key && message.signature) {
     const crypto::PublicKey key(*message.public_key);
-    const auto comment = policy.keys.lookup(key);
-    if (comment && key.verify(mf4::proof_message(*challenge_), *message.signature)) {
-      return AuthIdentity{
-          .kind = ProofKind::key, .comment = *comment, .credential = credential_id(key)};
+    if (auto identity =
+            policy.identity_of(key, mf4::proof_message(*challenge_), *message.signature)) {
+      return identity;
     }
   }
-  if (const auto known = policy.endpoint_ids.find(peer_); known != policy.endpoint_ids.end()) {
-    return AuthIdentity{.kind = ProofKind::endpoint_id,
-                        .comment = known->second,
-                        .credential = credential_id(peer_)};
-  }
-  if (policy.allows_anyone) return AuthIdentity{};
-  return std::nullopt;
+  return policy.identity_without_proof(peer_);
 }
 
 AuthAttempt Mf4Server::attempt_of(const mf4::AuthMessage& message, bool is_valid) const {
@@ -111,29 +104,15 @@ AuthAttempt Mf4Server::attempt_of(const mf4::AuthMessage& message, bool is_valid
 void Mf4Server::answer(const mf4::AuthMessage& message,
                        const std::optional<AuthIdentity>& identity) {
   const AuthAttempt attempt = attempt_of(message, identity.has_value());
-  const AuthVerdict verdict = judge(config_, attempt);
-  Refused refused{.kind = attempt.kind, .verdict = verdict};
-  if (verdict.is_rate_limited()) {
-    refused.code = CloseCode::rate_limited;
-    refused.reason = kTooManyFailures;
-    refused.retry_after_s = verdict.retry_after_s;
-  } else if (!identity) {
-    refused.reason = message.version == mf4::kTokenVersion ? kBadToken : kBadProof;
-  } else if (const Admittance place = admit(config_, *identity); place != Admittance::admitted) {
-    refused.code = CloseCode::session_limit;
-    refused.reason = to_string(place);
-  }
-  mf4::append_auth_response(message.version, refused.reason.empty(), refused.reason, output());
+  const bool is_token = message.version == mf4::kTokenVersion;
+  auto refused = refusal_of(config_, attempt, identity, is_token ? kBadToken : kBadProof);
+  mf4::append_auth_response(message.version, !refused, refused ? refused->reason : "", output());
   finish_output();
-  if (refused.reason.empty()) {
-    decide(Authenticated{
-        .identity = *identity,
-        .session_id = {},
-        .max_flows = config_.max_flows,
-        .dialect = message.version == mf4::kTokenVersion ? Dialect::mf_4_token : Dialect::mf_4});
-  } else {
-    decide(std::move(refused));
-  }
+  if (refused) return decide(std::move(*refused));
+  decide(Authenticated{.identity = *identity,
+                       .session_id = {},
+                       .max_flows = config_.max_flows,
+                       .dialect = is_token ? Dialect::mf_4_token : Dialect::mf_4});
 }
 
 Error Mf4Server::ended_early() const {
