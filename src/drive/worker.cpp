@@ -194,7 +194,7 @@ void Worker::handle_batch(Instant now, const RxDatagram& batch, bool may_hand_ov
 
 void Worker::hand_over(std::uint8_t worker, const RxDatagram& batch) {
   CULVERT_PROBE("drive.datagrams belong to another worker");
-  if (host_.hand_over(worker, batch)) handed_over_ += segment_count(batch);
+  (host_.hand_over(worker, batch) ? handed_over_ : strays_) += segment_count(batch);
 }
 
 Worker::Taker Worker::handle_datagram(Instant now, const PathId& path, Ecn ecn, ByteView bytes) {

@@ -144,7 +144,7 @@ class Worker final : public HostHandler, public UdpHandler, private quic::Connec
   // Datagrams, to other workers of the process.
   [[nodiscard]] std::uint64_t handed_over() const { return handed_over_; }
   // Datagrams that came for nobody here: from addresses that no wire has, STUN without a handler,
-  // data of no channel.
+  // data of no channel, or for a worker that there is not or that takes no more.
   [[nodiscard]] std::uint64_t strays() const { return strays_; }
 
  private:

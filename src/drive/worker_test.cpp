@@ -57,7 +57,7 @@ class SlowHost final : public Host {
   void set_rest(Duration) override {}
   bool hand_over(std::uint8_t worker, const RxDatagram& batch) override {
     handed.push_back({worker, segment_count(batch), batch.bytes.size()});
-    return true;
+    return takes_handed_over;
   }
   Result<std::unique_ptr<UdpPort>> open_udp(const UdpOptions&, UdpHandler& handler) override {
     udp_handler = &handler;
@@ -94,6 +94,7 @@ class SlowHost final : public Host {
     friend bool operator==(const HandedOver&, const HandedOver&) = default;
   };
   std::vector<HandedOver> handed;
+  bool takes_handed_over = true;
   std::vector<SocketAddress> sent_to;  // a batch each
   UdpHandler* udp_handler = nullptr;
   HostHandler* host_handler = nullptr;
@@ -245,6 +246,19 @@ TEST(Worker, hands_datagrams_that_follow_each_other_over_together) {
   EXPECT_EQ(host.handed, (Handed{{7, 2, 40}, {3, 1, 20}, {7, 1, 20}}));
   EXPECT_EQ(worker.handed_over(), 4U);
   EXPECT_EQ(log.messages, (std::vector<Bytes>{stun(1, 1, 0)}));
+}
+
+// Who names a worker at random (the first byte of STUN's transaction id) reaches nobody.
+TEST(Worker, counts_what_no_other_worker_takes) {
+  SlowHost host;
+  host.takes_handed_over = false;
+  Arrival arrival;
+  Worker worker(host, null_logger(), arrival);
+  ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
+  host.waiting = stun(1, 1, 200);
+  host.udp_handler->on_udp_readable(host.clock);
+  EXPECT_EQ(worker.handed_over(), 0U);
+  EXPECT_EQ(worker.strays(), 1U);
 }
 
 TEST(Worker, hands_nothing_on_that_was_handed_over) {
