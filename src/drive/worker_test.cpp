@@ -1,5 +1,6 @@
 #include "drive/worker.h"
 
+#include "ports/null_host.h"
 #include "quic/loopback_pair.h"
 
 #include <gtest/gtest.h>
@@ -18,7 +19,7 @@ const SocketAddress kServer{IpAddress::v4(0x0A000001), 4433};
 const SocketAddress kClient{IpAddress::v4(0x0A000002), 50'000};
 
 // A machine with one UDP port and a clock, on which to receive takes a while.
-class SlowHost final : public Host {
+class SlowHost final : public NullHost {
  public:
   class Port final : public UdpPort {
    public:
@@ -49,12 +50,7 @@ class SlowHost final : public Host {
 
   void set_handler(HostHandler& handler) override { host_handler = &handler; }
   [[nodiscard]] Instant now() override { return clock; }
-  void set_deadline(Instant) override {}
-  std::unique_ptr<TimerPort> after(Duration, std::function<void(Instant)>) override {
-    return nullptr;
-  }
   void request_turn_end() override { ++turn_ends; }
-  void set_rest(Duration) override {}
   bool hand_over(std::uint8_t worker, const RxDatagram& batch) override {
     handed.push_back({worker, segment_count(batch), batch.bytes.size()});
     return takes_handed_over;
@@ -63,24 +59,7 @@ class SlowHost final : public Host {
     udp_handler = &handler;
     return std::make_unique<Port>(*this);
   }
-  Result<std::unique_ptr<StreamPort>> connect_stream(const StreamAddress&, Purpose,
-                                                     StreamHandler&) override {
-    return fail(ErrorKind::internal, "no streams here");
-  }
-  Result<std::unique_ptr<ListenerPort>> listen_stream(const StreamAddress&, Purpose,
-                                                      ListenerHandler&) override {
-    return fail(ErrorKind::internal, "no streams here");
-  }
-  Result<std::unique_ptr<StreamPort>> open_stdio(StreamHandler&) override {
-    return fail(ErrorKind::internal, "no streams here");
-  }
-  std::unique_ptr<ResolvePort> resolve(const std::string&, Purpose, ResolveHandler&) override {
-    return nullptr;
-  }
   Result<IpAddress> local_address_towards(const IpAddress&) override { return kServer.ip; }
-  std::vector<LocalAddress> local_addresses() override { return {}; }
-  Rng& rng() override { return rng_; }
-  void give_back_memory() override {}
 
   static constexpr Duration kReceiving = 3ms;
   Instant clock{1s};
@@ -99,9 +78,6 @@ class SlowHost final : public Host {
   UdpHandler* udp_handler = nullptr;
   HostHandler* host_handler = nullptr;
   int turn_ends = 0;  // asked for
-
- private:
-  SeededRng rng_{1};
 };
 
 struct Arrival final : WorkerHandler {
