@@ -108,7 +108,7 @@ class ClientLanes::Lane final : public ConnectionHandler, public ControlHandler 
     watch_timer_.set(now + watch_.next_look(limits::kSuspectLane));
     if (news == SilenceWatch::News::none) return;
     if (news == SilenceWatch::News::pause) {
-      connection_->ping();
+      connection_->ping(now);
       return;
     }
     lanes_.session_.core().lanes().set_usable(*connection_, is_usable());

@@ -283,7 +283,7 @@ void ClientSession::on_watch(Instant now) {
   watch_.set(now + silence_.next_look(patience()));
   if (news == SilenceWatch::News::none) return;
   if (news == SilenceWatch::News::pause) {
-    connection()->ping();
+    connection()->ping(now);
     return;
   }
   core_.lanes().set_usable(*connection(), news == SilenceWatch::News::alive_again);

@@ -162,7 +162,7 @@ class Connection {
   virtual void carry_messages(Stream& stream) = 0;
   // The peer shall say something: whoever only receives is owed nothing, and cannot tell silence
   // from the end of what it was sent.
-  virtual void ping() = 0;
+  virtual void ping(Instant now) = 0;
   // Lets the peer have `count` streams open at a time (it starts at initial_streams_bidi);
   // closed streams give their place back by themselves.
   virtual void allow_streams(std::uint64_t count) = 0;

@@ -161,8 +161,13 @@ Instant ConnectionImpl::from_library(ngtcp2_tstamp timestamp) const {
   return clock_.to_ours(to_instant(timestamp));
 }
 
+// Whatever is the first to happen after a stop accounts for it.
+Instant ConnectionImpl::advance(Instant now) {
+  if (life_ == Life::open && clock_.is_suspicious(now)) account_for_stop(now);
+  return clock_.advance(now);
+}
+
 void ConnectionImpl::account_for_stop(Instant now) {
-  if (life_ != Life::open || !clock_.is_suspicious(now)) return;
   switch (clock_.account_for_stop(now, to_instant(ngtcp2_conn_get_expiry(connection_)),
                                   idle_timeout())) {
     case StoppedClock::Stop::none:
@@ -194,8 +199,7 @@ PathId ConnectionImpl::arrival_path(const PathId& path) const {
 }
 
 void ConnectionImpl::handle_datagram(Instant now, const PathId& path, Ecn ecn, ByteView bytes) {
-  account_for_stop(now);
-  clock_.advance(now);
+  advance(now);
   ++stats_.packets_received;
   heard_at_ = now;
   stats_.bytes_received += bytes.size();
@@ -287,8 +291,7 @@ bool ConnectionImpl::is_library_bloated() {
 }
 
 void ConnectionImpl::handle_timeout(Instant now) {
-  account_for_stop(now);
-  clock_.advance(now);
+  advance(now);
   if (life_ == Life::drained) return;
   if (life_ != Life::open) {
     if (now >= drained_at_) life_ = Life::drained;
@@ -380,7 +383,7 @@ Status ConnectionImpl::export_keying_material(std::string_view label, ByteView c
 }
 
 Status ConnectionImpl::migrate(Instant now, const PathId& path, Migration migration) {
-  const ngtcp2_tstamp timestamp = to_timestamp(clock_.advance(now));
+  const ngtcp2_tstamp timestamp = to_timestamp(advance(now));
   if (life_ != Life::open || !is_client_) {
     return fail(ErrorKind::internal, "only the client of an open connection can migrate");
   }
@@ -407,8 +410,8 @@ Status ConnectionImpl::migrate(Instant now, const PathId& path, Migration migrat
 }
 
 bool ConnectionImpl::update_keys(Instant now) {
-  return life_ == Life::open &&
-         ngtcp2_conn_initiate_key_update(connection_, to_timestamp(clock_.advance(now))) == 0;
+  const ngtcp2_tstamp timestamp = to_timestamp(advance(now));
+  return life_ == Life::open && ngtcp2_conn_initiate_key_update(connection_, timestamp) == 0;
 }
 
 void ConnectionImpl::on_path_validated(const ngtcp2_path& path) {
@@ -442,7 +445,10 @@ void ConnectionImpl::set_keep_alive() {
                                      loss_timer_.ping_after(host_.config().transport.keep_alive));
 }
 
-void ConnectionImpl::ping() {
+void ConnectionImpl::ping(Instant now) {
+  // The timer that makes ngtcp2 send it counts from the last packet: seen later it would be one
+  // that was not served, as after a stop.
+  advance(now);
   if (life_ != Life::open || !is_established_ || bytes_in_flight() > 0) return;
   loss_timer_.want_ping();
   set_keep_alive();

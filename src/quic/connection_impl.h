@@ -86,7 +86,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   void stop_sending(Stream& stream, std::uint64_t code) override;
   void consume(Stream& stream, std::size_t count) override;
   void carry_messages(Stream& stream) override;
-  void ping() override;
+  void ping(Instant now) override;
   void allow_streams(std::uint64_t count) override;
   void share_budget(std::shared_ptr<SessionBudget> budget) override;
   [[nodiscard]] std::vector<std::unique_ptr<Stream>> take_streams() override;
@@ -163,6 +163,8 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   void note_sent(ngtcp2_tstamp timestamp, std::uint64_t& in_flight_before);
   // A timer of ngtcp2's, in our time.
   [[nodiscard]] Instant from_library(ngtcp2_tstamp timestamp) const;
+  // To be called before anything else is done at `now`.
+  Instant advance(Instant now);
   void account_for_stop(Instant now);
   [[nodiscard]] ngtcp2_tstamp library_now() const { return to_timestamp(clock_.last()); }
   [[nodiscard]] Duration idle_timeout() const;

@@ -19,8 +19,7 @@ bool ConnectionImpl::is_holding_answer() const {
 }
 
 bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuilder& out) {
-  account_for_stop(now);
-  const ngtcp2_tstamp timestamp = to_timestamp(clock_.advance(now));
+  const ngtcp2_tstamp timestamp = to_timestamp(advance(now));
   if (life_ == Life::must_close) return write_close_packet(out);
   if (life_ == Life::closing && close_packet_.is_due()) return !close_packet_.resend(out);
   if (life_ != Life::open) return false;

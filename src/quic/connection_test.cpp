@@ -603,13 +603,30 @@ TEST(Connection, a_ping_is_answered_within_a_round_trip_and_is_one) {
   pair.run_for(1s);
   const std::size_t sent_before = pair.datagrams_sent;
   const std::uint64_t heard_before = connection.liveness().packets_received;
-  connection.ping();
+  connection.ping(pair.now);
   const Instant asked = pair.now;
   ASSERT_TRUE(
       pair.run_until([&] { return connection.liveness().packets_received > heard_before; }, 1s));
   EXPECT_LE(pair.now - asked, 2 * pair.delay + 30ms);  // the peer may hold its answer back
   pair.run_for(2s);
   EXPECT_LE(pair.datagrams_sent - sent_before, 3U);
+}
+
+// However long ago the last packet was: no time is missing between the ping and its answer.
+TEST(Connection, a_ping_after_silence_measures_the_whole_round_trip) {
+  for (const Duration silence : {900ms, 1100ms, 4000ms}) {
+    LoopbackPair pair;
+    Connection& connection = pair.connect();
+    ASSERT_TRUE(pair.establish());
+    pair.run_for(3s);
+    pair.run_for(silence);
+    const std::uint64_t heard_before = connection.liveness().packets_received;
+    connection.ping(pair.now);
+    ASSERT_TRUE(
+        pair.run_until([&] { return connection.liveness().packets_received > heard_before; }, 1s));
+    EXPECT_GE(connection.stats().min_rtt, 2 * pair.delay);
+    EXPECT_GE(connection.liveness().smoothed_rtt, 2 * pair.delay);
+  }
 }
 
 // After it ngtcp2 is not asked what else there is to say.
@@ -743,7 +760,7 @@ TEST(Connection, tells_its_waker_of_all_that_the_application_does) {
 
   connection.waker = &waker;
   const std::pair<const char*, std::function<void()>> cases[] = {
-      {"ping", [&] { connection.ping(); }},
+      {"ping", [&] { connection.ping(pair.now); }},
       {"consume", [&] { connection.consume(stream, 10); }},
       {"submit",
        [&] {
