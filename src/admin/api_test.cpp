@@ -53,7 +53,7 @@ class ApiTest : public ::testing::Test {
                 {.method = std::move(method), .path = std::move(path), .body = std::move(body)},
                 [&got](Instant, http::Response response) { got = std::move(response); });
     EXPECT_TRUE(got) << "no answer";
-    return got.value_or(http::Response{.status = 0});
+    return std::move(got).value_or(http::Response{.status = 0});
   }
   FakeTarget target_;
   Api api_{target_, [] { return ControlCounters{}; }};

@@ -1,6 +1,8 @@
 #include "http/message.h"
 
 #include "base/address.h"
+#include "base/assert.h"
+#include "ports/ports.h"
 
 #include <fmt/format.h>
 
@@ -41,6 +43,8 @@ std::string_view reason_of(int status) {
       return "Payload Too Large";
     case 421:
       return "Misdirected Request";
+    case 426:
+      return "Upgrade Required";
     case 429:
       return "Too Many Requests";
     case 431:
@@ -113,16 +117,21 @@ std::optional<std::string_view> find(std::span<const Header> headers, std::strin
 }
 
 std::string to_wire(const Response& response, bool keeps_alive) {
-  std::string text =
-      fmt::format("HTTP/1.1 {} {}\r\nContent-Type: {}\r\nCache-Control: no-store\r\n",
-                  response.status, reason_of(response.status), response.content_type);
-  if (!response.allow.empty()) text += fmt::format("Allow: {}\r\n", response.allow);
-  if (!keeps_alive || response.is_event_stream) text += "Connection: close\r\n";
-  if (!response.is_event_stream && response.status != 204) {
-    text += fmt::format("Content-Length: {}\r\n", response.body.size());
+  const bool is_upgrade = response.status == 101;
+  const bool has_body = !response.is_event_stream && response.status != 204 && !is_upgrade;
+  std::string text = fmt::format("HTTP/1.1 {} {}\r\n", response.status, reason_of(response.status));
+  if (!is_upgrade) {
+    text += fmt::format("Content-Type: {}\r\nCache-Control: no-store\r\n", response.content_type);
   }
+  if (!response.allow.empty()) text += fmt::format("Allow: {}\r\n", response.allow);
+  for (const Header& header : response.headers) {
+    CULVERT_ASSERT(is_token(header.name) && is_field_value(header.value));
+    text += fmt::format("{}: {}\r\n", header.name, header.value);
+  }
+  if ((!keeps_alive || response.is_event_stream) && !is_upgrade) text += "Connection: close\r\n";
+  if (has_body) text += fmt::format("Content-Length: {}\r\n", response.body.size());
   text += "\r\n";
-  if (!response.is_event_stream && response.status != 204) text += response.body;
+  if (has_body) text += response.body;
   return text;
 }
 

@@ -2,11 +2,19 @@
 // forms of paths and names in it.
 #pragma once
 
+#include "base/time.h"
+
+#include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+namespace culvert {
+class StreamPort;
+}
 
 namespace culvert::http {
 
@@ -22,19 +30,28 @@ struct Header {
 // As a server gets it.
 struct Request {
   std::string method{};
-  std::string path{};  // still percent-encoded, without the query
+  std::string path{};   // still percent-encoded, without the query
+  std::string query{};  // what follows the question mark
+  std::vector<Header> headers{};
   std::string body{};
   bool keeps_alive = true;
   std::optional<std::string> host{};  // as sent: NAME, NAME:PORT
 };
+
+// The connection changes to another protocol: its stream, which calls our handler no more (set
+// another at once), and bytes of that protocol that have come already.
+using TakeStream = std::move_only_function<void(Instant now, std::unique_ptr<StreamPort> stream,
+                                                std::string rest)>;
 
 // As a server gives it.
 struct Response {
   int status = 200;
   std::string body{};
   std::string content_type = "application/json";
-  std::string allow{};           // of 405: the methods there are
-  bool is_event_stream = false;  // no body: events follow until somebody closes
+  std::string allow{};            // of 405: the methods there are
+  bool is_event_stream = false;   // no body: events follow until somebody closes
+  std::vector<Header> headers{};  // more; their values are not a stranger's
+  TakeStream take_stream{};       // of 101, and of nothing else: called when it has left
 };
 // The head, and the body if it is no event stream. `keeps_alive`: whether more may follow.
 [[nodiscard]] std::string to_wire(const Response& response, bool keeps_alive);

@@ -6,12 +6,26 @@
 #include <boost/beast/http/status.hpp>
 #include <boost/beast/http/string_body.hpp>
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
 namespace culvert::http {
 
 namespace beast = boost::beast::http;
+
+namespace {
+
+std::vector<Header> headers_of(const beast::fields& fields) {
+  std::vector<Header> headers;
+  for (const auto& field : fields) {
+    headers.push_back({std::string(field.name_string().data(), field.name_string().size()),
+                       std::string(field.value().data(), field.value().size())});
+  }
+  return headers;
+}
+
+}  // namespace
 
 struct RequestParser::Beast {
   explicit Beast(const MessageBounds& bounds) {
@@ -55,8 +69,11 @@ std::optional<Request> RequestParser::next() {
   auto message = parser.release();
   const std::string_view target(message.target().data(), message.target().size());
   const std::string_view method(message.method_string().data(), message.method_string().size());
+  const std::size_t mark = std::min(target.find('?'), target.size());
   Request request{.method = std::string(method),
-                  .path = std::string(target.substr(0, target.find('?'))),
+                  .path = std::string(target.substr(0, mark)),
+                  .query = std::string(target.substr(std::min(mark + 1, target.size()))),
+                  .headers = headers_of(message),
                   .body = std::move(message.body()),
                   .keeps_alive = message.keep_alive()};
   if (const auto found = message.find(beast::field::host); found != message.end()) {
@@ -130,12 +147,9 @@ std::optional<Reply> ReplyParser::next() {
   }
   auto message = beast_->parser.release();
   Reply reply{.status = static_cast<int>(message.result_int()),
+              .headers = headers_of(message),
               .body = std::move(message.body()),
               .keeps_alive = message.keep_alive() && !has_ended_};
-  for (const auto& field : message) {
-    reply.headers.push_back({std::string(field.name_string().data(), field.name_string().size()),
-                             std::string(field.value().data(), field.value().size())});
-  }
   restart();
   return reply;
 }

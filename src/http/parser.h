@@ -42,6 +42,8 @@ class RequestParser {
   [[nodiscard]] const std::optional<ParseFailure>& error() const { return error_; }
   // A part of a request has come, and not yet the rest.
   [[nodiscard]] bool is_within_request() const;
+  // What came behind the last request: bytes of the protocol that it asked to change to.
+  [[nodiscard]] std::string take_rest() { return std::move(buffer_); }
 
  private:
   struct Beast;

@@ -1,5 +1,7 @@
 #include "http/server.h"
 
+#include "base/assert.h"
+
 #include <array>
 #include <utility>
 
@@ -11,21 +13,26 @@ class Server::Connection final : public StreamHandler {
   Connection(Server& server, std::uint64_t its_id, std::unique_ptr<StreamPort> port, Instant now)
       : id(its_id),
         server_(server),
-        port_(std::move(port)),
         waits_since_(now),
         deadline_(now + server.config_.times.idle),
         moved_at_(now),
         spoke_at_(now) {
+    if (server.tls_) {
+      port_ = TlsStream::accept(server.host_, std::move(port), server.tls_,
+                                server.config_.times.request, *this);
+      return;
+    }
+    port_ = std::move(port);
     port_->set_handler(*this);
     port_->want_readable();
   }
 
-  void on_stream_connected(Instant) override {}
+  void on_stream_connected(Instant) override { port_->want_readable(); }
   void on_stream_failed(Instant, const Error&) override { close(); }
   void on_stream_readable(Instant now) override;
   void on_stream_writable(Instant now) override { flush(now); }
 
-  void answer(Instant now, const Response& response);
+  void answer(Instant now, Response response);
   // False: it has more than it can take, and has been told.
   bool publish(Instant now, std::string_view text);
   void on_tick(Instant now);
@@ -42,7 +49,8 @@ class Server::Connection final : public StreamHandler {
  private:
   // ending: closes when the last answer has left. draining: it has; reads what is left of a
   // request that was refused, because closing before that would take the answer from it.
-  enum class State : std::uint8_t { reading, answering, streaming, ending, draining };
+  // upgrading: somebody else has the stream once the answer has left.
+  enum class State : std::uint8_t { reading, answering, streaming, ending, draining, upgrading };
 
   [[nodiscard]] bool may_read() const {
     return state_ == State::streaming || state_ == State::draining ||
@@ -52,12 +60,14 @@ class Server::Connection final : public StreamHandler {
   void send(Instant now, std::string_view text);
   void flush(Instant now);
   void fail(Instant now, int status, std::string_view what, std::string_view fix);
+  void hand_over(Instant now);
 
   Server& server_;
   std::unique_ptr<StreamPort> port_;  // null: closed, waits to be deleted
   RequestParser parser_{server_.config_.request};
   std::string output_;
   State state_ = State::reading;
+  TakeStream take_stream_;
   bool keeps_alive_ = true;
   bool is_taking_ = false;
   bool is_within_request_ = false;
@@ -111,8 +121,9 @@ void Server::Connection::take_requests(Instant now) {
   is_taking_ = false;
 }
 
-void Server::Connection::answer(Instant now, const Response& response) {
+void Server::Connection::answer(Instant now, Response response) {
   if (!port_ || state_ != State::answering) return;
+  CULVERT_ASSERT((response.status == 101) == (response.take_stream != nullptr));
   if (response.is_event_stream && server_.subscriber_count() >= server_.config_.max_subscribers) {
     answer(now, server_.config_.error_page(503, "there are as many event streams as may be",
                                            "event streams", "close one of them"));
@@ -120,7 +131,10 @@ void Server::Connection::answer(Instant now, const Response& response) {
   }
   spoke_at_ = moved_at_ = waits_since_ = now;
   deadline_ = now + server_.config_.times.answer;
-  if (response.is_event_stream) {
+  if (response.take_stream) {
+    take_stream_ = std::move(response.take_stream);
+    state_ = State::upgrading;
+  } else if (response.is_event_stream) {
     state_ = State::streaming;
   } else {
     state_ = keeps_alive_ ? State::reading : State::ending;
@@ -164,6 +178,7 @@ void Server::Connection::flush(Instant now) {
     if (result.status == IoStatus::would_block) return port_->want_writable();
     return close();
   }
+  if (port_ && state_ == State::upgrading) return hand_over(now);
   if (port_ && state_ == State::ending) {
     if (!parser_.error()) return close();
     state_ = State::draining;
@@ -174,6 +189,13 @@ void Server::Connection::flush(Instant now) {
   }
   take_requests(now);
   if (port_ && may_read()) port_->want_readable();
+}
+
+void Server::Connection::hand_over(Instant now) {
+  TakeStream take = std::move(take_stream_);
+  std::unique_ptr<StreamPort> stream = std::move(port_);
+  server_.retire(*this);
+  take(now, std::move(stream), parser_.take_rest());
 }
 
 void Server::Connection::on_tick(Instant now) {
@@ -204,7 +226,7 @@ void Server::Connection::close() {
 // --- the server --------------------------------------------------------------------------------
 
 Server::Server(Host& host, ServerConfig config, Handler handler)
-    : host_(host), config_(std::move(config)), handler_(std::move(handler)) {}
+    : host_(host), config_(std::move(config)), tls_(config_.tls), handler_(std::move(handler)) {}
 Server::~Server() = default;
 
 Status Server::listen(const StreamAddress& address) {
@@ -239,11 +261,10 @@ void Server::make_room(std::uint64_t newest) {
 }
 
 void Server::on_request(Instant now, Connection& connection, Request request) {
-  handler_(now, std::move(request),
-           [this, id = connection.id](Instant at, const Response& response) {
-             const auto found = connections_.find(id);
-             if (found != connections_.end()) found->second->answer(at, response);
-           });
+  handler_(now, std::move(request), [this, id = connection.id](Instant at, Response response) {
+    const auto found = connections_.find(id);
+    if (found != connections_.end()) found->second->answer(at, std::move(response));
+  });
 }
 
 void Server::publish(Instant now, std::string_view text) {

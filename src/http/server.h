@@ -2,13 +2,15 @@
 // a time, event streams. Everything is bounded (ServerConfig): headers, bodies, connections, how
 // long a request and its answer take, and what a slow subscriber has not taken. Who dawdles never
 // keeps others out: at the limit the one that has waited longest for a request, or for its answer
-// to be taken, gives its place to the next.
+// to be taken, gives its place to the next. A connection that has changed to another protocol
+// (Response::take_stream) is no longer the server's, nor counted by it.
 //
 // On the thread of its host, which outlives it; owned by whoever answers.
 #pragma once
 
 #include "http/message.h"
 #include "http/parser.h"
+#include "http/tls_stream.h"
 #include "ports/ports.h"
 
 #include <chrono>
@@ -42,6 +44,7 @@ struct ServerConfig {
   std::string too_slow_event;  // what it is told
   std::string request_advice;  // how a request is to be, for one that is not
   ErrorPage error_page;
+  std::shared_ptr<const TlsCredentials> tls{};  // null: nothing is encrypted
 };
 
 class Server final : private ListenerHandler {
@@ -58,6 +61,9 @@ class Server final : private ListenerHandler {
 
   // May be called for several addresses.
   [[nodiscard]] Status listen(const StreamAddress& address);
+  // For connections that come from now on: the certificate was renewed. Only of a server that has
+  // had one from the start.
+  void set_tls(std::shared_ptr<const TlsCredentials> tls) { tls_ = std::move(tls); }
   // Of the first.
   [[nodiscard]] StreamAddress local_address() const { return listeners_.front()->local_address(); }
   // To every event stream; `text` is whole lines of the event stream format.
@@ -81,6 +87,7 @@ class Server final : private ListenerHandler {
 
   Host& host_;
   const ServerConfig config_;
+  std::shared_ptr<const TlsCredentials> tls_;
   Handler handler_;
   std::vector<std::unique_ptr<ListenerPort>> listeners_;
   std::map<std::uint64_t, std::unique_ptr<Connection>> connections_;

@@ -112,17 +112,18 @@ struct Reader final : StreamHandler {
   bool has_failed = false;
 };
 
-const TlsCredentials& client_credentials() {
-  static const auto credentials =
+std::shared_ptr<const TlsCredentials> client_credentials() {
+  static const std::shared_ptr<const TlsCredentials> credentials =
       TlsCredentials::of_client({.has_system_roots = false, .authorities_pem = {}}).value();
-  return *credentials;
+  return credentials;
 }
 
-const TlsCredentials& server_credentials() {
+std::shared_ptr<const TlsCredentials> server_credentials() {
   static const Certificate certificate("relay.example", nullptr);
   static const std::string pem = certificate.pem();
-  static const auto credentials = TlsCredentials::of_server(pem, certificate.key_pem()).value();
-  return *credentials;
+  static const std::shared_ptr<const TlsCredentials> credentials =
+      TlsCredentials::of_server(pem, certificate.key_pem()).value();
+  return credentials;
 }
 
 }  // namespace

@@ -101,27 +101,29 @@ TlsCredentials::~TlsCredentials() {
 // --- the stream ----------------------------------------------------------------------------
 
 std::unique_ptr<TlsStream> TlsStream::connect(Host& host, std::unique_ptr<StreamPort> below,
-                                              const TlsCredentials& credentials, std::string server,
-                                              Duration patience, StreamHandler& handler) {
+                                              std::shared_ptr<const TlsCredentials> credentials,
+                                              std::string server, Duration patience,
+                                              StreamHandler& handler) {
   if (server.ends_with('.')) server.pop_back();
-  return std::unique_ptr<TlsStream>(
-      new TlsStream(host, std::move(below), credentials, std::move(server), patience, handler));
+  return std::unique_ptr<TlsStream>(new TlsStream(host, std::move(below), std::move(credentials),
+                                                  std::move(server), patience, handler));
 }
 
 std::unique_ptr<TlsStream> TlsStream::accept(Host& host, std::unique_ptr<StreamPort> below,
-                                             const TlsCredentials& credentials, Duration patience,
-                                             StreamHandler& handler) {
-  std::unique_ptr<TlsStream> stream(
-      new TlsStream(host, std::move(below), credentials, std::nullopt, patience, handler));
+                                             std::shared_ptr<const TlsCredentials> credentials,
+                                             Duration patience, StreamHandler& handler) {
+  std::unique_ptr<TlsStream> stream(new TlsStream(host, std::move(below), std::move(credentials),
+                                                  std::nullopt, patience, handler));
   stream->state_ = State::shaking;
   stream->below_->want_readable();
   return stream;
 }
 
 TlsStream::TlsStream(Host& host, std::unique_ptr<StreamPort> below,
-                     const TlsCredentials& credentials, std::optional<std::string> server,
-                     Duration patience, StreamHandler& handler)
+                     std::shared_ptr<const TlsCredentials> credentials,
+                     std::optional<std::string> server, Duration patience, StreamHandler& handler)
     : host_(host),
+      credentials_(std::move(credentials)),
       below_(std::move(below)),
       handler_(&handler),
       peer_(server ? *server : below_->remote_text()) {
@@ -131,7 +133,7 @@ TlsStream::TlsStream(Host& host, std::unique_ptr<StreamPort> below,
   CULVERT_ASSERT(done == 0);
   done = gnutls_priority_set_direct(session_, kPriority, nullptr);
   CULVERT_ASSERT(done == 0);
-  done = gnutls_credentials_set(session_, GNUTLS_CRD_CERTIFICATE, credentials.handle());
+  done = gnutls_credentials_set(session_, GNUTLS_CRD_CERTIFICATE, credentials_->handle());
   CULVERT_ASSERT(done == 0);
   if (server) {
     // RFC 6066 3: names only.

@@ -17,8 +17,7 @@ struct gnutls_session_int;
 
 namespace culvert::http {
 
-// What the streams of one end have in common; outlives them. Made at the start: the roots are
-// files.
+// What the streams of one end have in common. Made at the start: the roots are files.
 class TlsCredentials {
  public:
   struct Trust {
@@ -50,16 +49,14 @@ class TlsStream final : public StreamPort, private StreamHandler {
  public:
   // `server`: its name or address, with or without the dot at the end; for SNI and the check.
   // `below` connects still; `patience` begins with that.
-  [[nodiscard]] static std::unique_ptr<TlsStream> connect(Host& host,
-                                                          std::unique_ptr<StreamPort> below,
-                                                          const TlsCredentials& credentials,
-                                                          std::string server, Duration patience,
-                                                          StreamHandler& handler);
+  [[nodiscard]] static std::unique_ptr<TlsStream> connect(
+      Host& host, std::unique_ptr<StreamPort> below,
+      std::shared_ptr<const TlsCredentials> credentials, std::string server, Duration patience,
+      StreamHandler& handler);
   // `below` was accepted.
-  [[nodiscard]] static std::unique_ptr<TlsStream> accept(Host& host,
-                                                         std::unique_ptr<StreamPort> below,
-                                                         const TlsCredentials& credentials,
-                                                         Duration patience, StreamHandler& handler);
+  [[nodiscard]] static std::unique_ptr<TlsStream> accept(
+      Host& host, std::unique_ptr<StreamPort> below,
+      std::shared_ptr<const TlsCredentials> credentials, Duration patience, StreamHandler& handler);
   ~TlsStream() override;
   TlsStream(const TlsStream&) = delete;
   TlsStream& operator=(const TlsStream&) = delete;
@@ -82,8 +79,9 @@ class TlsStream final : public StreamPort, private StreamHandler {
  private:
   enum class State : std::uint8_t { connecting, shaking, open, ended, failed };
 
-  TlsStream(Host& host, std::unique_ptr<StreamPort> below, const TlsCredentials& credentials,
-            std::optional<std::string> server, Duration patience, StreamHandler& handler);
+  TlsStream(Host& host, std::unique_ptr<StreamPort> below,
+            std::shared_ptr<const TlsCredentials> credentials, std::optional<std::string> server,
+            Duration patience, StreamHandler& handler);
 
   void on_stream_connected(Instant now) override;
   void on_stream_failed(Instant now, const Error& error) override;
@@ -99,6 +97,7 @@ class TlsStream final : public StreamPort, private StreamHandler {
   [[nodiscard]] static std::ptrdiff_t push(void* stream, const void* data, std::size_t size);
 
   Host& host_;
+  std::shared_ptr<const TlsCredentials> credentials_;
   std::unique_ptr<StreamPort> below_;
   StreamHandler* handler_;
   const std::string peer_;  // for errors

@@ -91,17 +91,31 @@ bool is_word(std::string_view text, std::string_view word) {
   return std::ranges::equal(text, word, {}, lower, lower);
 }
 
-// Whether a list of words separated by commas has this one, in any case.
-bool has_word(std::string_view list, std::string_view word) {
+// The words of a list that are separated by commas.
+std::vector<std::string_view> words_of(std::string_view list) {
+  std::vector<std::string_view> words;
   for (;;) {
     const std::size_t comma = list.find(',');
-    std::string_view item = list.substr(0, comma);
-    while (item.starts_with(' ') || item.starts_with('\t')) item.remove_prefix(1);
-    while (item.ends_with(' ') || item.ends_with('\t')) item.remove_suffix(1);
-    if (is_word(item, word)) return true;
-    if (comma == std::string_view::npos) return false;
+    std::string_view word = list.substr(0, comma);
+    while (word.starts_with(' ') || word.starts_with('\t')) word.remove_prefix(1);
+    while (word.ends_with(' ') || word.ends_with('\t')) word.remove_suffix(1);
+    if (!word.empty()) words.push_back(word);
+    if (comma == std::string_view::npos) return words;
     list.remove_prefix(comma + 1);
   }
+}
+
+// Whether a field is such a list with this word, in any case.
+bool has_word(std::span<const Header> headers, std::string_view name, std::string_view word) {
+  const auto value = find(headers, name);
+  return value && std::ranges::any_of(words_of(*value), [word](std::string_view other) {
+           return is_word(other, word);
+         });
+}
+
+bool is_key(std::string_view text) {
+  const auto nonce = base64_decode(text);
+  return nonce && nonce->size() == 16;
 }
 
 }  // namespace
@@ -276,11 +290,8 @@ Result<std::string> websocket_protocol(const Reply& reply, std::string_view key,
     return fail(ErrorKind::refused,
                 fmt::format("answered with HTTP status {} and no WebSocket", reply.status));
   }
-  const auto has = [&reply](std::string_view name, std::string_view word) {
-    const auto value = find(reply.headers, name);
-    return value && has_word(*value, word);
-  };
-  if (!has("Upgrade", "websocket") || !has("Connection", "upgrade")) {
+  if (!has_word(reply.headers, "Upgrade", "websocket") ||
+      !has_word(reply.headers, "Connection", "upgrade")) {
     return fail(ErrorKind::protocol, "changes to another protocol than WebSocket");
   }
   if (find(reply.headers, "Sec-WebSocket-Accept") != websocket_accept(key)) {
@@ -298,6 +309,44 @@ Result<std::string> websocket_protocol(const Reply& reply, std::string_view key,
                                                        fmt::join(protocols, ", ")));
   }
   return std::string(*chosen);
+}
+
+std::expected<WebSocketOffer, Response> websocket_offer(const Request& request) {
+  const auto refuse = [](int status, std::string_view what) {
+    return std::unexpected(Response{.status = status,
+                                    .body = fmt::format("{}\n", what),
+                                    .content_type = "text/plain",
+                                    .headers = {{"Sec-WebSocket-Version", "13"}}});
+  };
+  if (request.method != "GET" || !request.host) return refuse(400, "no request for WebSocket");
+  if (!has_word(request.headers, "Upgrade", "websocket") ||
+      !has_word(request.headers, "Connection", "upgrade")) {
+    return refuse(426, "here is nothing but WebSocket");
+  }
+  if (find(request.headers, "Sec-WebSocket-Version") != "13") {
+    return refuse(426, "here is version 13 of WebSocket only");
+  }
+  const auto key = find(request.headers, "Sec-WebSocket-Key");
+  if (!key || !is_key(*key)) return refuse(400, "Sec-WebSocket-Key is not 16 bytes in base64");
+  WebSocketOffer offer{.key = std::string(*key), .protocols = {}};
+  for (const Header& header : request.headers) {
+    if (!is_word(header.name, "Sec-WebSocket-Protocol")) continue;
+    for (const std::string_view word : words_of(header.value)) offer.protocols.emplace_back(word);
+  }
+  return offer;
+}
+
+Response websocket_response(const WebSocketOffer& offer, std::string_view protocol,
+                            TakeStream take_stream) {
+  Response response{.status = 101,
+                    .headers = {{"Upgrade", "websocket"},
+                                {"Connection", "Upgrade"},
+                                {"Sec-WebSocket-Accept", websocket_accept(offer.key)}},
+                    .take_stream = std::move(take_stream)};
+  if (!protocol.empty()) {
+    response.headers.push_back({"Sec-WebSocket-Protocol", std::string(protocol)});
+  }
+  return response;
 }
 
 }  // namespace culvert::http

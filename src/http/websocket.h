@@ -11,6 +11,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <expected>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -110,5 +111,16 @@ void append_close(Bytes& out, WebSocketEnd end, Rng& rng, WebSocketCode code,
 // one of those that were asked for, if any were; an extension must not be there.
 [[nodiscard]] Result<std::string> websocket_protocol(const Reply& reply, std::string_view key,
                                                      const std::vector<std::string>& protocols);
+
+// What a client has asked for.
+struct WebSocketOffer {
+  std::string key;
+  std::vector<std::string> protocols;  // in order of liking; perhaps none
+};
+// Of a request; or what to answer it with instead (RFC 6455 4.2: 400, or 426 for another version).
+[[nodiscard]] std::expected<WebSocketOffer, Response> websocket_offer(const Request& request);
+// The answer that changes to WebSocket, with one of the offer's protocols or none (empty).
+[[nodiscard]] Response websocket_response(const WebSocketOffer& offer, std::string_view protocol,
+                                          TakeStream take_stream);
 
 }  // namespace culvert::http

@@ -1,6 +1,7 @@
 #include "http/websocket.h"
 
 #include "base/encoding.h"
+#include "ports/ports.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -309,6 +310,48 @@ TEST(WebSocketHandshake, checks_what_the_server_answers) {
                 reply.headers.push_back({"Sec-WebSocket-Extensions", "permessage-deflate"});
               }),
               HasSubstr("extension"));
+}
+
+TEST(WebSocketHandshake, takes_what_a_client_asks_for) {
+  const Request good{.method = "GET",
+                     .path = "/relay",
+                     .headers = {{"upgrade", "WebSocket"},
+                                 {"connection", "keep-alive, Upgrade"},
+                                 {"sec-websocket-key", std::string(kKey)},
+                                 {"sec-websocket-version", "13"},
+                                 {"sec-websocket-protocol", "iroh-relay-v2 ,iroh-relay-v1"},
+                                 {"sec-websocket-protocol", ", other,"}},
+                     .host = "relay.example"};
+  const auto offer = websocket_offer(good);
+  ASSERT_TRUE(offer);
+  EXPECT_EQ(offer->protocols,
+            (std::vector<std::string>{"iroh-relay-v2", "iroh-relay-v1", "other"}));
+  const auto status_of = [&](auto change) {
+    Request request = good;
+    change(request);
+    const auto taken = websocket_offer(request);
+    return taken ? 101 : taken.error().status;
+  };
+  EXPECT_EQ(status_of([](Request&) {}), 101);
+  EXPECT_EQ(status_of([](Request& request) { request.method = "POST"; }), 400);
+  EXPECT_EQ(status_of([](Request& request) { request.host.reset(); }), 400);
+  EXPECT_EQ(status_of([](Request& request) { request.headers[0].value = "h2c"; }), 426);
+  EXPECT_EQ(status_of([](Request& request) { request.headers[1].value = "close"; }), 426);
+  EXPECT_EQ(status_of([](Request& request) { request.headers[2].value = "c2hvcnQ="; }), 400);
+  EXPECT_EQ(status_of([](Request& request) { request.headers[2].value = "?"; }), 400);
+  EXPECT_EQ(status_of([](Request& request) { request.headers[3].value = "8"; }), 426);
+  EXPECT_EQ(status_of([](Request& request) { request.headers.clear(); }), 426);
+}
+
+TEST(WebSocketHandshake, answers_in_a_way_that_its_client_believes) {
+  const WebSocketOffer offer{.key = std::string(kKey), .protocols = {"iroh-relay-v2"}};
+  const auto take = [](Instant, std::unique_ptr<StreamPort>, const std::string&) {};
+  const std::string wire = to_wire(websocket_response(offer, "iroh-relay-v2", take), true);
+  EXPECT_EQ(wire,
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+            "Sec-WebSocket-Protocol: iroh-relay-v2\r\n\r\n");
+  EXPECT_THAT(to_wire(websocket_response(offer, "", take), true), Not(HasSubstr("Protocol:")));
 }
 
 }  // namespace

@@ -97,12 +97,12 @@ struct TlsTest : testing::Test, ListenerHandler {
       by_hand = std::move(stream);
       return;
     }
-    there.stream = TlsStream::accept(*server_host, std::move(stream), *shown, seconds(10), there);
+    there.stream = TlsStream::accept(*server_host, std::move(stream), shown, seconds(10), there);
   }
   void connect(std::string name = "relay.example") {
     // Its handler is set by the TLS stream before anything happens.
     auto below = *client_host->connect_stream(kTlsServer, Purpose::process, here);
-    here.stream = TlsStream::connect(*client_host, std::move(below), *trusted, std::move(name),
+    here.stream = TlsStream::connect(*client_host, std::move(below), trusted, std::move(name),
                                      seconds(10), here);
   }
   void establish() {
@@ -123,8 +123,8 @@ struct TlsTest : testing::Test, ListenerHandler {
                                         {.delay = milliseconds(10)}, {.delay = milliseconds(10)});
   Machine& server = network.add_machine("server", {kTlsServerIp}, {.delay = milliseconds(10)},
                                         {.delay = milliseconds(10)});
-  std::unique_ptr<TlsCredentials> trusted = trust_in(certificates().authority);
-  std::unique_ptr<TlsCredentials> shown =
+  std::shared_ptr<TlsCredentials> trusted = trust_in(certificates().authority);
+  std::shared_ptr<TlsCredentials> shown =
       TlsCredentials::of_server(certificates().server.pem(), certificates().server.key_pem())
           .value();
   std::unique_ptr<SimHost> client_host;
@@ -407,7 +407,7 @@ TEST_F(TlsTest, lets_nobody_change_a_byte) {
     here.last = there.last = IoStatus::would_block;
     auto below = *client_host->connect_stream(
         SocketAddress{kTlsServerIp, static_cast<std::uint16_t>(1'000 + i)}, Purpose::process, here);
-    here.stream = TlsStream::connect(*client_host, std::move(below), *trusted, "relay.example",
+    here.stream = TlsStream::connect(*client_host, std::move(below), trusted, "relay.example",
                                      seconds(3), here);
     world.run_for(seconds(1));
     if (here.connected_at) here.say("from here");
@@ -433,7 +433,7 @@ TEST_F(TlsTest, carries_calls_of_http) {
   http::Client asks(*client_host,
                     {.host = "relay.example", .reply = {.head_bytes = 1'000, .body_bytes = 1'000}});
   auto below = *client_host->connect_stream(kTlsServer, Purpose::process, here);
-  asks.attach(TlsStream::connect(*client_host, std::move(below), *trusted, "relay.example",
+  asks.attach(TlsStream::connect(*client_host, std::move(below), trusted, "relay.example",
                                  seconds(10), here));
   std::optional<Result<http::Reply>> got;
   asks.call({.target = "/ping"}, seconds(5),
