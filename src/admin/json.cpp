@@ -235,7 +235,7 @@ std::string event_text(const drive::RoleEvent& event, double unix_time_s) {
   if (!event.peer.empty()) json[is_tunnel ? "tunnel" : "peer"] = event.peer;
   if (!event.address.empty()) json["address"] = event.address;
   if (!event.detail.empty()) json["detail"] = event.detail;
-  return fmt::format("event: {}\ndata: {}\n", to_string(event.kind), dumped(json));
+  return fmt::format("event: {}\ndata: {}\n", word_of(event.kind), dumped(json));
 }
 
 Result<TunnelChange> parse_tunnel_change(TunnelAction action, std::string_view body) {

@@ -1,6 +1,8 @@
 #include "admin/api.h"
+#include "drive/role_event.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include <array>
@@ -108,10 +110,9 @@ Json schemas() {
       {"Event",
        {{"type", "string"},
         {"description",
-         "event: session_opened, session_refused, session_lost, session_resumed, session_closed, "
-         "flow_refused, path_changed, path_opened, path_lost, tunnel_changed or dropped; data: an "
-         "object with time, and "
-         "server, session, peer, tunnel, address and detail where they apply"}}},
+         fmt::format("event: {} or dropped; data: an object with time, and server, session, peer, "
+                     "tunnel, address and detail where they apply",
+                     fmt::join(kWords<drive::RoleEventKind>, ", "))}}},
       {"OpenApi", {{"type", "object"}}},
       {"Metrics", {{"type", "string"}}},
       {"Health", {{"type", "string"}}},

@@ -1,6 +1,9 @@
 // News of a role for whoever watches it (the control interface): rare, never per packet.
 #pragma once
 
+#include "base/words.h"
+
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -29,8 +32,6 @@ struct RoleEvent {
   std::string detail{};
   std::string server{};  // of a client with several: which
 };
-[[nodiscard]] std::string_view to_string(RoleEventKind kind);
-
 class RoleEventSink {
  public:
   // Asked first, so that nobody builds an event that nobody wants. Both from every worker's
@@ -49,3 +50,8 @@ void tell(RoleEventSink* sink, Make make) {
 }
 
 }  // namespace culvert::drive
+
+template <>
+inline constexpr std::array<std::string_view, 10> culvert::kWords<culvert::drive::RoleEventKind>{
+    "session_opened", "session_refused", "session_lost", "session_resumed", "session_closed",
+    "flow_refused",   "path_changed",    "path_opened",  "path_lost",       "tunnel_changed"};
