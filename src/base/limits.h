@@ -155,8 +155,8 @@ inline constexpr std::size_t kAuthFailureEntries = 16'384;
 // silent NAT rebinding of a peer that only receives.
 inline constexpr Duration kKeepAlive = std::chrono::seconds(5);
 inline constexpr Duration kIdleTimeout = std::chrono::seconds(30);
-// Of a connection, copies of small packets on paths that lose some (quic/repeats.h): twenty full
-// packets, or some hundred keystrokes; a quarter of a percent of 100 Mbit/s.
+// Of a connection, copies of small packets on paths that lose some (congestion/repeats.h): twenty
+// full packets, or some hundred keystrokes; a quarter of a percent of 100 Mbit/s.
 inline constexpr std::size_t kRepeatedBytesPerSecond = 32 << 10;
 inline constexpr std::uint16_t kLeastUdpPayload = 1'200;  // RFC 9000 14: every path carries this
 inline constexpr std::uint16_t kUdpPayloadOwnPeers = 65'527;  // largest UDP payload over IPv6

@@ -105,7 +105,7 @@ struct BbrHooks {
     controller.ours = &control;
     control.connection_statistics_ = &statistics;
     control.rate_sampler_ = &sampler;
-    control.bbr_ = Bbr(statistics.max_tx_udp_payload_size);
+    control.bbr_ = congestion::Bbr(statistics.max_tx_udp_payload_size);
     apply(control, statistics);
   }
 
@@ -164,13 +164,14 @@ struct BbrHooks {
   static void on_persistent_congestion(Controller* self, ConnectionStatistics* statistics,
                                        ngtcp2_tstamp) {
     CULVERT_PROBE("quic.bbr begins anew after persistent congestion");
-    self->ours->bbr_ = Bbr(statistics->max_tx_udp_payload_size, Bbr::Start::after_congestion);
+    self->ours->bbr_ = congestion::Bbr(statistics->max_tx_udp_payload_size,
+                                       congestion::Bbr::Start::after_congestion);
     apply(*self->ours, *statistics);
   }
   static void on_ack(Controller* self, ConnectionStatistics* statistics, const Acknowledgement* ack,
                      ngtcp2_tstamp now) {
     const auto& sampler = *static_cast<const RateSampler*>(self->ours->rate_sampler_);
-    Bbr& bbr = self->ours->bbr_;
+    congestion::Bbr& bbr = self->ours->bbr_;
     bbr.set_packet_bytes(statistics->max_tx_udp_payload_size);
     self->ours->note_delivered(static_cast<double>(ack->bytes_delivered) /
                                static_cast<double>(statistics->max_tx_udp_payload_size));
@@ -184,7 +185,7 @@ struct BbrHooks {
     apply(*self->ours, *statistics);
   }
   static void on_reset(Controller* self, ConnectionStatistics* statistics, ngtcp2_tstamp) {
-    self->ours->bbr_ = Bbr(statistics->max_tx_udp_payload_size);
+    self->ours->bbr_ = congestion::Bbr(statistics->max_tx_udp_payload_size);
     self->ours->path_loss_ = {};
     self->ours->late_packets_ = {};
     apply(*self->ours, *statistics);

@@ -8,10 +8,10 @@
 #pragma once
 
 #include "base/rng.h"
-#include "quic/bbr.h"
-#include "quic/decoys.h"
-#include "quic/late_packets.h"
-#include "quic/repeats.h"
+#include "congestion/bbr.h"
+#include "congestion/decoys.h"
+#include "congestion/late_packets.h"
+#include "congestion/repeats.h"
 
 #include <ngtcp2/ngtcp2.h>
 
@@ -26,16 +26,16 @@ class BbrControl {
 #endif
   // The connection that was set up with a LibraryContext that names this is controlled by it.
   [[nodiscard]] bool is_attached() const { return connection_statistics_ != nullptr; }
-  [[nodiscard]] const Bbr& bbr() const { return bbr_; }
-  [[nodiscard]] const PathLoss& path_loss() const { return path_loss_; }
+  [[nodiscard]] const congestion::Bbr& bbr() const { return bbr_; }
+  [[nodiscard]] const congestion::PathLoss& path_loss() const { return path_loss_; }
   // As the connection has written all that it may: whether it had nothing more to say.
   // `before` is what app_limited_until() was before it wrote.
   void note_end_of_data(bool is_app_limited, std::uint64_t before);
   [[nodiscard]] std::uint64_t app_limited_until() const;
   // The packet that was numbered last goes out more than once.
   void note_repeated() { repeated_.add(last_number_); }
-  [[nodiscard]] Decoys& decoys() { return decoys_; }
-  [[nodiscard]] const Decoys& decoys() const { return decoys_; }
+  [[nodiscard]] congestion::Decoys& decoys() { return decoys_; }
+  [[nodiscard]] const congestion::Decoys& decoys() const { return decoys_; }
   // The peer has acknowledged what was never sent.
   [[nodiscard]] bool was_lied_to() const { return was_lied_to_; }
 
@@ -44,14 +44,14 @@ class BbrControl {
 
   void note_delivered(double full_packets);
 
-  Bbr bbr_{NGTCP2_MAX_UDP_PAYLOAD_SIZE};
-  PathLoss path_loss_;
-  LatePackets late_packets_;
-  RepeatedNumbers repeated_;
+  congestion::Bbr bbr_{NGTCP2_MAX_UDP_PAYLOAD_SIZE};
+  congestion::PathLoss path_loss_;
+  congestion::LatePackets late_packets_;
+  congestion::RepeatedNumbers repeated_;
   std::int64_t last_number_ = -1;
   unsigned acked_ = 0;  // packets, of the acknowledgement that is being read
   unsigned acked_repeated_ = 0;
-  Decoys decoys_;
+  congestion::Decoys decoys_;
   bool was_lied_to_ = false;
   void* connection_statistics_ = nullptr;  // ngtcp2's
   void* rate_sampler_ = nullptr;

@@ -63,7 +63,9 @@ class ControlledPair : public ::testing::Test {
       pair.run_for(milliseconds(5));
     }
   }
-  [[nodiscard]] const Bbr& bbr() const { return impl_of(*connection).bbr_control().bbr(); }
+  [[nodiscard]] const congestion::Bbr& bbr() const {
+    return impl_of(*connection).bbr_control().bbr();
+  }
 
   LoopbackPair pair{use_bbr};
   Connection* connection = nullptr;

@@ -19,7 +19,7 @@ namespace culvert::quic {
 
 enum class CongestionControl : std::uint8_t {
   cubic,
-  bbr,  // quic/bbr.h, or ngtcp2's where that is not built in
+  bbr,  // congestion/bbr.h, or ngtcp2's where that is not built in
 };
 
 // AEAD and header protection of 1-RTT packets (packet_protection.h).

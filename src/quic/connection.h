@@ -74,7 +74,7 @@ struct ConnectionStats {
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_received = 0;
   std::uint64_t packets_sent = 0;
-  std::uint64_t packets_repeated = 0;  // of those (quic/repeats.h)
+  std::uint64_t packets_repeated = 0;  // of those (congestion/repeats.h)
   std::uint64_t packets_received = 0;
   std::uint64_t packets_lost = 0;           // those that carried stream data or DATAGRAMs
   std::uint64_t datagrams_dropped = 0;      // by our own queues

@@ -63,7 +63,7 @@ struct Callbacks {
     return 0;
   }
   static int lost_datagram(ngtcp2_conn*, std::uint64_t id, void* user_data) {
-    if (id != Decoys::kDatagramId) ++of(user_data).datagrams_lost_;
+    if (id != congestion::Decoys::kDatagramId) ++of(user_data).datagrams_lost_;
     return 0;
   }
   static int recv_stateless_reset(ngtcp2_conn*, const ngtcp2_pkt_stateless_reset*,

@@ -356,7 +356,8 @@ Liveness ConnectionImpl::liveness() const {
   ngtcp2_conn_get_conn_info(connection_, &info);
   Duration rtt(static_cast<Duration::rep>(info.smoothed_rtt));
   Duration probe_timeout(static_cast<Duration::rep>(ngtcp2_conn_get_pto(connection_)));
-  const Duration present = present_rtt(rtt, Duration(static_cast<Duration::rep>(info.latest_rtt)));
+  const Duration present =
+      congestion::present_rtt(rtt, Duration(static_cast<Duration::rep>(info.latest_rtt)));
   if (info.latest_rtt != 0 && present < rtt) {
     rtt = present;
     // RFC 9002 6.2.1 as after a first sample, whose variation is half of it.

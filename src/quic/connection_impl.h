@@ -4,6 +4,8 @@
 
 #include "base/log.h"
 #include "base/rng.h"
+#include "congestion/pacer.h"
+#include "congestion/repeats.h"
 #include "quic/admission.h"
 #include "quic/bbr_control.h"
 #include "quic/close_packet.h"
@@ -15,9 +17,7 @@
 #include "quic/library_memory.h"
 #include "quic/ngtcp2_quirks.h"
 #include "quic/own_ids.h"
-#include "quic/pacer.h"
 #include "quic/path_guard.h"
-#include "quic/repeats.h"
 #include "quic/send_scheduler.h"
 #include "quic/sockaddr.h"
 #include "quic/stopped_clock.h"
@@ -260,8 +260,8 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   BbrControl bbr_control_;
   LibraryContext library_context_;
   LibraryMemory library_memory_;
-  Pacer pacer_;
-  Repeats repeats_;
+  congestion::Pacer pacer_;
+  congestion::Repeats repeats_;
   Duration round_trip_{};  // smoothed
   std::deque<Event> events_;
   std::unique_ptr<Stream> reported_closed_;  // lives until the next poll_event

@@ -112,12 +112,12 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
 // An empty DATAGRAM, which nobody misses. Whoever takes none loses a packet of its data for a round
 // trip.
 ngtcp2_ssize ConnectionImpl::write_decoy(ngtcp2_tstamp timestamp, ByteSpan scratch) {
-  Decoys& decoys = bbr_control_.decoys();
+  congestion::Decoys& decoys = bbr_control_.decoys();
   decoys.expect_number();
   ngtcp2_pkt_info info{};
   ngtcp2_ssize size = ngtcp2_conn_writev_datagram(
       connection_, tx_path_.path(), &info, scratch.data(), scratch.size(), nullptr,
-      NGTCP2_WRITE_DATAGRAM_FLAG_NONE, Decoys::kDatagramId, nullptr, 0, timestamp);
+      NGTCP2_WRITE_DATAGRAM_FLAG_NONE, congestion::Decoys::kDatagramId, nullptr, 0, timestamp);
   if (size == NGTCP2_ERR_INVALID_STATE || size == NGTCP2_ERR_INVALID_ARGUMENT) {
     size = scheduler_.write_packet(
         *connection_, {.path = tx_path_.path(), .info = &info, .bytes = scratch, .now = timestamp},

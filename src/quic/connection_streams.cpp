@@ -355,11 +355,11 @@ void ConnectionImpl::update_allowances(Instant now) {
   const bool is_pinging = loss_timer_.note_in_flight(info.bytes_in_flight > 0);
   if (has_path_changed || is_pinging) set_keep_alive();
   if (!has_own_pacer_) return;
-  pacer_.update(
-      now, bbr_control_.is_attached()
-               ? bbr_control_.bbr().pace_per_second()
-               : pace_of_window(Duration(static_cast<Duration::rep>(info.smoothed_rtt)),
-                                Duration(static_cast<Duration::rep>(info.latest_rtt)), info.cwnd));
+  pacer_.update(now, bbr_control_.is_attached()
+                         ? bbr_control_.bbr().pace_per_second()
+                         : congestion::pace_of_window(
+                               Duration(static_cast<Duration::rep>(info.smoothed_rtt)),
+                               Duration(static_cast<Duration::rep>(info.latest_rtt)), info.cwnd));
 }
 
 // A window of what is not sent yet is enough, beside what waits for its acknowledgement: where a

@@ -273,7 +273,7 @@ TEST_F(HostileFramesTest, that_acknowledge_what_has_not_arrived_end_the_connecti
   EXPECT_EQ(pair_.server.closed[0].error.text(),
             "the peer acknowledges packets that it did not get");
   // Not for what ngtcp2 finds by itself, and soon.
-  EXPECT_LT(packets, 3 * Decoys::kOneIn);
+  EXPECT_LT(packets, 3 * congestion::Decoys::kOneIn);
 }
 
 // Each alone would be let have its 16 MiB.

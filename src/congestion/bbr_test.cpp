@@ -1,6 +1,6 @@
-#include "quic/bbr.h"
+#include "congestion/bbr.h"
 
-#include "quic/bottleneck_model.h"
+#include "congestion/bottleneck_model.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace culvert::quic {
+namespace culvert::congestion {
 namespace {
 
 using model::BbrController;
@@ -329,4 +329,4 @@ TEST(Bbr, survives_acknowledgements_that_tell_nothing) {
 }
 
 }  // namespace
-}  // namespace culvert::quic
+}  // namespace culvert::congestion

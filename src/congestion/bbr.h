@@ -16,14 +16,14 @@
 #pragma once
 
 #include "base/time.h"
-#include "quic/cubic_window.h"
+#include "congestion/cubic_window.h"
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 
-namespace culvert::quic {
+namespace culvert::congestion {
 
 class Bbr {
  public:
@@ -159,4 +159,4 @@ class Bbr {
   Instant empty_since_ = kNever;  // nothing of ours, while asking
 };
 
-}  // namespace culvert::quic
+}  // namespace culvert::congestion

@@ -1,9 +1,9 @@
-#include "quic/pacer.h"
+#include "congestion/pacer.h"
 
 #include <algorithm>
 #include <cmath>
 
-namespace culvert::quic {
+namespace culvert::congestion {
 namespace {
 
 // A sender that is woken late, or had nothing to send, may make up for this much.
@@ -48,4 +48,4 @@ Instant Pacer::next_send() const {
   return updated_ + Duration(static_cast<Duration::rep>(std::ceil(debt_bytes_ * ns_per_byte_)));
 }
 
-}  // namespace culvert::quic
+}  // namespace culvert::congestion

@@ -10,7 +10,7 @@
 
 #include <cstddef>
 
-namespace culvert::quic {
+namespace culvert::congestion {
 
 // The smoothed round trip, unless the latest shows that to be of other times.
 [[nodiscard]] Duration present_rtt(Duration smoothed_rtt, Duration latest_rtt);
@@ -37,4 +37,4 @@ class Pacer {
   Instant updated_{};
 };
 
-}  // namespace culvert::quic
+}  // namespace culvert::congestion

@@ -1,10 +1,10 @@
-#include "quic/repeats.h"
+#include "congestion/repeats.h"
 
 #include "base/limits.h"
 
 #include <gtest/gtest.h>
 
-namespace culvert::quic {
+namespace culvert::congestion {
 namespace {
 
 using namespace std::chrono_literals;
@@ -164,4 +164,4 @@ TEST(PathLoss, is_not_made_of_packets_that_were_only_late) {
 }
 
 }  // namespace
-}  // namespace culvert::quic
+}  // namespace culvert::congestion

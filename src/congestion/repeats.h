@@ -15,7 +15,7 @@
 #include <optional>
 #include <vector>
 
-namespace culvert::quic {
+namespace culvert::congestion {
 
 // Whether a path loses packets, by those of the last some hundred.
 class PathLoss {
@@ -101,4 +101,4 @@ class Repeats {
   static constexpr double kMostAtOnce = 32 * 1024;
 };
 
-}  // namespace culvert::quic
+}  // namespace culvert::congestion

@@ -5,8 +5,8 @@
 #pragma once
 
 #include "base/time.h"
-#include "quic/bbr.h"
-#include "quic/cubic_window.h"
+#include "congestion/bbr.h"
+#include "congestion/cubic_window.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -17,7 +17,7 @@
 #include <random>
 #include <vector>
 
-namespace culvert::quic::model {
+namespace culvert::congestion::model {
 
 inline constexpr std::uint64_t kPacket = 1500;
 
@@ -310,4 +310,4 @@ inline void Flow::detect_losses() {
   }
 }
 
-}  // namespace culvert::quic::model
+}  // namespace culvert::congestion::model

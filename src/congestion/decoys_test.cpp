@@ -1,8 +1,8 @@
-#include "quic/decoys.h"
+#include "congestion/decoys.h"
 
 #include <gtest/gtest.h>
 
-namespace culvert::quic {
+namespace culvert::congestion {
 namespace {
 
 TEST(Decoys, come_as_often_as_they_should_and_at_no_fixed_distance) {
@@ -58,4 +58,4 @@ TEST(Decoys, are_known_as_long_as_a_full_window_is_under_way) {
 }
 
 }  // namespace
-}  // namespace culvert::quic
+}  // namespace culvert::congestion

@@ -1,11 +1,11 @@
-#include "quic/repeats.h"
+#include "congestion/repeats.h"
 
 #include "base/limits.h"
 
 #include <algorithm>
 #include <utility>
 
-namespace culvert::quic {
+namespace culvert::congestion {
 namespace {
 
 using std::chrono::milliseconds;
@@ -86,4 +86,4 @@ void Repeats::drop_front() {
   --count_;
 }
 
-}  // namespace culvert::quic
+}  // namespace culvert::congestion

@@ -4,7 +4,7 @@
 
 #include "base/time.h"
 
-namespace culvert::quic {
+namespace culvert::congestion {
 
 class CubicWindow {
  public:
@@ -26,4 +26,4 @@ class CubicWindow {
   Instant epoch_{};
 };
 
-}  // namespace culvert::quic
+}  // namespace culvert::congestion

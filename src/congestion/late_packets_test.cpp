@@ -1,8 +1,8 @@
-#include "quic/late_packets.h"
+#include "congestion/late_packets.h"
 
 #include <gtest/gtest.h>
 
-namespace culvert::quic {
+namespace culvert::congestion {
 namespace {
 
 using std::chrono::milliseconds;
@@ -42,4 +42,4 @@ TEST(LatePackets, are_waited_for_as_long_as_they_took_for_a_while) {
 }
 
 }  // namespace
-}  // namespace culvert::quic
+}  // namespace culvert::congestion

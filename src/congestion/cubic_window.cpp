@@ -1,9 +1,9 @@
-#include "quic/cubic_window.h"
+#include "congestion/cubic_window.h"
 
 #include <algorithm>
 #include <cmath>
 
-namespace culvert::quic {
+namespace culvert::congestion {
 namespace {
 
 // RFC 9438 4.1, 4.6 and 4.3.
@@ -43,4 +43,4 @@ void CubicWindow::on_congestion(Instant now) {
   begin_epoch(now);
 }
 
-}  // namespace culvert::quic
+}  // namespace culvert::congestion

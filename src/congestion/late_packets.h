@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <optional>
 
-namespace culvert::quic {
+namespace culvert::congestion {
 
 class LatePackets {
  public:
@@ -52,4 +52,4 @@ class LatePackets {
   Instant latest_at_{};
 };
 
-}  // namespace culvert::quic
+}  // namespace culvert::congestion

@@ -1,8 +1,8 @@
-#include "quic/cubic_window.h"
+#include "congestion/cubic_window.h"
 
 #include <gtest/gtest.h>
 
-namespace culvert::quic {
+namespace culvert::congestion {
 namespace {
 
 using std::chrono::milliseconds;
@@ -71,4 +71,4 @@ TEST(CubicWindow, keeps_a_few_packets) {
 }
 
 }  // namespace
-}  // namespace culvert::quic
+}  // namespace culvert::congestion

@@ -1,8 +1,8 @@
-#include "quic/pacer.h"
+#include "congestion/pacer.h"
 
 #include <gtest/gtest.h>
 
-namespace culvert::quic {
+namespace culvert::congestion {
 namespace {
 
 using std::chrono::microseconds;
@@ -85,4 +85,4 @@ TEST(Pacer, PacesNothingBeforeTheFirstSample) {
 }
 
 }  // namespace
-}  // namespace culvert::quic
+}  // namespace culvert::congestion

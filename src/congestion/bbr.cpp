@@ -1,11 +1,11 @@
-#include "quic/bbr.h"
+#include "congestion/bbr.h"
 
 #include "base/probe.h"
 
 #include <cmath>
 #include <utility>
 
-namespace culvert::quic {
+namespace culvert::congestion {
 namespace {
 
 using std::chrono::microseconds;
@@ -233,7 +233,7 @@ void Bbr::look_for_others(Instant now) {
   if (rounds_with_queue_++ == 0) bandwidth_before_queue_ = bandwidth();
   if (rounds_with_queue_ >= kNewTimesRounds) forget_older_bandwidths();
   if (rounds_with_queue_ < kForeignRounds) return;
-  CULVERT_PROBE("quic.bbr shares a queue with others");
+  CULVERT_PROBE("congestion.bbr shares a queue with others");
   go_beside(now, bandwidth_before_queue_);
 }
 
@@ -284,7 +284,7 @@ void Bbr::judge_loss(Instant now) {
   if (phase_ == Phase::beside) {
     cut_share(now);
   } else if (overflows_foreign_queue()) {
-    CULVERT_PROBE("quic.bbr makes a queue overflow that others keep");
+    CULVERT_PROBE("congestion.bbr makes a queue overflow that others keep");
     go_beside(now, bandwidth());
     cut_share(now);
   } else if (phase_ == Phase::down) {
@@ -411,7 +411,7 @@ void Bbr::ask_for_others(Instant now, double in_flight) {
     empty_since_ = now;
   }
   if (queue() < foreign_queue() / 2) {
-    CULVERT_PROBE("quic.bbr has the queue for itself again");
+    CULVERT_PROBE("congestion.bbr has the queue for itself again");
     bandwidth_before_probe_ = bandwidth();
     cruise();
   } else if ((empty_since_ != kNever && now - empty_since_ > min_rtt() + kRecentMost) ||
@@ -472,4 +472,4 @@ void Bbr::decide(const Ack& ack) {
   }
 }
 
-}  // namespace culvert::quic
+}  // namespace culvert::congestion

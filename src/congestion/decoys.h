@@ -11,7 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace culvert::quic {
+namespace culvert::congestion {
 
 class Decoys {
  public:
@@ -61,4 +61,4 @@ class Decoys {
   std::size_t count_ = 0;
 };
 
-}  // namespace culvert::quic
+}  // namespace culvert::congestion
