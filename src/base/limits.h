@@ -163,7 +163,7 @@ inline constexpr std::uint16_t kUdpPayloadOwnPeers = 65'527;  // largest UDP pay
 inline constexpr std::uint16_t kUdpPayloadIroh = 1'472;       // what iroh 1.x advertises
 inline constexpr std::size_t kSocketBufferBytes = std::size_t{7} << 20;
 // What waits in the buffers of a session, both directions, and of all sessions of a process,
-// whatever their peers do (quic/session_budget.h). 64 MiB carry 1 Gbit/s over 100 ms.
+// whatever their peers do (buffers/session_budget.h). 64 MiB carry 1 Gbit/s over 100 ms.
 inline constexpr std::size_t kSessionBufferBytes = std::size_t{64} << 20;
 inline constexpr std::size_t kProcessBufferBytes = std::size_t{256} << 20;
 inline constexpr std::size_t kLeastBufferBytes = std::size_t{1} << 20;  // for either of these

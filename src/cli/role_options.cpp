@@ -34,13 +34,13 @@ Result<crypto::EndpointId> parse_endpoint_id(std::string_view text) {
 }
 
 quic::TransportConfig transport_config(const Settings& settings) {
-  return {
-      .congestion_control = settings.choice<quic::CongestionControl>(Id::congestion_controller),
-      .fixed_udp_payload_size = settings.number<std::uint16_t>(Id::mtu),
-      .keep_alive = settings.duration(Id::keep_alive),
-      .idle_timeout = settings.duration(Id::idle_timeout),
-      .session_buffer_bytes = settings.bytes(Id::session_buffer),
-      .process_buffers = std::make_shared<quic::ProcessBudget>(settings.bytes(Id::total_buffer))};
+  return {.congestion_control = settings.choice<quic::CongestionControl>(Id::congestion_controller),
+          .fixed_udp_payload_size = settings.number<std::uint16_t>(Id::mtu),
+          .keep_alive = settings.duration(Id::keep_alive),
+          .idle_timeout = settings.duration(Id::idle_timeout),
+          .session_buffer_bytes = settings.bytes(Id::session_buffer),
+          .process_buffers =
+              std::make_shared<buffers::ProcessBudget>(settings.bytes(Id::total_buffer))};
 }
 
 Result<std::optional<quic::ProtectionBackend>> protection(const Settings& settings) {

@@ -12,8 +12,8 @@ namespace culvert::drive {
 namespace {
 
 // The reply at the head of the stream; consumed when it is complete.
-Decoded<session::FlowReply> take_reply(session::Dialect dialect, quic::ByteStream& stream) {
-  std::array<ByteView, quic::kChunksOf64KiB> views;
+Decoded<session::FlowReply> take_reply(session::Dialect dialect, buffers::ByteStream& stream) {
+  std::array<ByteView, buffers::kChunksOf64KiB> views;
   const std::size_t count = stream.input.views(views);
   Bytes joined;
   ByteView first = count == 0 ? ByteView{} : views[0];

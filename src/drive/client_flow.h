@@ -59,7 +59,7 @@ class ClientStreamFlow final : public StreamUser, public PumpOwner, public Group
 
   ClientSession& session_;
   ClientStreamFlowOptions options_;
-  quic::ByteStream* stream_;
+  buffers::ByteStream* stream_;
   FlowMembership membership_;
   StreamPump pump_;
   bool has_reply_ = false;

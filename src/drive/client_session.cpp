@@ -368,8 +368,8 @@ void ClientSession::want_several_paths(Instant now) {
   if (!std::exchange(uses_several_paths_, true)) joined_.begin(now);
 }
 
-quic::ByteStream& ClientSession::begin_flow(Instant now, quic::Stream& stream,
-                                            session::FlowOpen open) {
+buffers::ByteStream& ClientSession::begin_flow(Instant now, quic::Stream& stream,
+                                               session::FlowOpen open) {
   if (!takes_multipath()) open.multipath = Multipath::fastest;
   if (open.multipath != Multipath::fastest) want_several_paths(now);
   if (open.flow_id == 0 && is_resumable()) open.flow_id = next_flow_id_++;

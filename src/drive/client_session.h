@@ -87,7 +87,7 @@ class ClientSession final : public ConnectionHandler,
   void with_new_stream(Instant now, StartFlow start);
   // The flow begins with this, which is completed; what follows is the flow's, on the stream that
   // is returned: this one, or, where the flow is spread over paths, one made of several.
-  quic::ByteStream& begin_flow(Instant now, quic::Stream& stream, session::FlowOpen open);
+  buffers::ByteStream& begin_flow(Instant now, quic::Stream& stream, session::FlowOpen open);
   void add_flow(std::unique_ptr<StreamUser> flow);
   // A flow has ended in a way that the server may not see (ByteStream::is_end_untold).
   void announce_gone(std::uint64_t flow_id);

@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t kMaxFrameBytes = session::kDatagramFrameHeaderBytes + 65'535;
 
 // The first `size` bytes of the input in one piece.
-Bytes gather(const quic::ByteStream& stream, std::size_t size) {
+Bytes gather(const buffers::ByteStream& stream, std::size_t size) {
   std::array<ByteView, 16> views;
   const std::size_t count = stream.input.views(views);
   Bytes bytes;
@@ -26,7 +26,7 @@ Bytes gather(const quic::ByteStream& stream, std::size_t size) {
 
 }  // namespace
 
-void take_datagram_frames(quic::ByteStream& stream, const std::function<void(ByteView)>& take) {
+void take_datagram_frames(buffers::ByteStream& stream, const std::function<void(ByteView)>& take) {
   while (stream.input.size() > 0) {
     std::array<ByteView, 1> first;
     if (stream.input.views(first) == 0) break;
@@ -42,7 +42,7 @@ void take_datagram_frames(quic::ByteStream& stream, const std::function<void(Byt
   }
 }
 
-bool append_datagram_frame(quic::ByteStream& stream, ByteView payload) {
+bool append_datagram_frame(buffers::ByteStream& stream, ByteView payload) {
   const std::size_t size = session::kDatagramFrameHeaderBytes + payload.size();
   if (payload.size() > 65'535 || stream.is_fin_queued || stream.is_parked ||
       stream.output.space() < size)

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/bytes.h"
-#include "quic/byte_stream.h"
+#include "buffers/byte_stream.h"
 
 #include <functional>
 
@@ -11,9 +11,9 @@ namespace culvert::drive {
 
 // Calls `take` with each whole frame's payload and consumes it; an incomplete frame stays.
 // Frames of up to 65,535 bytes may cross the chunks of the input: those are copied once.
-void take_datagram_frames(quic::ByteStream& stream, const std::function<void(ByteView)>& take);
+void take_datagram_frames(buffers::ByteStream& stream, const std::function<void(ByteView)>& take);
 
 // False when the stream has no room or no connection: the datagram is lost, as UDP is.
-[[nodiscard]] bool append_datagram_frame(quic::ByteStream& stream, ByteView payload);
+[[nodiscard]] bool append_datagram_frame(buffers::ByteStream& stream, ByteView payload);
 
 }  // namespace culvert::drive

@@ -12,11 +12,11 @@ namespace {
 
 // Buffers give back to it to their end, so it comes before them.
 struct OwnChunks {
-  quic::ChunkPool chunks;
+  buffers::ChunkPool chunks;
 };
 
 // Keeps what is said on it.
-class Mirror final : private OwnChunks, public quic::ByteStream {
+class Mirror final : private OwnChunks, public buffers::ByteStream {
  public:
   explicit Mirror(std::size_t send_limit) : ByteStream(chunks, send_limit) {}
   void submit() override {
@@ -38,7 +38,7 @@ class Mirror final : private OwnChunks, public quic::ByteStream {
   Bytes sent;
 };
 
-std::vector<Bytes> taken_from(quic::ByteStream& stream) {
+std::vector<Bytes> taken_from(buffers::ByteStream& stream) {
   std::vector<Bytes> taken;
   take_datagram_frames(
       stream, [&](ByteView payload) { taken.emplace_back(payload.begin(), payload.end()); });

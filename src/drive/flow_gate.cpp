@@ -20,7 +20,7 @@ bool needs_lookup(const tunnel::Source& source) {
 FlowGate::FlowGate(ServerContext& context, ServerSession& session)
     : context_(context), session_(session), descriptors_(context.shared.descriptors_per_session) {}
 
-std::optional<tunnel::Source> FlowGate::admit(Instant now, quic::ByteStream& stream,
+std::optional<tunnel::Source> FlowGate::admit(Instant now, buffers::ByteStream& stream,
                                               const session::FlowOpen& open) {
   Logger& log = context_.worker.log();
   log.debug("flow", "Source request: {}", session::bounded_reason(open.source));
@@ -72,7 +72,7 @@ std::optional<tunnel::Source> FlowGate::admit(Instant now, quic::ByteStream& str
   return *source;
 }
 
-void FlowGate::accept(quic::ByteStream& stream, std::string_view source,
+void FlowGate::accept(buffers::ByteStream& stream, std::string_view source,
                       const std::string& dialled) {
   audit({.source = source, .is_accepted = true, .dialled = dialled});
   Bytes reply;
@@ -81,7 +81,7 @@ void FlowGate::accept(quic::ByteStream& stream, std::string_view source,
   stream.submit();
 }
 
-void FlowGate::refuse(Instant now, quic::ByteStream& stream, std::string_view source,
+void FlowGate::refuse(Instant now, buffers::ByteStream& stream, std::string_view source,
                       session::RefusalCode code, const std::string& reason) {
   audit({.source = source, .reason = reason});
   ++context_.stats.flows_refused;

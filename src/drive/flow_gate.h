@@ -24,12 +24,12 @@ class FlowGate {
   FlowGate(ServerContext& context, ServerSession& session);
 
   // Where the flow leads; empty: it may not be opened, and was refused.
-  [[nodiscard]] std::optional<tunnel::Source> admit(Instant now, quic::ByteStream& stream,
+  [[nodiscard]] std::optional<tunnel::Source> admit(Instant now, buffers::ByteStream& stream,
                                                     const session::FlowOpen& open);
   // Its source was reached.
-  void accept(quic::ByteStream& stream, std::string_view source, const std::string& dialled);
+  void accept(buffers::ByteStream& stream, std::string_view source, const std::string& dialled);
   // Answers the flow's head with a refusal and lets the stream end.
-  void refuse(Instant now, quic::ByteStream& stream, std::string_view source,
+  void refuse(Instant now, buffers::ByteStream& stream, std::string_view source,
               session::RefusalCode code, const std::string& reason);
 
   // As far as the audit log is concerned.

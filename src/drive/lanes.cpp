@@ -5,7 +5,7 @@
 
 namespace culvert::drive {
 
-const std::shared_ptr<quic::SessionBudget>& Lanes::shared_budget() {
+const std::shared_ptr<buffers::SessionBudget>& Lanes::shared_budget() {
   if (!budget_) budget_ = worker_.endpoint().make_session_budget();
   return budget_;
 }

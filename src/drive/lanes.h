@@ -17,7 +17,7 @@
 
 namespace culvert::drive {
 
-// Why a session takes no further flow (quic::SessionBudget::takes_flows).
+// Why a session takes no further flow (buffers::SessionBudget::takes_flows).
 inline constexpr std::string_view kNobodyReads =
     "most of the session's buffer waits for programs that do not read; end some of their flows, or "
     "raise --session-buffer";
@@ -36,8 +36,8 @@ class Lanes final : public StripeHost {
 
   // The connection belongs to the session: what waits on it comes out of the session's budget.
   void share_budget(quic::Connection& connection);
-  [[nodiscard]] quic::SessionBudget& budget() override { return *shared_budget(); }
-  [[nodiscard]] const std::shared_ptr<quic::SessionBudget>& shared_budget();
+  [[nodiscard]] buffers::SessionBudget& budget() override { return *shared_budget(); }
+  [[nodiscard]] const std::shared_ptr<buffers::SessionBudget>& shared_budget();
   // Client: flows that have begun get a leg on it.
   void add(Instant now, quic::Connection& connection);
   void remove(Instant now, quic::Connection& connection);
@@ -67,7 +67,7 @@ class Lanes final : public StripeHost {
 
   Worker& worker_;
   Retire retire_;
-  std::shared_ptr<quic::SessionBudget> budget_;  // the session's connections share it
+  std::shared_ptr<buffers::SessionBudget> budget_;  // the session's connections share it
   std::vector<Lane> lanes_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Stripe>> stripes_;
   std::size_t turn_ = 0;  // whose datagram is next

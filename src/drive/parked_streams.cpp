@@ -8,7 +8,7 @@
 
 namespace culvert::drive {
 
-void ParkedStreams::take(quic::Connection& closed, std::shared_ptr<quic::SessionBudget> budget,
+void ParkedStreams::take(quic::Connection& closed, std::shared_ptr<buffers::SessionBudget> budget,
                          const End& end) {
   forget_finished();
   budget_ = std::move(budget);

@@ -28,7 +28,8 @@ class ParkedStreams {
   // Takes the streams of a connection that was closed. Those without a flow id end. Those
   // whose peer has everything and has sent everything only wait for our side to take it:
   // they need no connection any more.
-  void take(quic::Connection& closed, std::shared_ptr<quic::SessionBudget> budget, const End& end);
+  void take(quic::Connection& closed, std::shared_ptr<buffers::SessionBudget> budget,
+            const End& end);
 
   [[nodiscard]] bool is_empty() const { return by_id_.empty(); }
   [[nodiscard]] std::size_t size() const { return by_id_.size(); }
@@ -55,7 +56,7 @@ class ParkedStreams {
   std::unique_ptr<quic::Stream> release(Parked parked);
   void forget_finished();
 
-  std::shared_ptr<quic::SessionBudget> budget_;  // shared with the session's connections
+  std::shared_ptr<buffers::SessionBudget> budget_;  // shared with the session's connections
   std::map<std::uint64_t, Parked> by_id_;
   std::vector<Parked> finishing_;
 };

@@ -47,8 +47,8 @@ class ParkedStreamsTest : public testing::Test {
 
   quic::LoopbackPair pair_;
   std::deque<ParkedUser> users_;
-  std::shared_ptr<quic::SessionBudget> budget_ =
-      std::make_shared<quic::SessionBudget>(std::size_t{64} << 20);
+  std::shared_ptr<buffers::SessionBudget> budget_ =
+      std::make_shared<buffers::SessionBudget>(std::size_t{64} << 20);
   ParkedStreams parked_;
   std::vector<StreamUser*> ended_;
 };
@@ -82,7 +82,7 @@ TEST_F(ParkedStreamsTest, are_given_back_one_by_one) {
 }
 
 TEST_F(ParkedStreamsTest, name_the_one_with_most_once_all_are_beyond_their_share) {
-  budget_ = std::make_shared<quic::SessionBudget>(std::size_t{4} << 20);
+  budget_ = std::make_shared<buffers::SessionBudget>(std::size_t{4} << 20);
   const std::size_t limit = budget_->parked_limit();
   open(1, 0, limit / 4);
   quic::Stream& largest = open(2, 0, limit / 2);

@@ -13,8 +13,8 @@ namespace culvert::drive {
 namespace {
 
 // The beginning of the input in one piece; heads are smaller than 64 KiB.
-ByteView first_bytes(const quic::ByteStream& stream, Bytes& scratch) {
-  std::array<ByteView, quic::kChunksOf64KiB> views;
+ByteView first_bytes(const buffers::ByteStream& stream, Bytes& scratch) {
+  std::array<ByteView, buffers::kChunksOf64KiB> views;
   const std::size_t count = stream.input.views(views);
   if (count <= 1) return count == 0 ? ByteView{} : views[0];
   for (const ByteView& view : std::span(views).first(count)) {
@@ -70,7 +70,7 @@ void ServerFlowHead::give_up(Instant now, std::string_view why) {
 
 // --- TCP and Unix sockets --------------------------------------------------------------------
 
-ServerStreamFlow::ServerStreamFlow(ServerSession& session, quic::ByteStream& stream,
+ServerStreamFlow::ServerStreamFlow(ServerSession& session, buffers::ByteStream& stream,
                                    const tunnel::Source& source)
     : session_(session),
       stream_(&stream),

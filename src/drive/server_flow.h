@@ -35,7 +35,8 @@ class ServerFlowHead final : public StreamUser {
 // input until the source is connected.
 class ServerStreamFlow final : public StreamUser, public DialHandler, public PumpOwner {
  public:
-  ServerStreamFlow(ServerSession& session, quic::ByteStream& stream, const tunnel::Source& source);
+  ServerStreamFlow(ServerSession& session, buffers::ByteStream& stream,
+                   const tunnel::Source& source);
   void start(Instant now) { dialer_->start(now); }
 
   void on_quic_readable(Instant now) override;
@@ -55,7 +56,7 @@ class ServerStreamFlow final : public StreamUser, public DialHandler, public Pum
   void leave(Instant now);  // lets go of the stream and retires
 
   ServerSession& session_;
-  quic::ByteStream* stream_;
+  buffers::ByteStream* stream_;
   std::string source_;              // for the audit trail
   std::unique_ptr<Dialer> dialer_;  // until connected
   StreamAddress reached_;           // afterwards

@@ -309,7 +309,7 @@ void ServerSession::resume_flow(Instant now, quic::Stream& stream, const session
     claim(now, open.flow_id);
     return;
   }
-  const quic::SendBuffer& output = parked->output;
+  const buffers::SendBuffer& output = parked->output;
   const std::uint64_t received = parked->input.end_offset();
   const bool fits = (parked->is_input_dropped || resume.start <= received) &&
                     (parked->is_output_over || (resume.received >= output.delivered_offset() &&
@@ -422,7 +422,7 @@ void ServerSession::start_flow(Instant now, quic::Stream& stream, const session:
   core_.add(std::make_unique<ServerUdpFlow>(*this, stream, open.flow_id, *source, open.multipath));
 }
 
-void ServerSession::start_stream_flow(Instant now, quic::ByteStream& stream,
+void ServerSession::start_stream_flow(Instant now, buffers::ByteStream& stream,
                                       const tunnel::Source& source) {
   ++context_.stats.flows_opened;
   core_.add(std::make_unique<ServerStreamFlow>(*this, stream, source)).start(now);

@@ -87,7 +87,7 @@ class ServerSession final : public ConnectionHandler,
 
  private:
   void start_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open);
-  void start_stream_flow(Instant now, quic::ByteStream& stream, const tunnel::Source& source);
+  void start_stream_flow(Instant now, buffers::ByteStream& stream, const tunnel::Source& source);
   // A flow of this session goes on with this stream.
   void resume_flow(Instant now, quic::Stream& stream, const session::FlowOpen& open);
   // The stream is one of those that carry a flow.

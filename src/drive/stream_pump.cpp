@@ -13,7 +13,7 @@ constexpr std::size_t kSpans = 16;
 
 }  // namespace
 
-StreamPump::StreamPump(Worker& worker, quic::ByteStream& stream, TrafficCounters& counters,
+StreamPump::StreamPump(Worker& worker, buffers::ByteStream& stream, TrafficCounters& counters,
                        PumpOwner& owner)
     : worker_(worker), stream_(&stream), counters_(counters), owner_(owner) {}
 
@@ -43,7 +43,7 @@ void StreamPump::on_quic_writable(Instant now) {
   pump_up(now);
 }
 
-void StreamPump::on_resumed(Instant now, quic::ByteStream& stream) {
+void StreamPump::on_resumed(Instant now, buffers::ByteStream& stream) {
   stream_ = &stream;
   on_quic_readable();
   on_quic_writable(now);

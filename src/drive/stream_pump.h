@@ -11,9 +11,9 @@
 
 #include "base/appetite.h"
 #include "base/limits.h"
+#include "buffers/byte_stream.h"
 #include "drive/worker.h"
 #include "ports/ports.h"
-#include "quic/byte_stream.h"
 
 #include <cstdint>
 #include <memory>
@@ -40,7 +40,8 @@ class PumpOwner {
 
 class StreamPump final : public StreamHandler, public Flushable {
  public:
-  StreamPump(Worker& worker, quic::ByteStream& stream, TrafficCounters& counters, PumpOwner& owner);
+  StreamPump(Worker& worker, buffers::ByteStream& stream, TrafficCounters& counters,
+             PumpOwner& owner);
   ~StreamPump() override;
 
   // Begins to read from the port. It is connected; this becomes its handler.
@@ -52,7 +53,7 @@ class StreamPump final : public StreamHandler, public Flushable {
   void on_quic_readable();
   void on_quic_writable(Instant now);
   // Goes on with another stream, which has inherited the state of the one before.
-  void on_resumed(Instant now, quic::ByteStream& stream);
+  void on_resumed(Instant now, buffers::ByteStream& stream);
   // The peer wants no more of our bytes, but may still send: stop reading the port.
   void stop_upstream();
   // As stop_upstream(), of a peer that has sent all it will: ends with what is left of that.
@@ -87,7 +88,7 @@ class StreamPump final : public StreamHandler, public Flushable {
   void finish_if_done(Instant now);
 
   Worker& worker_;
-  quic::ByteStream* stream_;
+  buffers::ByteStream* stream_;
   TrafficCounters& counters_;
   PumpOwner& owner_;
   std::unique_ptr<StreamPort> port_;

@@ -29,12 +29,12 @@ class StreamUser {
   [[nodiscard]] virtual bool is_flow() const { return true; }
 };
 
-inline StreamUser* user_of(quic::ByteStream& stream) {
+inline StreamUser* user_of(buffers::ByteStream& stream) {
   return static_cast<StreamUser*>(stream.context);
 }
 
 // Both directions have ended in order, as far as this side knows.
-[[nodiscard]] inline bool has_ended_in_order(const quic::ByteStream& stream) {
+[[nodiscard]] inline bool has_ended_in_order(const buffers::ByteStream& stream) {
   return stream.is_fin_received && stream.is_fin_queued && !stream.is_output_over;
 }
 

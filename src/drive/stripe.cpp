@@ -23,7 +23,7 @@ constexpr std::uint64_t kMostAhead = 512 * 1024;
 constexpr std::size_t kRedundantLegs = 2;
 constexpr std::size_t kLeastChunkRoom = 1024;
 constexpr Duration kLeastPatience = std::chrono::milliseconds(100);
-constexpr std::size_t kViews = quic::kChunksOf64KiB;  // a chunk of a flow is smaller
+constexpr std::size_t kViews = buffers::kChunksOf64KiB;  // a chunk of a flow is smaller
 
 }  // namespace
 
@@ -65,7 +65,7 @@ struct Stripe::Leg final : StreamUser {
 };
 
 Stripe::Stripe(Worker& worker, StripeHost& host, StripeOptions options)
-    : quic::ByteStream(worker.chunks(), limits::kStripeWindowFirst),
+    : buffers::ByteStream(worker.chunks(), limits::kStripeWindowFirst),
       worker_(worker),
       host_(host),
       options_(options),
@@ -290,7 +290,7 @@ void Stripe::read(Instant now, Leg& leg) {
 }
 
 Decoded<void> Stripe::read_chunks(Leg& leg) {
-  quic::RecvBuffer& from = leg.stream->input;
+  buffers::RecvBuffer& from = leg.stream->input;
   while (from.size() > 0) {
     std::array<ByteView, kViews> views;
     const std::size_t count = from.views(views);
@@ -375,7 +375,7 @@ void Stripe::start_window() {
 
 // Tells the budget what waits here now, for the peer and for our side.
 void Stripe::account() {
-  quic::SessionBudget& budget = host_.budget();
+  buffers::SessionBudget& budget = host_.budget();
   budget.let_go(std::exchange(held_, output.unacked_bytes()));
   budget.hold(held_);
   budget.release(std::exchange(waiting_, input.size() + reassembly_.held_bytes()));

@@ -22,7 +22,7 @@ class Stripe;
 // The connections of the session (lanes.h).
 class StripeHost {
  public:
-  [[nodiscard]] virtual quic::SessionBudget& budget() = 0;
+  [[nodiscard]] virtual buffers::SessionBudget& budget() = 0;
   // Both directions are over, or nobody is left to ask; `user`, if any, has been let go of.
   virtual void on_stripe_over(Instant now, Stripe& stripe, StreamUser* user) = 0;
 
@@ -37,7 +37,7 @@ struct StripeOptions {
 };
 
 // Owned by Lanes. Its output and input are the flow's, whose offsets the chunks carry.
-class Stripe final : public quic::ByteStream, public Flushable {
+class Stripe final : public buffers::ByteStream, public Flushable {
  public:
   Stripe(Worker& worker, StripeHost& host, StripeOptions options);
   ~Stripe();

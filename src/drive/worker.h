@@ -134,7 +134,7 @@ class Worker final : public HostHandler, public UdpHandler, private quic::Connec
   // For what peers and local programs can cause as often as they like.
   [[nodiscard]] RepeatedWarnings& warnings() { return warnings_; }
   [[nodiscard]] TimerHeap& timers() { return timers_; }
-  [[nodiscard]] quic::ChunkPool& chunks() { return chunks_; }
+  [[nodiscard]] buffers::ChunkPool& chunks() { return chunks_; }
   [[nodiscard]] UdpEgress& egress() { return egress_; }
   [[nodiscard]] const UdpEgress& egress() const { return egress_; }
   [[nodiscard]] quic::Endpoint& endpoint() { return *endpoint_; }
@@ -198,7 +198,7 @@ class Worker final : public HostHandler, public UdpHandler, private quic::Connec
   WorkerHandler& handler_;
   TimerHeap timers_;
   RepeatedWarnings warnings_{timers_, log_};
-  quic::ChunkPool chunks_;
+  buffers::ChunkPool chunks_;
   UdpEgress egress_;
   std::unique_ptr<UdpPort> udp_;
   std::unique_ptr<quic::Endpoint> endpoint_;

@@ -94,7 +94,7 @@ struct Arrival final : WorkerHandler {
 
 Bytes first_packet_of_a_client(Instant now) {
   SeededRng rng(2);
-  quic::ChunkPool chunks;
+  buffers::ChunkPool chunks;
   auto endpoint =
       quic::Endpoint::create(quic::LoopbackPair::config(false), rng, null_logger(), chunks);
   EXPECT_TRUE(endpoint);

@@ -4,8 +4,8 @@
 #include "base/limits.h"
 #include "base/time.h"
 #include "base/words.h"
+#include "buffers/session_budget.h"
 #include "crypto/keys.h"
-#include "quic/session_budget.h"
 
 #include <array>
 #include <functional>
@@ -53,7 +53,8 @@ struct TransportConfig {
   Duration idle_timeout = limits::kIdleTimeout;  // advertised max_idle_timeout
   // Of one session, both directions, and of all sessions of the process.
   std::size_t session_buffer_bytes = limits::kSessionBufferBytes;
-  std::shared_ptr<ProcessBudget> process_buffers{};  // shared by all workers; null: without bound
+  std::shared_ptr<buffers::ProcessBudget>
+      process_buffers{};  // shared by all workers; null: without bound
   // Streams the peer may open before anybody raises it (Connection::allow_streams).
   std::uint64_t initial_streams_bidi = 1;
 };

@@ -11,9 +11,9 @@
 #include "base/datagram.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "buffers/session_budget.h"
 #include "crypto/keys.h"
 #include "quic/config.h"
-#include "quic/session_budget.h"
 #include "quic/stream.h"
 #include "quic/tx_builder.h"
 
@@ -168,7 +168,7 @@ class Connection {
   virtual void allow_streams(std::uint64_t count) = 0;
   // It belongs to a session, whose budget bounds from now on what waits in its buffers. Until
   // then very little does (limits::kConnectionWindowFirst), but for streams that are read.
-  virtual void share_budget(std::shared_ptr<SessionBudget> budget) = 0;
+  virtual void share_budget(std::shared_ptr<buffers::SessionBudget> budget) = 0;
 
   // --- resume ------------------------------------------------------------------------
   // Only when is_closed(): all streams, marked as parked; events about them are dropped, so

@@ -41,7 +41,7 @@ ConnectionImpl::ConnectionImpl(ConnectionHost& host, Instant now, bool is_client
                      host.config().transport.congestion_control == CongestionControl::cubic),
       ids_(host, this),
       streams_(host.chunks()),
-      credit_(std::make_shared<SessionBudget>(2 * limits::kConnectionWindowFirst)),
+      credit_(std::make_shared<buffers::SessionBudget>(2 * limits::kConnectionWindowFirst)),
       incoming_datagrams_(limits::kDatagramQueueBytes, kMaxQueuedDatagrams),
       outgoing_datagrams_(limits::kDatagramQueueBytes, kMaxQueuedDatagrams),
       scheduler_(streams_, outgoing_datagrams_, *this),

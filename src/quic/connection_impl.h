@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/rng.h"
+#include "buffers/datagram_queue.h"
 #include "congestion/pacer.h"
 #include "congestion/repeats.h"
 #include "quic/admission.h"
@@ -11,7 +12,6 @@
 #include "quic/close_packet.h"
 #include "quic/connection.h"
 #include "quic/connection_id.h"
-#include "quic/datagram_queue.h"
 #include "quic/early_packets.h"
 #include "quic/held_answer.h"
 #include "quic/library_memory.h"
@@ -46,7 +46,7 @@ class ConnectionHost : public IdRegistry {
   [[nodiscard]] virtual ProtectionBackend protection() const = 0;
   [[nodiscard]] virtual Rng& rng() = 0;
   [[nodiscard]] virtual Logger& log() = 0;
-  [[nodiscard]] virtual ChunkPool& chunks() = 0;
+  [[nodiscard]] virtual buffers::ChunkPool& chunks() = 0;
 };
 
 // What a server knows of a client's first Initial.
@@ -88,7 +88,7 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   void carry_messages(Stream& stream) override;
   void ping(Instant now) override;
   void allow_streams(std::uint64_t count) override;
-  void share_budget(std::shared_ptr<SessionBudget> budget) override;
+  void share_budget(std::shared_ptr<buffers::SessionBudget> budget) override;
   [[nodiscard]] std::vector<std::unique_ptr<Stream>> take_streams() override;
   void inherit(Stream& fresh, Stream& parked, const Inheritance& what) override;
 
@@ -251,9 +251,9 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   OwnIds ids_;
 
   StreamTable streams_;
-  ReceiveCredit credit_;  // goes before the streams
-  DatagramQueue incoming_datagrams_;
-  DatagramQueue outgoing_datagrams_;
+  buffers::ReceiveCredit credit_;  // goes before the streams
+  buffers::DatagramQueue incoming_datagrams_;
+  buffers::DatagramQueue outgoing_datagrams_;
   SendScheduler scheduler_;
   EarlyPackets early_packets_;  // a client's
   PathGuard path_guard_;        // a server's

@@ -214,7 +214,7 @@ void ConnectionImpl::allow_streams(std::uint64_t count) {
   streams_granted_ = count;
 }
 
-void ConnectionImpl::share_budget(std::shared_ptr<SessionBudget> budget) {
+void ConnectionImpl::share_budget(std::shared_ptr<buffers::SessionBudget> budget) {
   for (const auto& stream : streams_.all()) {
     credit_.budget().let_go(stream->held);
     budget->hold(stream->held);
@@ -425,7 +425,7 @@ bool ConnectionImpl::send_datagram(ByteView header, ByteView payload) {
 }
 
 void ConnectionImpl::account_datagrams() {
-  SessionBudget& budget = credit_.budget();
+  buffers::SessionBudget& budget = credit_.budget();
   if (const std::size_t held = outgoing_datagrams_.memory_bytes(); held != datagrams_held_) {
     budget.let_go(std::exchange(datagrams_held_, held));
     budget.hold(held);

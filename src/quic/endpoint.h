@@ -11,9 +11,9 @@
 #include "base/result.h"
 #include "base/rng.h"
 #include "base/time.h"
+#include "buffers/stream_buffer.h"
 #include "quic/config.h"
 #include "quic/connection.h"
-#include "quic/stream_buffer.h"
 #include "quic/tx_builder.h"
 
 #include <cstdint>
@@ -49,7 +49,8 @@ class Endpoint {
  public:
   // Fails when keys or TLS cannot be set up.
   [[nodiscard]] static Result<std::unique_ptr<Endpoint>> create(EndpointConfig config, Rng& rng,
-                                                                Logger& log, ChunkPool& chunks);
+                                                                Logger& log,
+                                                                buffers::ChunkPool& chunks);
   virtual ~Endpoint() = default;
 
   // One datagram (not a GRO batch). RoutedTo: the connection has handled it; the driver
@@ -69,7 +70,7 @@ class Endpoint {
   virtual void set_authenticated(Connection& connection) = 0;
 
   // For Connection::share_budget, as the configuration has it.
-  [[nodiscard]] virtual std::shared_ptr<SessionBudget> make_session_budget() const = 0;
+  [[nodiscard]] virtual std::shared_ptr<buffers::SessionBudget> make_session_budget() const = 0;
 
   [[nodiscard]] virtual std::size_t connection_count() const = 0;
   [[nodiscard]] virtual const EndpointStats& stats() const = 0;

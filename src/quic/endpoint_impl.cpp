@@ -21,7 +21,7 @@ bool is_long_header(ByteView bytes) {
 }  // namespace
 
 Result<std::unique_ptr<Endpoint>> Endpoint::create(EndpointConfig config, Rng& rng, Logger& log,
-                                                   ChunkPool& chunks) {
+                                                   buffers::ChunkPool& chunks) {
   const ProtectionBackend protection = config.protection.value_or(best_protection());
   if (!is_available(protection)) {
     return fail(ErrorKind::configuration,
@@ -36,7 +36,8 @@ Result<std::unique_ptr<Endpoint>> Endpoint::create(EndpointConfig config, Rng& r
 }
 
 EndpointImpl::EndpointImpl(EndpointConfig config, std::unique_ptr<TlsCredentials> credentials,
-                           ProtectionBackend protection, Rng& rng, Logger& log, ChunkPool& chunks)
+                           ProtectionBackend protection, Rng& rng, Logger& log,
+                           buffers::ChunkPool& chunks)
     : config_(std::move(config)),
       credentials_(std::move(credentials)),
       protection_(protection),

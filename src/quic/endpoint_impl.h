@@ -17,7 +17,7 @@ namespace culvert::quic {
 class EndpointImpl final : public Endpoint, private ConnectionHost {
  public:
   EndpointImpl(EndpointConfig config, std::unique_ptr<TlsCredentials> credentials,
-               ProtectionBackend protection, Rng& rng, Logger& log, ChunkPool& chunks);
+               ProtectionBackend protection, Rng& rng, Logger& log, buffers::ChunkPool& chunks);
   ~EndpointImpl() override;
 
   [[nodiscard]] Routing handle_datagram(Instant now, const PathId& path, Ecn ecn, ByteView bytes,
@@ -27,9 +27,9 @@ class EndpointImpl final : public Endpoint, private ConnectionHost {
   void remove(Connection& connection) override;
   void set_authenticated(Connection& connection) override;
 
-  [[nodiscard]] std::shared_ptr<SessionBudget> make_session_budget() const override {
-    return std::make_shared<SessionBudget>(config_.transport.session_buffer_bytes,
-                                           config_.transport.process_buffers);
+  [[nodiscard]] std::shared_ptr<buffers::SessionBudget> make_session_budget() const override {
+    return std::make_shared<buffers::SessionBudget>(config_.transport.session_buffer_bytes,
+                                                    config_.transport.process_buffers);
   }
   [[nodiscard]] std::size_t connection_count() const override { return connections_.size(); }
   [[nodiscard]] const EndpointStats& stats() const override { return stats_; }
@@ -73,14 +73,14 @@ class EndpointImpl final : public Endpoint, private ConnectionHost {
   [[nodiscard]] const TlsCredentials& credentials() const override { return *credentials_; }
   [[nodiscard]] Rng& rng() override { return rng_; }
   [[nodiscard]] Logger& log() override { return log_; }
-  [[nodiscard]] ChunkPool& chunks() override { return chunks_; }
+  [[nodiscard]] buffers::ChunkPool& chunks() override { return chunks_; }
 
   EndpointConfig config_;
   std::unique_ptr<TlsCredentials> credentials_;
   ProtectionBackend protection_;
   Rng& rng_;
   Logger& log_;
-  ChunkPool& chunks_;
+  buffers::ChunkPool& chunks_;
   StatelessReplies replies_;
   ConnectionIdMap<ConnectionImpl> by_id_;
   ConnectionIdMap<ConnectionImpl> by_peer_token_;

@@ -546,7 +546,7 @@ TEST(Endpoint, client_does_not_accept_connections) {
 
 TEST(Endpoint, server_without_application_protocol_is_a_configuration_error) {
   SeededRng rng(1);
-  ChunkPool chunks;
+  buffers::ChunkPool chunks;
   EndpointConfig config = LoopbackPair::config(true);
   config.alpns.clear();
   const auto endpoint = Endpoint::create(std::move(config), rng, null_logger(), chunks);
@@ -557,7 +557,7 @@ TEST(Endpoint, server_without_application_protocol_is_a_configuration_error) {
 TEST(Endpoint, both_packet_protections_understand_each_other) {
   for (const auto at_server : {ProtectionBackend::gnutls, ProtectionBackend::ipsec_mb}) {
     SeededRng rng(1);
-    ChunkPool chunks;
+    buffers::ChunkPool chunks;
     EndpointConfig probe = LoopbackPair::config(true);
     probe.protection = at_server;
     if (!Endpoint::create(std::move(probe), rng, null_logger(), chunks)) continue;

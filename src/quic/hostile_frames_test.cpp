@@ -102,7 +102,7 @@ class HostileFramesTest : public ::testing::Test {
     std::size_t sent = 0;
   };
 
-  explicit HostileFramesTest(std::shared_ptr<ProcessBudget> process = nullptr)
+  explicit HostileFramesTest(std::shared_ptr<buffers::ProcessBudget> process = nullptr)
       : pair_([this, process](EndpointConfig& config) {
           if (config.accepts_connections) {
             config.transport.initial_streams_bidi = limits::kDefaultMaxFlowsPerSession;
@@ -280,11 +280,11 @@ TEST_F(HostileFramesTest, that_acknowledge_what_has_not_arrived_end_the_connecti
 class HostileCrowdTest : public HostileFramesTest {
  protected:
   static constexpr std::size_t kProcess = 24 << 20;
-  HostileCrowdTest() : HostileCrowdTest(std::make_shared<ProcessBudget>(kProcess)) {}
-  explicit HostileCrowdTest(std::shared_ptr<ProcessBudget> process)
+  HostileCrowdTest() : HostileCrowdTest(std::make_shared<buffers::ProcessBudget>(kProcess)) {}
+  explicit HostileCrowdTest(std::shared_ptr<buffers::ProcessBudget> process)
       : HostileFramesTest(process), process_(std::move(process)) {}
 
-  std::shared_ptr<ProcessBudget> process_;
+  std::shared_ptr<buffers::ProcessBudget> process_;
 };
 
 TEST_F(HostileCrowdTest, leaves_the_process_its_limit_and_others_their_connections) {

@@ -40,7 +40,7 @@ class LoopbackPair {
   };
 
   // Before the sides: endpoints use them to their end.
-  ChunkPool chunks;
+  buffers::ChunkPool chunks;
   TxBuilder builder{1 << 20};
 
  private:

@@ -12,7 +12,7 @@ constexpr std::size_t kTurnBytes = 8 * 1024;
 // Packets with DATAGRAMs in a row while streams wait.
 constexpr std::size_t kDatagramBurst = 8;
 // Chunks that one packet can draw from.
-constexpr std::size_t kMaxViews = kChunksOf64KiB;
+constexpr std::size_t kMaxViews = buffers::kChunksOf64KiB;
 // A request, an answer, keystrokes: since the stream last had nothing to send.
 constexpr std::size_t kSmallWrite = 1024;
 

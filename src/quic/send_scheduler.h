@@ -3,7 +3,7 @@
 // writes share packets. Internal to quic/.
 #pragma once
 
-#include "quic/datagram_queue.h"
+#include "buffers/datagram_queue.h"
 #include "quic/stream_table.h"
 
 #include <ngtcp2/ngtcp2.h>
@@ -23,7 +23,7 @@ class SendScheduler {
     virtual void on_stopped_by_peer(Stream& stream, std::uint64_t code) = 0;
   };
 
-  SendScheduler(StreamTable& streams, DatagramQueue& datagrams, Observer& observer)
+  SendScheduler(StreamTable& streams, buffers::DatagramQueue& datagrams, Observer& observer)
       : streams_(streams), datagrams_(datagrams), observer_(observer) {}
 
   // Where one packet is to be written.
@@ -58,7 +58,7 @@ class SendScheduler {
   void on_written(Stream& stream, std::size_t count, bool with_fin);
 
   StreamTable& streams_;
-  DatagramQueue& datagrams_;
+  buffers::DatagramQueue& datagrams_;
   Observer& observer_;
   std::size_t turn_bytes_ = 0;        // written by the stream at the front of the queue
   std::size_t datagram_packets_ = 0;  // in a row

@@ -1,9 +1,9 @@
 // One bidirectional stream of a connection.
 #pragma once
 
-#include "quic/byte_stream.h"
-#include "quic/intrusive_list.h"
-#include "quic/receive_credit.h"
+#include "base/intrusive_list.h"
+#include "buffers/byte_stream.h"
+#include "buffers/receive_credit.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -16,10 +16,10 @@ class Connection;
 
 // Owned by its Connection; the pointer is valid until StreamClosed for it was polled. One that was
 // taken from a closed connection belongs to whoever took it: its verbs change its own state only.
-class Stream final : public ByteStream {
+class Stream final : public buffers::ByteStream {
  public:
-  Stream(StreamId stream_id, ChunkPool& pool, std::size_t send_limit)
-      : ByteStream(pool, send_limit), id(stream_id) {}
+  Stream(StreamId stream_id, buffers::ChunkPool& pool, std::size_t send_limit)
+      : buffers::ByteStream(pool, send_limit), id(stream_id) {}
 
   void submit() override;
   void finish() override;
@@ -46,7 +46,7 @@ class Stream final : public ByteStream {
   ListHook<Stream> writable_hook;
   std::size_t burst_bytes = 0;  // sent since there last was nothing to send
   std::size_t input_skip = 0;   // bytes to come that are here already
-  StreamCredit credit;
+  buffers::StreamCredit credit;
   std::size_t held = 0;  // of output: what the budget knows of
 };
 

@@ -11,7 +11,7 @@ namespace culvert::quic {
 // Owns the streams. Costs nothing per packet for a stream that is in no queue.
 class StreamTable {
  public:
-  explicit StreamTable(ChunkPool& chunks) : chunks_(chunks) {}
+  explicit StreamTable(buffers::ChunkPool& chunks) : chunks_(chunks) {}
 
   Stream& add(StreamId id, bool is_local, std::size_t send_limit);
   // Takes the stream out of the table and every queue.
@@ -27,7 +27,7 @@ class StreamTable {
   IntrusiveList<Stream, &Stream::writable_hook> writable;  // wished for space and has it
 
  private:
-  ChunkPool& chunks_;
+  buffers::ChunkPool& chunks_;
   std::vector<std::unique_ptr<Stream>> streams_;  // Stream::index is the place
   std::size_t turn_ = 0;
 };

@@ -411,7 +411,7 @@ TEST(SimBacklog, that_grows_with_every_outage_costs_the_largest_flows) {
 TEST(SimBacklog, of_sessions_without_a_connection_counts_for_the_process) {
   constexpr std::int64_t kProcess = 64 << 20;
   TunnelWorldConfig config = ordinary(100'000'000, milliseconds(5));
-  const auto process = std::make_shared<quic::ProcessBudget>(kProcess);
+  const auto process = std::make_shared<buffers::ProcessBudget>(kProcess);
   config.transport.process_buffers = process;
   TunnelWorld tunnel(1, config);
   ASSERT_TRUE(tunnel.connect());

@@ -532,7 +532,7 @@ TEST(SimHostileResume, makes_a_server_hold_no_more_than_a_session_may) {
   constexpr std::uint64_t kFlows = 20;
   TunnelWorldConfig config;
   config.transport.session_buffer_bytes = 2 << 20;
-  config.transport.process_buffers = std::make_shared<quic::ProcessBudget>(64 << 20);
+  config.transport.process_buffers = std::make_shared<buffers::ProcessBudget>(64 << 20);
   const auto process = config.transport.process_buffers;
   config.server_knobs.stream_buffer_bytes = 2'000;
   Fixture fixture(config);

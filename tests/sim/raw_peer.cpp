@@ -57,7 +57,7 @@ void RawConnection::send(RawStream& stream, ByteView bytes) {
 
 void RawConnection::flush(RawStream& stream) {
   if (stream.stream == nullptr || is_closed_) return;
-  quic::SendBuffer& output = stream.stream->output;
+  buffers::SendBuffer& output = stream.stream->output;
   const std::size_t size = std::min(stream.to_send.size(), output.space());
   output.append(ByteView(stream.to_send).first(size));
   stream.to_send.erase(stream.to_send.begin(),

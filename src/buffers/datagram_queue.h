@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace culvert::quic {
+namespace culvert::buffers {
 
 class DatagramQueue {
  public:
@@ -55,4 +55,4 @@ class DatagramQueue {
   std::size_t count_ = 0;
 };
 
-}  // namespace culvert::quic
+}  // namespace culvert::buffers

@@ -19,7 +19,7 @@
 #include <cstdint>
 #include <memory>
 
-namespace culvert::quic {
+namespace culvert::buffers {
 
 // Shared by the sessions of all workers of a process: what a session has beyond a small share of
 // its own. A session may have as much as it leaves to the others.
@@ -131,4 +131,4 @@ class SessionBudget {
   std::size_t taken_ = 0;  // from the process
 };
 
-}  // namespace culvert::quic
+}  // namespace culvert::buffers

@@ -1,4 +1,4 @@
-#include "quic/session_budget.h"
+#include "buffers/session_budget.h"
 
 #include "base/assert.h"
 
@@ -6,7 +6,7 @@
 #include <bit>
 #include <utility>
 
-namespace culvert::quic {
+namespace culvert::buffers {
 namespace {
 
 // Taken from and given back to the process in such steps: few atomic operations.
@@ -162,4 +162,4 @@ std::size_t SessionBudget::left_of(std::size_t used, std::size_t limit) const {
   return std::min(left, there > 0 ? static_cast<std::size_t>(there) : std::size_t{0});
 }
 
-}  // namespace culvert::quic
+}  // namespace culvert::buffers

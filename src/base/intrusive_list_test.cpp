@@ -1,4 +1,4 @@
-#include "quic/intrusive_list.h"
+#include "base/intrusive_list.h"
 
 #include "base/rng.h"
 
@@ -8,7 +8,7 @@
 #include <array>
 #include <list>
 
-namespace culvert::quic {
+namespace culvert {
 namespace {
 
 struct Item {
@@ -43,4 +43,4 @@ TEST(IntrusiveList, agrees_with_std_list_over_random_use) {
 }
 
 }  // namespace
-}  // namespace culvert::quic
+}  // namespace culvert

@@ -3,12 +3,12 @@
 // a driver makes into one (drive/stripe.h).
 #pragma once
 
-#include "quic/stream_buffer.h"
+#include "buffers/stream_buffer.h"
 
 #include <cstddef>
 #include <cstdint>
 
-namespace culvert::quic {
+namespace culvert::buffers {
 
 class ByteStream {
  public:
@@ -44,4 +44,4 @@ class ByteStream {
   ~ByteStream() = default;
 };
 
-}  // namespace culvert::quic
+}  // namespace culvert::buffers

@@ -1,4 +1,4 @@
-#include "quic/datagram_queue.h"
+#include "buffers/datagram_queue.h"
 
 #include "base/rng.h"
 
@@ -6,7 +6,7 @@
 
 #include <deque>
 
-namespace culvert::quic {
+namespace culvert::buffers {
 namespace {
 
 TEST(DatagramQueue, joins_header_and_payload_and_keeps_order) {
@@ -95,4 +95,4 @@ TEST(DatagramQueue, grows_to_its_limit_of_the_moment_and_gives_memory_back) {
 }
 
 }  // namespace
-}  // namespace culvert::quic
+}  // namespace culvert::buffers

@@ -1,4 +1,4 @@
-#include "quic/session_budget.h"
+#include "buffers/session_budget.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <deque>
 #include <memory>
 
-namespace culvert::quic {
+namespace culvert::buffers {
 namespace {
 
 constexpr std::size_t kMebibyte = std::size_t{1} << 20;
@@ -181,4 +181,4 @@ TEST(SessionBudget, what_is_here_already_counts_even_where_nothing_is_left) {
 }
 
 }  // namespace
-}  // namespace culvert::quic
+}  // namespace culvert::buffers

@@ -2,7 +2,7 @@
 // nothing allocated. An element is in at most one list per hook; destroy it unlinked.
 #pragma once
 
-namespace culvert::quic {
+namespace culvert {
 
 template <typename T>
 struct ListHook {
@@ -51,4 +51,4 @@ class IntrusiveList {
   T* last_ = nullptr;
 };
 
-}  // namespace culvert::quic
+}  // namespace culvert

@@ -1,5 +1,5 @@
 // What the peer of a connection may send (RFC 9000 4): its MAX_DATA and MAX_STREAM_DATA. Pure,
-// O(1). Internal to quic/.
+// O(1).
 //
 // A connection's credit follows what has arrived, not what was read, within the budget of its
 // session: a stream that nobody reads takes nothing from the others. Each stream's own window
@@ -10,16 +10,16 @@
 // read.
 #pragma once
 
+#include "base/intrusive_list.h"
 #include "base/limits.h"
 #include "base/time.h"
-#include "quic/intrusive_list.h"
-#include "quic/session_budget.h"
+#include "buffers/session_budget.h"
 
 #include <algorithm>
 #include <cstdint>
 #include <memory>
 
-namespace culvert::quic {
+namespace culvert::buffers {
 
 // What came in order at one moment. Much of it: it waited for a packet that was lost.
 class ArrivalBurst {
@@ -128,4 +128,4 @@ class ReceiveCredit {
   IntrusiveList<StreamCredit, &StreamCredit::awake_hook> awake_;  // the longest silent first
 };
 
-}  // namespace culvert::quic
+}  // namespace culvert::buffers

@@ -1,4 +1,4 @@
-#include "quic/stream_buffer.h"
+#include "buffers/stream_buffer.h"
 
 #include "base/assert.h"
 #include "base/limits.h"
@@ -9,7 +9,7 @@
 #include <cstring>
 #include <utility>
 
-namespace culvert::quic {
+namespace culvert::buffers {
 namespace {
 
 // Position from which on all chunks are of the largest size, and the number of the first of these.
@@ -374,4 +374,4 @@ void RecvBuffer::discard() {
   start_ = end_;
 }
 
-}  // namespace culvert::quic
+}  // namespace culvert::buffers

@@ -1,9 +1,9 @@
-#include "quic/receive_credit.h"
+#include "buffers/receive_credit.h"
 
 #include <algorithm>
 #include <utility>
 
-namespace culvert::quic {
+namespace culvert::buffers {
 namespace {
 
 constexpr std::size_t kFirst = limits::kStreamWindowFirst;
@@ -279,4 +279,4 @@ std::uint64_t ReceiveCredit::extend(Instant now) {
   return more;
 }
 
-}  // namespace culvert::quic
+}  // namespace culvert::buffers

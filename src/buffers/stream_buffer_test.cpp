@@ -1,4 +1,4 @@
-#include "quic/stream_buffer.h"
+#include "buffers/stream_buffer.h"
 
 #include "base/limits.h"
 #include "base/rng.h"
@@ -9,7 +9,7 @@
 #include <array>
 #include <deque>
 
-namespace culvert::quic {
+namespace culvert::buffers {
 namespace {
 
 Bytes random_bytes(Rng& rng, std::size_t size) {
@@ -477,4 +477,4 @@ TEST(RecvBuffer, puts_what_another_held_before_its_own) {
 }
 
 }  // namespace
-}  // namespace culvert::quic
+}  // namespace culvert::buffers

@@ -11,7 +11,7 @@
 #include <span>
 #include <vector>
 
-namespace culvert::quic {
+namespace culvert::buffers {
 
 // The largest chunk. A buffer begins with the smallest and doubles: a few bytes hold 1 KiB in
 // each of thousands of streams, and no stream holds more than twice what it has, and that.
@@ -196,4 +196,4 @@ class RecvBuffer {
   std::uint64_t end_ = 0;
 };
 
-}  // namespace culvert::quic
+}  // namespace culvert::buffers

@@ -1,11 +1,11 @@
-#include "quic/datagram_queue.h"
+#include "buffers/datagram_queue.h"
 
 #include "base/assert.h"
 
 #include <algorithm>
 #include <cstring>
 
-namespace culvert::quic {
+namespace culvert::buffers {
 namespace {
 
 // An empty message takes a byte: two messages never begin at the same offset, so the order
@@ -104,4 +104,4 @@ void DatagramQueue::clear() {
   first_ = 0;
 }
 
-}  // namespace culvert::quic
+}  // namespace culvert::buffers

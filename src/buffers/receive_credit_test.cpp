@@ -1,10 +1,10 @@
-#include "quic/receive_credit.h"
+#include "buffers/receive_credit.h"
 
 #include <gtest/gtest.h>
 
 #include <deque>
 
-namespace culvert::quic {
+namespace culvert::buffers {
 namespace {
 
 using std::chrono::milliseconds;
@@ -288,4 +288,4 @@ TEST_F(ReceiveCreditTest, asks_again_where_others_have_taken_everything) {
 }
 
 }  // namespace
-}  // namespace culvert::quic
+}  // namespace culvert::buffers
