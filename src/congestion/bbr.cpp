@@ -2,13 +2,12 @@
 
 #include "base/probe.h"
 
+#include <algorithm>
 #include <cmath>
-#include <utility>
 
 namespace culvert::congestion {
 namespace {
 
-using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
@@ -28,9 +27,6 @@ constexpr double kDrainGain = 0.5;
 constexpr double kLump = 0.003;
 constexpr double kCruiseWindow = 1.25;  // of what the path holds
 constexpr double kProbeWindow = 2;
-constexpr double kUpGain = 1.25;
-constexpr double kLeastUp = 0.03;     // over 1
-constexpr double kUpRise = 0.01;      // after each, until one loses packets
 constexpr double kFurtherUpGain = 2;  // after a probe that found much
 constexpr double kFoundMuch = 1.1;
 constexpr double kDownGain = 0.75;
@@ -49,27 +45,16 @@ constexpr int kProbeQueuePart = 8;
 constexpr Duration kForeignQueue = milliseconds(5);
 constexpr int kForeignQueuePart = 4;
 constexpr unsigned kForeignRounds = 12;
-constexpr unsigned kNewTimesRounds = 3;  // with a queue: older bandwidths no longer hold
 
-constexpr Duration kMinRttSpan = seconds(30);
-constexpr unsigned kFewSamples = 8;  // too few for the least of them to tell anything
-constexpr int kRecentPart = 4;       // of a round trip
-constexpr Duration kRecentLeast = milliseconds(1);
-constexpr Duration kRecentMost = milliseconds(25);
 constexpr Duration kProbeRttEvery = seconds(10);
 // After startup. Who came to a queue that was there has seen no other round trip.
 constexpr Duration kFirstProbeRtt = seconds(3);
 constexpr Duration kLongUndrained = seconds(1);
-constexpr Duration kEmptyQueue = microseconds(300);
 constexpr double kProbeRttGain = 0.5;
 constexpr double kProbeRttShare = 0.6;
 constexpr unsigned kProbeRttRounds = 3;  // at most
 
 constexpr double kFewPackets = 20;  // too few to judge losses by
-constexpr double kHeavyLoss = 0.2;
-constexpr unsigned kHeavyLossRounds = 2;
-constexpr double kUsualLossWeight = 1.0 / 16;
-constexpr double kDeviations = 3;
 // What is lost on the way to the bottleneck leaves a gap in its queue. Most of it is made up for;
 // all would be, where the loss is our own doing, what keeps it up.
 constexpr double kMakeUp = 0.75;
@@ -77,9 +62,7 @@ constexpr double kMostMadeUp = 0.1;
 
 constexpr Duration kOverflowingQueue = milliseconds(3);  // before a probe that loses packets
 constexpr double kRareLoss = 0.002;
-constexpr std::uint64_t kLateRounds = 100;
 constexpr double kSlower = 0.75;
-constexpr int kSharePart = 8;  // of a round trip: the queue that finding a share may add
 constexpr double kBesidePace = 1.2;
 constexpr Duration kAskEvery = seconds(4);
 constexpr unsigned kBesideRounds = 8;
@@ -90,34 +73,10 @@ constexpr unsigned kAskRounds = 4;  // at most
 
 // --- the model ---------------------------------------------------------------------------
 
-void Bbr::Least::add(Instant now, Duration span, Duration value) {
-  if (now - since_ >= span && count_ >= kFewSamples) {
-    before_ = std::exchange(now_, Duration::max());
-    since_ = now;
-    count_ = 0;
-  }
-  now_ = std::min(now_, value);
-  ++count_;
-}
-
-Duration Bbr::Least::get() const {
-  const Duration least = std::min(now_, before_);
-  return least == Duration::max() ? Duration::zero() : least;
-}
-
 Bbr::Bbr(std::size_t packet_bytes, Start start)
     : packet_(static_cast<double>(packet_bytes)),
       window_((start == Start::fresh ? kFirstWindowPackets : kLeastWindowPackets) * packet_),
-      next_up_gain_(kUpGain),
       jitter_(static_cast<std::uint32_t>(packet_bytes)) {}
-
-double Bbr::bandwidth() const {
-  return *std::ranges::max_element(bandwidths_);
-}
-
-Duration Bbr::queue() const {
-  return recent_rtt_.get() - min_rtt();
-}
 
 // A packet that leaves the bottleneck and the next that is there when it has are no queue.
 Duration Bbr::at_least(Duration queue) const {
@@ -141,54 +100,29 @@ double Bbr::window_of(double gain) const {
   return held(gain) + bandwidth() * kLump + kLeastWindowPackets * packet_;
 }
 
-void Bbr::note_round_trip(Instant now, Duration rtt) {
-  if (rtt <= Duration::zero()) return;
-  min_rtt_.add(now, kMinRttSpan, rtt);
-  recent_rtt_.add(now, std::clamp(min_rtt() / kRecentPart, kRecentLeast, kRecentMost), rtt);
-  round_rtt_ = std::min(round_rtt_, rtt);
-  if (rtt <= min_rtt() + kEmptyQueue) drained_at_ = now;
-}
-
 void Bbr::note_bandwidth(const Ack& ack) {
   if (ack.interval <= Duration::zero() || ack.delivered <= ack.prior_delivered) return;
   const double sample =
       static_cast<double>(ack.delivered - ack.prior_delivered) / in_seconds(ack.interval);
   // What the application did not fill tells only of what it exceeds.
   if (ack.is_app_limited && sample <= bandwidth()) return;
-  if (newest_round_ != round_) {
-    newest_round_ = round_;
-    newest_ = (newest_ + 1) % kFilterRounds;
-    bandwidths_[newest_] = 0;
-  }
-  bandwidths_[newest_] = std::max(bandwidths_[newest_], sample);
-}
-
-void Bbr::forget_older_bandwidths() {
-  double newer = 0;
-  for (std::size_t i = 0; i < kNewTimesRounds; ++i) {
-    newer = std::max(newer, bandwidths_[(newest_ + kFilterRounds - i) % kFilterRounds]);
-  }
-  for (double& bandwidth : bandwidths_) bandwidth = std::min(bandwidth, newer);
+  bandwidths_.add(round_.number(), sample);
 }
 
 // --- rounds --------------------------------------------------------------------------------
 
 void Bbr::on_ack(Instant now, const Ack& ack) {
-  note_round_trip(now, ack.rtt);
-  round_acked_ += static_cast<double>(ack.acked);
-  is_round_app_limited_ |= ack.is_app_limited;
-  if (ack.acked > 0 && ack.prior_delivered >= round_ends_at_) {
+  if (ack.rtt > Duration::zero()) trips_.add(now, ack.rtt);
+  round_.on_acked(ack.acked, ack.is_app_limited);
+  if (ack.acked > 0 && round_.is_ended_by(ack.prior_delivered)) {
     end_round(now);
-    round_ends_at_ = ack.delivered;
-    ++round_;
+    round_.begin_next(ack.delivered, ack.is_app_limited);
+    trips_.begin_round();
     ++phase_rounds_;
-    round_acked_ = round_lost_ = 0;
-    is_round_app_limited_ = ack.is_app_limited;
-    round_rtt_ = Duration::max();
   }
   note_bandwidth(ack);
   if (phase_ == Phase::beside && !ack.is_app_limited) {
-    follow_cubic(now, static_cast<double>(ack.acked));
+    share_.on_ack(now, trips_.recent(), queue(), static_cast<double>(ack.acked), packet_);
   }
   judge_loss(now);
   next_phase(now, ack);
@@ -202,17 +136,16 @@ bool Bbr::is_at_rest() const {
 }
 
 void Bbr::end_round(Instant now) {
-  const double sent = round_acked_ + round_lost_;
+  const double sent = round_.acked() + round_.lost();
   if (sent >= kFewPackets * packet_) {
-    const double loss = round_lost_ / sent;
+    const double loss = round_.lost() / sent;
     const bool is_overshot = phase_ == Phase::startup && loss > kStartupLoss;
-    if (is_at_rest() && !is_overshot && round_rtt_ - min_rtt() < foreign_queue() / 2) {
-      usual_loss_ += (loss - usual_loss_) * kUsualLossWeight;
+    if (is_at_rest() && !is_overshot && trips_.of_round() - min_rtt() < foreign_queue() / 2) {
+      usual_loss_.learn(loss);
     }
-    rounds_of_heavy_loss_ = loss > kHeavyLoss ? rounds_of_heavy_loss_ + 1 : 0;
-    if (rounds_of_heavy_loss_ >= kHeavyLossRounds) forget_older_bandwidths();
+    if (usual_loss_.count_heavy(loss)) bandwidths_.forget_older();
   }
-  if (phase_ == Phase::startup && !is_round_app_limited_) {
+  if (phase_ == Phase::startup && !round_.is_app_limited()) {
     if (bandwidth() >= kStartupGrowth * full_bandwidth_) {
       full_bandwidth_ = bandwidth();
       rounds_without_growth_ = 0;
@@ -225,13 +158,14 @@ void Bbr::end_round(Instant now) {
 
 void Bbr::look_for_others(Instant now) {
   if (phase_ == Phase::startup || phase_ == Phase::drain || phase_ >= Phase::beside) return;
-  if (is_round_app_limited_ || round_rtt_ == Duration::max() ||
-      round_rtt_ - min_rtt() < foreign_queue()) {
+  if (round_.is_app_limited() || trips_.of_round() == Duration::max() ||
+      trips_.of_round() - min_rtt() < foreign_queue()) {
     rounds_with_queue_ = 0;
     return;
   }
   if (rounds_with_queue_++ == 0) bandwidth_before_queue_ = bandwidth();
-  if (rounds_with_queue_ >= kNewTimesRounds) forget_older_bandwidths();
+  // Older ones no longer hold.
+  if (rounds_with_queue_ >= BandwidthFilter::kNewTimesRounds) bandwidths_.forget_older();
   if (rounds_with_queue_ < kForeignRounds) return;
   CULVERT_PROBE("congestion.bbr shares a queue with others");
   go_beside(now, bandwidth_before_queue_);
@@ -240,62 +174,43 @@ void Bbr::look_for_others(Instant now) {
 void Bbr::go_beside(Instant now, double bandwidth) {
   rounds_with_queue_ = 0;
   ask_at_ = now + kAskEvery;
-  is_finding_share_ = true;
-  queue_before_share_ = queue();
-  cubic_.start(now, bandwidth * in_seconds(recent_rtt_.get()), packet_);
+  share_.begin(now, bandwidth * in_seconds(trips_.recent()), packet_, queue());
   enter(Phase::beside);
-}
-
-// Who comes to a queue that was there first has not found a share in it, and CUBIC alone would take
-// minutes to: that is what its slow start is for.
-void Bbr::follow_cubic(Instant now, double acked) {
-  if (queue() > queue_before_share_ + recent_rtt_.get() / kSharePart) is_finding_share_ = false;
-  if (is_finding_share_) {
-    cubic_.start(now, cubic_.bytes() + acked, packet_);
-  } else {
-    cubic_.on_ack(now, recent_rtt_.get(), acked);
-  }
-}
-
-void Bbr::cut_share(Instant now) {
-  is_finding_share_ = false;
-  cubic_.on_congestion(now);
 }
 
 // Whether more is lost than usual, by more than chance explains.
 bool Bbr::is_losing_more() const {
-  const double packets = std::max(round_acked_ + round_lost_, window_) / packet_;
-  const double usual = usual_loss_ * packets;
-  return round_lost_ > 0 && round_lost_ / packet_ > usual + kDeviations * std::sqrt(usual);
+  const double packets = std::max(round_.acked() + round_.lost(), window_) / packet_;
+  return round_.lost() > 0 && usual_loss_.is_exceeded_by(round_.lost() / packet_, packets);
 }
 
 // Where a path loses packets by chance, or brings them late, losses do not tell of a queue.
 bool Bbr::overflows_foreign_queue() const {
   if (phase_ != Phase::up && phase_ != Phase::down) return false;
-  if (usual_loss_ > kRareLoss) return false;
-  if (found_in_round_ != kNeverFound && round_ - found_in_round_ < kLateRounds) return false;
+  if (usual_loss_.share() > kRareLoss || usual_loss_.has_found_of_late(round_.number()))
+    return false;
   // Nor where the bottleneck has become slower.
-  if (bandwidths_[newest_] < kSlower * bandwidth()) return false;
-  return queue_before_probe_ > std::max(at_least(kOverflowingQueue), min_rtt() / kProbeQueuePart);
+  if (bandwidths_.newest() < kSlower * bandwidth()) return false;
+  return probe_.queue_before() > std::max(at_least(kOverflowingQueue), min_rtt() / kProbeQueuePart);
 }
 
 void Bbr::judge_loss(Instant now) {
-  if (cut_in_round_ == round_ || !is_losing_more()) return;
+  if (cut_in_round_ == round_.number() || !is_losing_more()) return;
   if (phase_ == Phase::beside) {
-    cut_share(now);
+    share_.cut(now);
   } else if (overflows_foreign_queue()) {
     CULVERT_PROBE("congestion.bbr makes a queue overflow that others keep");
     go_beside(now, bandwidth());
-    cut_share(now);
+    share_.cut(now);
   } else if (phase_ == Phase::down) {
     // The queue has no room for such a probe, or others are pushed out by it.
-    next_up_gain_ = 1 + std::max((next_up_gain_ - 1) / 2, kLeastUp);
+    probe_.lower_next();
     // Or the queue was never seen to be empty.
-    if (usual_loss_ < kRareLoss && first_probe_rtt_at_ != kNever) first_probe_rtt_at_ = now;
+    if (usual_loss_.share() < kRareLoss && first_probe_rtt_at_ != kNever) first_probe_rtt_at_ = now;
   } else {
     return;
   }
-  cut_in_round_ = round_;
+  cut_in_round_ = round_.number();
 }
 
 void Bbr::on_marked(Instant now) {
@@ -303,10 +218,10 @@ void Bbr::on_marked(Instant now) {
     enter(Phase::drain);
   } else if (phase_ == Phase::up) {
     enter(Phase::down);
-  } else if (phase_ == Phase::beside && cut_in_round_ != round_) {
-    cut_in_round_ = round_;
-    cut_share(now);
-    window_ = cubic_.bytes();
+  } else if (phase_ == Phase::beside && cut_in_round_ != round_.number()) {
+    cut_in_round_ = round_.number();
+    share_.cut(now);
+    window_ = share_.window_bytes();
   }
 }
 
@@ -324,25 +239,23 @@ void Bbr::cruise() {
 }
 
 void Bbr::probe_up(double gain) {
-  up_gain_ = gain;
-  bandwidth_before_probe_ = bandwidth();
-  queue_before_probe_ = queue();
+  probe_.begin(gain, bandwidth(), queue());
   enter(Phase::up);
 }
 
 bool Bbr::has_probe_filled() const {
-  return queue() > queue_before_probe_ + probe_queue();
+  return queue() > probe_.queue_before() + probe_queue();
 }
 
 // What is in flight tells at once that the probe's queue is gone, the round trip half a round trip
 // later, while the bottleneck already idles. But what is in flight says nothing of a queue that
 // was there before.
 bool Bbr::is_probe_worked_off() const {
-  return queue() <= at_least(2 * kLeftQueue) || queue_before_probe_ <= at_least(kProbeQueue);
+  return queue() <= at_least(2 * kLeftQueue) || probe_.queue_before() <= at_least(kProbeQueue);
 }
 
 bool Bbr::has_found_more() const {
-  return bandwidth() > kFoundMuch * bandwidth_before_probe_ && !has_probe_filled();
+  return bandwidth() > kFoundMuch * probe_.bandwidth_before() && !has_probe_filled();
 }
 
 bool Bbr::is_drained(double in_flight) const {
@@ -353,10 +266,11 @@ void Bbr::next_phase(Instant now, const Ack& ack) {
   const auto in_flight = static_cast<double>(ack.in_flight);
   switch (phase_) {
     case Phase::startup: {
-      const double many = kStartupLoss * (round_acked_ + round_lost_) / packet_;
-      const bool is_losing = round_lost_ / packet_ > many + kDeviations * std::sqrt(many);
+      const double many = kStartupLoss * (round_.acked() + round_.lost()) / packet_;
+      const bool is_losing =
+          round_.lost() / packet_ > many + UsualLoss::kDeviations * std::sqrt(many);
       // A queue that is there while we send little is not ours.
-      if (is_round_app_limited_) queue_before_probe_ = queue();
+      if (round_.is_app_limited()) probe_.note_queue(queue());
       if (rounds_without_growth_ >= kStartupRoundsWithoutGrowth || is_losing ||
           has_probe_filled()) {
         first_probe_rtt_at_ = now + kFirstProbeRtt;
@@ -370,13 +284,13 @@ void Bbr::next_phase(Instant now, const Ack& ack) {
     case Phase::cruise:
       if (phase_rounds_ <= kResultRounds && has_found_more()) {
         probe_up(kFurtherUpGain);
-      } else if (now - drained_at_ >= kProbeRttEvery ||
-                 (now >= first_probe_rtt_at_ && now - drained_at_ >= kLongUndrained)) {
+      } else if (now - trips_.empty_at() >= kProbeRttEvery ||
+                 (now >= first_probe_rtt_at_ && now - trips_.empty_at() >= kLongUndrained)) {
         first_probe_rtt_at_ = kNever;
         enter(Phase::probe_rtt);
       } else if (phase_rounds_ >= cruise_rounds_ && rounds_with_queue_ == 0) {
-        probe_up(next_up_gain_);
-        next_up_gain_ = std::min(next_up_gain_ + kUpRise, kUpGain);
+        probe_up(probe_.next_gain());
+        probe_.raise_next();
       }
       return;
     case Phase::up:
@@ -391,8 +305,8 @@ void Bbr::next_phase(Instant now, const Ack& ack) {
       return;
     case Phase::probe_rtt:
       if (in_flight > held(kProbeRttShare) && phase_rounds_ < kProbeRttRounds) return;
-      drained_at_ = now;
-      bandwidth_before_probe_ = bandwidth();
+      trips_.note_empty(now);
+      probe_.note_bandwidth(bandwidth());
       cruise();
       return;
     case Phase::beside:
@@ -412,9 +326,9 @@ void Bbr::ask_for_others(Instant now, double in_flight) {
   }
   if (queue() < foreign_queue() / 2) {
     CULVERT_PROBE("congestion.bbr has the queue for itself again");
-    bandwidth_before_probe_ = bandwidth();
+    probe_.note_bandwidth(bandwidth());
     cruise();
-  } else if ((empty_since_ != kNever && now - empty_since_ > min_rtt() + kRecentMost) ||
+  } else if ((empty_since_ != kNever && now - empty_since_ > min_rtt() + RoundTrips::kRecentMost) ||
              phase_rounds_ >= kAskRounds) {
     ask_at_ = now + kAskEvery;
     enter(Phase::beside);
@@ -428,7 +342,7 @@ double Bbr::pacing_gain() const {
     case Phase::drain:
       return kDrainGain;
     case Phase::up:
-      return up_gain_;
+      return probe_.gain();
     case Phase::down:
       return kDownGain;
     case Phase::probe_rtt:
@@ -459,8 +373,8 @@ void Bbr::decide(const Ack& ack) {
       return;
     }
     case Phase::beside:
-      window_ = cubic_.bytes();
-      pace_ = kBesidePace * window_ / in_seconds(recent_rtt_.get());
+      window_ = share_.window_bytes();
+      pace_ = kBesidePace * window_ / in_seconds(trips_.recent());
       return;
     case Phase::asking:
       window_ = std::max(held(kAskShare), kLeastWindowPackets * packet_);
@@ -468,7 +382,8 @@ void Bbr::decide(const Ack& ack) {
       return;
     default:
       window_ = window_of(phase_ == Phase::cruise ? kCruiseWindow : kProbeWindow);
-      pace_ = pacing_gain() * bandwidth() / (1 - kMakeUp * std::min(usual_loss_, kMostMadeUp));
+      pace_ =
+          pacing_gain() * bandwidth() / (1 - kMakeUp * std::min(usual_loss_.share(), kMostMadeUp));
   }
 }
 

@@ -16,10 +16,13 @@
 #pragma once
 
 #include "base/time.h"
-#include "congestion/cubic_window.h"
+#include "congestion/bandwidth_filter.h"
+#include "congestion/queue_share.h"
+#include "congestion/round.h"
+#include "congestion/round_trips.h"
+#include "congestion/up_probe.h"
+#include "congestion/usual_loss.h"
 
-#include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -45,11 +48,11 @@ class Bbr {
 
   void on_ack(Instant now, const Ack& ack);
   // Probes of the path's MTU left out: their loss is no congestion.
-  void on_lost(std::uint64_t bytes) { round_lost_ += static_cast<double>(bytes); }
+  void on_lost(std::uint64_t bytes) { round_.on_lost(bytes); }
   // What counted as lost has come after all: it was only late.
   void on_found(std::uint64_t bytes) {
-    round_lost_ = std::max(round_lost_ - static_cast<double>(bytes), 0.0);
-    found_in_round_ = round_;
+    round_.on_found(bytes);
+    usual_loss_.note_found(round_.number());
   }
   // The bottleneck marked a packet instead of dropping it (ECN).
   void on_marked(Instant now);
@@ -61,30 +64,12 @@ class Bbr {
 
   [[nodiscard]] Phase phase() const { return phase_; }
   // Bytes a second that the bottleneck delivers to us.
-  [[nodiscard]] double bandwidth() const;
+  [[nodiscard]] double bandwidth() const { return bandwidths_.greatest(); }
   // Zero: not known.
-  [[nodiscard]] Duration min_rtt() const { return min_rtt_.get(); }
+  [[nodiscard]] Duration min_rtt() const { return trips_.min(); }
 
  private:
-  static constexpr std::size_t kFilterRounds = 10;
-  static constexpr std::uint64_t kNeverFound = ~std::uint64_t{0};
-
-  // The least of this span of time and of the one before.
-  class Least {
-   public:
-    void add(Instant now, Duration span, Duration value);
-    [[nodiscard]] Duration get() const;
-
-   private:
-    Duration now_ = Duration::max();
-    Duration before_ = Duration::max();
-    Instant since_{};
-    unsigned count_ = 0;
-  };
-
-  void note_round_trip(Instant now, Duration rtt);
   void note_bandwidth(const Ack& ack);
-  void forget_older_bandwidths();
   void end_round(Instant now);
   [[nodiscard]] bool is_at_rest() const;
   [[nodiscard]] bool is_losing_more() const;
@@ -92,8 +77,6 @@ class Bbr {
   void judge_loss(Instant now);
   void look_for_others(Instant now);
   void go_beside(Instant now, double bandwidth);
-  void follow_cubic(Instant now, double acked);
-  void cut_share(Instant now);
   void next_phase(Instant now, const Ack& ack);
   void ask_for_others(Instant now, double in_flight);
   void enter(Phase phase);
@@ -108,8 +91,7 @@ class Bbr {
   // What the path holds without a queue.
   [[nodiscard]] double held(double share) const;
   [[nodiscard]] double window_of(double gain) const;
-  // How long what leaves the bottleneck now has waited.
-  [[nodiscard]] Duration queue() const;
+  [[nodiscard]] Duration queue() const { return trips_.queue(); }
   [[nodiscard]] Duration at_least(Duration queue) const;
   [[nodiscard]] Duration probe_queue() const;
   [[nodiscard]] Duration foreign_queue() const;
@@ -120,40 +102,20 @@ class Bbr {
   Phase phase_ = Phase::startup;
   unsigned phase_rounds_ = 0;
 
-  // A round ends when a packet that was sent after its beginning is acknowledged.
-  std::uint64_t round_ = 0;
-  std::uint64_t round_ends_at_ = 0;  // bytes delivered when that packet was sent
-  double round_acked_ = 0;
-  double round_lost_ = 0;
-  bool is_round_app_limited_ = false;
-  Duration round_rtt_ = Duration::max();  // the least of it
-
-  std::array<double, kFilterRounds> bandwidths_{};  // the greatest of each round that told one
-  std::size_t newest_ = 0;
-  std::uint64_t newest_round_ = 0;
+  Round round_;
+  RoundTrips trips_;
+  BandwidthFilter bandwidths_;
+  UsualLoss usual_loss_;
+  UpProbe probe_;
   double full_bandwidth_ = 0;
   unsigned rounds_without_growth_ = 0;
-  double bandwidth_before_probe_ = 0;
-  Duration queue_before_probe_{};
-  double up_gain_ = 0;
-  double next_up_gain_;
-
-  Least min_rtt_;
-  Least recent_rtt_;
-  Instant drained_at_{};  // the queue was last seen to be empty
   Instant first_probe_rtt_at_ = kNever;
-
-  std::uint64_t found_in_round_ = kNeverFound;
-  double usual_loss_ = 0;  // share of what is sent, while the queue is short
-  unsigned rounds_of_heavy_loss_ = 0;
   unsigned rounds_with_queue_ = 0;  // in a row
   double bandwidth_before_queue_ = 0;
   unsigned cruise_rounds_ = 0;
   std::uint32_t jitter_;
 
-  CubicWindow cubic_;
-  bool is_finding_share_ = false;
-  Duration queue_before_share_{};
+  QueueShare share_;  // while others fill the queue
   std::uint64_t cut_in_round_ = 0;
   Instant ask_at_{};
   Instant empty_since_ = kNever;  // nothing of ours, while asking
