@@ -1,7 +1,5 @@
 #include "drive/moderation.h"
 
-#include <algorithm>
-
 namespace culvert::drive {
 namespace {
 
@@ -17,9 +15,7 @@ constexpr Duration kOften = milliseconds(1);        // rarer ones are handled as
 
 }  // namespace
 
-void Moderation::on_turn(Instant now, std::size_t datagrams, Duration round_trip) {
-  datagrams_ += datagrams;
-  nearest_ = std::min(nearest_, round_trip);
+void Moderation::end_turn(Instant now) {
   const Duration span = now - since_;
   if (span < kSpan) return;
   const Duration apart = datagrams_ == 0 ? kNever - now : span / static_cast<int>(datagrams_);

@@ -6,22 +6,25 @@
 
 #include "base/time.h"
 
+#include <algorithm>
 #include <cstddef>
 
 namespace culvert::drive {
 
 class Moderation {
  public:
-  // A turn has handled so many datagrams, of connections whose shortest round trip is this.
-  void on_turn(Instant now, std::size_t datagrams, Duration round_trip);
+  // In a turn: a datagram came, and a connection has this round trip.
+  void note_datagram() { ++datagrams_; }
+  void note_round_trip(Duration round_trip) { nearest_ = std::min(nearest_, round_trip); }
+  void end_turn(Instant now);
   // What arrives after this turn may wait so long. Zero: it is handled at once, because it is
   // little, or a peer is near.
   [[nodiscard]] Duration rest() const { return rest_; }
 
  private:
   Instant since_{};
-  std::size_t datagrams_ = 0;
-  Duration nearest_ = Duration::max();
+  std::size_t datagrams_ = 0;           // since then
+  Duration nearest_ = Duration::max();  // the shortest of their connections
   Duration rest_{};
 };
 

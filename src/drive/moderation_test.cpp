@@ -11,10 +11,16 @@ using std::chrono::seconds;
 
 constexpr Instant kModerationStart(seconds(100));
 
+void take_turn(Moderation& moderation, Instant now, Duration round_trip) {
+  moderation.note_datagram();
+  moderation.note_round_trip(round_trip);
+  moderation.end_turn(now);
+}
+
 // One datagram a turn, so far apart, for 100 ms.
 Instant receive(Moderation& moderation, Instant now, Duration apart, Duration round_trip) {
   const Instant end = now + milliseconds(100);
-  for (; now < end; now += apart) moderation.on_turn(now, 1, round_trip);
+  for (; now < end; now += apart) take_turn(moderation, now, round_trip);
   return now;
 }
 
@@ -37,7 +43,7 @@ TEST(Moderation, one_near_peer_is_enough_not_to_rest) {
   Moderation moderation;
   Instant now = kModerationStart;
   for (int i = 0; i < 1000; ++i) {
-    moderation.on_turn(now, 1, i % 10 == 0 ? microseconds(300) : milliseconds(50));
+    take_turn(moderation, now, i % 10 == 0 ? microseconds(300) : milliseconds(50));
     now += microseconds(100);
   }
   EXPECT_EQ(moderation.rest(), Duration::zero());
@@ -55,7 +61,7 @@ TEST(Moderation, what_is_rare_is_handled_at_once) {
   EXPECT_EQ(moderation.rest(), Duration::zero());
   now = receive(moderation, now, microseconds(120), milliseconds(20));
   EXPECT_GT(moderation.rest(), Duration::zero());
-  moderation.on_turn(now + seconds(1), 1, milliseconds(20));  // the first after the bulk
+  take_turn(moderation, now + seconds(1), milliseconds(20));  // the first after the bulk
   EXPECT_EQ(moderation.rest(), Duration::zero());
 }
 

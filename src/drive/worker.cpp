@@ -26,12 +26,7 @@ void Worker::Slot::on_timer(Instant now) {
 }
 
 Worker::Worker(Host& host, Logger& log, WorkerHandler& handler)
-    : host_(host),
-      log_(log),
-      handler_(handler),
-      tx_(kArenaBytes),
-      rx_(kMessagesPerCall),
-      memory_return_(timers_, *this) {
+    : host_(host), log_(log), handler_(handler), tx_(kArenaBytes), rx_(kMessagesPerCall) {
   host_.set_handler(*this);
 }
 
@@ -47,7 +42,7 @@ Status Worker::open(quic::EndpointConfig config, const UdpOptions& udp) {
   udp_ = std::move(*opened);
   transports_.set(PathKind::direct, *udp_, kAnySize);
   index_ = config.worker_index;
-  CULVERT_TRY(endpoint_, quic::Endpoint::create(std::move(config), host_.rng(), log_, chunks_));
+  CULVERT_TRY(endpoint_, quic::Endpoint::create(std::move(config), host_.rng(), log_, chunks()));
   return {};
 }
 
@@ -198,7 +193,7 @@ void Worker::hand_over(std::uint8_t worker, const RxDatagram& batch) {
 }
 
 Worker::Taker Worker::handle_datagram(Instant now, const PathId& path, Ecn ecn, ByteView bytes) {
-  ++turn_datagrams_;
+  moderation_.note_datagram();
   const bool is_from_turn_server = turn_input_ != nullptr && turn_input_->is_server(path.remote);
   switch (datagram_kind_of(bytes, is_from_turn_server)) {
     case DatagramKind::quic:
@@ -259,20 +254,10 @@ void Worker::on_network_changed(Instant now) {
 void Worker::on_turn_end(Instant now) {
   settle(now);
   transmit(now);
-  moderation_.on_turn(now, std::exchange(turn_datagrams_, 0),
-                      std::exchange(turn_round_trip_, Duration::max()));
+  moderation_.end_turn(now);
   host_.set_rest(moderation_.rest());
-  if (chunks_.has_shrunk() && !memory_return_.is_set()) {
-    memory_return_.set(now + limits::kMemoryReturn);
-  }
+  memory_.end_turn(now);
   arm();
-}
-
-// Flows that have ended leave much behind in an allocator that seldom gives anything back.
-void Worker::on_memory_return(Instant) {
-  if (!chunks_.has_shrunk()) return;
-  chunks_.give_back();
-  host_.give_back_memory();
 }
 
 void Worker::transmit_now(Instant now) {
@@ -348,15 +333,15 @@ void Worker::flush_flows(Instant now) {
 void Worker::queue_to_send(Slot& slot) {
   if (slot.is_sending) return;
   slot.is_sending = true;
-  sending_.push_back(&slot.connection);
+  sending_.push(slot.connection);
 }
 
 // Round robin: each connection may fill its budget, those with more to send come again; those whose
 // transport is blocked when it no longer is.
 void Worker::transmit(Instant now) {
-  while (!sending_.empty()) {
-    round_.swap(sending_);
-    for (quic::Connection* connection : round_) {
+  while (!sending_.is_empty()) {
+    const std::span<quic::Connection* const> round = sending_.begin_round();
+    for (quic::Connection* connection : round) {
       Slot& slot = slot_of(*connection);
       slot.is_sending = false;
       if (must_wait(slot)) continue;
@@ -364,8 +349,7 @@ void Worker::transmit(Instant now) {
       if (tx_.tail(quic::TxBuilder::kMaxBatchBytes).empty()) transports_.send(tx_);
     }
     transports_.send(tx_);
-    for (quic::Connection* connection : round_) settle_sent(*connection);
-    round_.clear();
+    for (quic::Connection* connection : round) settle_sent(*connection);
   }
   transports_.send(tx_);  // stateless answers
 }
@@ -375,7 +359,7 @@ bool Worker::must_wait(Slot& slot) {
     return false;
   }
   slot.is_sending = true;
-  waiting_.push_back(&slot.connection);
+  sending_.wait(slot.connection);
   return true;
 }
 
@@ -386,7 +370,7 @@ void Worker::settle_sent(quic::Connection& connection) {
     if (connection.has_writable()) on_stirred(connection);
     slot.set(connection.next_timeout());
     if (const Duration its = connection.round_trip(); its > Duration::zero()) {
-      turn_round_trip_ = std::min(turn_round_trip_, its);
+      moderation_.note_round_trip(its);
     }
     return;
   }
@@ -400,9 +384,7 @@ void Worker::on_udp_writable(Instant now) {
 
 void Worker::on_transport_writable(Instant now, PathKind kind) {
   if (!transports_.on_writable(kind)) return;
-  // Some may have to wait on, for another.
-  sending_.insert(sending_.end(), waiting_.begin(), waiting_.end());
-  waiting_.clear();
+  sending_.free_waiting();
   transmit(now);
   arm();
 }
@@ -414,9 +396,8 @@ void Worker::add_transport(PathKind kind, Transport& transport, std::size_t max_
 
 void Worker::remove_transport(PathKind kind) {
   transports_.remove(kind);
-  sending_.insert(sending_.end(), waiting_.begin(), waiting_.end());
-  waiting_.clear();
-  if (!sending_.empty()) want_turn_end();
+  sending_.free_waiting();
+  if (!sending_.is_empty()) want_turn_end();
 }
 
 void Worker::arm() {

@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "drive/moderation.h"
 #include "drive/repeated_warnings.h"
+#include "drive/send_rounds.h"
+#include "drive/stream_memory.h"
 #include "drive/transports.h"
 #include "drive/udp_egress.h"
 #include "ports/ports.h"
@@ -134,7 +136,7 @@ class Worker final : public HostHandler, public UdpHandler, private quic::Connec
   // For what peers and local programs can cause as often as they like.
   [[nodiscard]] RepeatedWarnings& warnings() { return warnings_; }
   [[nodiscard]] TimerHeap& timers() { return timers_; }
-  [[nodiscard]] buffers::ChunkPool& chunks() { return chunks_; }
+  [[nodiscard]] buffers::ChunkPool& chunks() { return memory_.chunks(); }
   [[nodiscard]] UdpEgress& egress() { return egress_; }
   [[nodiscard]] const UdpEgress& egress() const { return egress_; }
   [[nodiscard]] quic::Endpoint& endpoint() { return *endpoint_; }
@@ -156,7 +158,7 @@ class Worker final : public HostHandler, public UdpHandler, private quic::Connec
     quic::Connection& connection;
     ConnectionHandler* handler = nullptr;
     bool is_dirty = false;    // in dirty_
-    bool is_sending = false;  // in sending_ or waiting_
+    bool is_sending = false;  // in sending_
   };
   static Slot& slot_of(quic::Connection& connection);
   Slot& adopt(quic::Connection& connection, ConnectionHandler* handler);
@@ -191,22 +193,19 @@ class Worker final : public HostHandler, public UdpHandler, private quic::Connec
   void settle_sent(quic::Connection& connection);
   void settle(Instant now);
   void arm();
-  void on_memory_return(Instant now);
 
   Host& host_;
   Logger& log_;
   WorkerHandler& handler_;
   TimerHeap timers_;
   RepeatedWarnings warnings_{timers_, log_};
-  buffers::ChunkPool chunks_;
+  StreamMemory memory_{timers_, host_};
   UdpEgress egress_;
   std::unique_ptr<UdpPort> udp_;
   std::unique_ptr<quic::Endpoint> endpoint_;
   std::unordered_map<quic::Connection*, std::unique_ptr<Slot>> slots_;
-  std::vector<quic::Connection*> dirty_;    // to drain and to send
-  std::vector<quic::Connection*> sending_;  // drained in this turn, may have packets
-  std::vector<quic::Connection*> round_;    // of those, which transmit() goes through
-  std::vector<quic::Connection*> waiting_;  // for a transport that is blocked
+  std::vector<quic::Connection*> dirty_;  // to drain and to send
+  SendRounds<quic::Connection> sending_;  // drained in this turn, may have packets
   std::vector<Flushable*> flushes_;
   quic::TxBuilder tx_;
   Transports transports_;
@@ -216,11 +215,8 @@ class Worker final : public HostHandler, public UdpHandler, private quic::Connec
   bool is_settling_ = false;
   std::vector<RxDatagram> rx_;
   Moderation moderation_;
-  std::size_t turn_datagrams_ = 0;
-  Duration turn_round_trip_ = Duration::max();  // the shortest of its connections
   std::uint64_t handed_over_ = 0;
   std::uint64_t strays_ = 0;
-  MemberTimer<Worker, &Worker::on_memory_return> memory_return_;
   std::vector<std::unique_ptr<void, void (*)(void*)>> graves_;
 };
 
