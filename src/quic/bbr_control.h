@@ -17,14 +17,29 @@
 
 namespace culvert::quic {
 
+class BbrControl;
+
+// What ngtcp2 is given as its context of randomness, by which it finds the controller.
+struct LibraryContext {
+  Rng* rng = nullptr;
+  BbrControl* bbr = nullptr;
+};
+
+// Outlives the connection.
 class BbrControl {
  public:
+  explicit BbrControl(Rng& rng) : context_{.rng = &rng, .bbr = this} {}
+  BbrControl(const BbrControl&) = delete;
+  BbrControl& operator=(const BbrControl&) = delete;
+
+  // For the settings of a connection that this is to control.
+  [[nodiscard]] LibraryContext& context() { return context_; }
 #ifdef CULVERT_OWN_BBR
   static constexpr bool kIsBuiltIn = true;
 #else
   static constexpr bool kIsBuiltIn = false;
 #endif
-  // The connection that was set up with a LibraryContext that names this is controlled by it.
+  // A connection that was set up with context() is controlled by this.
   [[nodiscard]] bool is_attached() const { return connection_statistics_ != nullptr; }
   [[nodiscard]] const congestion::Bbr& bbr() const { return bbr_; }
   [[nodiscard]] const congestion::PathLoss& path_loss() const { return path_loss_; }
@@ -44,6 +59,7 @@ class BbrControl {
 
   void note_delivered(double full_packets);
 
+  LibraryContext context_;
   congestion::Bbr bbr_{NGTCP2_MAX_UDP_PAYLOAD_SIZE};
   congestion::PathLoss path_loss_;
   congestion::LatePackets late_packets_;
@@ -55,12 +71,6 @@ class BbrControl {
   bool was_lied_to_ = false;
   void* connection_statistics_ = nullptr;  // ngtcp2's
   void* rate_sampler_ = nullptr;
-};
-
-// What ngtcp2 is given as its context of randomness. Outlives the connection.
-struct LibraryContext {
-  Rng* rng = nullptr;
-  BbrControl* bbr = nullptr;
 };
 
 }  // namespace culvert::quic

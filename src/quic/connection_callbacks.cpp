@@ -63,12 +63,12 @@ struct Callbacks {
     return 0;
   }
   static int lost_datagram(ngtcp2_conn*, std::uint64_t id, void* user_data) {
-    if (id != congestion::Decoys::kDatagramId) ++of(user_data).datagrams_lost_;
+    if (id != congestion::Decoys::kDatagramId) of(user_data).tally_.on_datagram_lost();
     return 0;
   }
   static int recv_stateless_reset(ngtcp2_conn*, const ngtcp2_pkt_stateless_reset*,
                                   void* user_data) {
-    of(user_data).was_reset_ = true;
+    of(user_data).life_.note_reset();
     return 0;
   }
   static int recv_new_token(ngtcp2_conn*, const std::uint8_t* token, std::size_t size,
@@ -93,7 +93,7 @@ struct Callbacks {
   static int dcid_status(ngtcp2_conn*, ngtcp2_connection_id_status_type type, std::uint64_t,
                          const ngtcp2_cid*, const std::uint8_t* token, void* user_data) {
     // Not called before a client has written, and a server read, the end of the handshake.
-    of(user_data).has_ended_handshake_ = true;
+    of(user_data).gate_.end_handshake();
     if (token == nullptr) return 0;
     of(user_data).on_peer_token(type == NGTCP2_CONNECTION_ID_STATUS_TYPE_ACTIVATE,
                                 {token, NGTCP2_STATELESS_RESET_TOKENLEN});

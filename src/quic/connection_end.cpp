@@ -15,19 +15,19 @@ constexpr std::uint64_t kClosingPtos = 3;
 void ConnectionImpl::report(Closed closed) {
   host_.log().debug("quic", "connection over by_peer={} what={}", closed.is_by_peer,
                     closed.error.text());
-  events_.emplace_back(std::move(closed));
+  events_.push(std::move(closed));
 }
 
 void ConnectionImpl::fail_with(int library_error) {
-  if (life_ != Life::open) return;
+  if (!life_.is_open()) return;
   const std::uint8_t alert = ngtcp2_conn_get_tls_alert(connection_);
-  report(closed_by_error(library_error, alert, is_established_));
+  report(closed_by_error(library_error, alert, is_established()));
   switch (library_error) {
     case NGTCP2_ERR_IDLE_CLOSE:  // RFC 9000 10.1: without a word
     case NGTCP2_ERR_HANDSHAKE_TIMEOUT:
     case NGTCP2_ERR_RECV_VERSION_NEGOTIATION:
     case NGTCP2_ERR_DROP_CONN:
-      life_ = Life::drained;
+      life_.end();
       return;
     case NGTCP2_ERR_CRYPTO:
       if (tls_->has_refused_preferred_address()) {
@@ -35,37 +35,34 @@ void ConnectionImpl::fail_with(int library_error) {
                          "the server offers a preferred address, which cannot be written to qlog; "
                          "leave out --qlog-dir");
       }
-      close_packet_.set_tls_alert(alert);
+      life_.packet().set_tls_alert(alert);
       break;
     default:
-      close_packet_.set_library_error(library_error);
+      life_.packet().set_library_error(library_error);
   }
   begin_close();
 }
 
 void ConnectionImpl::close(Instant now, std::uint64_t code, std::string_view reason) {
   clock_.advance(now);
-  if (life_ != Life::open) return;
-  close_packet_.set_application_error(code, reason);
+  if (!life_.is_open()) return;
+  life_.packet().set_application_error(code, reason);
   begin_close();
   stir();
 }
 
 void ConnectionImpl::displace(Instant now) {
   clock_.advance(now);
-  is_displaced_ = true;
-  if (life_ == Life::open) {
+  if (life_.displace()) {
     report(closed_by_displacement());
-    close_packet_.set_transport_error(NGTCP2_CONNECTION_REFUSED);
+    life_.packet().set_transport_error(NGTCP2_CONNECTION_REFUSED);
     begin_close();
-  } else if (life_ != Life::must_close) {
-    life_ = Life::drained;
   }
   stir();
 }
 
 void ConnectionImpl::give_ticket(ByteView ticket) {
-  if (life_ != Life::open || is_client_) return;
+  if (!life_.is_open() || is_client()) return;
   answer_.hurry();
   // Fails only for want of memory; then the client has none.
   static_cast<void>(ngtcp2_conn_submit_new_token(connection_, ticket.data(), ticket.size()));
@@ -73,17 +70,17 @@ void ConnectionImpl::give_ticket(ByteView ticket) {
 }
 
 void ConnectionImpl::begin_close() {
-  begin_end(Life::must_close);
+  life_.begin_close(drained_at());
+  host_.on_over(*this);
 }
 
 void ConnectionImpl::begin_drain() {
-  begin_end(Life::draining);
+  life_.begin_drain(drained_at());
+  host_.on_over(*this);
 }
 
-void ConnectionImpl::begin_end(Life life) {
-  life_ = life;
-  host_.on_over(*this);
-  drained_at_ = from_library(library_now() + kClosingPtos * ngtcp2_conn_get_pto(connection_));
+Instant ConnectionImpl::drained_at() const {
+  return from_library(library_now() + kClosingPtos * ngtcp2_conn_get_pto(connection_));
 }
 
 bool ConnectionImpl::write_close_packet(TxBuilder& out) {
@@ -91,16 +88,15 @@ bool ConnectionImpl::write_close_packet(TxBuilder& out) {
   if (tail.empty()) return true;
   ngtcp2_pkt_info info{};
   const ngtcp2_ssize size =
-      ngtcp2_conn_write_connection_close(connection_, tx_path_.path(), &info, tail.data(),
-                                         tail.size(), &close_packet_.error(), library_now());
+      ngtcp2_conn_write_connection_close(connection_, paths_.departure(), &info, tail.data(),
+                                         tail.size(), &life_.packet().error(), library_now());
   if (size <= 0) {  // nothing was ever sent, or nothing may be: there is nobody to tell
-    life_ = Life::drained;
+    life_.end();
     return false;
   }
-  life_ = is_displaced_ ? Life::drained : Life::closing;
   const ByteView packet = tail.first(static_cast<std::size_t>(size));
-  commit(out, *tx_path_.path(), info.ecn, packet.size());
-  close_packet_.on_written(sent_path_value_, packet);
+  commit(out, info.ecn, packet.size());
+  life_.on_close_written(paths_.last_sent(), packet);
   return false;
 }
 

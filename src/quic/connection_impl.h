@@ -4,29 +4,31 @@
 
 #include "base/log.h"
 #include "base/rng.h"
-#include "buffers/datagram_queue.h"
-#include "congestion/pacer.h"
+#include "buffers/datagram_buffers.h"
 #include "congestion/repeats.h"
 #include "quic/admission.h"
 #include "quic/bbr_control.h"
-#include "quic/close_packet.h"
 #include "quic/connection.h"
 #include "quic/connection_id.h"
-#include "quic/early_packets.h"
+#include "quic/connection_life.h"
+#include "quic/connection_paths.h"
+#include "quic/connection_tally.h"
 #include "quic/held_answer.h"
+#include "quic/input_gate.h"
 #include "quic/library_memory.h"
 #include "quic/ngtcp2_quirks.h"
 #include "quic/own_ids.h"
-#include "quic/path_guard.h"
+#include "quic/pending_events.h"
+#include "quic/send_allowance.h"
 #include "quic/send_scheduler.h"
 #include "quic/sockaddr.h"
 #include "quic/stopped_clock.h"
+#include "quic/stream_places.h"
 #include "quic/stream_table.h"
 #include "quic/tls_session.h"
 
 #include <ngtcp2/ngtcp2.h>
 
-#include <deque>
 #include <memory>
 #include <vector>
 
@@ -95,16 +97,16 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   [[nodiscard]] std::size_t max_datagram_payload() const override;
   bool send_datagram(ByteView header, ByteView payload) override;
 
-  [[nodiscard]] bool is_client() const override { return is_client_; }
-  [[nodiscard]] bool is_established() const override { return is_established_; }
-  [[nodiscard]] bool is_closed() const override { return life_ != Life::open; }
-  [[nodiscard]] bool is_drained() const override { return life_ == Life::drained; }
+  [[nodiscard]] bool is_client() const override { return gate_.is_client(); }
+  [[nodiscard]] bool is_established() const override { return tls_->is_complete(); }
+  [[nodiscard]] bool is_closed() const override { return !life_.is_open(); }
+  [[nodiscard]] bool is_drained() const override { return life_.is_drained(); }
   [[nodiscard]] const crypto::EndpointId& peer() const override { return tls_->peer(); }
-  [[nodiscard]] const std::string& alpn() const override { return alpn_; }
+  [[nodiscard]] const std::string& alpn() const override { return tls_->alpn(); }
   [[nodiscard]] PathId path() const override;
   [[nodiscard]] ConnectionStats stats() const override;
   [[nodiscard]] Liveness liveness() const override;
-  [[nodiscard]] Duration round_trip() const override { return round_trip_; }
+  [[nodiscard]] Duration round_trip() const override { return allowance_.round_trip(); }
   [[nodiscard]] bool owns_connection_id(ByteView dcid) const override;
   [[nodiscard]] Status export_keying_material(std::string_view label, ByteView context,
                                               ByteSpan out) const override;
@@ -114,10 +116,10 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
 
   // --- for the endpoint and tests ----------------------------------------------------
   // The first packet was no valid beginning: forget the connection without a word.
-  [[nodiscard]] bool was_dropped() const { return was_dropped_; }
+  [[nodiscard]] bool was_dropped() const { return life_.was_dropped(); }
   // The first packet held only part of a ClientHello: the client must prove its address
   // before we keep anything.
-  [[nodiscard]] bool wants_retry() const { return wants_retry_; }
+  [[nodiscard]] bool wants_retry() const { return life_.wants_retry(); }
   // RFC 9001 6: new keys for both directions. False while the last update is unfinished.
   bool update_keys(Instant now);
   [[nodiscard]] ngtcp2_conn* raw() { return connection_; }
@@ -136,14 +138,6 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
 
  private:
   friend struct Callbacks;  // connection_callbacks.cpp: ngtcp2 calls the on_* below
-
-  enum class Life : std::uint8_t {
-    open,
-    must_close,  // the close packet is not written yet
-    closing,     // it was sent; repeated when the peer goes on sending (RFC 9000 10.2.1)
-    draining,    // the peer closed: silence (10.2.2)
-    drained,
-  };
 
   ConnectionImpl(ConnectionHost& host, Instant now, bool is_client);
   Status set_up(const PathId& path, const ConnectionId& destination, const AcceptedInitial* initial,
@@ -168,14 +162,13 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   void account_for_stop(Instant now);
   [[nodiscard]] ngtcp2_tstamp library_now() const { return to_timestamp(clock_.last()); }
   [[nodiscard]] Duration idle_timeout() const;
-  [[nodiscard]] PathId arrival_path(const PathId& path) const;
 
   // ngtcp2 callbacks; 0 or NGTCP2_ERR_CALLBACK_FAILURE.
   bool on_handshake_completed();
   void on_stream_opened(StreamId id);
   void on_stream_data(StreamId id, Stream* stream, bool is_fin, ByteView data);
   void on_stream_acked(Stream& stream, std::uint64_t count);
-  void settle_acknowledged();
+  void settle_acknowledged(const std::optional<AcknowledgedRun<Stream>::Run>& run);
   void on_stream_reset(Stream& stream, std::uint64_t code);
   void on_stream_closed(Stream& stream, std::optional<std::uint64_t> code);
   void on_orphan_closed(StreamId id);  // its Stream is gone already
@@ -205,9 +198,6 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   // Tells the budget what its output holds now.
   void account_output(Stream& stream);
   void discard_output(Stream& stream);
-  // Likewise of queues of DATAGRAMs; and empties those that were not used for long.
-  void account_datagrams();
-  void rest_datagrams();
   // The peer makes ngtcp2 hold more than any peer needs, or than there is.
   [[nodiscard]] bool is_library_bloated();
   void give_place_back();
@@ -215,88 +205,48 @@ class ConnectionImpl final : public Connection, private SendScheduler::Observer 
   void report_if_over(Stream& stream);
 
   void read(Instant now, const PathId& path, Ecn ecn, ByteView bytes);
-  void read_guarded(Instant now);
+  // What has waited and may be read now.
+  void read_waiting(Instant now);
   // Whether there is nothing to object to, beyond what ngtcp2 does.
   [[nodiscard]] bool check_peer();
   // Writes a packet that is not sent, over `scratch`. Negative: an error of ngtcp2.
   ngtcp2_ssize write_decoy(ngtcp2_tstamp timestamp, ByteSpan scratch);
-  void read_early_packets(Instant now);
-  [[nodiscard]] bool has_early_packets_to_read() const {
-    return has_ended_handshake_ && !early_packets_.is_empty();
-  }
 
   void fail_with(int library_error);
-  void begin_close();  // what close_packet_ says
+  void begin_close();  // with what life_.packet() says
   void begin_drain();
-  void begin_end(Life life);
+  // When closing and draining have lasted long enough.
+  [[nodiscard]] Instant drained_at() const;
   void report(Closed closed);
   [[nodiscard]] bool write_close_packet(TxBuilder& out);
-  void commit(TxBuilder& out, const ngtcp2_path& path, std::uint32_t ecn, std::size_t size,
+  void commit(TxBuilder& out, std::uint32_t ecn, std::size_t size,
               Batching batching = Batching::shared);
 
   ConnectionHost& host_;
-  const bool is_client_;
-  const bool has_own_pacer_;  // ngtcp2's BBR has a rate of its own to pace by
-  Life life_ = Life::open;
-  bool is_established_ = false;
-  bool has_ended_handshake_ = false;
-  bool was_dropped_ = false;
-  bool wants_retry_ = false;
-  bool was_reset_ = false;  // a stateless reset arrived
-  bool is_displaced_ = false;
-  bool is_stream_wanted_ = false;  // open_stream() failed
-  bool may_have_stopped_ = false;  // input came since streams were looked at
-  bool may_owe_probes_ = false;    // a timer ran out since there last was nothing to send
-  std::string alpn_;
+  ConnectionLife life_;
+  InputGate gate_;
   OwnIds ids_;
 
   StreamTable streams_;
+  StreamPlaces places_;
   buffers::ReceiveCredit credit_;  // goes before the streams
-  buffers::DatagramQueue incoming_datagrams_;
-  buffers::DatagramQueue outgoing_datagrams_;
+  buffers::DatagramBuffers datagrams_;
   SendScheduler scheduler_;
-  EarlyPackets early_packets_;  // a client's
-  PathGuard path_guard_;        // a server's
   BbrControl bbr_control_;
-  LibraryContext library_context_;
   LibraryMemory library_memory_;
-  congestion::Pacer pacer_;
+  SendAllowance allowance_;
   congestion::Repeats repeats_;
-  Duration round_trip_{};  // smoothed
-  std::deque<Event> events_;
-  std::unique_ptr<Stream> reported_closed_;  // lives until the next poll_event
-  bool is_datagram_lent_ = false;            // front() was handed out by poll_datagram
-  std::size_t datagrams_held_ = 0;           // memory of the queues, as the budget knows it
-  std::size_t datagrams_waiting_ = 0;
-  std::size_t library_counted_ = 0;  // likewise
-  Instant datagrams_used_at_{};
-  std::size_t unsent_limit_ = 0;
-  // Of the packet that is being read: an ACK frame tells of each of its many packets alone.
-  Stream* acknowledged_ = nullptr;
-  std::size_t acknowledged_bytes_ = 0;
-  std::uint64_t streams_granted_;  // places the peer has, in use or not
-  std::uint64_t streams_allowed_;  // places it should have
+  PendingEvents events_;
+  bool may_have_stopped_ = false;  // input came since streams were looked at
 
   std::unique_ptr<TlsSession> tls_;
   ngtcp2_conn* connection_ = nullptr;
   StoppedClock clock_;  // what ngtcp2 is told
-  Instant heard_at_{};
   HeldAnswer answer_;
   LossTimerWatch loss_timer_;
   std::string qlog_id_;
-  // We were told no local address (0.0.0.0): what arrives at its port came by this path.
-  std::optional<SocketAddress> wildcard_local_;
-  PathStorage rx_path_;
-  PathStorage tx_path_;
-  PathStorage sent_path_;  // where the last packet went, and the same as a value
-  PathId sent_path_value_;
-
-  ClosePacket close_packet_;
-  Instant drained_at_ = kNever;
-
-  std::uint64_t lost_with_closed_streams_ = 0;
-  std::uint64_t datagrams_lost_ = 0;
-  ConnectionStats stats_;
+  ConnectionPaths paths_;
+  ConnectionTally tally_;
 };
 
 }  // namespace culvert::quic

@@ -7,22 +7,23 @@
 namespace culvert::quic {
 
 bool ConnectionImpl::has_data_to_send() const {
-  return !streams_.sendable.is_empty() || !outgoing_datagrams_.is_empty();
+  return !streams_.sendable.is_empty() || !datagrams_.outgoing().is_empty();
 }
 
 Instant ConnectionImpl::paced_until() const {
-  return pacer_.may_send() || !has_data_to_send() ? kNever : clock_.to_ours(pacer_.next_send());
+  return allowance_.may_send() || !has_data_to_send() ? kNever
+                                                      : clock_.to_ours(allowance_.next_send());
 }
 
 bool ConnectionImpl::is_holding_answer() const {
-  return is_established_ && answer_.may_wait() && !has_data_to_send();
+  return is_established() && answer_.may_wait() && !has_data_to_send();
 }
 
 bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuilder& out) {
   const ngtcp2_tstamp timestamp = to_timestamp(advance(now));
-  if (life_ == Life::must_close) return write_close_packet(out);
-  if (life_ == Life::closing && close_packet_.is_due()) return !close_packet_.resend(out);
-  if (life_ != Life::open) return false;
+  if (life_.must_close()) return write_close_packet(out);
+  if (life_.is_close_due()) return !life_.packet().resend(out);
+  if (!life_.is_open()) return false;
   if (!write_repeats(now, out)) return true;
   if (now < answer_.due() && is_holding_answer()) {
     CULVERT_PROBE("quic.an acknowledgement waits for what goes along with it");
@@ -32,15 +33,16 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
 
   // A pacing timer of ngtcp2's BBR that has run out is served here, or it would stay due for ever.
   if (ngtcp2_conn_get_expiry(connection_) <= timestamp) {
-    may_owe_probes_ = true;
+    loss_timer_.note_timer_ran_out();
     if (const int rv = ngtcp2_conn_handle_expiry(connection_, timestamp); rv != 0) {
       fail_with(rv);
-      return life_ == Life::must_close && write_close_packet(out);
+      return life_.must_close() && write_close_packet(out);
     }
   }
   update_allowances(clock_.last());
-  const std::size_t quantum =
-      has_own_pacer_ ? pacer_.burst_bytes() : ngtcp2_conn_get_send_quantum(connection_);
+  const std::size_t quantum = allowance_.is_paced_here()
+                                  ? allowance_.burst_bytes()
+                                  : ngtcp2_conn_get_send_quantum(connection_);
   const std::size_t max_payload = max_datagram_payload();
   std::size_t spent = 0;
   std::size_t unpaced = 0;
@@ -59,23 +61,25 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
     ngtcp2_pkt_info info{};
     ngtcp2_ssize size = 0;
     // Behind another packet, which has taken along what else there was to say.
-    if (spent > 0 && bbr_control_.decoys().is_due() && !tail.empty() && pacer_.may_send() &&
-        has_data_to_send() && is_established_) {
+    if (spent > 0 && bbr_control_.decoys().is_due() && !tail.empty() && allowance_.may_send() &&
+        has_data_to_send() && is_established()) {
       size = write_decoy(timestamp, tail);
     }
     if (!tail.empty() && size >= 0) {
       size = scheduler_.write_packet(
-          *connection_, {.path = tx_path_.path(), .info = &info, .bytes = tail, .now = timestamp},
-          pacer_.may_send(), max_payload);
+          *connection_,
+          {.path = paths_.departure(), .info = &info, .bytes = tail, .now = timestamp},
+          allowance_.may_send(), max_payload);
     }
     if (size > 0) {
       const auto bytes = static_cast<std::size_t>(size);
       const bool is_probe = bytes > path_size;
       if (is_probe) in_flight += bytes - path_size;  // paced as an ordinary packet
-      commit(out, *tx_path_.path(), info.ecn, bytes, is_probe ? Batching::alone : Batching::shared);
+      commit(out, info.ecn, bytes, is_probe ? Batching::alone : Batching::shared);
       if (!is_probe && is_worth_repeating() &&
-          repeats_.keep(now, round_trip_, sent_path_value_, static_cast<Ecn>(info.ecn & 3U),
-                        tail.first(bytes), bbr_control_.path_loss().copies())) {
+          repeats_.keep(now, allowance_.round_trip(), paths_.last_sent(),
+                        static_cast<Ecn>(info.ecn & 3U), tail.first(bytes),
+                        bbr_control_.path_loss().copies())) {
         bbr_control_.note_repeated();
       }
       spent += bytes;
@@ -93,7 +97,7 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
     }
     if (size < 0) {
       fail_with(static_cast<int>(size));
-      return life_ == Life::must_close && write_close_packet(out);
+      return life_.must_close() && write_close_packet(out);
     }
     if (!is_over) continue;
     if (bbr_control_.is_attached()) {
@@ -101,10 +105,10 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
       // no more of the path than having nothing to send.
       const std::uint64_t next = has_data_to_send() ? path_size : 0;
       const bool is_app_limited =
-          is_idle && pacer_.may_send() && in_flight + next < bbr_control_.bbr().window_bytes();
+          is_idle && allowance_.may_send() && in_flight + next < bbr_control_.bbr().window_bytes();
       bbr_control_.note_end_of_data(is_app_limited, limited_until);
     }
-    if (size == 0 && !tail.empty()) may_owe_probes_ = false;
+    if (size == 0 && !tail.empty()) loss_timer_.note_nothing_to_send();
     return !is_idle;
   }
 }
@@ -116,12 +120,12 @@ ngtcp2_ssize ConnectionImpl::write_decoy(ngtcp2_tstamp timestamp, ByteSpan scrat
   decoys.expect_number();
   ngtcp2_pkt_info info{};
   ngtcp2_ssize size = ngtcp2_conn_writev_datagram(
-      connection_, tx_path_.path(), &info, scratch.data(), scratch.size(), nullptr,
+      connection_, paths_.departure(), &info, scratch.data(), scratch.size(), nullptr,
       NGTCP2_WRITE_DATAGRAM_FLAG_NONE, congestion::Decoys::kDatagramId, nullptr, 0, timestamp);
   if (size == NGTCP2_ERR_INVALID_STATE || size == NGTCP2_ERR_INVALID_ARGUMENT) {
     size = scheduler_.write_packet(
-        *connection_, {.path = tx_path_.path(), .info = &info, .bytes = scratch, .now = timestamp},
-        true, 0);
+        *connection_,
+        {.path = paths_.departure(), .info = &info, .bytes = scratch, .now = timestamp}, true, 0);
   }
   if (decoys.is_expecting()) {
     decoys.give_up();
@@ -135,17 +139,17 @@ ngtcp2_ssize ConnectionImpl::write_decoy(ngtcp2_tstamp timestamp, ByteSpan scrat
 // what is ours. So a small packet leaves nothing behind, but where a timer makes it write several;
 // and a request or an answer need not ask it again.
 bool ConnectionImpl::has_said_all(std::size_t bytes, std::size_t path_size) const {
-  return scheduler_.has_ended_small_write() && bytes <= path_size / 2 && !may_owe_probes_ &&
-         has_ended_handshake_ && !has_data_to_send();
+  return scheduler_.has_ended_small_write() && bytes <= path_size / 2 &&
+         !loss_timer_.may_owe_probes() && gate_.has_ended_handshake() && !has_data_to_send();
 }
 
 bool ConnectionImpl::is_worth_repeating() const {
-  return scheduler_.has_ended_small_write() && is_established_ && bbr_control_.is_attached();
+  return scheduler_.has_ended_small_write() && is_established() && bbr_control_.is_attached();
 }
 
 bool ConnectionImpl::write_repeats(Instant now, TxBuilder& out) {
   while (const auto copy = repeats_.front(now)) {
-    if (copy->path != sent_path_value_) {  // it has moved since
+    if (copy->path != paths_.last_sent()) {  // it has moved since
       repeats_.drop_front();
       continue;
     }
@@ -154,10 +158,8 @@ bool ConnectionImpl::write_repeats(Instant now, TxBuilder& out) {
     CULVERT_PROBE("quic.a small packet goes out twice");
     std::ranges::copy(copy->bytes, tail.begin());
     out.commit(copy->path, copy->ecn, copy->bytes.size());
-    if (has_own_pacer_) pacer_.on_sent(copy->bytes.size());
-    ++stats_.packets_sent;
-    ++stats_.packets_repeated;
-    stats_.bytes_sent += copy->bytes.size();
+    allowance_.on_sent(copy->bytes.size());
+    tally_.on_repeated(copy->bytes.size());
     repeats_.end_front(now);
   }
   return true;
@@ -172,25 +174,20 @@ std::uint64_t ConnectionImpl::bytes_in_flight() const {
 // Only what counts as in flight is paced: acknowledgements alone are not (RFC 9002 7.7), or who
 // receives much could send nothing of its own.
 void ConnectionImpl::note_sent(ngtcp2_tstamp timestamp, std::uint64_t& in_flight_before) {
-  if (has_own_pacer_) {
+  if (allowance_.is_paced_here()) {
     const std::uint64_t in_flight = bytes_in_flight();
     // It shrinks where writing ends the handshake, whose packets are then forgotten.
-    if (in_flight > in_flight_before) pacer_.on_sent(in_flight - in_flight_before);
+    if (in_flight > in_flight_before) allowance_.on_sent(in_flight - in_flight_before);
     in_flight_before = in_flight;
   } else {
     ngtcp2_conn_update_pkt_tx_time(connection_, timestamp);
   }
 }
 
-void ConnectionImpl::commit(TxBuilder& out, const ngtcp2_path& path, std::uint32_t ecn,
-                            std::size_t size, Batching batching) {
-  if (ngtcp2_path_eq(sent_path_.path(), &path) == 0) {
-    sent_path_value_ = to_path_id(path);
-    sent_path_.set(sent_path_value_);
-  }
-  out.commit(sent_path_value_, static_cast<Ecn>(ecn & 3U), size, batching);
-  ++stats_.packets_sent;
-  stats_.bytes_sent += size;
+void ConnectionImpl::commit(TxBuilder& out, std::uint32_t ecn, std::size_t size,
+                            Batching batching) {
+  out.commit(paths_.note_sent(), static_cast<Ecn>(ecn & 3U), size, batching);
+  tally_.on_sent(size);
 }
 
 }  // namespace culvert::quic

@@ -11,7 +11,7 @@ namespace culvert::quic {
 // A closed connection writes nothing but its close packet and reads nothing, so ngtcp2 does
 // not look at the bytes of these streams any more.
 std::vector<std::unique_ptr<Stream>> ConnectionImpl::take_streams() {
-  CULVERT_ASSERT(life_ != Life::open);
+  CULVERT_ASSERT(!life_.is_open());
   events_.clear();
   std::vector<std::unique_ptr<Stream>> taken;
   while (Stream* stream = streams_.next_in_turn()) {

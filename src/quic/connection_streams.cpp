@@ -30,18 +30,17 @@ std::size_t payload_of_frame(std::uint64_t frame_bytes) {
 // --- events ------------------------------------------------------------------------------
 
 std::optional<Event> ConnectionImpl::poll_event() {
-  reported_closed_.reset();
-  if (events_.empty() && may_have_stopped_) look_for_stopped_streams();
-  if (events_.empty()) return std::nullopt;
-  Event event = std::move(events_.front());
-  events_.pop_front();
-  if (const auto* closed = std::get_if<StreamClosed>(&event)) {
+  events_.let_go();
+  if (events_.is_empty() && may_have_stopped_) look_for_stopped_streams();
+  std::optional<Event> event = events_.take();
+  if (!event) return std::nullopt;
+  if (const auto* closed = std::get_if<StreamClosed>(&*event)) {
     credit_.on_stream_over(closed->stream->credit);
     credit_.budget().let_go(std::exchange(closed->stream->held, 0));
-    reported_closed_ = streams_.remove(*closed->stream);
+    events_.keep(streams_.remove(*closed->stream));
     if (closed->stream->is_closed_by_transport) {
       if (!closed->stream->is_local) give_place_back();
-    } else if (life_ == Life::open) {  // ngtcp2 goes on without us
+    } else if (life_.is_open()) {  // ngtcp2 goes on without us
       ngtcp2_conn_set_stream_user_data(connection_, closed->stream->id, nullptr);
     }
   }
@@ -49,18 +48,17 @@ std::optional<Event> ConnectionImpl::poll_event() {
 }
 
 void ConnectionImpl::give_place_back() {
-  if (life_ != Life::open) return;
-  if (streams_granted_ > streams_allowed_) {
-    CULVERT_PROBE("quic.a place that the peer should not have any more");
-    --streams_granted_;
-  } else {
+  if (!life_.is_open()) return;
+  if (places_.give_back()) {
     ngtcp2_conn_extend_max_streams_bidi(connection_, 1);
+  } else {
+    CULVERT_PROBE("quic.a place that the peer should not have any more");
   }
 }
 
 void ConnectionImpl::look_for_stopped_streams() {
   may_have_stopped_ = false;
-  if (life_ != Life::open) return;
+  if (!life_.is_open()) return;
   const std::size_t count = std::min(streams_.size(), kStoppedStreamsLookedAt);
   for (std::size_t i = 0; i < count; ++i) {
     Stream& stream = *streams_.next_in_turn();
@@ -76,7 +74,7 @@ void ConnectionImpl::on_stopped_by_peer(Stream& stream, std::uint64_t code) {
   discard_output(stream);
   streams_.sendable.remove(stream);
   streams_.writable.remove(stream);
-  events_.emplace_back(StopSending{.stream = &stream, .code = code});
+  events_.push(StopSending{.stream = &stream, .code = code});
   report_if_over(stream);
 }
 
@@ -106,7 +104,7 @@ void ConnectionImpl::report_if_over(Stream& stream) {
   stream.is_close_reported = true;
   streams_.sendable.remove(stream);
   streams_.writable.remove(stream);
-  events_.emplace_back(StreamClosed{&stream});
+  events_.push(StreamClosed{&stream});
 }
 
 // --- what the application does -----------------------------------------------------------
@@ -120,11 +118,11 @@ Stream* ConnectionImpl::open_stream() {
 }
 
 Stream* ConnectionImpl::open_stream_to_resume() {
-  if (life_ != Life::open || !is_established_) return nullptr;
+  if (!life_.is_open() || !is_established()) return nullptr;
   StreamId id = -1;
   if (ngtcp2_conn_open_bidi_stream(connection_, &id, nullptr) != 0) {
     CULVERT_PROBE("quic.the peer grants no stream");
-    is_stream_wanted_ = true;
+    places_.want();
     return nullptr;
   }
   Stream& stream = streams_.add(id, true, limits::kSendBufferMin);
@@ -140,7 +138,7 @@ void ConnectionImpl::submit(Stream& stream) {
     return;
   }
   account_output(stream);
-  if (life_ != Life::open) return;  // it may go on elsewhere, with what was just written
+  if (!life_.is_open()) return;  // it may go on elsewhere, with what was just written
   const bool has_fin_to_send = stream.is_fin_queued && !stream.is_fin_sent;
   if (!stream.is_flow_blocked && (stream.output.has_unsent() || has_fin_to_send)) {
     streams_.sendable.push_back(stream);
@@ -157,7 +155,7 @@ void ConnectionImpl::finish(Stream& stream) {
 void ConnectionImpl::reset(Stream& stream, std::uint64_t code) {
   if (stream.is_close_reported || stream.is_closed_by_transport || stream.is_output_over) return;
   stream.is_output_over = true;
-  if (life_ == Life::open) {
+  if (life_.is_open()) {
     answer_.hurry();
     ngtcp2_conn_shutdown_stream_write(connection_, 0, stream.id, code);
   }
@@ -171,7 +169,7 @@ void ConnectionImpl::reset(Stream& stream, std::uint64_t code) {
 void ConnectionImpl::stop_sending(Stream& stream, std::uint64_t code) {
   if (stream.is_input_dropped || stream.is_close_reported) return;
   stream.is_input_dropped = true;
-  if (life_ == Life::open) {
+  if (life_.is_open()) {
     answer_.hurry();
     if (!stream.is_closed_by_transport) {
       ngtcp2_conn_shutdown_stream_read(connection_, 0, stream.id, code);
@@ -205,13 +203,13 @@ void ConnectionImpl::carry_messages(Stream& stream) {
 }
 
 void ConnectionImpl::allow_streams(std::uint64_t count) {
-  streams_allowed_ = count;
+  places_.allow(count);
   answer_.hurry();
   stir();
-  if (count <= streams_granted_ || life_ != Life::open) return;
-  ngtcp2_conn_extend_max_streams_bidi(connection_,
-                                      static_cast<std::size_t>(count - streams_granted_));
-  streams_granted_ = count;
+  if (!life_.is_open()) return;
+  if (const std::uint64_t more = places_.take_grant(); more > 0) {
+    ngtcp2_conn_extend_max_streams_bidi(connection_, static_cast<std::size_t>(more));
+  }
 }
 
 void ConnectionImpl::share_budget(std::shared_ptr<buffers::SessionBudget> budget) {
@@ -219,13 +217,8 @@ void ConnectionImpl::share_budget(std::shared_ptr<buffers::SessionBudget> budget
     credit_.budget().let_go(stream->held);
     budget->hold(stream->held);
   }
-  credit_.budget().let_go(datagrams_held_);
-  budget->hold(datagrams_held_);
-  credit_.budget().release(datagrams_waiting_);
-  budget->commit_anyway(datagrams_waiting_);
-  const std::size_t of_library = library_counted_;
-  static_cast<void>(credit_.budget().count_library(library_counted_, 0));
-  static_cast<void>(budget->count_library(library_counted_, of_library));
+  datagrams_.recount(credit_.budget(), *budget);
+  library_memory_.recount(credit_.budget(), *budget);
   credit_.share(std::move(budget));
   answer_.hurry();
   extend_connection();
@@ -235,15 +228,14 @@ void ConnectionImpl::share_budget(std::shared_ptr<buffers::SessionBudget> budget
 // --- credit ------------------------------------------------------------------------------
 
 void ConnectionImpl::extend_connection() {
-  if (life_ != Life::open) return;
+  if (!life_.is_open()) return;
   if (const std::uint64_t more = credit_.extend(clock_.last()); more > 0) {
     ngtcp2_conn_extend_max_offset(connection_, more);
   }
 }
 
 void ConnectionImpl::extend_stream(Stream& stream, std::uint64_t count) {
-  if (count == 0 || life_ != Life::open || stream.is_closed_by_transport ||
-      stream.is_fin_received) {
+  if (count == 0 || !life_.is_open() || stream.is_closed_by_transport || stream.is_fin_received) {
     return;
   }
   ngtcp2_conn_extend_max_stream_offset(connection_, stream.id, count);
@@ -262,7 +254,7 @@ void ConnectionImpl::on_stream_opened(StreamId id) {
   stream.owner = this;
   limit_output(stream);
   ngtcp2_conn_set_stream_user_data(connection_, id, &stream);
-  events_.emplace_back(StreamOpened{&stream});
+  events_.push(StreamOpened{&stream});
 }
 
 void ConnectionImpl::on_stream_data(StreamId, Stream* stream, bool is_fin, ByteView data) {
@@ -280,19 +272,14 @@ void ConnectionImpl::on_stream_data(StreamId, Stream* stream, bool is_fin, ByteV
 }
 
 void ConnectionImpl::on_stream_acked(Stream& stream, std::uint64_t count) {
-  if (acknowledged_ != &stream) {
-    settle_acknowledged();
-    acknowledged_ = &stream;
-  }
-  acknowledged_bytes_ += static_cast<std::size_t>(count);
+  settle_acknowledged(streams_.acknowledged.add(stream, static_cast<std::size_t>(count)));
 }
 
-void ConnectionImpl::settle_acknowledged() {
-  if (acknowledged_ == nullptr) return;
-  Stream& stream = *std::exchange(acknowledged_, nullptr);
-  const std::size_t count = std::exchange(acknowledged_bytes_, 0);
+void ConnectionImpl::settle_acknowledged(const std::optional<AcknowledgedRun<Stream>::Run>& run) {
+  if (!run) return;
+  Stream& stream = *run->stream;
   if (stream.is_output_over) return;
-  stream.output.acknowledge(count);
+  stream.output.acknowledge(run->count);
   account_output(stream);
   offer_space(stream);
   if (stream.is_input_dropped) report_if_over(stream);
@@ -301,14 +288,14 @@ void ConnectionImpl::settle_acknowledged() {
 void ConnectionImpl::on_stream_reset(Stream& stream, std::uint64_t code) {
   if (stream.is_input_dropped || stream.is_close_reported) return;
   stream.is_reset_received = true;
-  events_.emplace_back(StreamReset{.stream = &stream, .code = code});
+  events_.push(StreamReset{.stream = &stream, .code = code});
   streams_.readable.push_back(stream);
 }
 
 void ConnectionImpl::on_stream_closed(Stream& stream, std::optional<std::uint64_t> code) {
-  settle_acknowledged();
+  settle_acknowledged(streams_.acknowledged.take());
   if (!stream.is_output_over && !stream.is_fin_sent) on_stopped_by_peer(stream, code.value_or(0));
-  lost_with_closed_streams_ += ngtcp2_conn_get_stream_loss_count(connection_, stream.id);
+  tally_.on_stream_lost(ngtcp2_conn_get_stream_loss_count(connection_, stream.id));
   stream.is_closed_by_transport = true;
   discard_output(stream);
   streams_.sendable.remove(stream);
@@ -335,9 +322,7 @@ void ConnectionImpl::on_stream_window(Stream& stream) {
 }
 
 void ConnectionImpl::on_streams_available() {
-  if (!is_stream_wanted_) return;
-  is_stream_wanted_ = false;
-  events_.emplace_back(StreamsAvailable{});
+  if (places_.take_wish()) events_.push(StreamsAvailable{});
 }
 
 // --- send buffers ------------------------------------------------------------------------
@@ -347,19 +332,12 @@ void ConnectionImpl::on_streams_available() {
 void ConnectionImpl::update_allowances(Instant now) {
   ngtcp2_conn_info info;
   ngtcp2_conn_get_conn_info(connection_, &info);
-  unsent_limit_ = static_cast<std::size_t>(info.cwnd);
-  round_trip_ = Duration(static_cast<Duration::rep>(info.smoothed_rtt));
-  credit_.set_round_trip(round_trip_);
-  answer_.set_round_trip(round_trip_);
+  allowance_.update(now, info, bbr_control_);
+  credit_.set_round_trip(allowance_.round_trip());
+  answer_.set_round_trip(allowance_.round_trip());
   const bool has_path_changed = loss_timer_.note_rtt_sample(info.latest_rtt != 0);
   const bool is_pinging = loss_timer_.note_in_flight(info.bytes_in_flight > 0);
   if (has_path_changed || is_pinging) set_keep_alive();
-  if (!has_own_pacer_) return;
-  pacer_.update(now, bbr_control_.is_attached()
-                         ? bbr_control_.bbr().pace_per_second()
-                         : congestion::pace_of_window(
-                               Duration(static_cast<Duration::rep>(info.smoothed_rtt)),
-                               Duration(static_cast<Duration::rep>(info.latest_rtt)), info.cwnd));
 }
 
 // A window of what is not sent yet is enough, beside what waits for its acknowledgement: where a
@@ -368,7 +346,7 @@ void ConnectionImpl::update_allowances(Instant now) {
 void ConnectionImpl::limit_output(Stream& stream) {
   const std::uint64_t unacked = stream.output.sent_offset() - stream.output.acked_offset();
   const std::uint64_t wanted = std::clamp<std::uint64_t>(
-      unacked + unsent_limit_, limits::kSendBufferMin, limits::kSendBufferMax);
+      unacked + allowance_.window_bytes(), limits::kSendBufferMin, limits::kSendBufferMax);
   const std::uint64_t useful =
       unacked + ngtcp2_conn_get_max_stream_data_left(connection_, stream.id) +
       (stream.carries_messages ? limits::kMessageRoom : limits::kBlockedOutput);
@@ -401,7 +379,7 @@ void ConnectionImpl::offer_space(Stream& stream) {
 // --- DATAGRAMs ---------------------------------------------------------------------------
 
 std::size_t ConnectionImpl::max_datagram_payload() const {
-  if (!is_established_ || life_ != Life::open) return 0;
+  if (!is_established() || !life_.is_open()) return 0;
   const ngtcp2_transport_params* peer = ngtcp2_conn_get_remote_transport_params(connection_);
   if (peer == nullptr || peer->max_datagram_frame_size == 0) return 0;
   const std::uint64_t packet = std::min<std::uint64_t>(
@@ -415,56 +393,18 @@ std::size_t ConnectionImpl::max_datagram_payload() const {
 bool ConnectionImpl::send_datagram(ByteView header, ByteView payload) {
   const std::size_t limit = max_datagram_payload();
   if (limit == 0 || header.size() + payload.size() > limit) return false;
-  datagrams_used_at_ = clock_.last();
-  outgoing_datagrams_.limit(
-      std::max(credit_.budget().send_share() / 4, limits::kDatagramQueueLeast));
-  stats_.datagrams_dropped += outgoing_datagrams_.push(header, payload);
+  tally_.on_datagrams_dropped(
+      datagrams_.push_outgoing(clock_.last(), credit_.budget(), header, payload));
   stir();
-  account_datagrams();
   return true;
 }
 
-void ConnectionImpl::account_datagrams() {
-  buffers::SessionBudget& budget = credit_.budget();
-  if (const std::size_t held = outgoing_datagrams_.memory_bytes(); held != datagrams_held_) {
-    budget.let_go(std::exchange(datagrams_held_, held));
-    budget.hold(held);
-  }
-  if (const std::size_t waiting = incoming_datagrams_.memory_bytes();
-      waiting != datagrams_waiting_) {
-    budget.release(std::exchange(datagrams_waiting_, waiting));
-    budget.commit_anyway(waiting);
-  }
-}
-
-void ConnectionImpl::rest_datagrams() {
-  const bool holds_memory = datagrams_held_ + datagrams_waiting_ != 0;
-  if (!holds_memory || clock_.last() - datagrams_used_at_ < limits::kStreamIdle) return;
-  incoming_datagrams_.give_back();
-  outgoing_datagrams_.give_back();
-  account_datagrams();
-}
-
 void ConnectionImpl::on_datagram(ByteView payload) {
-  if (is_datagram_lent_) {  // a push may move or drop it
-    incoming_datagrams_.pop();
-    is_datagram_lent_ = false;
-  }
-  datagrams_used_at_ = clock_.last();
-  incoming_datagrams_.limit(
-      std::max(credit_.budget().datagram_share(), limits::kDatagramQueueLeast));
-  stats_.datagrams_dropped += incoming_datagrams_.push({}, payload);
-  account_datagrams();
+  tally_.on_datagrams_dropped(datagrams_.push_incoming(clock_.last(), credit_.budget(), payload));
 }
 
 std::optional<ByteView> ConnectionImpl::poll_datagram() {
-  if (is_datagram_lent_) {
-    incoming_datagrams_.pop();
-    is_datagram_lent_ = false;
-  }
-  if (incoming_datagrams_.is_empty()) return std::nullopt;
-  is_datagram_lent_ = true;
-  return incoming_datagrams_.front();
+  return datagrams_.poll_incoming();
 }
 
 }  // namespace culvert::quic

@@ -1,5 +1,7 @@
 #include "quic/library_memory.h"
 
+#include "base/limits.h"
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -17,6 +19,9 @@ std::size_t size_of_piece(const void* memory) {
   std::memcpy(&size, static_cast<const std::byte*>(memory) - kHeadBytes, sizeof size);
   return size;
 }
+
+// The budget is told in such steps.
+constexpr std::size_t kLibraryStep = 64 * 1024;
 
 }  // namespace
 
@@ -49,6 +54,24 @@ void* LibraryMemory::reallocate(void* memory, std::size_t size, void* self) {
   std::memcpy(moved, memory, std::min(size, size_of_piece(memory)));
   release(memory, self);
   return moved;
+}
+
+bool LibraryMemory::is_too_much(buffers::SessionBudget& budget, std::size_t usual) {
+  const std::size_t beyond = bytes_ > usual ? bytes_ - usual : 0;
+  const std::size_t rounded = beyond / kLibraryStep * kLibraryStep;
+  if (rounded == counted_) return false;
+  return !budget.count_library(counted_, rounded) || beyond > limits::kLibraryBytes;
+}
+
+void LibraryMemory::recount(buffers::SessionBudget& from, buffers::SessionBudget& to) {
+  const std::size_t counted = counted_;
+  uncount(from);
+  // What was there before is taken over, too much or not.
+  static_cast<void>(to.count_library(counted_, counted));
+}
+
+void LibraryMemory::uncount(buffers::SessionBudget& budget) {
+  static_cast<void>(budget.count_library(counted_, 0));
 }
 
 void LibraryMemory::release(void* memory, void* self) {

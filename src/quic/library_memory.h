@@ -3,6 +3,8 @@
 // ngtcp2 1.11 itself minds only how many of them one stream has. Internal to quic/.
 #pragma once
 
+#include "buffers/session_budget.h"
+
 #include <ngtcp2/ngtcp2.h>
 
 #include <cstddef>
@@ -20,6 +22,13 @@ class LibraryMemory {
   // Handed out and not given back, as it was asked for.
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
 
+  // Tells the budget, in coarse steps, what is held beyond the `usual`. Whether that is more than
+  // any peer needs, or than there is.
+  [[nodiscard]] bool is_too_much(buffers::SessionBudget& budget, std::size_t usual);
+  // From now on `to` counts what `from` does; or nobody.
+  void recount(buffers::SessionBudget& from, buffers::SessionBudget& to);
+  void uncount(buffers::SessionBudget& budget);
+
  private:
   static void* allocate(std::size_t size, void* self);
   static void* allocate_zeroed(std::size_t count, std::size_t size, void* self);
@@ -28,6 +37,7 @@ class LibraryMemory {
 
   ngtcp2_mem allocator_;
   std::size_t bytes_ = 0;
+  std::size_t counted_ = 0;  // as the budget knows it
 };
 
 }  // namespace culvert::quic

@@ -1,5 +1,7 @@
 #include "quic/library_memory.h"
 
+#include "base/limits.h"
+
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -30,6 +32,28 @@ TEST(LibraryMemory, counts_what_is_handed_out_and_given_back) {
   from.free(second, from.user_data);
   from.free(nullptr, from.user_data);
   EXPECT_EQ(memory.bytes(), 0U);
+}
+
+TEST(LibraryMemory, tells_the_budget_of_what_is_beyond_the_usual) {
+  buffers::SessionBudget budget(limits::kSessionBufferBytes);
+  buffers::SessionBudget other(limits::kSessionBufferBytes);
+  LibraryMemory memory;
+  const ngtcp2_mem& from = *memory.allocator();
+  void* some = from.malloc(1'000'000, from.user_data);
+  EXPECT_FALSE(memory.is_too_much(budget, 1'000'000));
+  EXPECT_EQ(budget.library_bytes(), 0U);
+  EXPECT_FALSE(memory.is_too_much(budget, 500'000));
+  EXPECT_GT(budget.library_bytes(), 400'000U);
+  EXPECT_LE(budget.library_bytes(), 500'000U);
+  memory.recount(budget, other);
+  EXPECT_EQ(budget.library_bytes(), 0U);
+  EXPECT_GT(other.library_bytes(), 400'000U);
+  void* much = from.malloc(limits::kLibraryBytes, from.user_data);
+  EXPECT_TRUE(memory.is_too_much(other, 0));
+  memory.uncount(other);
+  EXPECT_EQ(other.library_bytes(), 0U);
+  from.free(some, from.user_data);
+  from.free(much, from.user_data);
 }
 
 TEST(LibraryMemory, has_nothing_for_sizes_that_do_not_exist) {

@@ -45,8 +45,14 @@ void tolerate_own_count_of_ids(ngtcp2_conn& connection);
 // when something is sent next that asks for an acknowledgement, which may be never; still so in
 // 1.25. Pings see to that: tells how often, instead of the keep-alive, until the round trip is
 // known again.
+//
+// And where a timer of loss ran out it may write several packets, which it does not tell of.
 class LossTimerWatch {
  public:
+  void note_timer_ran_out() { may_owe_probes_ = true; }
+  void note_nothing_to_send() { may_owe_probes_ = false; }
+  [[nodiscard]] bool may_owe_probes() const { return may_owe_probes_; }
+
   // Whether there is a sample of the round trip. True: how often to ping has changed.
   bool note_rtt_sample(bool is_there);
   // A ping is wanted at once, for any other reason; until something is in flight.
@@ -58,6 +64,7 @@ class LossTimerWatch {
   bool had_rtt_sample_ = false;
   bool may_lack_timer_ = false;
   bool is_ping_wanted_ = false;
+  bool may_owe_probes_ = false;  // a timer ran out since there last was nothing to send
 };
 
 }  // namespace culvert::quic

@@ -1,6 +1,7 @@
 // The streams of one connection and the queues they wait in. Internal to quic/.
 #pragma once
 
+#include "quic/acknowledged_run.h"
 #include "quic/connection.h"
 
 #include <memory>
@@ -25,6 +26,7 @@ class StreamTable {
   IntrusiveList<Stream, &Stream::send_hook> sendable;      // has data or a FIN to send
   IntrusiveList<Stream, &Stream::readable_hook> readable;  // has news for the application
   IntrusiveList<Stream, &Stream::writable_hook> writable;  // wished for space and has it
+  AcknowledgedRun<Stream> acknowledged;                    // of the packet that is being read
 
  private:
   buffers::ChunkPool& chunks_;

@@ -213,8 +213,15 @@ int TlsSession::check_parameters(void* self, unsigned extension, const unsigned 
   return 0;
 }
 
+bool TlsSession::complete() {
+  if (!is_peer_proven_ || !has_known_alpn()) return false;
+  alpn_ = selected_alpn();
+  is_complete_ = true;
+  return true;
+}
+
 bool TlsSession::has_known_alpn() const {
-  return alpns_.empty() || std::ranges::find(alpns_, alpn()) != alpns_.end();
+  return alpns_.empty() || std::ranges::find(alpns_, selected_alpn()) != alpns_.end();
 }
 
 int TlsSession::log_key(gnutls_session_t session, const char* label, const gnutls_datum_t* secret) {
@@ -229,7 +236,7 @@ int TlsSession::log_key(gnutls_session_t session, const char* label, const gnutl
   return 0;
 }
 
-std::string TlsSession::alpn() const {
+std::string TlsSession::selected_alpn() const {
   gnutls_datum_t protocol{};
   if (gnutls_alpn_get_selected_protocol(handle_, &protocol) != 0) return {};
   return std::string(as_text({protocol.data, protocol.size}));

@@ -59,10 +59,12 @@ class TlsSession {
   void attach(ngtcp2_conn& connection);
   // The key the peer has proven to hold; meaningful once the handshake completed.
   [[nodiscard]] const crypto::EndpointId& peer() const { return peer_; }
-  [[nodiscard]] std::string alpn() const;
-  // Once the handshake completed, whatever the library made of it: the peer has proven a key,
-  // and alpn() is one of those that the options named.
-  [[nodiscard]] bool is_agreed() const { return is_peer_proven_ && has_known_alpn(); }
+  // The library says that the handshake is complete. False: it is not, whatever the library made of
+  // it: the peer has proven no key, or the application protocol is none that the options named.
+  [[nodiscard]] bool complete();
+  [[nodiscard]] bool is_complete() const { return is_complete_; }
+  // Once it is.
+  [[nodiscard]] const std::string& alpn() const { return alpn_; }
   [[nodiscard]] bool has_refused_preferred_address() const {
     return has_refused_preferred_address_;
   }
@@ -73,6 +75,7 @@ class TlsSession {
   TlsSession() = default;
   [[nodiscard]] static TlsSession& of(gnutls_session_t session);
   static int verify(gnutls_session_t session);
+  [[nodiscard]] std::string selected_alpn() const;
   [[nodiscard]] bool has_known_alpn() const;
   static int check_extensions(gnutls_session_t session, unsigned type, unsigned when,
                               unsigned incoming, const gnutls_datum_t* message);
@@ -89,6 +92,8 @@ class TlsSession {
   std::optional<crypto::EndpointId> expected_peer_;
   crypto::EndpointId peer_;
   bool is_peer_proven_ = false;
+  bool is_complete_ = false;
+  std::string alpn_;
   bool has_refused_preferred_address_ = false;
   const KeyLogSink* key_log_ = nullptr;
 };
