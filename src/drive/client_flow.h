@@ -65,6 +65,8 @@ class ClientStreamFlow final : public StreamUser, public PumpOwner, public Group
   bool has_reply_ = false;
 };
 
+class ClientUdpFlow;
+
 class UdpReplyHandler {
  public:
   // What the server said to the flow's opening.

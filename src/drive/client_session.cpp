@@ -2,7 +2,6 @@
 
 #include "base/limits.h"
 #include "base/probe.h"
-#include "drive/client_flow.h"
 #include "drive/flow_codes.h"
 #include "session/flow_open.h"
 

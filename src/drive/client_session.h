@@ -9,7 +9,7 @@
 #include "drive/client_move.h"
 #include "drive/session_core.h"
 #include "drive/silence_watch.h"
-#include "drive/stream_pump.h"
+#include "drive/traffic_counters.h"
 #include "drive/worker.h"
 #include "session/flow_open.h"
 #include "session/resume_talk.h"
@@ -24,7 +24,6 @@
 namespace culvert::drive {
 
 class ClientSession;
-class ClientUdpFlow;
 class ServerAddresses;
 
 struct ClientContext {

@@ -2,6 +2,7 @@
 
 #include "base/probe.h"
 #include "drive/server_context.h"
+#include "drive/server_flow.h"
 #include "drive/server_greeter.h"
 #include "drive/server_session.h"
 #include "drive/worker.h"
@@ -27,6 +28,7 @@ class ServerRole final : public Server,
                  .policy = shared.policy,
                  .stats = stats_,
                  .traffic = traffic_,
+                 .flows = flows_,
                  .worker_index = config_.endpoint.worker_index,
                  .broken_handshakes = LogSampler(shared.log_sample_interval)},
         drain_(worker_.timers(), *this) {}
@@ -76,6 +78,7 @@ class ServerRole final : public Server,
   ServerConfig config_;
   Counters stats_;
   TrafficCounters traffic_;
+  ServerFlows flows_;
   Worker worker_;
   ServerContext context_;
   std::unordered_map<ServerGreeter*, std::unique_ptr<ServerGreeter>> greeters_;

@@ -3,7 +3,8 @@
 
 #include "base/log_sampler.h"
 #include "drive/server.h"
-#include "drive/stream_pump.h"
+#include "drive/server_flow_factory.h"
+#include "drive/traffic_counters.h"
 #include "drive/worker.h"
 
 #include <cstdint>
@@ -17,6 +18,7 @@ struct ServerContext {
   std::shared_ptr<const ServerPolicy> policy;  // the worker's own, replaced by set_policy
   Counters& stats;
   TrafficCounters& traffic;
+  ServerFlowFactory& flows;
   std::uint8_t worker_index = 0;
   LogSampler broken_handshakes;  // repeated warnings
   bool is_stopping = false;

@@ -315,4 +315,21 @@ void ServerUdpFlow::leave(Instant now) {
   session_.core().retire(now, *this);
 }
 
+// --- all of them -----------------------------------------------------------------------------
+
+void ServerFlows::read_head(ServerSession& session, quic::Stream& stream) {
+  session.core().add(std::make_unique<ServerFlowHead>(session, stream));
+}
+
+void ServerFlows::start_stream_flow(Instant now, ServerSession& session,
+                                    buffers::ByteStream& stream, const tunnel::Source& source) {
+  session.core().add(std::make_unique<ServerStreamFlow>(session, stream, source)).start(now);
+}
+
+void ServerFlows::start_udp_flow(ServerSession& session, quic::Stream& stream,
+                                 const session::FlowOpen& open, const tunnel::Source& source) {
+  session.core().add(
+      std::make_unique<ServerUdpFlow>(session, stream, open.flow_id, source, open.multipath));
+}
+
 }  // namespace culvert::drive

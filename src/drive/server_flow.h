@@ -3,6 +3,7 @@
 
 #include "drive/datagram_copies.h"
 #include "drive/dialer.h"
+#include "drive/server_flow_factory.h"
 #include "drive/server_session.h"
 #include "drive/stream_pump.h"
 #include "session/flow_open.h"
@@ -106,6 +107,15 @@ class ServerUdpFlow final : public StreamUser,
   std::unique_ptr<UdpPort> port_;
   SocketAddress remote_;
   MemberTimer<ServerUdpFlow, &ServerUdpFlow::on_idle> idle_;
+};
+
+class ServerFlows final : public ServerFlowFactory {
+ public:
+  void read_head(ServerSession& session, quic::Stream& stream) override;
+  void start_stream_flow(Instant now, ServerSession& session, buffers::ByteStream& stream,
+                         const tunnel::Source& source) override;
+  void start_udp_flow(ServerSession& session, quic::Stream& stream, const session::FlowOpen& open,
+                      const tunnel::Source& source) override;
 };
 
 }  // namespace culvert::drive

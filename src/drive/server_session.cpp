@@ -3,7 +3,6 @@
 #include "base/limits.h"
 #include "base/probe.h"
 #include "drive/flow_codes.h"
-#include "drive/server_flow.h"
 
 #include <fmt/format.h>
 
@@ -106,7 +105,7 @@ void ServerSession::on_closed(Instant now, const quic::Closed& closed) {
 }
 
 void ServerSession::on_flow_stream(quic::Stream& stream) {
-  core_.add(std::make_unique<ServerFlowHead>(*this, stream));
+  context_.flows.read_head(*this, stream);
 }
 
 std::optional<Instant> ServerSession::heard_at() const {
@@ -419,13 +418,13 @@ void ServerSession::start_flow(Instant now, quic::Stream& stream, const session:
     return;
   }
   ++context_.stats.flows_opened;
-  core_.add(std::make_unique<ServerUdpFlow>(*this, stream, open.flow_id, *source, open.multipath));
+  context_.flows.start_udp_flow(*this, stream, open, *source);
 }
 
 void ServerSession::start_stream_flow(Instant now, buffers::ByteStream& stream,
                                       const tunnel::Source& source) {
   ++context_.stats.flows_opened;
-  core_.add(std::make_unique<ServerStreamFlow>(*this, stream, source)).start(now);
+  context_.flows.start_stream_flow(now, *this, stream, source);
 }
 
 // --- the end ---------------------------------------------------------------------------------

@@ -12,6 +12,7 @@
 #include "base/appetite.h"
 #include "base/limits.h"
 #include "buffers/byte_stream.h"
+#include "drive/traffic_counters.h"
 #include "drive/worker.h"
 #include "ports/ports.h"
 
@@ -19,12 +20,6 @@
 #include <memory>
 
 namespace culvert::drive {
-
-// Summed over all flows of a role.
-struct TrafficCounters {
-  std::uint64_t to_stream = 0;
-  std::uint64_t from_stream = 0;
-};
 
 class PumpOwner {
  public:
