@@ -22,6 +22,15 @@ class IntrusiveList {
   [[nodiscard]] T* front() const { return first_; }
   [[nodiscard]] bool has_one() const { return first_ != nullptr && first_ == last_; }
 
+  // How many there are, as far as `most`.
+  [[nodiscard]] unsigned count(unsigned most) const {
+    unsigned count = 0;
+    for (const T* item = first_; item != nullptr && count < most; item = (item->*member).next) {
+      ++count;
+    }
+    return count;
+  }
+
   // Appending what is linked already changes nothing.
   void push_back(T& item) {
     ListHook<T>& hook = item.*member;

@@ -39,6 +39,7 @@ TEST(IntrusiveList, agrees_with_std_list_over_random_use) {
     EXPECT_EQ(list.front(), model.empty() ? nullptr : model.front());
     EXPECT_EQ(list.is_empty(), model.empty());
     EXPECT_EQ(list.has_one(), model.size() == 1);
+    EXPECT_EQ(list.count(5), std::min<std::size_t>(model.size(), 5));
   }
 }
 

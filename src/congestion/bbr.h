@@ -16,6 +16,7 @@
 #pragma once
 
 #include "base/time.h"
+#include "congestion/ack.h"
 #include "congestion/bandwidth_filter.h"
 #include "congestion/queue_share.h"
 #include "congestion/round.h"
@@ -30,16 +31,6 @@ namespace culvert::congestion {
 
 class Bbr {
  public:
-  // What one acknowledgement tells (draft-ietf-ccwg-bbr 4.1). All counts are bytes.
-  struct Ack {
-    std::uint64_t delivered = 0;        // since the connection began
-    std::uint64_t prior_delivered = 0;  // when the newest packet of it was sent
-    Duration interval{};                // for their difference; zero: not known
-    bool is_app_limited = false;        // there was not always something to send
-    Duration rtt{};                     // zero: no sample
-    std::uint64_t acked = 0;
-    std::uint64_t in_flight = 0;  // now
-  };
   enum class Phase : std::uint8_t { startup, drain, cruise, up, down, probe_rtt, beside, asking };
 
   enum class Start : std::uint8_t { fresh, after_congestion };

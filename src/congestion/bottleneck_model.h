@@ -30,11 +30,11 @@ struct Bottleneck {
   Duration jitter{};  // of the way back, at most
 };
 
-// What decides of a flow; Bbr and, to compare with, plain CUBIC.
+// What decides of a flow; ours, and to compare with the CUBIC of kernels.
 class Controller {
  public:
   virtual ~Controller() = default;
-  virtual void on_ack(Instant now, const Bbr::Ack& ack) = 0;
+  virtual void on_ack(Instant now, const Ack& ack) = 0;
   virtual void on_lost(Instant now, std::uint64_t bytes, bool is_new_event) = 0;
   [[nodiscard]] virtual double window() const = 0;
   [[nodiscard]] virtual double pace() const = 0;  // bytes a second; zero: none
@@ -42,7 +42,7 @@ class Controller {
 
 class BbrController final : public Controller {
  public:
-  void on_ack(Instant now, const Bbr::Ack& ack) override { bbr.on_ack(now, ack); }
+  void on_ack(Instant now, const Ack& ack) override { bbr.on_ack(now, ack); }
   void on_lost(Instant, std::uint64_t bytes, bool) override { bbr.on_lost(bytes); }
   [[nodiscard]] double window() const override { return static_cast<double>(bbr.window_bytes()); }
   [[nodiscard]] double pace() const override { return bbr.pace_per_second(); }
@@ -52,7 +52,7 @@ class BbrController final : public Controller {
 // As kernels do it: slow start, then CUBIC, not paced.
 class CubicController final : public Controller {
  public:
-  void on_ack(Instant now, const Bbr::Ack& ack) override {
+  void on_ack(Instant now, const Ack& ack) override {
     if (is_slow_start_) {
       window_ += static_cast<double>(ack.acked);
     } else {
@@ -164,6 +164,8 @@ class Wire {
   // How long a packet would wait now; sampled by tests.
   [[nodiscard]] Duration queue_delay() const { return std::max(free_at_ - now_, Duration::zero()); }
   [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
+  // Of all flows.
+  [[nodiscard]] std::uint64_t delivered() const;
 
   // False: the queue was full, or chance took it.
   void carry(std::function<void()> arrive) {
@@ -196,6 +198,12 @@ class Wire {
   std::vector<std::unique_ptr<Flow>> flows_;
   std::mt19937_64 random_;
 };
+
+inline std::uint64_t Wire::delivered() const {
+  std::uint64_t sum = 0;
+  for (const auto& flow : flows_) sum += flow->delivered();
+  return sum;
+}
 
 inline void Flow::send() {
   constexpr Duration kBurst = std::chrono::milliseconds(1);
@@ -264,7 +272,7 @@ inline void Flow::acknowledge() {
 
 inline void Flow::on_ack(const std::vector<std::uint64_t>& numbers) {
   const Instant now = wire_.now();
-  Bbr::Ack ack;
+  Ack ack;
   std::uint64_t newest = 0;
   for (const std::uint64_t number : numbers) {
     const auto found = std::ranges::lower_bound(in_flight_, number, {}, &Sent::number);

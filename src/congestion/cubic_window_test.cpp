@@ -70,5 +70,31 @@ TEST(CubicWindow, keeps_a_few_packets) {
   EXPECT_EQ(window.bytes(), 4 * kPacketBytes);
 }
 
+TEST(CubicWindow, of_several_flows_gives_way_by_the_share_of_one) {
+  CubicWindow window;
+  const Instant now(seconds(10));
+  window.start(now, 100 * kPacketBytes, kPacketBytes);
+  window.set_flows(4);
+  window.on_congestion(now);
+  EXPECT_NEAR(window.bytes(), 92.5 * kPacketBytes, 1);
+  window.on_congestion(now, 0.75);
+  EXPECT_NEAR(window.bytes(), 92.5 * (1 - 0.3 * 0.75 / 4) * kPacketBytes, 1);
+  window.set_flows(0);
+  EXPECT_EQ(window.flows(), 1U);
+  window.set_flows(100);
+  EXPECT_EQ(window.flows(), CubicWindow::kMostFlows);
+}
+
+TEST(CubicWindow, counts_no_time_in_which_nothing_is_learned) {
+  CubicWindow window;
+  Instant now(seconds(10));
+  window.start(now, 1000 * kPacketBytes, kPacketBytes);
+  window.on_congestion(now);
+  window.pause();
+  now += seconds(100);
+  window.on_ack(now, kRtt, 10 * kPacketBytes);
+  EXPECT_LT(window.bytes(), 701 * kPacketBytes);
+}
+
 }  // namespace
 }  // namespace culvert::congestion

@@ -105,13 +105,13 @@ struct BbrHooks {
     controller.ours = &control;
     control.connection_statistics_ = &statistics;
     control.rate_sampler_ = &sampler;
-    control.bbr_ = congestion::Bbr(statistics.max_tx_udp_payload_size);
+    control.begin(statistics.max_tx_udp_payload_size);
     apply(control, statistics);
   }
 
  private:
   static void apply(const BbrControl& control, ConnectionStatistics& statistics) {
-    statistics.cwnd = control.bbr_.window_bytes();
+    statistics.cwnd = control.window_bytes();
   }
   static void on_packet_sent(Controller* self, ConnectionStatistics*, const Packet* packet) {
     self->ours->decoys_.on_numbered(packet->pkt_num);
@@ -129,15 +129,21 @@ struct BbrHooks {
       return;
     }
     CULVERT_PROBE("quic.a packet that counted as lost was only late");
-    control.bbr_.on_found(packet->pktlen);
+    std::visit([packet](auto& controller) { controller.on_found(packet->pktlen); },
+               control.controller_);
     control.path_loss_.on_found();
     have_patience(control, *statistics, now);
   }
-  static void on_packet_lost(Controller* self, ConnectionStatistics*, const Packet* packet,
-                             ngtcp2_tstamp) {
+  static void on_packet_lost(Controller* self, ConnectionStatistics* statistics,
+                             const Packet* packet, ngtcp2_tstamp now) {
     BbrControl& control = *self->ours;
     if (control.decoys_.has(packet->pkt_num)) return;
-    control.bbr_.on_lost(packet->pktlen);
+    if (congestion::Cubic* cubic = control.cubic()) {
+      cubic->on_lost(to_instant(now), to_instant(packet->sent_ts), packet->pktlen);
+      apply(control, *statistics);
+    } else {
+      control.bbr().on_lost(packet->pktlen);
+    }
     control.path_loss_.on_lost();
     if (packet->space == kApplicationSpace) {
       control.late_packets_.on_lost(packet->pkt_num);
@@ -155,42 +161,65 @@ struct BbrHooks {
     statistics.latest_rtt =
         std::max(statistics.latest_rtt, static_cast<ngtcp2_duration>(patience.count()));
   }
-  static void on_congestion(Controller* self, ConnectionStatistics* statistics, ngtcp2_tstamp,
+  static void on_congestion(Controller* self, ConnectionStatistics* statistics, ngtcp2_tstamp sent,
                             std::uint64_t bytes_lost, ngtcp2_tstamp now) {
     if (bytes_lost != 0) return;  // on_packet_lost has told it
-    self->ours->bbr_.on_marked(to_instant(now));
+    if (congestion::Cubic* cubic = self->ours->cubic()) {
+      cubic->on_marked(to_instant(now), to_instant(sent));
+    } else {
+      self->ours->bbr().on_marked(to_instant(now));
+    }
     apply(*self->ours, *statistics);
   }
   static void on_persistent_congestion(Controller* self, ConnectionStatistics* statistics,
                                        ngtcp2_tstamp) {
-    CULVERT_PROBE("quic.bbr begins anew after persistent congestion");
-    self->ours->bbr_ = congestion::Bbr(statistics->max_tx_udp_payload_size,
-                                       congestion::Bbr::Start::after_congestion);
+    CULVERT_PROBE("quic.a window begins anew after persistent congestion");
+    self->ours->begin_after_congestion(statistics->max_tx_udp_payload_size);
     apply(*self->ours, *statistics);
   }
   static void on_ack(Controller* self, ConnectionStatistics* statistics, const Acknowledgement* ack,
                      ngtcp2_tstamp now) {
     const auto& sampler = *static_cast<const RateSampler*>(self->ours->rate_sampler_);
-    congestion::Bbr& bbr = self->ours->bbr_;
-    bbr.set_packet_bytes(statistics->max_tx_udp_payload_size);
     self->ours->note_delivered(static_cast<double>(ack->bytes_delivered) /
                                static_cast<double>(statistics->max_tx_udp_payload_size));
-    bbr.on_ack(to_instant(now), {.delivered = sampler.delivered,
-                                 .prior_delivered = sampler.prior_delivered,
-                                 .interval = duration_of(sampler.interval),
-                                 .is_app_limited = sampler.is_app_limited != 0,
-                                 .rtt = duration_of(ack->rtt),
-                                 .acked = ack->bytes_delivered,
-                                 .in_flight = statistics->bytes_in_flight});
+    const congestion::Ack told{.delivered = sampler.delivered,
+                               .prior_delivered = sampler.prior_delivered,
+                               .interval = duration_of(sampler.interval),
+                               .is_app_limited = sampler.is_app_limited != 0,
+                               .rtt = duration_of(ack->rtt),
+                               .acked = ack->bytes_delivered,
+                               .in_flight = statistics->bytes_in_flight};
+    std::visit(
+        [&](auto& controller) {
+          controller.set_packet_bytes(statistics->max_tx_udp_payload_size);
+          controller.on_ack(to_instant(now), told);
+        },
+        self->ours->controller_);
     apply(*self->ours, *statistics);
   }
   static void on_reset(Controller* self, ConnectionStatistics* statistics, ngtcp2_tstamp) {
-    self->ours->bbr_ = congestion::Bbr(statistics->max_tx_udp_payload_size);
+    self->ours->begin(statistics->max_tx_udp_payload_size);
     self->ours->path_loss_ = {};
     self->ours->late_packets_ = {};
     apply(*self->ours, *statistics);
   }
 };
+
+void BbrControl::begin(std::size_t packet_bytes) {
+  if (kind_ == CongestionControl::cubic) {
+    controller_ = congestion::Cubic(packet_bytes);
+  } else {
+    controller_ = congestion::Bbr(packet_bytes);
+  }
+}
+
+void BbrControl::begin_after_congestion(std::size_t packet_bytes) {
+  if (kind_ == CongestionControl::cubic) {
+    controller_ = congestion::Cubic(packet_bytes, congestion::Cubic::Start::after_congestion);
+  } else {
+    controller_ = congestion::Bbr(packet_bytes, congestion::Bbr::Start::after_congestion);
+  }
+}
 
 // Small packets count for more than they are, but few of them are acknowledged together.
 void BbrControl::note_delivered(double full_packets) {
@@ -222,6 +251,10 @@ std::uint64_t BbrControl::app_limited_until() const {
 void BbrControl::note_end_of_data(bool, std::uint64_t) {}
 
 #endif
+
+std::uint64_t BbrControl::window_bytes() const {
+  return std::visit([](const auto& controller) { return controller.window_bytes(); }, controller_);
+}
 
 }  // namespace culvert::quic
 

@@ -1,19 +1,25 @@
-// Bbr as the congestion controller of an ngtcp2 connection. Internal to quic/.
+// Bbr or Cubic as the congestion controller of an ngtcp2 connection. Internal to quic/.
 //
 // ngtcp2 has three controllers of its own and no way to bring another. It is linked statically
 // here, so that its constructor for BBR can be ours: ngtcp2_cc_bbr_init, which fills in a table
 // of functions. That and the two structures they are called with are internal to the library:
 // bbr_control.cpp describes those of version 1.11 and CMake builds it in for that version only
-// (CULVERT_OWN_BBR). With any other, `bbr` is ngtcp2's.
+// (CULVERT_OWN_BBR). With any other, `bbr` and `cubic` are ngtcp2's.
 #pragma once
 
 #include "base/rng.h"
 #include "congestion/bbr.h"
+#include "congestion/cubic.h"
 #include "congestion/decoys.h"
 #include "congestion/late_packets.h"
 #include "congestion/repeats.h"
+#include "quic/config.h"
 
 #include <ngtcp2/ngtcp2.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <variant>
 
 namespace culvert::quic {
 
@@ -28,7 +34,7 @@ struct LibraryContext {
 // Outlives the connection.
 class BbrControl {
  public:
-  explicit BbrControl(Rng& rng) : context_{.rng = &rng, .bbr = this} {}
+  BbrControl(Rng& rng, CongestionControl kind) : context_{.rng = &rng, .bbr = this}, kind_(kind) {}
   BbrControl(const BbrControl&) = delete;
   BbrControl& operator=(const BbrControl&) = delete;
 
@@ -41,7 +47,18 @@ class BbrControl {
 #endif
   // A connection that was set up with context() is controlled by this.
   [[nodiscard]] bool is_attached() const { return connection_statistics_ != nullptr; }
-  [[nodiscard]] const congestion::Bbr& bbr() const { return bbr_; }
+  // Only where it is that.
+  [[nodiscard]] const congestion::Bbr& bbr() const {
+    return std::get<congestion::Bbr>(controller_);
+  }
+  [[nodiscard]] std::uint64_t window_bytes() const;
+  // Whether the controller has a rate, and not a window alone.
+  [[nodiscard]] bool has_pace() const { return kind_ == CongestionControl::bbr; }
+  [[nodiscard]] double pace_per_second() const { return bbr().pace_per_second(); }
+  // How many flows have something to send.
+  void set_flows(unsigned flows) {
+    if (congestion::Cubic* own = cubic()) own->set_flows(flows);
+  }
   [[nodiscard]] const congestion::PathLoss& path_loss() const { return path_loss_; }
   // As the connection has written all that it may: whether it had nothing more to say.
   // `before` is what app_limited_until() was before it wrote.
@@ -57,10 +74,17 @@ class BbrControl {
  private:
   friend struct BbrHooks;
 
+  [[nodiscard]] congestion::Bbr& bbr() { return std::get<congestion::Bbr>(controller_); }
+  // Null where it is Bbr.
+  [[nodiscard]] congestion::Cubic* cubic() { return std::get_if<congestion::Cubic>(&controller_); }
   void note_delivered(double full_packets);
+  void begin(std::size_t packet_bytes);
+  void begin_after_congestion(std::size_t packet_bytes);
 
   LibraryContext context_;
-  congestion::Bbr bbr_{NGTCP2_MAX_UDP_PAYLOAD_SIZE};
+  const CongestionControl kind_;
+  std::variant<congestion::Bbr, congestion::Cubic> controller_{
+      congestion::Bbr(NGTCP2_MAX_UDP_PAYLOAD_SIZE)};
   congestion::PathLoss path_loss_;
   congestion::LatePackets late_packets_;
   congestion::RepeatedNumbers repeated_;

@@ -38,7 +38,7 @@ ConnectionImpl::ConnectionImpl(ConnectionHost& host, Instant now, bool is_client
       places_(host.config().transport.initial_streams_bidi),
       credit_(std::make_shared<buffers::SessionBudget>(2 * limits::kConnectionWindowFirst)),
       scheduler_(streams_, datagrams_.outgoing(), *this),
-      bbr_control_(host.rng()),
+      bbr_control_(host.rng(), host.config().transport.congestion_control),
       allowance_(BbrControl::kIsBuiltIn ||
                  host.config().transport.congestion_control == CongestionControl::cubic),
       clock_(now) {}

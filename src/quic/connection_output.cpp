@@ -105,8 +105,9 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
       // no more of the path than having nothing to send.
       const std::uint64_t next = has_data_to_send() ? path_size : 0;
       const bool is_app_limited =
-          is_idle && allowance_.may_send() && in_flight + next < bbr_control_.bbr().window_bytes();
+          is_idle && allowance_.may_send() && in_flight + next < bbr_control_.window_bytes();
       bbr_control_.note_end_of_data(is_app_limited, limited_until);
+      bbr_control_.set_flows(streams_.sendable.count(congestion::CubicWindow::kMostFlows));
     }
     if (size == 0 && !tail.empty()) loss_timer_.note_nothing_to_send();
     return !is_idle;

@@ -13,8 +13,8 @@ void SendAllowance::update(Instant now, const ngtcp2_conn_info& info, const BbrC
   window_bytes_ = static_cast<std::size_t>(info.cwnd);
   round_trip_ = duration_of_library(info.smoothed_rtt);
   if (!is_paced_here_) return;
-  pacer_.update(now, control.is_attached()
-                         ? control.bbr().pace_per_second()
+  pacer_.update(now, control.is_attached() && control.has_pace()
+                         ? control.pace_per_second()
                          : congestion::pace_of_window(
                                round_trip_, duration_of_library(info.latest_rtt), info.cwnd));
 }

@@ -32,8 +32,10 @@ ngtcp2_settings make_settings(const TransportConfig& config, ngtcp2_tstamp now,
                               LibraryContext& context) {
   ngtcp2_settings settings;
   ngtcp2_settings_default(&settings);
-  settings.cc_algo = config.congestion_control == CongestionControl::bbr ? NGTCP2_CC_ALGO_BBR
-                                                                         : NGTCP2_CC_ALGO_CUBIC;
+  // In whose place are our own, of either kind.
+  settings.cc_algo = BbrControl::kIsBuiltIn || config.congestion_control == CongestionControl::bbr
+                         ? NGTCP2_CC_ALGO_BBR
+                         : NGTCP2_CC_ALGO_CUBIC;
   settings.initial_ts = now;
   settings.initial_rtt = kInitialRtt;
   settings.rand_ctx.native_handle = &context;
