@@ -83,6 +83,10 @@ inline constexpr std::size_t kMaxStripePieces = 8'192;
 // Without any leg it is over this long after the session could have resumed.
 inline constexpr Duration kOrphanTimeout = std::chrono::seconds(5);
 inline constexpr std::size_t kMaxExcludedInterfaces = 64;  // of the command line; each may end in *
+// What a session knows of places where its peer may be, and of its own addresses: a machine has a
+// handful of either. Peers and directories name the former.
+inline constexpr std::size_t kMaxPathCandidates = 32;
+inline constexpr std::size_t kMaxPathLocals = 64;
 // A path that could not be reached is tried again after a pause that doubles.
 inline constexpr Duration kLaneRetryFirst = std::chrono::seconds(2);
 inline constexpr Duration kLaneRetryMost = std::chrono::seconds(60);
