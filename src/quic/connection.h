@@ -204,7 +204,11 @@ class Connection {
                                                       ByteSpan out) const = 0;
 
   // --- life --------------------------------------------------------------------------
-  // Client: move to a path from another local address (RFC 9000 9).
+  // Client: go on by another path (RFC 9000 9): from another address of ours, to another of the
+  // server's, or both, whatever their families. PathChanged follows when the server is heard there;
+  // where it is not, a connection that validates first stays where it is, one that went at once has
+  // to be sent elsewhere. Refused before the handshake is confirmed, and while the server has given
+  // no spare connection id.
   virtual Status migrate(Instant now, const PathId& path, Migration migration) = 0;
   // CONNECTION_CLOSE with an application code; data not yet sent is dropped.
   virtual void close(Instant now, std::uint64_t code, std::string_view reason) = 0;

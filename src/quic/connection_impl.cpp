@@ -127,7 +127,7 @@ Status ConnectionImpl::set_up(const PathId& path, const ConnectionId& destinatio
   with_protection.refuses_preferred_address = settings.qlog_write != nullptr;
   CULVERT_TRY(tls_, TlsSession::create(host_.credentials(), with_protection));
 
-  if (gate_.is_client()) paths_.use_local(path.local);
+  if (gate_.is_client()) paths_.names().begin(path);
   gate_.set_home(path);
   const PathStorage storage(path);
   const ngtcp2_callbacks callbacks = make_callbacks(host_.protection());
@@ -278,7 +278,7 @@ Instant ConnectionImpl::next_timeout() const {
 // --- state ---------------------------------------------------------------------------------
 
 PathId ConnectionImpl::path() const {
-  return to_path_id(*ngtcp2_conn_get_path(connection_));
+  return paths_.names().meant_by(*ngtcp2_conn_get_path(connection_));
 }
 
 ConnectionStats ConnectionImpl::stats() const {
@@ -338,12 +338,14 @@ Status ConnectionImpl::migrate(Instant now, const PathId& path, Migration migrat
   }
   answer_.hurry();
   stir();
-  const PathStorage storage(path);
+  const PathStorage present(to_path_id(*ngtcp2_conn_get_path(connection_)));
+  const PathId name = paths_.names().name_of(*present.path(), path);
+  const PathStorage storage(name);
   const auto initiate = migration == Migration::at_once ? ngtcp2_conn_initiate_immediate_migration
                                                         : ngtcp2_conn_initiate_migration;
   switch (const int rv = initiate(connection_, storage.path(), timestamp)) {
     case 0:
-      paths_.use_local(path.local);
+      paths_.names().remember(*present.path(), path, name);
       return {};
     case NGTCP2_ERR_INVALID_STATE:
       return fail(ErrorKind::refused,
@@ -351,8 +353,8 @@ Status ConnectionImpl::migrate(Instant now, const PathId& path, Migration migrat
     case NGTCP2_ERR_CONN_ID_BLOCKED:
       return fail(ErrorKind::limit, "cannot migrate now: the peer gave no spare connection id");
     case NGTCP2_ERR_INVALID_ARGUMENT:
-      return fail(ErrorKind::internal, "cannot migrate: the connection already uses this address",
-                  path.local.text());
+      return fail(ErrorKind::internal, "cannot migrate: the connection already uses this path",
+                  path.local.text() + " -> " + path.remote.text());
     default:
       return fail(ErrorKind::internal, fmt::format("cannot migrate: {}", ngtcp2_strerror(rv)));
   }
@@ -365,8 +367,9 @@ bool ConnectionImpl::update_keys(Instant now) {
 
 void ConnectionImpl::on_path_validated(const ngtcp2_path& path) {
   if (ngtcp2_path_eq(&path, ngtcp2_conn_get_path(connection_)) == 0) return;
-  events_.push(PathChanged{to_path_id(path)});
-  gate_.set_home(to_path_id(path));
+  const PathId meant = paths_.names().meant_by(path);
+  events_.push(PathChanged{meant});
+  gate_.set_home(meant);
 }
 
 bool ConnectionImpl::on_new_connection_id(ngtcp2_cid& id, std::uint8_t* token, std::size_t size) {

@@ -4,31 +4,25 @@
 
 #include "base/address.h"
 #include "quic/sockaddr.h"
-
-#include <optional>
+#include "quic/told_paths.h"
 
 namespace culvert::quic {
 
 class ConnectionPaths {
  public:
-  // At a client: we use this local address. Where we are not told which that is (0.0.0.0), what
-  // arrives at its port came by this path.
-  void use_local(const SocketAddress& local) {
-    if (local.ip.is_unspecified()) unknown_local_ = local;
-  }
+  // What they are called there.
+  [[nodiscard]] ToldPaths& names() { return names_; }
+  [[nodiscard]] const ToldPaths& names() const { return names_; }
   // For ngtcp2: a datagram has come by `path`. Valid until the next.
-  [[nodiscard]] const ngtcp2_path* arrival(const PathId& path) {
-    if (!unknown_local_ || path.local.port != unknown_local_->port) return arrival_.get(path);
-    return arrival_.get({.local = *unknown_local_, .remote = path.remote});
-  }
+  [[nodiscard]] const ngtcp2_path* arrival(const PathId& path) { return names_.arrival(path); }
 
   // Where ngtcp2 writes by which path a packet is to go.
   [[nodiscard]] ngtcp2_path* departure() { return departure_.path(); }
   // It has written one.
   const PathId& note_sent() {
     if (ngtcp2_path_eq(sent_.path(), departure_.path()) == 0) {
-      sent_value_ = to_path_id(*departure_.path());
-      sent_.set(sent_value_);
+      sent_value_ = names_.meant_by(*departure_.path());
+      sent_.set(to_path_id(*departure_.path()));
     }
     return sent_value_;
   }
@@ -36,8 +30,7 @@ class ConnectionPaths {
   [[nodiscard]] const PathId& last_sent() const { return sent_value_; }
 
  private:
-  std::optional<SocketAddress> unknown_local_;
-  PathStorage arrival_;
+  ToldPaths names_;
   PathStorage departure_;
   PathStorage sent_;  // where the last packet went, and the same as a value
   PathId sent_value_;

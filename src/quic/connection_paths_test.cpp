@@ -11,14 +11,14 @@ const SocketAddress kPeers{IpAddress::v4(0x0A000002), 50'000};
 
 TEST(ConnectionPaths, takes_what_arrives_for_what_it_was_told) {
   ConnectionPaths paths;
-  paths.use_local(kOurs);
   const PathId path{.local = kOurs, .remote = kPeers};
+  paths.names().begin(path);
   EXPECT_EQ(to_path_id(*paths.arrival(path)), path);
 }
 
 TEST(ConnectionPaths, knows_its_own_address_no_better_than_it_was_told) {
   ConnectionPaths paths;
-  paths.use_local(kAnyOfOurs);
+  paths.names().begin({.local = kAnyOfOurs, .remote = kPeers});
   EXPECT_EQ(to_path_id(*paths.arrival({.local = kOurs, .remote = kPeers})),
             (PathId{.local = kAnyOfOurs, .remote = kPeers}));
   const PathId other_port{.local = {kOurs.ip, 4434}, .remote = kPeers};

@@ -10,6 +10,8 @@
 //   it owes has no timer that is always right: it is asked after every packet. Still so in 1.25.
 // - TlsSession: without a peer's transport parameters it aborts at the end of a handshake; and up
 //   to 1.22 it writes a preferred address to qlog past the end of a buffer.
+// - ToldPaths: a client does not migrate to another address of its server from the local address in
+//   use; still so in 1.25.
 // - ConnectionImpl::report_if_over: a stream that is not read any more waits for ever for data that
 //   came out of order; still so in 1.25.
 //

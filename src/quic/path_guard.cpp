@@ -52,7 +52,7 @@ void PathGuard::release(Instant now, const PathId* as_if_by) {
 
 std::vector<PathGuard::Datagram> PathGuard::take() {
   for (const Datagram& datagram : held_) {
-    if (datagram.path.remote != home_.remote) moved_to_ = datagram.path.remote;
+    if (datagram.path != home_) moved_to_ = datagram.path;
   }
   held_bytes_ = 0;
   return std::exchange(held_, {});
@@ -65,7 +65,7 @@ std::optional<PathId> PathGuard::judge(Instant now, Duration round_trip, const P
   }
   const ConnectionId id(bytes.subspan(1, kConnectionIdBytes));
   patience_ = std::clamp(round_trip / kPatiencePart, kLeastPatience, kMostPatience);
-  if (path.remote == home_.remote) {
+  if (path == home_) {
     home_id_ = id;
     moved_to_.reset();
     if (!knows(now, bytes)) return path;
@@ -78,7 +78,7 @@ std::optional<PathId> PathGuard::judge(Instant now, Duration round_trip, const P
   fingerprints_.at(next_fingerprint_++ % kMostHeld) = fingerprint_of(bytes);
   compared_until_ = now + kTrust * patience_;
   if (now < at_home_until_) return home_;
-  if (moved_to_ == path.remote) return path;
+  if (moved_to_ == path) return path;
   if (held_.empty()) due_ = now + patience_;
   held_.push_back({.path = path, .ecn = ecn, .bytes = Bytes(bytes.begin(), bytes.end())});
   held_bytes_ += bytes.size();

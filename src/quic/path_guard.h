@@ -1,7 +1,8 @@
 // Keeps a flow where its client is, while somebody who sees its packets sends copies of them from
-// elsewhere, and faster than they come (RFC 9000 9.3.3, 21.5). The first of two equal packets tells
-// ngtcp2 where the peer is now; the second is a duplicate, and never looked at. So a server whose
-// client seems to have moved first waits for the second: half a round trip at most.
+// elsewhere, or to another address of the server's, and faster than they come (RFC 9000 9.3.3,
+// 21.5). The first of two equal packets tells ngtcp2 where the peer is now; the second is a
+// duplicate, and never looked at. So a server whose client seems to have moved first waits for the
+// second: half a round trip at most.
 //
 // Only what a NAT or an attacker can do is doubted: a client that moves by itself takes another
 // connection id (9.5) and is believed at once. Who can also send from the client's own address,
@@ -58,7 +59,7 @@ class PathGuard {
   Instant due_{};
   Duration patience_{};
   Instant at_home_until_{};  // it was seen to be there
-  std::optional<SocketAddress> moved_to_;
+  std::optional<PathId> moved_to_;
   std::array<std::uint64_t, kMostHeld> fingerprints_{};  // of what came from elsewhere
   std::size_t next_fingerprint_ = 0;
   Instant compared_until_{};

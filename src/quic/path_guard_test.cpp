@@ -61,6 +61,16 @@ TEST_F(PathGuardTest, a_copy_that_comes_first_is_taken_for_the_clients_own) {
   EXPECT_EQ(guard_.next_due(), kNever);
 }
 
+TEST_F(PathGuardTest, a_copy_to_another_address_of_ours_is_one_as_well) {
+  const PathId to_another{.local = {IpAddress::v4(0x0A000009), 4433}, .remote = kHome.remote};
+  EXPECT_EQ(judge(to_another, packet(1, 1)), std::nullopt);
+  now_ += milliseconds(10);
+  EXPECT_EQ(judge(kHome, packet(1, 1)), kHome);
+  EXPECT_EQ(taken(), std::vector{kHome});
+  EXPECT_EQ(judge(to_another, packet(1, 2)), kHome);
+  EXPECT_EQ(judge(to_another, packet(7, 3)), to_another) << "that is the client's own wish";
+}
+
 TEST_F(PathGuardTest, a_client_that_moved_unawares_is_believed_after_half_a_round_trip) {
   EXPECT_EQ(judge(kElsewhere, packet(1, 1)), std::nullopt);
   EXPECT_EQ(judge(kElsewhere, packet(1, 2)), std::nullopt);
