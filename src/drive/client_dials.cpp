@@ -43,11 +43,11 @@ void ClientDials::dial(Instant now, const SocketAddress& address, bool is_second
   const auto ours = context_.worker.host().local_addresses();
   const auto local_ip = context_.worker.host().local_address_towards(address.ip);
   const auto routed = local_ip ? std::ranges::find(ours, *local_ip, &LocalAddress::ip) : ours.end();
-  if (routed == ours.end() || session_.may_use(*routed)) {
+  if (routed == ours.end() || session_.choice().may_use(*routed)) {
     begin_dial(now, address, {}, is_second);
     return;
   }
-  const bool may_follow_route = routed->use == AddressUse::inner && session_.is_cut_off();
+  const bool may_follow_route = routed->use == AddressUse::inner && session_.choice().is_cut_off();
   const std::size_t before = dials_.size();
   if (may_follow_route) begin_dial(now, address, {}, is_second);
   context_.worker.pin_local_addresses();
@@ -55,8 +55,8 @@ void ClientDials::dial(Instant now, const SocketAddress& address, bool is_second
     const bool fits = local.ip.family() == address.ip.family() &&
                       local.ip.is_loopback() == address.ip.is_loopback();
     // Who has all routes lead into a VPN wants no packets beside it, but where they worked.
-    const bool is_wanted = may_follow_route ? local.ip == session_.proven_local() : true;
-    if (fits && is_wanted && session_.may_use(local)) {
+    const bool is_wanted = may_follow_route ? local.ip == session_.choice().proven_local() : true;
+    if (fits && is_wanted && session_.choice().may_use(local)) {
       begin_dial(now, address, local.ip, is_second);
     }
   }

@@ -3,23 +3,17 @@
 #include "base/limits.h"
 #include "base/probe.h"
 #include "drive/client_session.h"
-#include "drive/server_addresses.h"
 #include "session/lane_talk.h"
 #include "session/resume_talk.h"
 
 #include <algorithm>
-#include <tuple>
 #include <utility>
 
 namespace culvert::drive {
 namespace {
 
-// Between looks for paths that are missing or better.
-constexpr Duration kLook = std::chrono::seconds(1);
-// A lane is faster when its round trip is a quarter shorter and this much, in so many looks in
-// a row: changing the connection costs each flow a little.
-constexpr Duration kWorthwhile = std::chrono::milliseconds(5);
-constexpr int kFasterLooks = 10;
+// Longer than it takes to validate a path that was in use a moment ago.
+constexpr Duration kGoing = std::chrono::seconds(2);
 
 }  // namespace
 
@@ -49,6 +43,12 @@ class ClientLanes::Lane final : public ConnectionHandler, public ControlHandler 
   [[nodiscard]] quic::Connection& connection() const { return *connection_; }
   [[nodiscard]] PathId path() const { return connection_->path(); }
   [[nodiscard]] bool is_usable() const { return !watch_.is_silent(); }
+  // Where it cannot, it stays (close_twins).
+  void go(Instant now, const PathId& to) {
+    going_until_ = now + kGoing;
+    static_cast<void>(connection_->migrate(now, to, quic::Migration::validate_first));
+  }
+  [[nodiscard]] bool is_going(Instant now) const { return now < going_until_; }
   void promote() { lane_talk_.promote(lanes_.session_.ticket()->key); }
   // The session's own from here on.
   [[nodiscard]] Dialled hand_over(const session::Resumed& resumed) {
@@ -104,10 +104,11 @@ class ClientLanes::Lane final : public ConnectionHandler, public ControlHandler 
     lanes_.on_lost(now, *this, failure.error.what);
   }
   void on_watch(Instant now) {
-    const auto news = watch_.look(now, connection_->liveness(), limits::kSuspectLane);
+    using News = path::SilenceWatch::News;
+    const News news = watch_.look(now, signs_of(connection_->liveness()), limits::kSuspectLane);
     watch_timer_.set(now + watch_.next_look(limits::kSuspectLane));
-    if (news == SilenceWatch::News::none) return;
-    if (news == SilenceWatch::News::pause) {
+    if (news == News::none) return;
+    if (news == News::pause) {
       connection_->ping(now);
       return;
     }
@@ -123,31 +124,23 @@ class ClientLanes::Lane final : public ConnectionHandler, public ControlHandler 
   SocketAddress server_;
   session::ClientResumeTalk resume_talk_;
   session::ClientLaneTalk lane_talk_;
-  SilenceWatch watch_;
+  path::SilenceWatch watch_;
+  Instant going_until_{};
   MemberTimer<Lane, &Lane::on_watch> watch_timer_;
 };
 
 ClientLanes::ClientLanes(ClientContext& context, ClientSession& session)
-    : context_(context),
-      session_(session),
-      look_(context.worker.timers(), *this),
-      promotion_timeout_(context.worker.timers(), *this) {}
+    : context_(context), session_(session), promotion_timeout_(context.worker.timers(), *this) {}
 
 ClientLanes::~ClientLanes() = default;
 
-void ClientLanes::begin(Instant now) {
-  is_active_ = true;
+void ClientLanes::begin() {
   promoting_ = nullptr;
   promotion_timeout_.cancel();
-  faster_looks_ = 0;
-  retries_.clear();
-  look_.set(now);
 }
 
 void ClientLanes::end(Instant now, session::CloseCode code) {
-  is_active_ = false;
   promoting_ = nullptr;
-  look_.cancel();
   promotion_timeout_.cancel();
   for (auto& dial : dials_) {
     dial->abandon(now, code, "the session is over");
@@ -167,90 +160,27 @@ void ClientLanes::remove(Instant, Lane& lane) {
   lanes_.erase(found);
 }
 
-// --- which paths -------------------------------------------------------------------------------
+// --- dialling ------------------------------------------------------------------------------------
 
-// Every pair of our addresses and theirs that may lead somewhere; those first that have the
-// least in common with the paths in use.
-std::vector<PathId> ClientLanes::candidates() const {
-  std::vector<PathId> used;
-  if (const quic::Connection* own = session_.connection()) used.push_back(own->path());
-  for (const auto& lane : lanes_) used.push_back(lane->path());
-  for (const auto& dial : dials_) used.push_back(dial->path());
-  struct Candidate {
-    std::ptrdiff_t shared_local;
-    std::ptrdiff_t shared_remote;
-    std::size_t order;
-    PathId path;
-  };
-  std::vector<Candidate> found;
-  const std::uint16_t port = context_.worker.local_address().port;
-  const auto ours = context_.worker.host().local_addresses();
-  for (const SocketAddress& remote : context_.addresses.addresses()) {
-    for (const LocalAddress& local : ours) {
-      if (!session_.may_use(local) || local.ip.family() != remote.ip.family() ||
-          local.ip.is_loopback() != remote.ip.is_loopback()) {
-        continue;
-      }
-      const auto shared_local = std::ranges::count_if(
-          used, [&](const PathId& other) { return other.local.ip == local.ip; });
-      found.push_back({.shared_local = shared_local,
-                       .shared_remote = std::ranges::count(used, remote, &PathId::remote),
-                       .order = found.size(),
-                       .path = {.local = {local.ip, port}, .remote = remote}});
-    }
+void ClientLanes::fill(Instant now, std::size_t most) {
+  give_up_slow_dials(now);
+  while (1 + lanes_.size() + dials_.size() < most) {
+    const auto path = session_.choice().next_path(now);
+    if (!path) return;
+    begin_dial(now, *path);
   }
-  std::ranges::sort(found, {}, [](const Candidate& candidate) {
-    return std::tuple(candidate.shared_local, candidate.shared_remote, candidate.order);
-  });
-  std::vector<PathId> paths;
-  for (const Candidate& candidate : found) paths.push_back(candidate.path);
-  return paths;
 }
 
-std::optional<PathId> ClientLanes::next_path(Instant now) const {
-  for (const PathId& path : candidates()) {
-    if (is_in_use(path)) continue;
-    const auto retry = retries_.find(path);
-    if (retry == retries_.end() || retry->second.due <= now) return path;
-  }
-  return std::nullopt;
-}
-
-bool ClientLanes::is_in_use(const PathId& path) const {
-  const auto is_same = [&](const PathId& other) {
-    return other.local.ip == path.local.ip && other.remote == path.remote;
-  };
-  const quic::Connection* own = session_.connection();
-  return (own != nullptr && is_same(own->path())) ||
-         std::ranges::any_of(lanes_, [&](const auto& lane) { return is_same(lane->path()); }) ||
-         std::ranges::any_of(dials_, [&](const auto& dial) { return is_same(dial->path()); });
-}
-
-void ClientLanes::look(Instant now) {
-  if (!is_active_) return;
-  look_.set(now + kLook);
-  if (session_.connection() == nullptr) return;
-  prefer_faster(now);
-  dial_missing(now);
-}
-
-void ClientLanes::dial_missing(Instant now) {
-  const std::size_t most =
-      session_.uses_several_paths() ? limits::kMaxLanes : limits::kMaxStandbyLanes;
+void ClientLanes::give_up_slow_dials(Instant now) {
   for (const auto& dial : dials_) {
     if (now - dial->started() < context_.config.policy.connect_timeout) continue;
     dial->abandon(now, session::CloseCode::moved, "took too long");
-    postpone(now, dial->path());
+    session_.choice().on_path_failed(now, dial->path(), "no answer in time");
   }
   for (auto& dial : dials_) {
     if (dial->is_over()) context_.worker.bury(std::move(dial));
   }
   std::erase(dials_, nullptr);
-  while (1 + lanes_.size() + dials_.size() < most) {
-    const auto path = next_path(now);
-    if (!path) return;
-    begin_dial(now, *path);
-  }
 }
 
 void ClientLanes::begin_dial(Instant now, const PathId& path) {
@@ -263,16 +193,10 @@ void ClientLanes::begin_dial(Instant now, const PathId& path) {
                                                        .joins = true},
                                            *this);
   if (auto started = dial->start(now); !started) {
-    postpone(now, path);
+    session_.choice().on_path_failed(now, path, started.error().text());
     return;
   }
   dials_.push_back(std::move(dial));
-}
-
-void ClientLanes::postpone(Instant now, const PathId& path) {
-  Retry& retry = retries_[path];
-  retry.pause = std::clamp(2 * retry.pause, limits::kLaneRetryFirst, limits::kLaneRetryMost);
-  retry.due = now + retry.pause;
 }
 
 void ClientLanes::on_dialled(Instant now, ClientDial& dial, Dialled dialled) {
@@ -293,7 +217,7 @@ void ClientLanes::on_dialled(Instant now, ClientDial& dial, Dialled dialled) {
 
 void ClientLanes::on_dial_failed(Instant now, ClientDial& dial, DialFailure failure) {
   const auto found = std::ranges::find(dials_, &dial, &std::unique_ptr<ClientDial>::get);
-  postpone(now, dial.path());
+  session_.choice().on_path_failed(now, dial.path(), failure.error.text());
   context_.worker.log().debug("path", "no path {} -> {}: {}", dial.path().local.text(),
                               dial.path().remote.text(), failure.error.text());
   context_.worker.bury(std::move(*found));
@@ -311,60 +235,42 @@ void ClientLanes::on_lost(Instant now, Lane& lane, const std::string& why) {
   if (was_promoting && !session_.take_over(now)) session_.on_promotion_failed(now);
 }
 
-void ClientLanes::on_network_changed(Instant now) {
-  if (!is_active_) return;
-  drop_vanished(now);
-  for (auto& [path, retry] : retries_) retry = {};
-  look_.set(now);
+void ClientLanes::send(Instant now, const PathId& from, const PathId& to) {
+  Lane* lane = find(from);
+  if (lane != nullptr && lane != promoting_) lane->go(now, to);
 }
 
-// A lane whose address we have no longer cannot come back.
-void ClientLanes::drop_vanished(Instant now) {
-  const auto ours = context_.worker.host().local_addresses();
-  std::vector<Lane*> vanished;
-  for (const auto& lane : lanes_) {
-    if (std::ranges::find(ours, lane->path().local.ip, &LocalAddress::ip) == ours.end()) {
-      vanished.push_back(lane.get());
-    }
-  }
-  for (Lane* lane : vanished) {
+void ClientLanes::close_twins(Instant now, const PathId& own) {
+  Lane* lane = find(own);
+  if (lane == nullptr || lane == promoting_ || lane->is_going(now)) return;
+  CULVERT_PROBE("drive.a lane is left on the path of the session's own connection");
+  lane->close(now, session::CloseCode::moved);
+  on_lost(now, *lane, "the session is on the same path");
+}
+
+void ClientLanes::drop(Instant now, const std::vector<PathId>& vanished) {
+  for (const PathId& path : vanished) {
+    Lane* lane = find(path);
+    if (lane == nullptr) continue;
     CULVERT_PROBE("drive.the address of another path vanishes");
     lane->close(now, session::CloseCode::moved);
     on_lost(now, *lane, "its address is gone");
   }
 }
 
-// In every mode: what is not striped is on the session's own connection alone.
-void ClientLanes::prefer_faster(Instant now) {
-  if (promoting_ != nullptr || lanes_.empty()) return;
-  const Duration own = session_.connection()->liveness().smoothed_rtt;
-  const bool is_faster = std::ranges::any_of(lanes_, [&](const auto& lane) {
-    const Duration its = lane->connection().liveness().smoothed_rtt;
-    return lane->is_usable() && its + its / 3 < own && its + kWorthwhile < own;
-  });
-  faster_looks_ = is_faster ? faster_looks_ + 1 : 0;
-  if (faster_looks_ < kFasterLooks) return;
-  faster_looks_ = 0;
-  CULVERT_PROBE("drive.another path is faster");
-  context_.worker.log().info("path", "another path is faster: the session moves there");
-  static_cast<void>(session_.take_over(now));
+ClientLanes::Lane* ClientLanes::find(const PathId& path) const {
+  const auto found =
+      std::ranges::find_if(lanes_, [&](const auto& lane) { return lane->path() == path; });
+  return found == lanes_.end() ? nullptr : found->get();
 }
 
-bool ClientLanes::promote(Instant now) {
+bool ClientLanes::promote(Instant now, const PathId& path) {
   if (promoting_ != nullptr) return true;
-  Lane* best = nullptr;
-  for (const auto& lane : lanes_) {
-    if (!lane->is_usable()) continue;
-    if (best == nullptr ||
-        lane->connection().liveness().smoothed_rtt < best->connection().liveness().smoothed_rtt) {
-      best = lane.get();
-    }
-  }
-  if (best == nullptr) return false;
-  promoting_ = best;
-  promotion_timeout_.set(
-      now + std::max(limits::kPromotionTimeout, 4 * best->connection().liveness().probe_timeout));
-  best->promote();
+  promoting_ = find(path);
+  if (promoting_ == nullptr) return false;
+  const Duration probe_timeout = promoting_->connection().liveness().probe_timeout;
+  promotion_timeout_.set(now + std::max(limits::kPromotionTimeout, 4 * probe_timeout));
+  promoting_->promote();
   return true;
 }
 
@@ -392,6 +298,18 @@ std::vector<ClientPath> ClientLanes::paths() const {
                      .is_silent = !lane->is_usable()});
   }
   return paths;
+}
+
+void ClientLanes::add_uses(std::vector<path::Use>& uses) const {
+  for (const auto& lane : lanes_) {
+    uses.push_back({.path = lane->path(),
+                    .role = path::Role::joined,
+                    .round_trip = lane->connection().liveness().smoothed_rtt,
+                    .is_silent = !lane->is_usable()});
+  }
+  for (const auto& dial : dials_) {
+    uses.push_back({.path = dial->path(), .role = path::Role::attempt});
+  }
 }
 
 }  // namespace culvert::drive

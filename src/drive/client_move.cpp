@@ -27,8 +27,11 @@ ClientMove::ClientMove(ClientContext& context, ClientSession& session)
 void ClientMove::on_stalled(Instant now) {
   if (!session_.is_resumable())
     return;  // there is nothing that another connection could go on with
-  const auto local = context_.worker.host().local_address_towards(session_.server().ip);
-  if (!local || *local != to_) return;  // another change of the network has come or will
+  if (!move_) return;
+  const bool follows_route = move_->reason == MoveReason::route;
+  if (follows_route && session_.choice().routed_path() != move_->to) {
+    return;  // another change of the network has come or will
+  }
   CULVERT_PROBE("drive.a move stalls");
   is_stalled_ = true;
   session_.on_move_stalled(now);
@@ -36,52 +39,45 @@ void ClientMove::on_stalled(Instant now) {
 
 void ClientMove::end(Instant now) {
   stalled_.cancel();
-  to_.reset();
+  if (move_ && move_->reason != MoveReason::route) check_.cancel();
+  move_.reset();
   if (std::exchange(is_stalled_, false)) session_.on_move_over(now);
 }
 
-// The network changed, and the connection has not moved since.
 void ClientMove::on_check(Instant now) {
-  start(now, quic::Migration::at_once);
+  session_.choice().on_move_unheard(now);
 }
 
-void ClientMove::start(Instant now, quic::Migration migration) {
-  quic::Connection* connection = session_.connection();
-  if (connection == nullptr) return;
-  const auto local = context_.worker.host().local_address_towards(session_.server().ip);
-  if (!local) return;
-  if (*local == connection->path().local.ip) {
-    if (*local != to_) {
-      CULVERT_PROBE("drive.a connection stays where it was");
-      end(now);
-    } else if (!is_stalled_ && !stalled_.is_set()) {
-      stalled_.set(now + limits::kSuspectMove);  // the address was away once more
-    }
-    return;
-  }
-  if (!session_.may_use(*local)) {
-    CULVERT_PROBE("drive.a connection does not move into a tunnel");
-    context_.worker.log().debug("path", "not moved to {}: its interface is left out",
-                                local->text());
+void ClientMove::stay(Instant now, const PathId& path) {
+  if (!move_ || path != move_->to) {
+    CULVERT_PROBE("drive.a connection stays where it was");
     end(now);
-    session_.on_no_way(now);
-    return;
+  } else if (!is_stalled_ && !stalled_.is_set()) {
+    stalled_.set(now + limits::kSuspectMove);  // the address was away once more
   }
-  const PathId path{.local = {*local, context_.worker.local_address().port},
-                    .remote = session_.server()};
-  context_.worker.log().info("path", "local address changed to {}: migrating", local->text());
-  const Duration patience = std::max(limits::kSuspectMove, connection->liveness().probe_timeout);
-  auto migrated = connection->migrate(now, path, migration);
+}
+
+bool ClientMove::start(Instant now, const Move& move) {
+  quic::Connection& connection = *session_.connection();
+  context_.worker.log().info("path", "migrating to {} -> {}", move.to.local.text(),
+                             move.to.remote.text());
+  const Duration patience = std::max(limits::kSuspectMove, connection.liveness().probe_timeout);
+  const PathId from = connection.path();
+  if (move.reason != MoveReason::route) context_.worker.pin_local_addresses();
+  const Status migrated = connection.migrate(now, move.to, move.migration);
   if (!migrated) context_.worker.log().warn("path", "cannot migrate: {}", migrated.error().text());
-  to_ = *local;
-  stalled_.set(migrated ? now + patience : now);
+  move_ = move;
+  move_->from = from;
+  // What works where it is has time.
+  if (move.reason != MoveReason::better) stalled_.set(migrated ? now + patience : now);
   check_.set(now + kMigrationCheck);
+  return migrated.has_value();
 }
 
 void ClientMove::forget() {
   stalled_.cancel();
   check_.cancel();
-  to_.reset();
+  move_.reset();
   is_stalled_ = false;
 }
 

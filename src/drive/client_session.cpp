@@ -22,13 +22,12 @@ ClientSession::ClientSession(ClientContext& context, ClientSessionOwner& owner)
              .udp_dropped = context.stats.udp_dropped,
              .connections_unread = context.stats.connections_unread},
             *this),
-      joined_(context, *this),
+      choice_(context, *this),
       dialect_(context.config.dialect),
       uses_several_paths_(context.config.policy.multipath != Multipath::fastest),
       grace_(context.worker.timers(), *this),
       waiting_timeout_(context.worker.timers(), *this),
-      watch_(context.worker.timers(), *this),
-      move_(context, *this) {}
+      watch_(context.worker.timers(), *this) {}
 
 ClientSession::~ClientSession() = default;
 
@@ -48,7 +47,8 @@ void ClientSession::on_event(Instant now, quic::Event& event) {
     context_.worker.log().info("path", "connection moved to {} -> {}", changed->path.local.text(),
                                changed->path.remote.text());
     CULVERT_PROBE("drive.a client's connection moved");
-    move_.end(now);
+    server_ = changed->path.remote;
+    choice_.on_moved(now, changed->path);
     ++context_.stats.path_changes;
     tell(context_.config.events, [&] {
       return RoleEvent{.kind = RoleEventKind::path_changed,
@@ -109,10 +109,10 @@ void ClientSession::on_control_failed(Instant now, const session::ChannelFailure
 
 std::size_t ClientSession::adopt(Instant now, Dialled dialled) {
   const auto* begun = std::get_if<session::Authenticated>(&dialled.outcome);
-  const bool was_cut_off = is_cut_off();
+  const bool was_cut_off = choice_.is_cut_off();
   if (is_connected()) {
     CULVERT_PROBE("drive.a client's connection is replaced while it lives");
-    if (begun != nullptr) joined_.end(now, session::CloseCode::done);
+    if (begun != nullptr) choice_.end(now, session::CloseCode::done);
     core_.replace(now, begun == nullptr);
     forget_connection();
   }
@@ -121,7 +121,7 @@ std::size_t ClientSession::adopt(Instant now, Dialled dialled) {
   quic::Connection& connection = dialled.connection;
   core_.adopt(connection, std::move(dialled.control), *this, *this);
   streams_changed_ = now;
-  if (was_cut_off) proven_local_ = connection.path().local.ip;
+  if (was_cut_off) choice_.set_proven_local(connection.path().local.ip);
   server_ = dialled.server;
   ticket_.reset();
   lost_.reset();
@@ -139,13 +139,13 @@ std::size_t ClientSession::adopt(Instant now, Dialled dialled) {
                                        : std::get<session::Resumed>(dialled.outcome).session_id,
         .key = export_resume_key(connection)};
     resume_talk_.emplace(core_.control()->channel());
-    silence_.begin(now);
-    watch_.set(now + silence_.next_look(patience()));
   }
+  silence_.begin(now);
+  watch_.set(now + silence_.next_look(patience()));
   core_.lanes().share_budget(connection);
   if (begun == nullptr) resume_flows(now);
   if (!core_.lanes().has(connection)) core_.lanes().add(now, connection);
-  if (takes_multipath()) joined_.begin(now);
+  choice_.begin(now);
   start_waiting(now);
   return lost_flows;
 }
@@ -178,7 +178,7 @@ void ClientSession::lose(Instant now, Error error, bool may_resume) {
 
 // One at a time: which of two the server saw first could not be told.
 bool ClientSession::take_over(Instant now) {
-  if (owner_.is_resuming() || !joined_.promote(now)) return false;
+  if (owner_.is_resuming() || !choice_.take_over(now)) return false;
   owner_.on_take_over(now);
   return true;
 }
@@ -194,7 +194,7 @@ void ClientSession::on_promotion_failed(Instant now) {
 
 void ClientSession::forget_connection() {
   watch_.cancel();
-  move_.forget();
+  choice_.forget();
   is_resuming_ = false;
   resume_talk_.reset();
 }
@@ -256,7 +256,7 @@ void ClientSession::resume_more_flows(Instant now) {
 
 std::size_t ClientSession::reset_flows(Instant now) {
   const std::size_t count = core_.end_flows(now);
-  joined_.end(now, session::CloseCode::done);
+  choice_.end(now, session::CloseCode::done);
   return count;
 }
 
@@ -273,20 +273,21 @@ void ClientSession::on_grace_over(Instant now) {
 
 // With other paths at hand it is left sooner.
 Duration ClientSession::patience() const {
-  return joined_.size() > 0 ? limits::kSuspectLane : limits::kSuspectSilence;
+  return choice_.lanes().size() > 0 ? limits::kSuspectLane : limits::kSuspectSilence;
 }
 
 void ClientSession::on_watch(Instant now) {
   if (!is_connected()) return;
-  const SilenceWatch::News news = silence_.look(now, connection()->liveness(), patience());
+  using News = path::SilenceWatch::News;
+  const News news = silence_.look(now, signs_of(connection()->liveness()), patience());
   watch_.set(now + silence_.next_look(patience()));
-  if (news == SilenceWatch::News::none) return;
-  if (news == SilenceWatch::News::pause) {
+  if (news == News::none) return;
+  if (news == News::pause) {
     connection()->ping(now);
     return;
   }
-  core_.lanes().set_usable(*connection(), news == SilenceWatch::News::alive_again);
-  if (news == SilenceWatch::News::silent) {
+  core_.lanes().set_usable(*connection(), news == News::alive_again);
+  if (news == News::silent) {
     look_elsewhere(now);
   } else if (!is_silent()) {
     streams_changed_ = now;  // what it granted meanwhile is on its way
@@ -295,8 +296,11 @@ void ClientSession::on_watch(Instant now) {
   }
 }
 
+// Flows that cannot be resumed on another connection have only this one, wherever it may go.
 void ClientSession::look_elsewhere(Instant now) {
-  if (take_over(now)) {
+  if (!is_resumable()) {
+    choice_.go_elsewhere(now);
+  } else if (take_over(now)) {
     context_.worker.log().info("session", "the server is silent: another path takes over");
   } else {
     owner_.on_silence(now);
@@ -364,7 +368,7 @@ quic::Stream* ClientSession::new_stream() {
 }
 
 void ClientSession::want_several_paths(Instant now) {
-  if (!std::exchange(uses_several_paths_, true)) joined_.begin(now);
+  if (!std::exchange(uses_several_paths_, true)) choice_.begin(now);
 }
 
 buffers::ByteStream& ClientSession::begin_flow(Instant now, quic::Stream& stream,
@@ -423,36 +427,8 @@ void ClientSession::announce_gone(std::uint64_t flow_id) {
 
 // --- paths -------------------------------------------------------------------------------------
 
-// The kernel may route from another address now. One that is merely gone for a moment
-// leaves no route, and nothing to do until the next change.
 void ClientSession::on_network_changed(Instant now) {
-  joined_.on_network_changed(now);
-  if (!is_connected()) return;
-  const auto ours = context_.worker.host().local_addresses();
-  const bool is_ours =
-      std::ranges::find(ours, connection()->path().local.ip, &LocalAddress::ip) != ours.end();
-  // Other paths are at hand: one takes over, or is taken when it proves to be better.
-  if (joined_.size() > 0 && (is_ours || take_over(now))) return;
-  // What comes to an address that is gone is lost: nothing is left to protect.
-  move_.start(now, is_ours ? quic::Migration::validate_first : quic::Migration::at_once);
-}
-
-bool ClientSession::may_use(const LocalAddress& local) const {
-  return local.use == AddressUse::any ||
-         (local.use == AddressUse::inner && local.ip == proven_local_);
-}
-
-bool ClientSession::may_use(const IpAddress& local) const {
-  const auto ours = context_.worker.host().local_addresses();
-  const auto found = std::ranges::find(ours, local, &LocalAddress::ip);
-  return found == ours.end() || may_use(*found);
-}
-
-bool ClientSession::is_cut_off() const {
-  if (!is_connected()) return true;
-  if (joined_.size() > 0) return false;
-  const auto ours = context_.worker.host().local_addresses();
-  return std::ranges::find(ours, connection()->path().local.ip, &LocalAddress::ip) == ours.end();
+  choice_.on_network_changed(now);
 }
 
 // Nothing is known against the new path, but it may never work.
@@ -465,7 +441,7 @@ void ClientSession::on_move_over(Instant now) {
 }
 
 void ClientSession::on_no_way(Instant now) {
-  if (is_cut_off()) owner_.on_silence(now);
+  if (choice_.is_cut_off()) owner_.on_silence(now);
 }
 
 void ClientSession::leave() {
@@ -477,12 +453,12 @@ std::vector<ClientPath> ClientSession::paths() const {
   std::vector<ClientPath> paths{{.path = connection()->path(),
                                  .connection = connection()->stats(),
                                  .is_silent = is_silent()}};
-  std::ranges::move(joined_.paths(), std::back_inserter(paths));
+  std::ranges::move(choice_.lanes().paths(), std::back_inserter(paths));
   return paths;
 }
 
 void ClientSession::close(Instant now, session::CloseCode code, std::string_view reason) {
-  if (code != session::CloseCode::moved) joined_.end(now, code);
+  if (code != session::CloseCode::moved) choice_.end(now, code);
   if (!is_connected()) return;
   connection()->close(now, static_cast<std::uint64_t>(code), reason);
 }

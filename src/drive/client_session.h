@@ -5,12 +5,11 @@
 
 #include "drive/client.h"
 #include "drive/client_dial.h"
-#include "drive/client_lanes.h"
-#include "drive/client_move.h"
+#include "drive/path_choice.h"
 #include "drive/session_core.h"
-#include "drive/silence_watch.h"
 #include "drive/traffic_counters.h"
 #include "drive/worker.h"
+#include "path/silence_watch.h"
 #include "session/flow_open.h"
 #include "session/resume_talk.h"
 
@@ -69,7 +68,9 @@ class ClientSession final : public ConnectionHandler,
   [[nodiscard]] const std::optional<session::ResumeTicket>& ticket() const { return ticket_; }
   [[nodiscard]] std::optional<std::uint8_t> server_worker() const;
   [[nodiscard]] bool is_connected() const { return connection() != nullptr; }
-  [[nodiscard]] bool is_silent() const { return silence_.is_silent() || move_.is_stalled(); }
+  [[nodiscard]] bool is_silent() const {
+    return silence_.is_silent() || choice_.move().is_stalled();
+  }
   [[nodiscard]] bool is_resumable() const { return terms_.has_value(); }
   [[nodiscard]] bool takes_multipath() const { return terms_ && terms_->is_multipath; }
 
@@ -93,16 +94,8 @@ class ClientSession final : public ConnectionHandler,
 
   [[nodiscard]] std::uint64_t next_flow_id() { return next_flow_id_++; }
 
-  // Whether a path may begin at this address of ours. One of a VPN may only when it led to the
-  // server while nothing was carried: what leaves there now may come back to be carried, and
-  // would be answered through ourselves.
-  [[nodiscard]] bool may_use(const LocalAddress& local) const;
-  [[nodiscard]] bool may_use(const IpAddress& local) const;
-  // Nothing can be carried now: whoever answers, from wherever, does not answer through us.
-  [[nodiscard]] bool is_cut_off() const;
-  // Our address of which that is known.
-  [[nodiscard]] const std::optional<IpAddress>& proven_local() const { return proven_local_; }
-
+  [[nodiscard]] PathChoice& choice() { return choice_; }
+  [[nodiscard]] const PathChoice& choice() const { return choice_; }
   [[nodiscard]] const SocketAddress& server() const { return server_; }
   [[nodiscard]] ClientContext& context() { return context_; }
   [[nodiscard]] SessionCore& core() { return core_; }
@@ -113,7 +106,7 @@ class ClientSession final : public ConnectionHandler,
   [[nodiscard]] bool take_over(Instant now);
   // The lanes that were asked to be the session's connection do not answer.
   void on_promotion_failed(Instant now);
-  // From ClientMove: the connection does not answer where it has moved to; or it does, at last; or
+  // From PathChoice: the connection does not answer where it has moved to; or it does, at last; or
   // there is no way on which it may.
   void on_move_stalled(Instant now);
   void on_move_over(Instant now);
@@ -168,7 +161,7 @@ class ClientSession final : public ConnectionHandler,
   SocketAddress server_;
   ClientSessionOwner& owner_;
   SessionCore core_;
-  ClientLanes joined_;  // all lanes but the session's own connection
+  PathChoice choice_;
   std::deque<Waiting> waiting_;
   Instant streams_changed_{};  // last granted by the server, or ended
   std::uint64_t next_flow_id_ = 1;
@@ -182,12 +175,10 @@ class ClientSession final : public ConnectionHandler,
   bool uses_several_paths_ = false;
   bool is_server_leaving_ = false;
   std::optional<Error> lost_;  // why it waits for a lane to be its connection
-  SilenceWatch silence_;
-  std::optional<IpAddress> proven_local_;
+  path::SilenceWatch silence_;
   MemberTimer<ClientSession, &ClientSession::on_grace_over> grace_;
   MemberTimer<ClientSession, &ClientSession::on_waiting_timeout> waiting_timeout_;
   MemberTimer<ClientSession, &ClientSession::on_watch> watch_;
-  ClientMove move_;
 };
 
 }  // namespace culvert::drive

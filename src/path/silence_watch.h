@@ -2,11 +2,17 @@
 #pragma once
 
 #include "base/time.h"
-#include "quic/connection.h"
 
 #include <cstdint>
 
-namespace culvert::drive {
+namespace culvert::path {
+
+// What a connection shows of its peer.
+struct SignsOfLife {
+  std::uint64_t packets_received = 0;
+  std::uint64_t bytes_in_flight = 0;  // of packets that the peer must acknowledge
+  Duration probe_timeout{};           // RFC 9002 6.2.1, without back-off
+};
 
 class SilenceWatch {
  public:
@@ -20,7 +26,7 @@ class SilenceWatch {
   void begin(Instant now);
   // To be called again after next_look(). It is silent after `patience`, or three probe
   // timeouts if those are longer.
-  [[nodiscard]] News look(Instant now, const quic::Liveness& life, Duration patience);
+  [[nodiscard]] News look(Instant now, const SignsOfLife& life, Duration patience);
   [[nodiscard]] Duration next_look(Duration patience) const;
   [[nodiscard]] bool is_silent() const { return is_silent_; }
 
@@ -32,4 +38,4 @@ class SilenceWatch {
   bool is_silent_ = false;
 };
 
-}  // namespace culvert::drive
+}  // namespace culvert::path

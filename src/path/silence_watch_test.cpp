@@ -1,8 +1,8 @@
-#include "drive/silence_watch.h"
+#include "path/silence_watch.h"
 
 #include <gtest/gtest.h>
 
-namespace culvert::drive {
+namespace culvert::path {
 namespace {
 
 using std::chrono::milliseconds;
@@ -20,7 +20,7 @@ struct Watched {
   }
   SilenceWatch watch;
   Instant now{seconds(100)};
-  quic::Liveness life{.probe_timeout = milliseconds(50)};
+  SignsOfLife life{.probe_timeout = milliseconds(50)};
 };
 
 TEST(SilenceWatch, is_silent_when_an_answer_is_owed_for_too_long) {
@@ -71,4 +71,4 @@ TEST(SilenceWatch, need_not_ask_whom_it_has_asked_already) {
 }
 
 }  // namespace
-}  // namespace culvert::drive
+}  // namespace culvert::path

@@ -1,9 +1,9 @@
-#include "drive/silence_watch.h"
+#include "path/silence_watch.h"
 
 #include <algorithm>
 #include <utility>
 
-namespace culvert::drive {
+namespace culvert::path {
 namespace {
 
 // Received between two looks: fewer are answers, keep-alives, a keystroke.
@@ -16,7 +16,7 @@ void SilenceWatch::begin(Instant now) {
   last_life_ = now;
 }
 
-SilenceWatch::News SilenceWatch::look(Instant now, const quic::Liveness& life, Duration patience) {
+SilenceWatch::News SilenceWatch::look(Instant now, const SignsOfLife& life, Duration patience) {
   const bool has_news = life.packets_received != packets_seen_;
   const bool was_waiting = std::exchange(is_waiting_, life.bytes_in_flight > 0);
   const bool was_sending =
@@ -37,4 +37,4 @@ Duration SilenceWatch::next_look(Duration patience) const {
   return is_waiting_ ? patience / 4 : patience;
 }
 
-}  // namespace culvert::drive
+}  // namespace culvert::path
