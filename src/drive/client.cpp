@@ -27,11 +27,14 @@ class ClientRole final : public Client,
                          public ServerAddressesOwner,
                          public SessionSource {
  public:
-  ClientRole(Host& host, Logger& log, ClientConfig config, ClientObserver& observer)
+  // `own`: null where the worker is not.
+  ClientRole(std::unique_ptr<Worker> own, Worker& worker, ClientConfig config,
+             ClientObserver& observer)
       : config_(std::move(config)),
         observer_(observer),
-        worker_(host, log, *this),
-        addresses_(host, worker_.log(), config_.addresses, config_.names, *this),
+        own_worker_(std::move(own)),
+        worker_(worker),
+        addresses_(worker_.host(), worker_.log(), config_.addresses, config_.names, *this),
         context_{.worker = worker_,
                  .config = config_,
                  .stats = stats_,
@@ -39,13 +42,12 @@ class ClientRole final : public Client,
                  .addresses = addresses_},
         session_(context_, *this),
         dials_(context_, session_, addresses_, *this),
-        reconnect_(host.rng(), config_.policy.max_reconnect_attempts),
+        reconnect_(worker_.host().rng(), config_.policy.max_reconnect_attempts),
         tunnels_(*this, worker_, context_, observer_, config_.tunnels),
         timer_(worker_.timers(), *this),
         redial_(worker_.timers(), *this) {}
-  ~ClientRole() override { worker_.delete_dead(); }
+  ~ClientRole() override;
 
-  Status open();
   void start(Instant now) override;
   void stop(Instant now) override;
   ClientStats stats() const override;
@@ -86,12 +88,14 @@ class ClientRole final : public Client,
   void open_tunnels(Instant now);
   void open_stdio(Instant now);
   void finish(Instant now, std::optional<Error> error);
+  void end_all(Instant now);
 
   ClientConfig config_;
   ClientObserver& observer_;
   ClientStats stats_;
   TrafficCounters traffic_;
-  Worker worker_;
+  const std::unique_ptr<Worker> own_worker_;
+  Worker& worker_;
   ServerAddresses addresses_;
   ClientContext context_;
   ClientSession session_;
@@ -110,21 +114,29 @@ class ClientRole final : public Client,
   MemberTimer<ClientRole, &ClientRole::on_redial> redial_;  // the next try
 };
 
-Status ClientRole::open() {
-  if (config_.addresses.empty() && config_.names.empty()) {
-    return fail(ErrorKind::configuration,
-                "no address of the server is known: give --address or a ticket");
-  }
+// Others go on with a worker that they share: nothing of this role may be left there.
+ClientRole::~ClientRole() {
+  if (!own_worker_ && !std::exchange(has_finished_, true)) end_all(worker_.host().now());
+  worker_.remove_role(*this);
+  worker_.delete_dead();
+}
+
+Status check_addresses(const ClientConfig& config) {
+  if (!config.addresses.empty() || !config.names.empty()) return {};
+  return fail(ErrorKind::configuration,
+              "no address of the server is known: give --address or a ticket");
+}
+
+UdpOptions client_udp_options(const ClientConfig& config) {
   // A name may stand for anything, and for something else tomorrow.
-  const bool needs_v6 = !config_.names.empty() ||
-                        std::ranges::any_of(config_.addresses, [](const SocketAddress& address) {
+  const bool needs_v6 = !config.names.empty() ||
+                        std::ranges::any_of(config.addresses, [](const SocketAddress& address) {
                           return address.ip.is_v6();
                         });
-  const UdpOptions udp{.purpose = Purpose::process,
-                       .bind = {IpAddress::any(needs_v6 ? Family::v6 : Family::v4), 0},
-                       .is_dual_stack = needs_v6,
-                       .has_large_buffers = true};
-  return worker_.open(config_.endpoint, udp);
+  return {.purpose = Purpose::process,
+          .bind = {IpAddress::any(needs_v6 ? Family::v6 : Family::v4), 0},
+          .is_dual_stack = needs_v6,
+          .has_large_buffers = true};
 }
 
 // --- reaching the server -------------------------------------------------------------------------
@@ -152,7 +164,7 @@ void ClientRole::on_wanted(Instant now) {
 }
 
 void ClientRole::on_dialled(Instant now, Dialled dialled) {
-  worker_.want_refusals(false);
+  dials_.want_no_refusals();
   redial_.cancel();
   reconnect_.on_connected();
   lost_.reset();
@@ -239,7 +251,7 @@ void ClientRole::on_silence_over(Instant now) {
 }
 
 void ClientRole::stop_reconnecting(Instant now, std::string_view why) {
-  worker_.want_refusals(false);
+  dials_.want_no_refusals();
   reconnect_.on_connected();
   redial_.cancel();
   dials_.abandon(now, session::CloseCode::moved, why);
@@ -348,17 +360,22 @@ void ClientRole::on_flow_ended(Instant now) {
 void ClientRole::finish(Instant now, std::optional<Error> error) {
   if (has_finished_) return;
   has_finished_ = true;
-  timer_.cancel();
-  redial_.cancel();
   if (!error) error = std::move(stdio_error_);
   if (error && error->kind == ErrorKind::cancelled) error.reset();
+  end_all(now);
+  worker_.transmit_now(now);
+  observer_.on_finished(now, std::move(error));
+}
+
+void ClientRole::end_all(Instant now) {
+  timer_.cancel();
+  redial_.cancel();
+  dials_.want_no_refusals();
   dials_.abandon(now, session::CloseCode::done, "done");
   session_.leave();
   session_.close(now, session::CloseCode::done, "done");
   tunnels_.stop(now);
   if (socks_) socks_->close(now);
-  worker_.transmit_now(now);
-  observer_.on_finished(now, std::move(error));
 }
 
 ClientStats ClientRole::stats() const {
@@ -418,8 +435,20 @@ Status Client::enable_tunnel(Instant now, std::string_view label, bool is_enable
 
 Result<std::unique_ptr<Client>> Client::create(Host& host, Logger& log, ClientConfig config,
                                                ClientObserver& observer) {
-  auto client = std::make_unique<ClientRole>(host, log, std::move(config), observer);
-  if (auto opened = client->open(); !opened) return forward(opened);
+  CULVERT_CHECK(check_addresses(config));
+  auto own = std::make_unique<Worker>(host, log);
+  CULVERT_CHECK(own->open(config.endpoint, client_udp_options(config)));
+  Worker& worker = *own;
+  auto client = std::make_unique<ClientRole>(std::move(own), worker, std::move(config), observer);
+  CULVERT_CHECK(worker.add_role(*client, {}));
+  return client;
+}
+
+Result<std::unique_ptr<Client>> Client::create(Worker& worker, ClientConfig config,
+                                               ClientObserver& observer) {
+  CULVERT_CHECK(check_addresses(config));
+  auto client = std::make_unique<ClientRole>(nullptr, worker, std::move(config), observer);
+  CULVERT_CHECK(worker.add_role(*client, {}));
   return client;
 }
 

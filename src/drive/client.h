@@ -1,6 +1,6 @@
-// The client role on one worker: dials the server, authenticates, opens local listeners
-// and carries every accepted connection and datagram through the tunnel. Runs on any
-// Host: the kernel's or a simulated one.
+// The client role on one worker, its own or one that it shares with other roles: dials the server,
+// authenticates, opens local listeners and carries every accepted connection and datagram through
+// the tunnel. Runs on any Host: the kernel's or a simulated one.
 #pragma once
 
 #include "base/log.h"
@@ -26,6 +26,8 @@
 
 namespace culvert::drive {
 
+class Worker;
+
 // How a client behaves, whoever its server is.
 struct ClientPolicy {
   Duration connect_timeout = limits::kDialTimeout;
@@ -39,7 +41,7 @@ struct ClientPolicy {
 };
 
 struct ClientConfig {
-  quic::EndpointConfig endpoint;  // alpns ignored
+  quic::EndpointConfig endpoint;  // of a worker of its own
   crypto::EndpointId server;
   std::vector<SocketAddress> addresses;  // all tried at once; the first to answer wins
   std::vector<HostPort> names{};         // looked up for every try; what they stand for as well
@@ -52,6 +54,7 @@ struct ClientConfig {
   RoleEventSink* events = nullptr;  // outlives the client
 };
 
+// What it tells of the worker is of all roles there.
 struct ClientStats : Counters {
   bool is_connected = false;
   bool has_connected = false;  // once at least
@@ -82,6 +85,11 @@ class Client {
   [[nodiscard]] static Result<std::unique_ptr<Client>> create(Host& host, Logger& log,
                                                               ClientConfig config,
                                                               ClientObserver& observer);
+  // On a worker that is open, and outlives the client: its key and its port are the client's.
+  [[nodiscard]] static Result<std::unique_ptr<Client>> create(Worker& worker, ClientConfig config,
+                                                              ClientObserver& observer);
+  // Without a goodbye where the worker is its own and it was not stopped. Not from inside a
+  // callback.
   virtual ~Client() = default;
   virtual void start(Instant now) = 0;
   // Polite end: listeners close, flows get until drain_timeout, then on_finished. Again: flows end

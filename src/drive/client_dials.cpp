@@ -16,6 +16,7 @@ ClientDials::ClientDials(ClientContext& context, const ClientSession& session,
       session_(session),
       addresses_(addresses),
       owner_(owner),
+      refusals_(context.worker),
       timeout_(context.worker.timers(), *this) {}
 
 // --- beginning -----------------------------------------------------------------------------------
@@ -28,7 +29,7 @@ void ClientDials::begin(Instant now, Duration timeout) {
   dialled_.clear();
   is_busy_ = is_nobody_ = false;
   winner_ = nullptr;
-  context_.worker.want_refusals(true);
+  refusals_.set(true);
   addresses_.look_up();
   for (const SocketAddress& address : addresses_.addresses()) dial(now, address);
   fail_if_hopeless(now);

@@ -36,6 +36,9 @@ class ClientDials final : public ClientDialOwner {
   void abandon(Instant now, session::CloseCode code, std::string_view why);
   void on_refused(Instant now, const UdpRefusal& refusal);
 
+  // Nobody dials any more: who carries traffic does not want them.
+  void want_no_refusals() { refusals_.set(false); }
+
   [[nodiscard]] bool is_empty() const { return dials_.empty(); }
   // The server has completed TLS: it may have resumed the session there.
   [[nodiscard]] bool has_answer() const { return winner_ != nullptr; }
@@ -68,6 +71,7 @@ class ClientDials final : public ClientDialOwner {
   bool is_busy_ = false;                // a server said that it is
   bool is_nobody_ = false;              // nobody is at an address
   const ClientDial* winner_ = nullptr;  // the first to complete a handshake
+  RefusalWish refusals_;
   MemberTimer<ClientDials, &ClientDials::on_timeout> timeout_;
 };
 

@@ -20,29 +20,20 @@ class ServerRole final : public Server,
                          public ServerGreeterOwner,
                          public SessionOwner {
  public:
-  ServerRole(Host& host, Logger& log, ServerConfig config, ServerShared& shared)
-      : config_(std::move(config)),
-        worker_(host, log, *this),
+  // `own`: null where the worker is not.
+  ServerRole(std::unique_ptr<Worker> own, Worker& worker, ServerShared& shared)
+      : own_worker_(std::move(own)),
+        worker_(worker),
         context_{.worker = worker_,
                  .shared = shared,
                  .policy = shared.policy,
                  .stats = stats_,
                  .traffic = traffic_,
                  .flows = flows_,
-                 .worker_index = config_.endpoint.worker_index,
+                 .worker_index = worker_.index(),
                  .broken_handshakes = LogSampler(shared.log_sample_interval)},
         drain_(worker_.timers(), *this) {}
-  ~ServerRole() override { worker_.delete_dead(); }
-
-  Status open() {
-    const UdpOptions udp{
-        .purpose = Purpose::process,
-        .bind = config_.bind,
-        .is_shared = config_.is_shared,
-        .is_dual_stack = config_.bind.ip.is_v6() && config_.bind.ip.is_unspecified(),
-        .has_large_buffers = true};
-    return worker_.open(std::move(config_.endpoint), udp);
-  }
+  ~ServerRole() override;
 
   SocketAddress local_address() const override { return worker_.local_address(); }
   void start(Instant) override {}
@@ -67,7 +58,7 @@ class ServerRole final : public Server,
 
  private:
   void on_drain_timeout(Instant now);
-  void finish_stopping(Instant now);
+  void close_all(Instant now);
   [[nodiscard]] bool has_flows() const;
   void begin_session(Instant now, Greeted greeted);
   [[nodiscard]] ServerSession* find_or_close(Instant now, Greeted& greeted,
@@ -75,11 +66,11 @@ class ServerRole final : public Server,
   void forget(ServerGreeter& greeter);
   [[nodiscard]] ServerSession* find(std::uint64_t id) const;
 
-  ServerConfig config_;
   Counters stats_;
   TrafficCounters traffic_;
   ServerFlows flows_;
-  Worker worker_;
+  const std::unique_ptr<Worker> own_worker_;
+  Worker& worker_;
   ServerContext context_;
   std::unordered_map<ServerGreeter*, std::unique_ptr<ServerGreeter>> greeters_;
   std::unordered_map<ServerSession*, std::unique_ptr<ServerSession>> sessions_;
@@ -87,6 +78,13 @@ class ServerRole final : public Server,
   std::function<void(Instant)> on_stopped_;
   MemberTimer<ServerRole, &ServerRole::on_drain_timeout> drain_;
 };
+
+// Others go on with a worker that they share: nothing of this role may be left there.
+ServerRole::~ServerRole() {
+  if (!own_worker_) close_all(worker_.host().now());
+  worker_.remove_role(*this);
+  worker_.delete_dead();
+}
 
 // --- who comes and goes ------------------------------------------------------------------------
 
@@ -196,18 +194,18 @@ void ServerRole::set_policy(Instant now, std::shared_ptr<const ServerPolicy> pol
 }
 
 void ServerRole::on_drain_timeout(Instant now) {
+  close_all(now);
+  worker_.transmit_now(now);
+  if (on_stopped_) std::exchange(on_stopped_, nullptr)(now);
+}
+
+void ServerRole::close_all(Instant now) {
   while (!greeters_.empty()) {
     greeters_.begin()->first->close(now, session::CloseCode::shutting_down, "server shut down");
   }
   while (!sessions_.empty()) {
     sessions_.begin()->first->close(now, session::CloseCode::shutting_down, "server shut down");
   }
-  finish_stopping(now);
-}
-
-void ServerRole::finish_stopping(Instant now) {
-  worker_.transmit_now(now);
-  if (on_stopped_) std::exchange(on_stopped_, nullptr)(now);
 }
 
 std::vector<SessionSnapshot> ServerRole::sessions(std::size_t max) const {
@@ -280,8 +278,24 @@ Counters ServerRole::stats() const {
 
 Result<std::unique_ptr<Server>> Server::create(Host& host, Logger& log, ServerConfig config,
                                                ServerShared& shared) {
-  auto server = std::make_unique<ServerRole>(host, log, std::move(config), shared);
-  if (auto opened = server->open(); !opened) return forward(opened);
+  const UdpOptions udp{.purpose = Purpose::process,
+                       .bind = config.bind,
+                       .is_shared = config.is_shared,
+                       .is_dual_stack = config.bind.ip.is_v6() && config.bind.ip.is_unspecified(),
+                       .has_large_buffers = true};
+  std::vector<std::string> alpns = config.endpoint.alpns;
+  auto own = std::make_unique<Worker>(host, log);
+  CULVERT_CHECK(own->open(std::move(config.endpoint), udp));
+  Worker& worker = *own;
+  auto server = std::make_unique<ServerRole>(std::move(own), worker, shared);
+  CULVERT_CHECK(worker.add_role(*server, std::move(alpns)));
+  return server;
+}
+
+Result<std::unique_ptr<Server>> Server::create(Worker& worker, std::vector<std::string> alpns,
+                                               ServerShared& shared) {
+  auto server = std::make_unique<ServerRole>(nullptr, worker, shared);
+  CULVERT_CHECK(worker.add_role(*server, std::move(alpns)));
   return server;
 }
 

@@ -1,5 +1,6 @@
-// The server role on one worker. A process runs one Server per core, all with the same
-// ServerShared; each has its own socket on the shared port, its own connections and flows.
+// The server role on one worker, its own or one that it shares with other roles. A process runs one
+// Server per core, all with the same ServerShared; each has its own socket on the shared port, its
+// own connections and flows.
 #pragma once
 
 #include "base/log.h"
@@ -26,6 +27,8 @@
 #include <vector>
 
 namespace culvert::drive {
+
+class Worker;
 
 // Who and what a server lets through. A value that never changes: a live change gives every
 // worker another one (Server::set_policy).
@@ -77,6 +80,13 @@ class Server {
   [[nodiscard]] static Result<std::unique_ptr<Server>> create(Host& host, Logger& log,
                                                               ServerConfig config,
                                                               ServerShared& shared);
+  // On a worker that is open, and outlives the server: its key and its port are the server's.
+  // alpns: culvert/1 and mf/4, which no other role of the worker speaks.
+  [[nodiscard]] static Result<std::unique_ptr<Server>> create(Worker& worker,
+                                                              std::vector<std::string> alpns,
+                                                              ServerShared& shared);
+  // Without a goodbye where the worker is its own and it was not stopped. Not from inside a
+  // callback.
   virtual ~Server() = default;
   [[nodiscard]] virtual SocketAddress local_address() const = 0;
   virtual void start(Instant now) = 0;
@@ -87,6 +97,7 @@ class Server {
   // it does not hold, and the flows it does not allow, unless it keeps them. Lower limits
   // refuse what is new and end nothing.
   virtual void set_policy(Instant now, std::shared_ptr<const ServerPolicy> policy) = 0;
+  // What it tells of the worker is of all roles there.
   [[nodiscard]] virtual Counters stats() const = 0;
   // Authenticated ones, by id; at most `max`.
   [[nodiscard]] virtual std::vector<SessionSnapshot> sessions(std::size_t max) const = 0;

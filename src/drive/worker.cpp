@@ -25,8 +25,8 @@ void Worker::Slot::on_timer(Instant now) {
   worker.on_stirred(connection);
 }
 
-Worker::Worker(Host& host, Logger& log, WorkerHandler& handler)
-    : host_(host), log_(log), handler_(handler), tx_(kArenaBytes), rx_(kMessagesPerCall) {
+Worker::Worker(Host& host, Logger& log)
+    : host_(host), log_(log), tx_(kArenaBytes), rx_(kMessagesPerCall) {
   host_.set_handler(*this);
 }
 
@@ -42,9 +42,37 @@ Status Worker::open(quic::EndpointConfig config, const UdpOptions& udp) {
   udp_ = std::move(*opened);
   transports_.set(PathKind::direct, *udp_, kAnySize);
   index_ = config.worker_index;
+  config.alpns.clear();
+  config.accepts_connections = false;
   CULVERT_TRY(endpoint_, quic::Endpoint::create(std::move(config), host_.rng(), log_, chunks()));
   return {};
 }
+
+// --- roles -------------------------------------------------------------------------------
+
+Status Worker::add_role(WorkerHandler& role, std::vector<std::string> alpns) {
+  CULVERT_CHECK(roles_.add(role, std::move(alpns)));
+  endpoint_->accept_protocols(roles_.alpns());
+  return {};
+}
+
+void Worker::remove_role(const WorkerHandler& role) {
+  roles_.remove(role);
+  endpoint_->accept_protocols(roles_.alpns());
+}
+
+// A ClientHello that comes in several packets does not say before the last what the client speaks.
+void Worker::offer(Instant now, Slot& slot) {
+  quic::Connection& connection = slot.connection;
+  if (connection.alpn().empty()) return;
+  slot.is_unclaimed = false;
+  if (WorkerHandler* role = roles_.speaker_of(connection.alpn())) {
+    slot.handler = role->on_connection(now, connection);
+  }
+  if (slot.handler == nullptr) connection.close(now, 0, "nobody takes this connection");
+}
+
+// --- connections -------------------------------------------------------------------------
 
 void Worker::pin_local_addresses() {
   std::vector<LocalAddress> pinned = host_.local_addresses();
@@ -59,6 +87,7 @@ Worker::Slot& Worker::slot_of(quic::Connection& connection) {
 Worker::Slot& Worker::adopt(quic::Connection& connection, ConnectionHandler* handler) {
   auto slot = std::make_unique<Slot>(*this, connection);
   slot->handler = handler;
+  slot->is_unclaimed = handler == nullptr;
   connection.context = slot.get();
   connection.waker = this;
   return *(slots_[&connection] = std::move(slot));
@@ -138,7 +167,7 @@ void Worker::on_udp_readable(Instant now) {
     now = host_.now();
     for (const RxDatagram& batch : std::span(rx_).first(count)) take_from_wire(now, batch);
   }
-  while (const auto refusal = udp_->poll_refusal()) handler_.on_refused(now, *refusal);
+  while (const auto refusal = udp_->poll_refusal()) roles_.on_refused(now, *refusal);
   host_.request_turn_end();
 }
 
@@ -217,10 +246,7 @@ Worker::Taker Worker::handle_quic(Instant now, const PathId& path, Ecn ecn, Byte
   const quic::Routing routing = endpoint_->handle_datagram(now, path, ecn, bytes, tx_);
   if (const auto* routed = std::get_if<quic::RoutedTo>(&routing)) {
     quic::Connection& connection = *routed->connection;
-    if (connection.context == nullptr) {
-      adopt(connection, nullptr);
-      slot_of(connection).handler = handler_.on_connection(now, connection);
-    }
+    if (connection.context == nullptr) offer(now, adopt(connection, nullptr));
     on_stirred(connection);
     return std::nullopt;
   }
@@ -245,7 +271,7 @@ void Worker::on_deadline(Instant now) {
 }
 
 void Worker::on_network_changed(Instant now) {
-  handler_.on_network_changed(now);
+  roles_.on_network_changed(now);
   host_.request_turn_end();
 }
 
@@ -300,10 +326,17 @@ void Worker::drain_dirty(Instant now) {
 
 void Worker::drain(Instant now, Slot& slot) {
   quic::Connection& connection = slot.connection;
+  if (slot.is_unclaimed) offer(now, slot);
   while (auto event = connection.poll_event()) {
     // What came before the end is read before it.
     if (std::holds_alternative<quic::Closed>(*event)) deliver_input(now, slot);
-    if (slot.handler != nullptr) slot.handler->on_event(now, *event);
+    if (slot.handler != nullptr) {
+      slot.handler->on_event(now, *event);
+    } else if (const auto* closed = std::get_if<quic::Closed>(&*event);
+               closed && slot.is_unclaimed) {
+      log_.debug("session", "a connection from {} ended before it was known what it speaks: {}",
+                 connection.path().remote.text(), closed->error.what);
+    }
   }
   deliver_input(now, slot);
   while (quic::Stream* stream = connection.poll_writable()) {

@@ -3,7 +3,8 @@
 // handled first, then flows are flushed, then packets of all connections that were stirred leave
 // together.
 //
-// Owned by a role (client.cpp, server.cpp), which outlives it; runs on its Host's thread.
+// A role (client.cpp, server.cpp) has one of its own, or shares one, and its UDP port, with others:
+// who connects goes to the role that speaks his protocol. Runs on its Host's thread.
 #pragma once
 
 #include "base/log.h"
@@ -13,6 +14,7 @@
 #include "drive/stream_memory.h"
 #include "drive/transports.h"
 #include "drive/udp_egress.h"
+#include "drive/worker_roles.h"
 #include "ports/ports.h"
 #include "ports/timer_heap.h"
 #include "quic/endpoint.h"
@@ -20,6 +22,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -35,11 +38,11 @@ class ConnectionHandler {
   virtual void on_datagram(Instant now, ByteView datagram) = 0;
 };
 
-// The role around a worker.
+// A role on a worker.
 class WorkerHandler {
  public:
   virtual ~WorkerHandler() = default;
-  // A new incoming connection; nullptr refuses it (it is closed at once).
+  // A new incoming connection, of a protocol of ours; nullptr refuses it (it is closed at once).
   virtual ConnectionHandler* on_connection(Instant now, quic::Connection& connection) = 0;
   virtual void on_network_changed(Instant now) = 0;
   // Nobody takes UDP datagrams there; of a worker that wants to know.
@@ -85,11 +88,18 @@ class Flushable {
 
 class Worker final : public HostHandler, public UdpHandler, private quic::ConnectionWaker {
  public:
-  Worker(Host& host, Logger& log, WorkerHandler& handler);
+  Worker(Host& host, Logger& log);
   ~Worker() override;
 
-  // Once, before anything else.
+  // Once, before anything else. Nobody may connect until a role says what it speaks: that is not
+  // the configuration's.
   [[nodiscard]] Status open(quic::EndpointConfig config, const UdpOptions& udp);
+
+  // From now on the role takes the connections of peers that speak one of these, best first, until
+  // it is removed; none: it only dials. Fails where another role speaks one of them.
+  [[nodiscard]] Status add_role(WorkerHandler& role, std::vector<std::string> alpns);
+  // Its connections are detached. Does nothing for who was not added.
+  void remove_role(const WorkerHandler& role);
 
   [[nodiscard]] Result<quic::Connection*> connect(Instant now, const SocketAddress& remote,
                                                   const quic::ConnectOptions& options,
@@ -111,7 +121,6 @@ class Worker final : public HostHandler, public UdpHandler, private quic::Connec
   void set_turn_input(TurnInput* input) { turn_input_ = input; }
   // What is sent from one of our addresses leaves by its interface from now on.
   void pin_local_addresses();
-  void want_refusals(bool is_wanted) { udp_->want_refusals(is_wanted); }
   // Another session takes over the connection.
   void rebind(quic::Connection& connection, ConnectionHandler& handler);
   // The handler is going: events of the connection reach nobody any more. Close it first.
@@ -142,6 +151,8 @@ class Worker final : public HostHandler, public UdpHandler, private quic::Connec
   [[nodiscard]] quic::Endpoint& endpoint() { return *endpoint_; }
   [[nodiscard]] const quic::Endpoint& endpoint() const { return *endpoint_; }
   [[nodiscard]] SocketAddress local_address() const { return udp_->local_address(); }
+  // Among the process's workers.
+  [[nodiscard]] std::uint8_t index() const { return index_; }
   [[nodiscard]] const Transports& transports() const { return transports_; }
   // Datagrams, to other workers of the process.
   [[nodiscard]] std::uint64_t handed_over() const { return handed_over_; }
@@ -157,8 +168,9 @@ class Worker final : public HostHandler, public UdpHandler, private quic::Connec
     Worker& worker;
     quic::Connection& connection;
     ConnectionHandler* handler = nullptr;
-    bool is_dirty = false;    // in dirty_
-    bool is_sending = false;  // in sending_
+    bool is_unclaimed = false;  // nobody knows so far whose protocol the peer speaks
+    bool is_dirty = false;      // in dirty_
+    bool is_sending = false;    // in sending_
   };
   static Slot& slot_of(quic::Connection& connection);
   Slot& adopt(quic::Connection& connection, ConnectionHandler* handler);
@@ -172,6 +184,9 @@ class Worker final : public HostHandler, public UdpHandler, private quic::Connec
 
   // It is polled at the end of this turn.
   void on_stirred(quic::Connection& connection) override;
+
+  void offer(Instant now, Slot& slot);
+  friend class RefusalWish;
 
   // By which worker of the process it is taken: none for ours, or for nobody's.
   using Taker = std::optional<std::uint8_t>;
@@ -196,7 +211,7 @@ class Worker final : public HostHandler, public UdpHandler, private quic::Connec
 
   Host& host_;
   Logger& log_;
-  WorkerHandler& handler_;
+  WorkerRoles roles_;
   TimerHeap timers_;
   RepeatedWarnings warnings_{timers_, log_};
   StreamMemory memory_{timers_, host_};
@@ -211,13 +226,32 @@ class Worker final : public HostHandler, public UdpHandler, private quic::Connec
   Transports transports_;
   StunHandler* stun_handler_ = nullptr;
   TurnInput* turn_input_ = nullptr;
-  std::uint8_t index_ = 0;  // among the process's workers
+  std::uint8_t index_ = 0;
   bool is_settling_ = false;
   std::vector<RxDatagram> rx_;
   Moderation moderation_;
   std::uint64_t handed_over_ = 0;
   std::uint64_t strays_ = 0;
   std::vector<std::unique_ptr<void, void (*)(void*)>> graves_;
+};
+
+// While it is set, the worker's socket hears who refuses datagrams (UdpPort::want_refusals), and
+// its roles are told. A member of who dials.
+class RefusalWish {
+ public:
+  explicit RefusalWish(Worker& worker) : worker_(worker) {}
+  ~RefusalWish() { set(false); }
+  RefusalWish(const RefusalWish&) = delete;
+  RefusalWish& operator=(const RefusalWish&) = delete;
+  void set(bool is_wanted) {
+    if (is_wanted == is_set_) return;
+    is_set_ = is_wanted;
+    worker_.udp_->want_refusals(worker_.roles_.wants_refusals(is_wanted));
+  }
+
+ private:
+  Worker& worker_;
+  bool is_set_ = false;
 };
 
 }  // namespace culvert::drive

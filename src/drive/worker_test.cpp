@@ -39,7 +39,7 @@ class SlowHost final : public NullHost {
       for (const TxBatch& batch : batches) host_.sent_to.push_back(batch.path.remote);
       return {.batches_taken = batches.size()};
     }
-    void want_refusals(bool) override {}
+    void want_refusals(bool is_wanted) override { host_.hears_refusals = is_wanted; }
     std::optional<UdpRefusal> poll_refusal() override { return {}; }
     [[nodiscard]] SocketAddress local_address() const override { return kServer; }
 
@@ -77,30 +77,35 @@ class SlowHost final : public NullHost {
   std::vector<SocketAddress> sent_to;  // a batch each
   UdpHandler* udp_handler = nullptr;
   HostHandler* host_handler = nullptr;
+  bool hears_refusals = false;
+  std::uint64_t next_client = 100;
   int turn_ends = 0;  // asked for
 };
 
 struct Arrival final : WorkerHandler {
-  ConnectionHandler* on_connection(Instant now, quic::Connection&) override {
+  ConnectionHandler* on_connection(Instant now, quic::Connection& connection) override {
     at = now;
     ++connections;
+    last = &connection;
     return nullptr;
   }
   void on_network_changed(Instant) override {}
   void on_refused(Instant, const UdpRefusal&) override {}
   Instant at{};
   int connections = 0;
+  quic::Connection* last = nullptr;
 };
 
-Bytes first_packet_of_a_client(Instant now) {
-  SeededRng rng(2);
+Bytes first_packet_of_a_client(Instant now, const std::string& alpn = "culvert/1",
+                               std::uint64_t seed = 2) {
+  SeededRng rng(seed);
   buffers::ChunkPool chunks;
   auto endpoint =
       quic::Endpoint::create(quic::LoopbackPair::config(false), rng, null_logger(), chunks);
   EXPECT_TRUE(endpoint);
-  auto connection = (*endpoint)->connect(
-      now, {.local = kClient, .remote = kServer},
-      {.peer = quic::LoopbackPair::server_key().public_key(), .alpn = "culvert/1"});
+  auto connection =
+      (*endpoint)->connect(now, {.local = kClient, .remote = kServer},
+                           {.peer = quic::LoopbackPair::server_key().public_key(), .alpn = alpn});
   EXPECT_TRUE(connection);
   quic::TxBuilder packets(1 << 16);
   EXPECT_FALSE((*connection)->poll_transmit(now, 1 << 16, packets));
@@ -113,13 +118,135 @@ Bytes first_packet_of_a_client(Instant now) {
 TEST(Worker, takes_no_datagram_for_older_than_it_is) {
   SlowHost host;
   Arrival arrival;
-  Worker worker(host, null_logger(), arrival);
+  Worker worker(host, null_logger());
   ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
+  ASSERT_TRUE(worker.add_role(arrival, {"culvert/1"}));
   const Instant turn = host.clock;
   host.waiting = first_packet_of_a_client(turn);
   host.udp_handler->on_udp_readable(turn);
   EXPECT_EQ(arrival.at, turn + SlowHost::kReceiving);
 }
+
+// --- roles -------------------------------------------------------------------------------
+
+// Somebody connects who speaks this.
+void arrive(SlowHost& host, const std::string& alpn) {
+  host.waiting = first_packet_of_a_client(host.clock, alpn, host.next_client++);
+  host.sent_to.clear();
+  host.udp_handler->on_udp_readable(host.clock);
+  host.host_handler->on_turn_end(host.clock);
+}
+
+TEST(Worker, gives_who_connects_to_the_role_that_speaks_his_protocol) {
+  SlowHost host;
+  Worker worker(host, null_logger());
+  ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
+  Arrival server;
+  Arrival mesh;
+  Arrival client;
+  ASSERT_TRUE(worker.add_role(server, {"culvert/1", "mf/4"}));
+  ASSERT_TRUE(worker.add_role(mesh, {"mesh/1"}));
+  ASSERT_TRUE(worker.add_role(client, {}));
+  arrive(host, "mesh/1");
+  EXPECT_EQ(mesh.connections, 1);
+  EXPECT_EQ(server.connections, 0);
+  arrive(host, "mf/4");
+  arrive(host, "culvert/1");
+  EXPECT_EQ(server.connections, 2);
+  EXPECT_EQ(mesh.connections, 1);
+  EXPECT_EQ(client.connections, 0);
+}
+
+TEST(Worker, tells_who_connects_and_speaks_what_no_role_does) {
+  SlowHost host;
+  Worker worker(host, null_logger());
+  ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
+  Arrival server;
+  ASSERT_TRUE(worker.add_role(server, {"culvert/1"}));
+  arrive(host, "mesh/1");
+  EXPECT_EQ(server.connections, 0);
+  EXPECT_EQ(host.sent_to, std::vector{kClient}) << "the alert";
+}
+
+// As if nothing were there; whatever the configuration of the endpoint says.
+TEST(Worker, answers_nobody_while_its_roles_only_dial) {
+  SlowHost host;
+  Worker worker(host, null_logger());
+  ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
+  Arrival client;
+  ASSERT_TRUE(worker.add_role(client, {}));
+  arrive(host, "culvert/1");
+  EXPECT_TRUE(host.sent_to.empty());
+  EXPECT_EQ(worker.endpoint().stats().accepted, 0U);
+}
+
+TEST(Worker, gives_nobody_to_a_role_that_is_gone) {
+  SlowHost host;
+  Worker worker(host, null_logger());
+  ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
+  Arrival server;
+  Arrival mesh;
+  ASSERT_TRUE(worker.add_role(server, {"culvert/1"}));
+  ASSERT_TRUE(worker.add_role(mesh, {"mesh/1"}));
+  worker.remove_role(server);
+  arrive(host, "culvert/1");
+  EXPECT_EQ(server.connections, 0);
+  arrive(host, "mesh/1");
+  EXPECT_EQ(mesh.connections, 1);
+  Arrival next;
+  ASSERT_TRUE(worker.add_role(next, {"culvert/1"}));
+  arrive(host, "culvert/1");
+  EXPECT_EQ(next.connections, 1);
+}
+
+TEST(Worker, takes_no_two_roles_that_speak_the_same_protocol) {
+  SlowHost host;
+  Worker worker(host, null_logger());
+  ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
+  Arrival server;
+  Arrival other;
+  ASSERT_TRUE(worker.add_role(server, {"culvert/1"}));
+  const Status added = worker.add_role(other, {"mesh/1", "culvert/1"});
+  ASSERT_FALSE(added);
+  EXPECT_EQ(added.error().offender, "culvert/1");
+  arrive(host, "mesh/1");
+  EXPECT_EQ(other.connections, 0);
+}
+
+// Arrival takes none.
+TEST(Worker, closes_a_connection_that_its_role_does_not_want) {
+  SlowHost host;
+  Worker worker(host, null_logger());
+  ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
+  Arrival server;
+  ASSERT_TRUE(worker.add_role(server, {"culvert/1"}));
+  arrive(host, "culvert/1");
+  EXPECT_EQ(server.connections, 1);
+  EXPECT_TRUE(server.last->is_closed());
+  EXPECT_EQ(host.sent_to, std::vector{kClient});
+}
+
+// One that dials wants to hear who refuses datagrams, another does not: each is told while one
+// does.
+TEST(Worker, hears_refusals_while_somebody_wants_to) {
+  SlowHost host;
+  Worker worker(host, null_logger());
+  ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
+  {
+    RefusalWish first(worker);
+    RefusalWish second(worker);
+    EXPECT_FALSE(host.hears_refusals);
+    first.set(true);
+    first.set(true);
+    second.set(true);
+    EXPECT_TRUE(host.hears_refusals);
+    first.set(false);
+    EXPECT_TRUE(host.hears_refusals);
+  }
+  EXPECT_FALSE(host.hears_refusals);
+}
+
+// --- turns -------------------------------------------------------------------------------
 
 // Says when it is deleted.
 struct Mortal {
@@ -132,8 +259,7 @@ struct Mortal {
 
 TEST(Worker, deletes_what_died_when_the_turn_ends_and_in_that_order) {
   SlowHost host;
-  Arrival arrival;
-  Worker worker(host, null_logger(), arrival);
+  Worker worker(host, null_logger());
   ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
   std::vector<int> deleted;
   for (const int number : {1, 2, 3}) worker.bury(std::make_unique<Mortal>(deleted, number));
@@ -154,8 +280,7 @@ struct Flow final : Flushable {
 
 TEST(Worker, asks_for_no_other_turn_for_what_this_one_settles) {
   SlowHost host;
-  Arrival arrival;
-  Worker worker(host, null_logger(), arrival);
+  Worker worker(host, null_logger());
   ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
   Flow second;
   Flow first;
@@ -175,8 +300,7 @@ struct LastWish {
 
 TEST(Worker, asks_for_another_turn_for_what_comes_up_at_the_very_end_of_one) {
   SlowHost host;
-  Arrival arrival;
-  Worker worker(host, null_logger(), arrival);
+  Worker worker(host, null_logger());
   ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
   Flow late;
   worker.bury(std::make_unique<LastWish>([&] { worker.request_flush(late); }));
@@ -207,8 +331,7 @@ struct StunLog final : StunHandler {
 
 TEST(Worker, hands_datagrams_that_follow_each_other_over_together) {
   SlowHost host;
-  Arrival arrival;
-  Worker worker(host, null_logger(), arrival);
+  Worker worker(host, null_logger());
   ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
   StunLog log;
   worker.set_stun_handler(&log);
@@ -228,8 +351,7 @@ TEST(Worker, hands_datagrams_that_follow_each_other_over_together) {
 TEST(Worker, counts_what_no_other_worker_takes) {
   SlowHost host;
   host.takes_handed_over = false;
-  Arrival arrival;
-  Worker worker(host, null_logger(), arrival);
+  Worker worker(host, null_logger());
   ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
   host.waiting = stun(1, 1, 200);
   host.udp_handler->on_udp_readable(host.clock);
@@ -239,8 +361,7 @@ TEST(Worker, counts_what_no_other_worker_takes) {
 
 TEST(Worker, hands_nothing_on_that_was_handed_over) {
   SlowHost host;
-  Arrival arrival;
-  Worker worker(host, null_logger(), arrival);
+  Worker worker(host, null_logger());
   ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
   const Bytes answer = stun(1, 1, 7);
   host.host_handler->on_handover(
@@ -251,8 +372,7 @@ TEST(Worker, hands_nothing_on_that_was_handed_over) {
 
 TEST(Worker, gives_stun_to_its_handler_and_counts_what_is_for_nobody) {
   SlowHost host;
-  Arrival arrival;
-  Worker worker(host, null_logger(), arrival);
+  Worker worker(host, null_logger());
   ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
   host.waiting = stun(0, 1, 7);
   host.udp_handler->on_udp_readable(host.clock);
@@ -269,8 +389,9 @@ TEST(Worker, gives_stun_to_its_handler_and_counts_what_is_for_nobody) {
 TEST(Worker, believes_no_sender_that_has_an_address_no_wire_has) {
   SlowHost host;
   Arrival arrival;
-  Worker worker(host, null_logger(), arrival);
+  Worker worker(host, null_logger());
   ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
+  ASSERT_TRUE(worker.add_role(arrival, {"culvert/1"}));
   MappedAddresses relayed(PathKind::relay);
   host.sender = *relayed.map(Bytes{1});
   host.waiting = first_packet_of_a_client(host.clock);
@@ -304,8 +425,9 @@ struct OneChannel final : TurnInput {
 TEST(Worker, takes_quic_out_of_a_turn_servers_channels) {
   SlowHost host;
   Arrival arrival;
-  Worker worker(host, null_logger(), arrival);
+  Worker worker(host, null_logger());
   ASSERT_TRUE(worker.open(quic::LoopbackPair::config(true), {}));
+  ASSERT_TRUE(worker.add_role(arrival, {"culvert/1"}));
   OneChannel turn;
   worker.set_turn_input(&turn);
   const Bytes packet = first_packet_of_a_client(host.clock);
@@ -342,9 +464,8 @@ struct SlowRelay final : Transport {
 
 TEST(Worker, sends_by_the_relay_what_is_for_a_peer_behind_it_whatever_holds_it_up) {
   SlowHost host;
-  Arrival arrival;
   Listener listener;
-  Worker worker(host, null_logger(), arrival);
+  Worker worker(host, null_logger());
   ASSERT_TRUE(worker.open(quic::LoopbackPair::config(false), {}));
   SlowRelay relay;
   worker.add_transport(PathKind::relay, relay, 1'400);

@@ -192,6 +192,7 @@ class Connection {
   [[nodiscard]] virtual bool is_closed() const = 0;   // Closed was reported or close() called
   [[nodiscard]] virtual bool is_drained() const = 0;  // nothing left to do: Endpoint may drop it
   [[nodiscard]] virtual const crypto::EndpointId& peer() const = 0;  // after the handshake
+  // As agreed on. A server's knows it from the client's first message on; empty before.
   [[nodiscard]] virtual const std::string& alpn() const = 0;
   [[nodiscard]] virtual PathId path() const = 0;
   [[nodiscard]] virtual ConnectionStats stats() const = 0;

@@ -18,7 +18,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <variant>
+#include <vector>
 
 namespace culvert::quic {
 
@@ -61,6 +63,9 @@ class Endpoint {
   // Starts a client connection; the driver polls it for its first packet.
   [[nodiscard]] virtual Result<Connection*> connect(Instant now, const PathId& path,
                                                     const ConnectOptions& options) = 0;
+  // From now on peers may connect that speak one of these, in order of preference; none: nobody
+  // may. Instead of what the configuration says.
+  virtual void accept_protocols(std::vector<std::string> alpns) = 0;
   // Destroys a connection for good; it must be drained, or be dropped without a word.
   virtual void remove(Connection& connection) = 0;
 

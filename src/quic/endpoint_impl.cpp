@@ -219,6 +219,11 @@ Routing EndpointImpl::accept(const Arrival& arrival, const ngtcp2_pkt_hd& initia
   return RoutedTo{routed};
 }
 
+void EndpointImpl::accept_protocols(std::vector<std::string> alpns) {
+  config_.accepts_connections = !alpns.empty();
+  config_.alpns = std::move(alpns);
+}
+
 Result<Connection*> EndpointImpl::connect(Instant now, const PathId& path,
                                           const ConnectOptions& options) {
   CULVERT_TRY(auto connection, ConnectionImpl::connect(*this, now, path, options));

@@ -9,6 +9,7 @@
 
 #include <map>
 #include <memory>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -24,6 +25,7 @@ class EndpointImpl final : public Endpoint, private ConnectionHost {
                                         TxBuilder& replies) override;
   [[nodiscard]] Result<Connection*> connect(Instant now, const PathId& path,
                                             const ConnectOptions& options) override;
+  void accept_protocols(std::vector<std::string> alpns) override;
   void remove(Connection& connection) override;
   void set_authenticated(Connection& connection) override;
 

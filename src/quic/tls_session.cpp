@@ -178,7 +178,8 @@ int TlsSession::verify(gnutls_session_t session) {
 // at the first packet that a server writes.
 int TlsSession::check_extensions(gnutls_session_t session, unsigned, unsigned, unsigned,
                                  const gnutls_datum_t*) {
-  const TlsSession& self = of(session);
+  TlsSession& self = of(session);
+  self.alpn_ = self.selected_alpn();
   if (!self.has_known_alpn()) return GNUTLS_E_NO_APPLICATION_PROTOCOL;
   return ngtcp2_conn_get_remote_transport_params(self.connection_) != nullptr
              ? 0
@@ -215,13 +216,12 @@ int TlsSession::check_parameters(void* self, unsigned extension, const unsigned 
 
 bool TlsSession::complete() {
   if (!is_peer_proven_ || !has_known_alpn()) return false;
-  alpn_ = selected_alpn();
   is_complete_ = true;
   return true;
 }
 
 bool TlsSession::has_known_alpn() const {
-  return alpns_.empty() || std::ranges::find(alpns_, selected_alpn()) != alpns_.end();
+  return alpns_.empty() || std::ranges::find(alpns_, alpn_) != alpns_.end();
 }
 
 int TlsSession::log_key(gnutls_session_t session, const char* label, const gnutls_datum_t* secret) {

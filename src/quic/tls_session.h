@@ -63,7 +63,8 @@ class TlsSession {
   // it: the peer has proven no key, or the application protocol is none that the options named.
   [[nodiscard]] bool complete();
   [[nodiscard]] bool is_complete() const { return is_complete_; }
-  // Once it is.
+  // As agreed on: at a server once it has read the ClientHello, at a client at the end of the
+  // handshake. Empty before.
   [[nodiscard]] const std::string& alpn() const { return alpn_; }
   [[nodiscard]] bool has_refused_preferred_address() const {
     return has_refused_preferred_address_;

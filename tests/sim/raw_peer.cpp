@@ -183,10 +183,13 @@ void RawConnection::on_datagram(Instant, ByteView datagram) {
 // --- the program --------------------------------------------------------------------------------
 
 RawPeer::RawPeer(Machine& machine, quic::EndpointConfig config, std::uint16_t port)
-    : host_(machine, {}), worker_(host_, null_logger(), *this) {
+    : host_(machine, {}), worker_(host_, null_logger()) {
+  std::vector<std::string> alpns;
+  if (config.accepts_connections) alpns = config.alpns;
   const Status opened = worker_.open(
       std::move(config), {.bind = {IpAddress::any(machine.addresses().front().family()), port}});
   CULVERT_ASSERT(opened.has_value());
+  CULVERT_ASSERT(worker_.add_role(*this, std::move(alpns)).has_value());
 }
 
 RawPeer::~RawPeer() = default;

@@ -58,7 +58,7 @@ Stranger::Stranger(Network& network, Logger& log, const std::string& name,
     : machine_(network.add_machine(name, addresses, up, down)),
       host_(machine_, {}),
       addresses_(std::move(addresses)),
-      worker_(std::make_unique<drive::Worker>(host_, log, *this)) {
+      worker_(std::make_unique<drive::Worker>(host_, log)) {
   SeededRng rng = network.world().rng_for("stranger " + name);
   const Status opened = worker_->open({.identity = crypto::SecretKey::generate(rng)},
                                       {.bind = {IpAddress::any(addresses_.front().family()), 0}});

@@ -43,11 +43,11 @@ class Visit final : public drive::ConnectionHandler {
   Stranger& stranger_;
 };
 
-class Stranger final : public drive::WorkerHandler {
+class Stranger final {
  public:
   Stranger(Network& network, Logger& log, const std::string& name, std::vector<IpAddress> addresses,
            const LinkConfig& up, const LinkConfig& down);
-  ~Stranger() override;
+  ~Stranger();
 
   Visit& visit(const SocketAddress& server, const crypto::EndpointId& id,
                const std::string& alpn = "culvert/1", std::size_t address = 0);
@@ -59,10 +59,6 @@ class Stranger final : public drive::WorkerHandler {
   std::function<void(Instant, Visit&)> on_ended = [](Instant, Visit&) {};
 
  private:
-  drive::ConnectionHandler* on_connection(Instant, quic::Connection&) override { return nullptr; }
-  void on_network_changed(Instant) override {}
-  void on_refused(Instant, const UdpRefusal&) override {}
-
   Machine& machine_;
   SimHost host_;
   std::vector<IpAddress> addresses_;
