@@ -309,6 +309,9 @@ inline constexpr Duration kDialTimeout = std::chrono::seconds(10);
 inline constexpr Duration kHappyEyeballsDelay = std::chrono::milliseconds(250);  // RFC 8305 5
 inline constexpr Duration kResolveTimeout = std::chrono::seconds(5);
 inline constexpr std::size_t kMaxResolvedAddresses = 16;
+// Of one peer, from one who says where it may be reached: all are dialled at once when a client
+// tries to connect. A ticket has 16, a name as many.
+inline constexpr std::size_t kMaxFinderCandidates = 64;
 // Of a HTTP CONNECT to the proxy port. Browsers send half a kilobyte.
 inline constexpr std::size_t kProxyHeadBytes = 8 << 10;
 // Lookups under way, of a process: each has a socket or two. Of one session of a server, so that

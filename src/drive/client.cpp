@@ -6,8 +6,8 @@
 #include "drive/client_session.h"
 #include "drive/client_socks.h"
 #include "drive/client_tunnel.h"
+#include "drive/peer_addresses.h"
 #include "drive/reconnect.h"
-#include "drive/server_addresses.h"
 #include "drive/tunnel_manager.h"
 #include "drive/worker.h"
 
@@ -24,7 +24,7 @@ class ClientRole final : public Client,
                          public WorkerHandler,
                          public ClientDialsOwner,
                          public ClientSessionOwner,
-                         public ServerAddressesOwner,
+                         public PeerAddressesOwner,
                          public SessionSource {
  public:
   // `own`: null where the worker is not.
@@ -34,7 +34,9 @@ class ClientRole final : public Client,
         observer_(observer),
         own_worker_(std::move(own)),
         worker_(worker),
-        addresses_(worker_.host(), worker_.log(), config_.addresses, config_.names, *this),
+        addresses_(worker_.host(), worker_.log(), config_.finder,
+                   {.peer = config_.server, .addresses = config_.addresses, .names = config_.names},
+                   *this),
         context_{.worker = worker_,
                  .config = config_,
                  .stats = stats_,
@@ -77,7 +79,7 @@ class ClientRole final : public Client,
   bool is_resuming() const override { return dials_.has_answer(); }
   void on_take_over(Instant now) override { stop_reconnecting(now, "another path took over"); }
   void on_wanted(Instant now) override;
-  void on_looked_up(Instant now) override { dials_.on_looked_up(now); }
+  void on_addresses(Instant now) override { dials_.on_addresses(now); }
 
  private:
   void on_timer(Instant now);
@@ -96,7 +98,7 @@ class ClientRole final : public Client,
   TrafficCounters traffic_;
   const std::unique_ptr<Worker> own_worker_;
   Worker& worker_;
-  ServerAddresses addresses_;
+  PeerAddresses addresses_;
   ClientContext context_;
   ClientSession session_;
   ClientDials dials_;

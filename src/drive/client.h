@@ -26,6 +26,7 @@
 
 namespace culvert::drive {
 
+class PeerFinder;
 class Worker;
 
 // How a client behaves, whoever its server is.
@@ -45,6 +46,9 @@ struct ClientConfig {
   crypto::EndpointId server;
   std::vector<SocketAddress> addresses;  // all tried at once; the first to answer wins
   std::vector<HostPort> names{};         // looked up for every try; what they stand for as well
+  // Looks them up, and may know more of the server; on the client's loop, outlives it. Null: the
+  // client looks them up itself.
+  PeerFinder* finder = nullptr;
   session::ClientCredentials credentials;
   session::Dialect dialect = session::Dialect::culvert_1;
   tunnel::TunnelSet tunnels;             // at the start

@@ -11,7 +11,7 @@
 namespace culvert::drive {
 
 ClientDials::ClientDials(ClientContext& context, const ClientSession& session,
-                         ServerAddresses& addresses, ClientDialsOwner& owner)
+                         PeerAddresses& addresses, ClientDialsOwner& owner)
     : context_(context),
       session_(session),
       addresses_(addresses),
@@ -21,8 +21,8 @@ ClientDials::ClientDials(ClientContext& context, const ClientSession& session,
 
 // --- beginning -----------------------------------------------------------------------------------
 
-// Every address at once: the first to complete TLS carries the session. What names stand for now
-// joins them as soon as it is known.
+// Every address at once: the first to complete TLS carries the session. What is found from now on
+// joins them at once.
 void ClientDials::begin(Instant now, Duration timeout) {
   timeout_.set(now + timeout);
   failures_.clear();
@@ -30,8 +30,8 @@ void ClientDials::begin(Instant now, Duration timeout) {
   is_busy_ = is_nobody_ = false;
   winner_ = nullptr;
   refusals_.set(true);
-  addresses_.look_up();
-  for (const SocketAddress& address : addresses_.addresses()) dial(now, address);
+  addresses_.search(now);
+  for (const path::Candidate& candidate : addresses_.candidates()) dial(now, candidate.remote);
   fail_if_hopeless(now);
   context_.worker.host().request_turn_end();
 }
@@ -84,11 +84,12 @@ void ClientDials::begin_dial(Instant now, const SocketAddress& address,
   dials_.push_back(std::move(dial));
 }
 
-void ClientDials::on_looked_up(Instant now) {
+void ClientDials::on_addresses(Instant now) {
   const bool is_trying = timeout_.is_set() && winner_ == nullptr;
   if (!is_trying) return;  // the next try has use for it
-  for (const SocketAddress& address : addresses_.addresses()) {
-    if (std::ranges::find(dialled_, address) == dialled_.end()) dial(now, address);
+  for (const path::Candidate& candidate : addresses_.candidates()) {
+    const SocketAddress& remote = candidate.remote;
+    if (std::ranges::find(dialled_, remote) == dialled_.end()) dial(now, remote);
   }
   fail_if_hopeless(now);
   context_.worker.host().request_turn_end();
@@ -96,7 +97,7 @@ void ClientDials::on_looked_up(Instant now) {
 
 // Not from inside a call of the owner's.
 void ClientDials::fail_if_hopeless(Instant now) {
-  if (dials_.empty() && !addresses_.is_looking_up()) timeout_.set(now);
+  if (dials_.empty() && !addresses_.is_searching()) timeout_.set(now);
 }
 
 // Beside the first dials, whose answer may be on its slow way.
@@ -108,9 +109,10 @@ void ClientDials::begin_once_more(Instant now) {
     context_.worker.bury(std::move(dial));
   }
   std::erase(dials_, nullptr);
-  addresses_.look_up();
-  const std::vector<SocketAddress> addresses = addresses_.addresses();
-  for (const SocketAddress& address : addresses) dial(now, address, true);
+  addresses_.search(now);
+  for (const path::Candidate& candidate : addresses_.candidates()) {
+    dial(now, candidate.remote, true);
+  }
   context_.worker.host().request_turn_end();
 }
 
@@ -141,7 +143,7 @@ void ClientDials::on_dial_failed(Instant now, ClientDial& dial, DialFailure fail
   failures_.push_back(std::move(failure.error));
   is_busy_ = is_busy_ || failure.is_busy;
   is_nobody_ = is_nobody_ || failure.is_nobody;
-  if (dials_.empty() && !addresses_.is_looking_up()) {
+  if (dials_.empty() && !addresses_.is_searching()) {
     fail(now, {.error = error(), .is_busy = is_busy_});
   }
 }

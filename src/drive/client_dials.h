@@ -4,7 +4,7 @@
 
 #include "drive/client_dial.h"
 #include "drive/client_session.h"
-#include "drive/server_addresses.h"
+#include "drive/peer_addresses.h"
 
 #include <memory>
 #include <optional>
@@ -26,12 +26,12 @@ class ClientDialsOwner {
 // Owned by the role.
 class ClientDials final : public ClientDialOwner {
  public:
-  ClientDials(ClientContext& context, const ClientSession& session, ServerAddresses& addresses,
+  ClientDials(ClientContext& context, const ClientSession& session, PeerAddresses& addresses,
               ClientDialsOwner& owner);
 
   void begin(Instant now, Duration timeout);
-  // What names stand for is known: those addresses are tried as well.
-  void on_looked_up(Instant now);
+  // Others are known, and tried as well, or no more will be.
+  void on_addresses(Instant now);
   void begin_once_more(Instant now);
   void abandon(Instant now, session::CloseCode code, std::string_view why);
   void on_refused(Instant now, const UdpRefusal& refusal);
@@ -62,7 +62,7 @@ class ClientDials final : public ClientDialOwner {
 
   ClientContext& context_;
   const ClientSession& session_;
-  ServerAddresses& addresses_;
+  PeerAddresses& addresses_;
   ClientDialsOwner& owner_;
   std::vector<std::unique_ptr<ClientDial>> dials_;  // of each address
   std::vector<SocketAddress> dialled_;              // in this try

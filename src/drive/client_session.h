@@ -23,14 +23,14 @@
 namespace culvert::drive {
 
 class ClientSession;
-class ServerAddresses;
+class PeerAddresses;
 
 struct ClientContext {
   Worker& worker;
   const ClientConfig& config;
   ClientStats& stats;
   TrafficCounters& traffic;
-  const ServerAddresses& addresses;
+  const PeerAddresses& addresses;
 };
 
 class ClientSessionOwner {

@@ -3,7 +3,7 @@
 #include "base/limits.h"
 #include "base/probe.h"
 #include "drive/client_session.h"
-#include "drive/server_addresses.h"
+#include "drive/peer_addresses.h"
 
 #include <algorithm>
 #include <utility>
@@ -45,11 +45,7 @@ void PathChoice::refresh() {
     locals.push_back({.ip = local.ip, .is_usable = may_use(local)});
   }
   set_.set_locals(locals, context_.worker.local_address().port);
-  std::vector<path::Candidate> candidates;
-  for (const SocketAddress& remote : context_.addresses.addresses()) {
-    candidates.push_back({.remote = remote});
-  }
-  set_.set_candidates(candidates);
+  set_.set_candidates(context_.addresses.candidates());
   refresh_uses();
 }
 

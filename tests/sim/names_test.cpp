@@ -1,11 +1,15 @@
 // A server that is known by a name, which may stand for another address tomorrow; and clients
 // whose users do not want to wait for the next try.
+#include "drive/peer_finder.h"
 #include "tests/sim/tunnel_world.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace culvert::sim {
 namespace {
@@ -96,6 +100,75 @@ TEST(SimNames, that_nobody_has_are_the_reason) {
   EXPECT_EQ(world.end_error->kind, ErrorKind::unreachable);
   EXPECT_NE(world.end_error->text().find("home.example: name not found"), std::string::npos)
       << world.end_error->text();
+}
+
+// Knows more of a server when a test says so.
+class Informer final : public drive::PeerFinder {
+ public:
+  std::unique_ptr<drive::PeerSubscription> subscribe(Instant, const drive::PeerQuery&,
+                                                     drive::FinderSink& its_sink) override {
+    sink = &its_sink;
+    return std::make_unique<Line>(*this);
+  }
+  void say(Instant now, const SocketAddress& address) const {
+    sink->on_candidate(now, {.remote = address, .origin = path::Origin::discovered});
+  }
+  drive::FinderSink* sink = nullptr;
+  bool answers = true;
+
+ private:
+  struct Line final : drive::PeerSubscription {
+    explicit Line(const Informer& its_informer) : informer(its_informer) {}
+    void search(Instant) override {}
+    [[nodiscard]] bool is_searching() const override { return !informer.answers; }
+    [[nodiscard]] std::vector<Error> failures() const override { return {}; }
+    const Informer& informer;
+  };
+};
+
+// A client that knows an address where nobody is, and has somebody to ask.
+void start_client_with(TunnelWorld& world, Informer& informer,
+                       std::vector<SocketAddress> addresses) {
+  drive::ClientConfig config = world.client_config();
+  config.addresses = std::move(addresses);
+  config.finder = &informer;
+  world.client_host = std::make_unique<SimHost>(*world.client_machine, HostKnobs{});
+  auto client = drive::Client::create(*world.client_host, world.log, std::move(config), world);
+  ASSERT_TRUE(client);
+  world.client = std::move(*client);
+  world.client->start(world.world.now());
+}
+
+// The address that was given does not wait for them.
+TEST(SimFinders, that_never_answer_hold_nobody_up) {
+  Informer informer;
+  informer.answers = false;
+  TunnelWorld world(1, {});
+  start_client_with(world, informer, {TunnelWorld::server_address()});
+  EXPECT_TRUE(
+      world.world.run_until([&] { return world.is_connected; }, world.world.now() + seconds(1)))
+      << world.report();
+}
+
+// What is no longer said is not dialled any more: the next try fails at once.
+TEST(SimFinders, take_back_what_they_said) {
+  Informer informer;
+  TunnelWorld world(1, {});
+  start_client_with(world, informer, {{kOtherIp, TunnelWorld::kServerPort}});
+  informer.say(world.world.now(), TunnelWorld::server_address());
+  ASSERT_TRUE(
+      world.world.run_until([&] { return world.is_connected; }, world.world.now() + seconds(1)));
+  informer.sink->on_candidate_gone(world.world.now(), TunnelWorld::server_address());
+  std::uint64_t dialled = 0;
+  world.end_server();
+  world.network.tap = [&](Instant, Packet& packet) {
+    const bool is_first = packet.payload.size() >= 1200 && (packet.payload[0] & 0xF0) == 0xC0;
+    if (is_first && packet.to.ip == TunnelWorld::server_address().ip) ++dialled;
+    return true;
+  };
+  world.world.run_for(limits::kIdleTimeout + seconds(60));
+  EXPECT_GT(world.client->stats().reconnect_attempts, 3U);
+  EXPECT_EQ(dialled, 0U);
 }
 
 // What one client wants looked up leaves room for the others' names, and for its own addresses.
