@@ -104,6 +104,11 @@ std::size_t SimUdpPort::recv_batch(std::span<RxDatagram> out) {
 UdpSendResult SimUdpPort::send_batch(std::span<const TxBatch> batches) {
   UdpSendResult result;
   for (const TxBatch& batch : batches) {
+    // As the kernel: the socket is of the other family.
+    if (!options_.remote && options_.bind.ip.is_v4() && batch.path.remote.ip.is_v6()) {
+      ++result.batches_taken;
+      continue;
+    }
     if (is_blocked_ ||
         (host_.knobs().send_blocked > 0 && rng_.unit() < host_.knobs().send_blocked)) {
       result.is_blocked = true;

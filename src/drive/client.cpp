@@ -129,15 +129,11 @@ Status check_addresses(const ClientConfig& config) {
               "no address of the server is known: give --address or a ticket");
 }
 
-UdpOptions client_udp_options(const ClientConfig& config) {
-  // A name may stand for anything, and for something else tomorrow.
-  const bool needs_v6 = !config.names.empty() ||
-                        std::ranges::any_of(config.addresses, [](const SocketAddress& address) {
-                          return address.ip.is_v6();
-                        });
+// Of both families, whatever is known of the server now: other addresses may be found later.
+UdpOptions client_udp_options() {
   return {.purpose = Purpose::process,
-          .bind = {IpAddress::any(needs_v6 ? Family::v6 : Family::v4), 0},
-          .is_dual_stack = needs_v6,
+          .bind = {IpAddress::any(Family::v6), 0},
+          .is_dual_stack = true,
           .has_large_buffers = true};
 }
 
@@ -439,7 +435,7 @@ Result<std::unique_ptr<Client>> Client::create(Host& host, Logger& log, ClientCo
                                                ClientObserver& observer) {
   CULVERT_CHECK(check_addresses(config));
   auto own = std::make_unique<Worker>(host, log);
-  CULVERT_CHECK(own->open(config.endpoint, client_udp_options(config)));
+  CULVERT_CHECK(own->open(config.endpoint, client_udp_options()));
   Worker& worker = *own;
   auto client = std::make_unique<ClientRole>(std::move(own), worker, std::move(config), observer);
   CULVERT_CHECK(worker.add_role(*client, {}));

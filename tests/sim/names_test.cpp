@@ -139,6 +139,23 @@ void start_client_with(TunnelWorld& world, Informer& informer,
   world.client->start(world.world.now());
 }
 
+TEST(SimFinders, lead_to_ipv6_who_knew_but_ipv4) {
+  Informer informer;
+  TunnelWorldConfig config;
+  config.has_second_server_address = true;
+  TunnelWorld world(1, config);
+  const SocketAddress at_v6{*world.server_machine->address_of(Family::v6),
+                            TunnelWorld::kServerPort};
+  start_client_with(world, informer, {{kOtherIp, TunnelWorld::kServerPort}});
+  world.world.run_for(seconds(2));
+  ASSERT_FALSE(world.is_connected);
+  informer.say(world.world.now(), at_v6);
+  EXPECT_TRUE(
+      world.world.run_until([&] { return world.is_connected; }, world.world.now() + seconds(1)))
+      << world.report();
+  EXPECT_EQ(world.client->paths().at(0).path.remote, at_v6);
+}
+
 // The address that was given does not wait for them.
 TEST(SimFinders, that_never_answer_hold_nobody_up) {
   Informer informer;
