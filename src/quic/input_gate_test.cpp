@@ -1,5 +1,7 @@
 #include "quic/input_gate.h"
 
+#include "quic/endpoint.h"
+
 #include <gtest/gtest.h>
 
 namespace culvert::quic {
