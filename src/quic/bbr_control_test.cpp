@@ -34,6 +34,7 @@ ngtcp2_conn_info info_of(Connection& connection) {
 
 class ControlledPair : public ::testing::Test {
  public:
+  explicit ControlledPair(void (*configure)(EndpointConfig&) = use_bbr) : pair(configure) {}
   void SetUp() override {
     // With any other version than 1.11 ngtcp2's own BBR is used (CMake says so): nothing is here.
     if (!BbrControl::kIsBuiltIn) GTEST_SKIP() << "this ngtcp2 is not the one it is made for";
@@ -67,7 +68,7 @@ class ControlledPair : public ::testing::Test {
     return impl_of(*connection).bbr_control().bbr();
   }
 
-  LoopbackPair pair{use_bbr};
+  LoopbackPair pair;
   Connection* connection = nullptr;
   Stream* stream = nullptr;
   std::size_t received = 0;
@@ -159,11 +160,54 @@ TEST_F(ControlledPair, goes_on_after_an_outage) {
   EXPECT_GT(received - before, 1'000'000U);
 }
 
-TEST(BbrControl, leaves_other_controllers_alone) {
-  LoopbackPair pair(use_cubic);
-  Connection& connection = pair.connect();
-  ASSERT_TRUE(pair.establish());
-  EXPECT_FALSE(impl_of(connection).bbr_control().is_attached());
+// The other controller is attached by the same hooks.
+class ControlledCubicPair : public ControlledPair {
+ public:
+  ControlledCubicPair() : ControlledPair(use_cubic) {}
+  [[nodiscard]] const BbrControl& control() const { return impl_of(*connection).bbr_control(); }
+};
+
+TEST_F(ControlledCubicPair, has_its_window_from_cubic_and_leaves_out_numbers) {
+  EXPECT_TRUE(control().is_attached());
+  EXPECT_FALSE(control().has_pace());
+  const std::uint64_t before = control().window_bytes();
+  send_for(seconds(2));
+  EXPECT_EQ(info_of(*connection).cwnd, control().window_bytes());
+  EXPECT_GT(control().window_bytes(), 5 * before);
+  EXPECT_GT(control().decoys().count(), 5U);
+  EXPECT_EQ(connection->stats().packets_lost, 0U);
+}
+
+TEST_F(ControlledCubicPair, gives_way_where_packets_are_lost_and_grows_again) {
+  send_for(seconds(2));
+  const std::uint64_t before = control().window_bytes();
+  bool has_lost = false;
+  pair.filter = [&](LoopbackPair::Packet& packet) {
+    return !packet.to_server || packet.bytes.size() < 1'000 || std::exchange(has_lost, true);
+  };
+  send_for(milliseconds(100));
+  ASSERT_TRUE(has_lost);
+  const std::uint64_t after = control().window_bytes();
+  EXPECT_LT(after, before * 3 / 4);
+  send_for(seconds(3));
+  EXPECT_GT(control().window_bytes(), after + after / 4);
+}
+
+TEST_F(ControlledCubicPair, begins_with_little_after_an_outage) {
+  send_for(seconds(2));
+  const std::uint64_t before = control().window_bytes();
+  pair.filter = [](LoopbackPair::Packet&) { return false; };
+  send_for(seconds(4));
+  pair.filter = [](LoopbackPair::Packet&) { return true; };
+  std::uint64_t least = before;
+  for (int i = 0; i < 200; ++i) {
+    send_for(milliseconds(20));
+    least = std::min(least, control().window_bytes());
+  }
+  EXPECT_LE(least, 20U * 1452);
+  const std::size_t received_before = received;
+  send_for(seconds(1));
+  EXPECT_GT(received - received_before, 1'000'000U);
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ class SendAllowanceTest : public testing::Test {
     info.cwnd = 100'000;
   }
   SeededRng rng{1};
-  BbrControl control{rng};  // of no connection
+  BbrControl control{rng, CongestionControl::cubic};  // of no connection
   ngtcp2_conn_info info{};
 };
 
