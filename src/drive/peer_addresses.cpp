@@ -8,8 +8,10 @@ PeerAddresses::PeerAddresses(Host& host, Logger& log, PeerFinder* finder, const 
                              PeerAddressesOwner& owner)
     : owner_(owner),
       names_(host, log),
-      finders_(log, {&given_, finder == nullptr ? &names_ : finder}),
-      subscription_(finders_.subscribe(host.now(), query, *this)) {}
+      finders_(log, {&given_, finder == nullptr ? &names_ : finder}) {
+  // Not as an initializer: what is known already is told meanwhile.
+  subscription_ = finders_.subscribe(host.now(), query, *this);
+}
 
 void PeerAddresses::on_candidate(Instant now, const path::Candidate& candidate) {
   const auto known = std::ranges::find(candidates_, candidate.remote, &path::Candidate::remote);
