@@ -767,6 +767,41 @@ TEST_F(ControlledTest, a_client_of_several_servers_keeps_them_apart) {
   expect_echo(client.port_of(source), 10'000, 2);
 }
 
+// All three ask one finder what the name stands for.
+TEST_F(ControlledTest, servers_of_one_client_are_found_by_their_name) {
+  RunningServer server(server_options());
+  TcpEcho echo;
+  const std::string source = fmt::format("tcp://127.0.0.1:{}", echo.port());
+  ClientOptions options = client_options(server);
+  options.servers[0].addresses = {{"localhost", server.info.listening.port}};
+  options.servers[0].name = "a";
+  for (const char* name : {"b", "c"}) {
+    options.servers.push_back(options.servers[0]);
+    options.servers.back().name = name;
+  }
+  add_tunnel(options, source);
+  options.tunnels = *options.tunnels.with_replaced(source, [&] {
+    tunnel::TunnelSpec spec = options.tunnels.tunnels().front();
+    spec.server = "c";
+    return spec;
+  }());
+  options.control = at("client");
+  RunningClient client(std::move(options));
+  expect_echo(client.port_of(source), 10'000, 1);
+  const auto is_connected = [&](const char* name) {
+    return ask("client", "GET", "/v1/status")
+               .find(fmt::format("{{\"name\":\"{}\",\"state\":\"connected\"", name)) !=
+           std::string::npos;
+  };
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  for (const char* name : {"a", "b", "c"}) {
+    while (!is_connected(name) && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::yield();
+    }
+    EXPECT_TRUE(is_connected(name)) << ask("client", "GET", "/v1/status");
+  }
+}
+
 TEST_F(ControlledTest, an_audit_log_that_nobody_reads_stops_nothing) {
   const std::string fifo = socket("fifo");
   ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);

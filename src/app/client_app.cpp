@@ -3,6 +3,7 @@
 #include "app/client_control.h"
 #include "app/client_servers.h"
 #include "app/config_watch.h"
+#include "app/node.h"
 #include "app/reload_thread.h"
 #include "app/stop_signals.h"
 #include "net/kernel_host.h"
@@ -25,10 +26,10 @@ class ClientAppImpl final : public ClientApp, private ClientServersOwner {
       : options_(std::move(options)),
         reporter_(reporter),
         log_(log),
-        group_(log, options_.udp, 1, options_.interfaces),
+        node_(options_.identity, {.udp = options_.udp, .interfaces = options_.interfaces}, 1, log),
         target_(host().now(), servers_, options_, log),
         control_(host(), target_),
-        servers_(host(), options_, control_, *this, log),
+        servers_(node_, options_, control_, *this, log),
         reloading_(host(), service_, options_.reload,
                    [this](Instant now, Result<ClientReload> loaded) {
                      on_reloaded(now, std::move(loaded));
@@ -41,7 +42,7 @@ class ClientAppImpl final : public ClientApp, private ClientServersOwner {
   }
 
  private:
-  net::KernelHost& host() { return group_.host(0); }
+  net::KernelHost& host() { return node_.main(); }
   void watch_signals();
   void feed_watchdog();
   void stop(StopWish wish);
@@ -62,7 +63,7 @@ class ClientAppImpl final : public ClientApp, private ClientServersOwner {
   const ClientOptions options_;  // the links read it
   ClientReporter& reporter_;
   Logger& log_;
-  net::HostGroup group_;
+  Node node_;
   ClientControl target_;
   admin::ControlServer control_;  // the servers tell it what happens
   ClientServers servers_;         // dies before it

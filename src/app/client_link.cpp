@@ -80,7 +80,7 @@ Status ClientLink::Worker::connect(Instant now) {
   CULVERT_TRY(DebugSinks sinks, DebugSinks::open(options_.debug, log_));
   std::array<std::uint8_t, 32> secret{};
   host().rng().fill(secret);
-  drive::ClientConfig config{.endpoint = {.identity = options_.identity,
+  drive::ClientConfig config{.endpoint = {.identity = link_.node_.identity(),
                                           .alpns = {},
                                           .transport = options_.transport,
                                           .protection = options_.protection,
@@ -90,6 +90,7 @@ Status ClientLink::Worker::connect(Instant now) {
                              .server = server_.id,
                              .addresses = std::move(addresses),
                              .names = std::move(names),
+                             .finder = &link_.finder_,
                              .credentials = server_.credentials,
                              .dialect = server_.dialect,
                              .tunnels = std::move(tunnels_),
@@ -145,7 +146,7 @@ void ClientLink::Worker::end(std::optional<Error> error) {
 }
 
 void ClientLink::Worker::tell_end() {
-  const bool is_posted = link_.main_.post(
+  const bool is_posted = link_.node_.main().post(
       [&link = link_, &owner = owner_, error = error_,
        stats = client_ ? client_->stats() : drive::ClientStats{}](Instant now) mutable {
         owner.on_link_ended(now, link, std::move(error), stats);
@@ -154,13 +155,13 @@ void ClientLink::Worker::tell_end() {
 }
 
 void ClientLink::Worker::on_connected(Instant, const SocketAddress& server) {
-  link_.main_.post(
+  link_.node_.main().post(
       [&link = link_, &owner = owner_, server](Instant) { owner.on_link_connected(link, server); });
 }
 
 void ClientLink::Worker::on_listening(Instant, const tunnel::TunnelSpec& tunnel,
                                       const std::string& local_address) {
-  link_.main_.post([&link = link_, &owner = owner_, tunnel, local_address](Instant) {
+  link_.node_.main().post([&link = link_, &owner = owner_, tunnel, local_address](Instant) {
     owner.on_link_listening(link, tunnel, local_address);
   });
 }
@@ -172,11 +173,12 @@ void ClientLink::Worker::on_finished(Instant, std::optional<Error> error) {
 
 // --- the main loop's side ------------------------------------------------------------------------
 
-ClientLink::ClientLink(net::KernelHost& main, const ClientOptions& options,
-                       const ClientServer& server, tunnel::TunnelSet tunnels,
-                       drive::RoleEventSink& events, ClientLinkOwner& owner, Logger& log)
-    : main_(main),
-      group_(log, options.udp, 1, options.interfaces),
+ClientLink::ClientLink(Node& node, const ClientOptions& options, const ClientServer& server,
+                       tunnel::TunnelSet tunnels, drive::RoleEventSink& events,
+                       ClientLinkOwner& owner, Logger& log)
+    : node_(node),
+      group_(log, node.options().udp, 1, node.options().interfaces),
+      finder_(node.main(), node.finder(), group_.host(0)),
       worker_(std::make_unique<Worker>(*this, options, server, std::move(tunnels), events, owner,
                                        log)) {
   thread_ = std::jthread([this] {
@@ -212,7 +214,7 @@ void ClientLink::apply(tunnel::TunnelSet tunnels, OnApplied done) {
   // there, whichever thread lets go of the task last.
   const auto change = std::make_shared<Change>(std::move(tunnels), std::move(done));
   Worker& worker = *worker_;
-  post([&worker, &main = main_, change](Instant now) {
+  post([&worker, &main = node_.main(), change](Instant now) {
     worker.apply(now, std::move(change->tunnels));
     main.post([change](Instant at) {
       OnApplied answer = std::move(change->done);
@@ -224,7 +226,7 @@ void ClientLink::apply(tunnel::TunnelSet tunnels, OnApplied done) {
 void ClientLink::look(OnView done) {
   const auto answer = std::make_shared<OnView>(std::move(done));  // as in apply()
   Worker& worker = *worker_;
-  post([&worker, &main = main_, answer](Instant) {
+  post([&worker, &main = node_.main(), answer](Instant) {
     main.post([answer, view = worker.view()](Instant at) mutable {
       OnView call = std::move(*answer);
       call(at, std::move(view));

@@ -2,6 +2,8 @@
 // that nothing that happens to one server reaches another. Private to app/.
 #pragma once
 
+#include "app/link_finder.h"
+#include "app/node.h"
 #include "app/options.h"
 #include "base/log.h"
 #include "base/result.h"
@@ -49,7 +51,7 @@ struct LinkView {
 class ClientLink {
  public:
   // All outlive the link. Begins to connect at once.
-  ClientLink(net::KernelHost& main, const ClientOptions& options, const ClientServer& server,
+  ClientLink(Node& node, const ClientOptions& options, const ClientServer& server,
              tunnel::TunnelSet tunnels, drive::RoleEventSink& events, ClientLinkOwner& owner,
              Logger& log);
   // At once, without a goodbye when it has not ended.
@@ -69,9 +71,10 @@ class ClientLink {
   template <typename Task>
   void post(const Task& task);
 
-  net::KernelHost& main_;
+  Node& node_;
   net::HostGroup group_;
-  std::unique_ptr<Worker> worker_;  // dies before its host
+  LinkFinder finder_;
+  std::unique_ptr<Worker> worker_;  // dies before its host, and before what it asks
   std::jthread thread_;
 };
 

@@ -51,9 +51,9 @@ struct ClientServers::Server {
   std::optional<ClientServer> successor;
 };
 
-ClientServers::ClientServers(net::KernelHost& host, const ClientOptions& options,
-                             drive::RoleEventSink& events, ClientServersOwner& owner, Logger& log)
-    : host_(host),
+ClientServers::ClientServers(Node& node, const ClientOptions& options, drive::RoleEventSink& events,
+                             ClientServersOwner& owner, Logger& log)
+    : node_(node),
       options_(options),
       events_(events),
       owner_(owner),
@@ -84,7 +84,7 @@ void ClientServers::begin(Server& server) {
   server.retry.reset();
   ClientLinkOwner& owner = *this;
   server.link = std::make_unique<ClientLink>(
-      host_, options_, server.config, tunnels_.of_server(server.config.name), events_, owner, log_);
+      node_, options_, server.config, tunnels_.of_server(server.config.name), events_, owner, log_);
 }
 
 std::vector<std::string> ClientServers::names() const {
@@ -150,7 +150,8 @@ void ClientServers::fail_server(Instant now, Server& server, std::optional<Error
   log_.warn("session", "{}: {}; trying again in {} s", name, server.failure->text(),
             std::chrono::duration_cast<std::chrono::seconds>(server.retry_delay).count());
   server.next_try = now + server.retry_delay;
-  server.retry = host_.after(server.retry_delay, [this, &server](Instant) { begin(server); });
+  server.retry =
+      node_.main().after(server.retry_delay, [this, &server](Instant) { begin(server); });
   server.retry_delay = std::min(2 * server.retry_delay, limits::kServerRetryMax);
 }
 

@@ -4,8 +4,8 @@
 
 #include "admin/counters.h"
 #include "app/client_link.h"
+#include "app/node.h"
 #include "app/options.h"
-#include "net/kernel_host.h"
 #include "tunnel/tunnel_set.h"
 
 #include <functional>
@@ -44,7 +44,7 @@ struct ServerView {
 class ClientServers final : private ClientLinkOwner {
  public:
   // All outlive it; `options` does not change.
-  ClientServers(net::KernelHost& host, const ClientOptions& options, drive::RoleEventSink& events,
+  ClientServers(Node& node, const ClientOptions& options, drive::RoleEventSink& events,
                 ClientServersOwner& owner, Logger& log);
   ~ClientServers();
 
@@ -76,7 +76,7 @@ class ClientServers final : private ClientLinkOwner {
   void finish_if_over();
   [[nodiscard]] Server* find(const ClientLink& link);
 
-  net::KernelHost& host_;
+  Node& node_;
   const ClientOptions& options_;
   drive::RoleEventSink& events_;
   ClientServersOwner& owner_;

@@ -3,6 +3,8 @@
 #include "app/audit_log.h"
 #include "app/config_watch.h"
 #include "app/debug_sinks.h"
+#include "app/node.h"
+#include "app/own_addresses.h"
 #include "app/reload_thread.h"
 #include "app/server_control.h"
 #include "app/shared_auth_limiter.h"
@@ -26,26 +28,6 @@ namespace {
 
 constexpr Duration kPolicyRetry = std::chrono::milliseconds(100);
 
-// What clients can dial: a wildcard stands for the addresses of every interface that is not of a
-// VPN or a bridge of containers, unless there is no other. Loopback is worth telling only when
-// there is nothing else.
-std::vector<SocketAddress> reachable_addresses(const SocketAddress& local,
-                                               const std::vector<LocalAddress>& ours) {
-  if (!local.ip.is_unspecified()) return {local};
-  std::vector<SocketAddress> addresses;
-  const auto add = [&](auto is_wanted) {
-    if (!addresses.empty()) return;
-    for (const LocalAddress& address : ours) {
-      if (local.ip.is_v4() && address.ip.is_v6()) continue;
-      if (is_wanted(address)) addresses.push_back({address.ip, local.port});
-    }
-  };
-  add([](const auto& a) { return a.use == AddressUse::any && !a.ip.is_loopback(); });
-  add([](const auto& a) { return a.use == AddressUse::inner; });
-  add([](const auto& a) { return a.ip.is_loopback() && a.use != AddressUse::never; });
-  return addresses;
-}
-
 std::vector<std::string> alpns_of(const std::vector<session::Dialect>& dialects) {
   std::vector<std::string> alpns;
   for (const session::Dialect dialect : dialects) alpns.emplace_back(session::alpn(dialect));
@@ -61,8 +43,9 @@ class ServerAppImpl final : public ServerApp {
       : options_(std::move(options)),
         reporter_(reporter),
         log_(log),
-        group_(log, options_.udp, options_.workers != 0 ? options_.workers : default_worker_count(),
-               options_.interfaces),
+        node_(options_.identity, {.udp = options_.udp, .interfaces = options_.interfaces},
+              options_.workers != 0 ? options_.workers : default_worker_count(), log),
+        ticket_(node_.identity().public_key(), log),
         target_(group_, servers_, options_, auth_limiter_, audit_log_, log),
         control_(group_.host(0), target_),
         auth_limiter_(options_.auth_limits, group_.host(0).rng()),
@@ -89,13 +72,19 @@ class ServerAppImpl final : public ServerApp {
   void on_reloaded(Result<ServerReload> loaded);
   void distribute_policy();
   void stop_at_once();
+  void publish() {
+    node_.publish(own_candidates(options_.external_addresses, servers_[0]->local_address(),
+                                 node_.main().local_addresses()));
+  }
   void feed_watchdog();
 
   ServerOptions options_;
   ServerReporter& reporter_;
   Logger& log_;
   drive::ServerShared shared_;
-  net::HostGroup group_;
+  Node node_;
+  net::HostGroup& group_ = node_.group();
+  TicketPublisher ticket_;
   ServerControl target_;
   admin::ControlServer control_;  // the servers tell it what happens
   SharedAuthLimiter auth_limiter_;
@@ -126,6 +115,11 @@ Status ServerAppImpl::open() {
       server->give_up_session(now, session);
     });
   };
+  // The first worker's thread is that of the node.
+  shared_.on_network_changed = [this](Instant, std::uint8_t worker) {
+    if (worker == 0) publish();
+  };
+  node_.add_publisher(ticket_);
   if (!options_.audit_log.empty()) {
     CULVERT_TRY(audit_log_,
                 AuditLog::open(options_.audit_log, log_, {.is_required = options_.audit_required}));
@@ -138,7 +132,7 @@ Status ServerAppImpl::open() {
   for (unsigned i = 0; i < group_.size(); ++i) {
     CULVERT_TRY(DebugSinks sinks, DebugSinks::open(options_.debug, log_));
     drive::ServerConfig config{
-        .endpoint = {.identity = options_.identity,
+        .endpoint = {.identity = node_.identity(),
                      .alpns = alpns_of(options_.dialects),
                      .transport = options_.transport,
                      .protection = options_.protection,
@@ -175,13 +169,9 @@ Status ServerAppImpl::run() {
   }
   servers_[0]->start(main.now());
 
-  const crypto::EndpointId id = options_.identity.public_key();
-  std::vector<SocketAddress> addresses = options_.external_addresses;
-  const SocketAddress local = servers_[0]->local_address();
-  for (const SocketAddress& address : reachable_addresses(local, main.local_addresses())) {
-    if (std::ranges::find(addresses, address) == addresses.end()) addresses.push_back(address);
-  }
-  reporter_.on_ready({id, local, addresses, Ticket{id, addresses}.text()});
+  publish();
+  const Ticket& ticket = ticket_.ticket();
+  reporter_.on_ready({ticket.id, servers_[0]->local_address(), ticket.addresses, ticket.text()});
   service_.ready();
   feed_watchdog();
   main.run();

@@ -10,6 +10,7 @@
 #include "path/candidate.h"
 
 #include <memory>
+#include <span>
 #include <vector>
 
 namespace culvert::drive {
@@ -51,6 +52,14 @@ class PeerFinder {
   [[nodiscard]] virtual std::unique_ptr<PeerSubscription> subscribe(Instant now,
                                                                     const PeerQuery& query,
                                                                     FinderSink& sink) = 0;
+};
+
+// The other way: tells others where we can be reached.
+class PeerPublisher {
+ public:
+  virtual ~PeerPublisher() = default;
+  // There, best first, and nowhere else any more.
+  virtual void publish(std::span<const path::Candidate> own) = 0;
 };
 
 }  // namespace culvert::drive

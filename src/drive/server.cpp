@@ -45,7 +45,10 @@ class ServerRole final : public Server,
   void give_up_session(Instant now, std::uint64_t session) override;
 
   ConnectionHandler* on_connection(Instant now, quic::Connection& connection) override;
-  void on_network_changed(Instant) override {}
+  void on_network_changed(Instant now) override {
+    const auto& tell_of_it = context_.shared.on_network_changed;
+    if (tell_of_it) tell_of_it(now, worker_.index());
+  }
   void on_refused(Instant, const UdpRefusal&) override {}
   std::vector<session::ResumeKey> resume_keys(const crypto::EndpointId& client,
                                               const session::SessionId& id) const override;

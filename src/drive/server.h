@@ -65,6 +65,8 @@ struct ServerShared {
   session::SessionGate* places = &own_places;
   // Asks another worker for Server::give_up_session, on its thread; null: there is no other.
   std::function<void(std::uint8_t worker, std::uint64_t session)> give_up_elsewhere{};
+  // The addresses of this machine are others now; called by every worker, on its thread.
+  std::function<void(Instant now, std::uint8_t worker)> on_network_changed{};
   std::atomic<std::uint64_t> next_session_id{1};
 };
 
