@@ -10,7 +10,7 @@ namespace {
 constexpr Instant kBuffersStart(std::chrono::seconds(100));
 
 class DatagramBuffersTest : public testing::Test {
- protected:
+ public:
   SessionBudget budget{limits::kSessionBufferBytes};
   SessionBudget other{limits::kSessionBufferBytes};
   DatagramBuffers buffers;

@@ -18,7 +18,7 @@ class CountingHost final : public NullHost {
 };
 
 class StreamMemoryTest : public testing::Test {
- protected:
+ public:
   void take(std::size_t chunks) {
     for (std::size_t i = 0; i < chunks; ++i) {
       taken_.push_back(memory.chunks().take(buffers::kChunkBytes));

@@ -10,7 +10,7 @@ namespace {
 constexpr Instant kAllowanceStart(std::chrono::seconds(100));
 
 class SendAllowanceTest : public testing::Test {
- protected:
+ public:
   SendAllowanceTest() {
     info.smoothed_rtt = 100 * NGTCP2_MILLISECONDS;
     info.latest_rtt = 100 * NGTCP2_MILLISECONDS;
