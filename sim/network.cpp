@@ -197,8 +197,13 @@ void Network::pump(Machine& machine, Link& link, bool is_uplink) {
         continue;
       }
       if (machine.nat_ != nullptr) {
-        packet->from =
+        const auto outside =
             machine.nat_->translate_outbound(now, machine.rng_, packet->from, packet->to);
+        if (!outside) {
+          ++stats_.filtered_by_nat;
+          continue;
+        }
+        packet->from = *outside;
       }
       route(now, std::move(*packet));
     }
