@@ -42,6 +42,37 @@ void Link::schedule(Instant due, Packet packet) {
   std::ranges::push_heap(heap_, is_later);
 }
 
+std::optional<Instant> Link::serialise(Instant now, std::size_t wire_bytes) {
+  if (config_.bits_per_second == 0) return now;
+  const Instant starts = std::max(now, busy_until_);
+  const double queued_seconds = std::chrono::duration<double>(starts - now).count();
+  const double queued_bytes = queued_seconds * static_cast<double>(config_.bits_per_second) / 8;
+  if (queued_bytes + static_cast<double>(wire_bytes) > static_cast<double>(config_.queue_bytes)) {
+    ++stats_.queue_drops;
+    return std::nullopt;
+  }
+  const double seconds =
+      static_cast<double>(wire_bytes) * 8 / static_cast<double>(config_.bits_per_second);
+  busy_until_ =
+      starts + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+  return busy_until_;
+}
+
+std::optional<Instant> Link::carry(Instant now, Rng& rng, std::size_t wire_bytes) {
+  ++stats_.sent;
+  if (config_.is_down || is_lost(rng)) {
+    ++stats_.lost;
+    return std::nullopt;
+  }
+  const std::optional<Instant> leaves = serialise(now, wire_bytes);
+  if (!leaves) return std::nullopt;
+  Instant due = *leaves + config_.delay;
+  if (config_.jitter > Duration::zero()) due += scaled(config_.jitter, rng.unit());
+  last_in_order_ = released(rng, std::max(due, last_in_order_));
+  ++stats_.delivered;
+  return last_in_order_;
+}
+
 void Link::handle_packet(Instant now, Rng& rng, Packet packet) {
   ++stats_.sent;
   const std::size_t wire_bytes = packet.payload.size() + config_.header_bytes;
@@ -54,25 +85,13 @@ void Link::handle_packet(Instant now, Rng& rng, Packet packet) {
     return;
   }
 
-  Instant leaves = now;
-  if (config_.bits_per_second > 0) {
-    const Instant starts = std::max(now, busy_until_);
-    const double queued_seconds = std::chrono::duration<double>(starts - now).count();
-    const double queued_bytes = queued_seconds * static_cast<double>(config_.bits_per_second) / 8;
-    if (queued_bytes + static_cast<double>(wire_bytes) > static_cast<double>(config_.queue_bytes)) {
-      ++stats_.queue_drops;
-      return;
-    }
-    const double seconds =
-        static_cast<double>(wire_bytes) * 8 / static_cast<double>(config_.bits_per_second);
-    leaves = starts + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
-    busy_until_ = leaves;
-  }
+  const std::optional<Instant> leaves = serialise(now, wire_bytes);
+  if (!leaves) return;
   if (config_.mark_ce > 0 && packet.ecn != Ecn::not_ect && rng.unit() < config_.mark_ce) {
     packet.ecn = Ecn::ce;
   }
 
-  Instant due = leaves + config_.delay;
+  Instant due = *leaves + config_.delay;
   if (config_.jitter > Duration::zero()) due += scaled(config_.jitter, rng.unit());
   if (config_.reorder > 0 && rng.unit() < config_.reorder) {
     due += scaled(config_.reorder_delay, rng.unit());

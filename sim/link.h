@@ -12,11 +12,25 @@
 
 namespace culvert::sim {
 
+inline constexpr std::uint8_t kFirstTtl = 64;  // what Linux sends with
+
+// What a router says of a packet that it did not pass on (RFC 792, 4443), to where that came from.
+struct IcmpError {
+  enum class Kind : std::uint8_t { time_exceeded, too_big };
+  Kind kind{};
+  SocketAddress about;  // where the packet was to go
+  std::size_t mtu = 0;  // too_big: what the next link takes
+  friend bool operator==(const IcmpError&, const IcmpError&) = default;
+};
+
 struct Packet {
   SocketAddress from;
   SocketAddress to;
   Ecn ecn = Ecn::not_ect;
   Bytes payload;
+  std::uint8_t ttl = kFirstTtl;     // routers it may still pass, and one more
+  Instant sent_at{};                // when it left its machine: for who watches
+  std::optional<IcmpError> icmp{};  // an error, and no datagram
 };
 
 // IP and UDP headers, counted against `mtu` and rate (IPv4; IPv6 is close enough here).
@@ -61,7 +75,11 @@ class Link {
 
   // Changeable at any moment; packets under way keep what they were given.
   [[nodiscard]] LinkConfig& config() { return config_; }
+  [[nodiscard]] const LinkConfig& config() const { return config_; }
   void handle_packet(Instant now, Rng& rng, Packet packet);
+  // The same for bytes that somebody else keeps (a stream's): when they arrive; none: they are
+  // lost.
+  [[nodiscard]] std::optional<Instant> carry(Instant now, Rng& rng, std::size_t wire_bytes);
   [[nodiscard]] Instant next_delivery() const;
   [[nodiscard]] std::optional<Packet> poll(Instant now);
   [[nodiscard]] const LinkStats& stats() const { return stats_; }
@@ -74,6 +92,8 @@ class Link {
   };
   static bool is_later(const InFlight& a, const InFlight& b);
   [[nodiscard]] bool is_lost(Rng& rng);
+  // When the last of the bytes has left; none: the queue is full.
+  [[nodiscard]] std::optional<Instant> serialise(Instant now, std::size_t wire_bytes);
   [[nodiscard]] Instant released(Rng& rng, Instant due);
   void schedule(Instant due, Packet packet);
 

@@ -60,8 +60,11 @@ TunnelWorld::TunnelWorld(std::uint64_t seed, TunnelWorldConfig config)
       &network.add_machine("server", {kServerIp}, config_.server_up, config_.server_down);
   if (config_.has_nat) {
     config_.nat.public_ip = kClientIp;
-    nat = &network.add_nat(config_.nat);
-    client_machine->set_nat(nat);
+    Router& home = network.add_router({.name = "home", .nat = config_.nat});
+    network.put_behind(home, network.core());
+    home.draw_from(client_machine->rng());
+    client_machine->attach(home);
+    nat = home.nat();
   }
 
   if (config_.second_client_interface) {
