@@ -172,18 +172,22 @@ Result<std::unique_ptr<UdpPort>> SimHost::open_udp(const UdpOptions& options, Ud
 
 Result<std::unique_ptr<StreamPort>> SimHost::connect_stream(const StreamAddress& address, Purpose,
                                                             StreamHandler& handler) {
+  if (const auto& on_dial = machine_.network().on_dial) {
+    on_dial(machine_, address, Network::DialKind::stream);
+  }
   auto connecting = std::make_unique<Connecting>();
   connecting->handler = &handler;
   connecting->remote = to_text(address);
   if (const auto* remote = std::get_if<SocketAddress>(&address)) {
     Machine* machine = machine_.network().machine_at(remote->ip);
     const auto own = machine_.address_of(remote->ip.family());
-    if (machine != nullptr && machine != &machine_ && own) {
+    if (machine != nullptr && !machine_.has_address(remote->ip) && own) {
+      const SocketAddress from{*own, machine_.ephemeral_port()};
       dial({.connecting = connecting.get(),
             .wanted = connecting->alive.token(),
             .host = alive_.token(),
-            .from = {&machine_, {*own, machine_.ephemeral_port()}},
-            .to = {machine, *remote}});
+            .from = {&machine_, from, from},
+            .to = {machine, *remote, *remote}});
       return connecting;
     }
   }
@@ -209,6 +213,13 @@ Result<std::unique_ptr<StreamPort>> SimHost::connect_stream(const StreamAddress&
 void SimHost::dial(Dial dial) {
   run_after(tcp_delay(dial.from, dial.to), [this, dial](Instant) mutable {
     if (!dial.wanted || !dial.host) return;
+    const auto path = machine_.network().stream_path(machine_, dial.from.address, dial.to.seen,
+                                                     StreamStage::opening);
+    if (path) {
+      dial.from.seen = path->source;
+      dial.to.machine = path->machine;
+      dial.to.address = path->target;
+    }
     const auto fail_later = [&](Duration delay, const char* why) {
       run_after(delay, [dial, why](Instant now) {
         if (!dial.wanted || !dial.host) return;
@@ -216,7 +227,7 @@ void SimHost::dial(Dial dial) {
             now, Error{ErrorKind::unreachable, why, dial.connecting->remote});
       });
     };
-    if (!is_reachable(dial.from, dial.to) || !is_reachable(dial.to, dial.from)) {
+    if (!path || !is_reachable(dial.from, dial.to) || !is_reachable(dial.to, dial.from)) {
       if (dial.waited >= kConnectGivesUp)
         return fail_later(Duration::zero(), "connection timed out");
       const Duration retry = dial.retry;
@@ -228,7 +239,7 @@ void SimHost::dial(Dial dial) {
       return;
     }
     const Duration back = tcp_delay(dial.to, dial.from);
-    SimListener* listener = find_listener(machine_, dial.to.address);
+    SimListener* listener = find_listener_at(*dial.to.machine, dial.to.address);
     if (listener == nullptr) return fail_later(back, "connection refused");
     auto [ours, theirs] = TcpEnd::make_pair(world(),
                                             {.buffer_bytes = knobs_.stream_buffer_bytes,

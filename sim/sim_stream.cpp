@@ -171,20 +171,23 @@ void SimListener::schedule_accept() {
   });
 }
 
-SimListener* find_listener(Machine& from, const StreamAddress& address) {
-  const auto* socket_address = std::get_if<SocketAddress>(&address);
-  Machine* machine = &from;
-  if (socket_address != nullptr && !socket_address->ip.is_loopback()) {
-    machine = from.network().machine_at(socket_address->ip);
-    if (machine == nullptr) return nullptr;
-  }
-  auto& listeners = machine->listeners();
+SimListener* find_listener_at(Machine& machine, const StreamAddress& address) {
+  auto& listeners = machine.listeners();
   if (const auto exact = listeners.find(address); exact != listeners.end()) return exact->second;
-  if (socket_address != nullptr) {
+  if (const auto* socket_address = std::get_if<SocketAddress>(&address)) {
     const SocketAddress wildcard{IpAddress::any(socket_address->ip.family()), socket_address->port};
     if (const auto any = listeners.find(wildcard); any != listeners.end()) return any->second;
   }
   return nullptr;
+}
+
+SimListener* find_listener(Machine& from, const StreamAddress& address) {
+  const auto* socket_address = std::get_if<SocketAddress>(&address);
+  if (socket_address == nullptr || socket_address->ip.is_loopback()) {
+    return find_listener_at(from, address);
+  }
+  Machine* machine = from.network().machine_at(socket_address->ip);
+  return machine == nullptr ? nullptr : find_listener_at(*machine, address);
 }
 
 }  // namespace culvert::sim

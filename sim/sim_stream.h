@@ -96,6 +96,8 @@ class SimListener final : public ListenerPort {
   Alive alive_;
 };
 
+// Who of this machine listens at `address`; nullptr when nobody does.
+[[nodiscard]] SimListener* find_listener_at(Machine& machine, const StreamAddress& address);
 // Finds who listens at `address`, seen from `from`; nullptr when nobody does.
 [[nodiscard]] SimListener* find_listener(Machine& from, const StreamAddress& address);
 

@@ -4,15 +4,24 @@
 
 namespace culvert::sim {
 
+namespace {
+
+std::optional<StreamPath> path_between(const TcpPlace& from, const TcpPlace& to) {
+  return from.machine->network().stream_path(*from.machine, from.address, to.seen,
+                                             StreamStage::established);
+}
+
+}  // namespace
+
 Duration tcp_delay(const TcpPlace& from, const TcpPlace& to) {
+  if (const auto path = path_between(from, to)) return path->delay();
   return from.machine->uplink_of(from.address.ip).delay +
          to.machine->downlink_of(to.address.ip).delay;
 }
 
 bool is_reachable(const TcpPlace& from, const TcpPlace& to) {
-  return from.machine->has_address(from.address.ip) && to.machine->has_address(to.address.ip) &&
-         !from.machine->uplink_of(from.address.ip).is_down &&
-         !to.machine->downlink_of(to.address.ip).is_down;
+  const auto path = path_between(from, to);
+  return path && path->machine == to.machine && !path->is_down();
 }
 
 TcpEnd::TcpEnd(SharedPtr shared, unsigned side) : shared_(std::move(shared)), side_(side) {
@@ -23,6 +32,11 @@ std::pair<std::unique_ptr<TcpEnd>, std::unique_ptr<TcpEnd>> TcpEnd::make_pair(
     World& world, const TcpConfig& config, const TcpPlace& first, const TcpPlace& second) {
   auto shared =
       std::make_shared<Shared>(Shared{.world = world, .config = config, .place = {first, second}});
+  for (const unsigned side : {0U, 1U}) {
+    const auto path = path_between(shared->place[side], shared->place[1 - side]);
+    if (path && path->is_shaped()) shared->direction[side].flight.emplace();
+  }
+  shared->rng = world.rng_for("tcp " + first.seen.text() + " " + second.seen.text());
   std::unique_ptr<TcpEnd> a(new TcpEnd(shared, 0));
   std::unique_ptr<TcpEnd> b(new TcpEnd(shared, 1));
   return {std::move(a), std::move(b)};
@@ -40,6 +54,7 @@ TcpEnd::~TcpEnd() {
 
 void TcpEnd::vanish() {
   shared_->is_broken[side_] = true;
+  outgoing().unsent.clear();
   has_told_break_ = true;
   incoming().arrived.clear();
 }
@@ -126,16 +141,27 @@ void TcpEnd::set_handler(StreamHandler& handler) {
 }
 
 std::string TcpEnd::remote_text() const {
-  return shared_->place[1 - side_].address.text();
+  return shared_->place[1 - side_].seen.text();
 }
 
 std::optional<StreamEnds> TcpEnd::ends() const {
   return StreamEnds{.local = shared_->place[side_].address,
-                    .remote = shared_->place[1 - side_].address};
+                    .remote = shared_->place[1 - side_].seen};
 }
 
 void TcpEnd::transmit(const SharedPtr& shared, unsigned side, Segment segment) {
   Direction& direction = shared->direction[side];
+  if (direction.flight) {
+    for (std::size_t at = 0; at < segment.bytes.size(); at += TcpFlight::kSegmentBytes) {
+      const ByteView part =
+          ByteView(segment.bytes)
+              .subspan(at, std::min(TcpFlight::kSegmentBytes, segment.bytes.size() - at));
+      direction.unsent.push_back({.bytes = Bytes(part.begin(), part.end())});
+    }
+    if (segment.is_fin) direction.unsent.push_back({.bytes = {}, .is_fin = true});
+    send_some(shared, side);
+    return;
+  }
   direction.last_due =
       std::max(direction.last_due,
                shared->world.now() + tcp_delay(shared->place[side], shared->place[1 - side]));
@@ -177,6 +203,95 @@ void TcpEnd::retry_later(const SharedPtr& shared, unsigned side) {
   });
 }
 
+// --- where a link has a rate, or loses some ----------------------------------------------------
+
+void TcpEnd::send_some(const SharedPtr& shared, unsigned side) {
+  Direction& direction = shared->direction[side];
+  while (!direction.unsent.empty() && direction.flight->may_send()) {
+    Travel travel{.number = direction.flight->next(),
+                  .segment = std::move(direction.unsent.front()),
+                  .first_left = shared->world.now()};
+    direction.unsent.pop_front();
+    direction.flight->on_sent();
+    depart(shared, side, std::move(travel));
+  }
+}
+
+void TcpEnd::depart(const SharedPtr& shared, unsigned side, Travel travel) {
+  travel.left = shared->world.now();
+  travel.hop = 0;
+  travel.links.clear();
+  if (auto path = path_between(shared->place[side], shared->place[1 - side])) {
+    travel.links = std::move(path->links);
+  }
+  pass(shared, side, std::move(travel));
+}
+
+void TcpEnd::pass(const SharedPtr& shared, unsigned side, Travel travel) {
+  if (travel.links.empty()) return lose(shared, side, std::move(travel));
+  if (travel.hop == travel.links.size()) return reach(shared, side, std::move(travel));
+  const std::size_t wire_bytes = travel.segment.bytes.size() + TcpFlight::kHeaderBytes;
+  const auto due = travel.links[travel.hop++]->carry(shared->world.now(), shared->rng, wire_bytes);
+  if (!due) return lose(shared, side, std::move(travel));
+  shared->world.at(*due, [shared, side, travel = std::move(travel)](Instant) mutable {
+    pass(shared, side, std::move(travel));
+  });
+}
+
+void TcpEnd::lose(const SharedPtr& shared, unsigned side, Travel travel) {
+  Direction& direction = shared->direction[side];
+  if (shared->is_broken[side] || travel.is_reset) return;
+  const Duration round_trip = tcp_delay(shared->place[side], shared->place[1 - side]) +
+                              tcp_delay(shared->place[1 - side], shared->place[side]);
+  const bool are_some_behind =
+      direction.flight->next() > travel.number + 3 || direction.unsent.size() > 3;
+  const Duration wait =
+      direction.flight->on_lost(travel.number, travel.tries, round_trip, are_some_behind);
+  ++travel.tries;
+  shared->world.at(travel.left + wait,
+                   [shared, side, travel = std::move(travel)](Instant now) mutable {
+                     if (shared->is_broken[side]) return;
+                     if (now - travel.first_left >= shared->config.gives_up) {
+                       break_side(shared, side);
+                       return;
+                     }
+                     depart(shared, side, std::move(travel));
+                   });
+}
+
+void TcpEnd::reach(const SharedPtr& shared, unsigned side, Travel travel) {
+  Direction& direction = shared->direction[side];
+  if (!is_reachable(shared->place[side], shared->place[1 - side])) {
+    return lose(shared, side, std::move(travel));
+  }
+  if (travel.is_reset) {
+    break_side(shared, 1 - side);
+    return;
+  }
+  direction.early.emplace(travel.number, std::move(travel.segment));
+  acknowledge(shared, side, tcp_delay(shared->place[1 - side], shared->place[side]));
+  while (!direction.early.empty() && direction.early.begin()->first == direction.next_due) {
+    Segment segment = std::move(direction.early.begin()->second);
+    direction.early.erase(direction.early.begin());
+    ++direction.next_due;
+    take(shared, side, std::move(segment));
+  }
+}
+
+// Acknowledgements are as small as they are many: one that is lost is made up for by the next.
+// While none gets through the window stays shut.
+void TcpEnd::acknowledge(const SharedPtr& shared, unsigned side, Duration after) {
+  shared->world.after(after, [shared, side](Instant) {
+    if (shared->is_broken[side]) return;
+    if (!is_reachable(shared->place[1 - side], shared->place[side])) {
+      acknowledge(shared, side, shared->config.first_retry);
+      return;
+    }
+    shared->direction[side].flight->on_acknowledged();
+    send_some(shared, side);
+  });
+}
+
 void TcpEnd::take(const SharedPtr& shared, unsigned side, Segment segment) {
   const unsigned peer = 1 - side;
   Direction& direction = shared->direction[side];
@@ -197,6 +312,12 @@ void TcpEnd::take(const SharedPtr& shared, unsigned side, Segment segment) {
 // Once: who does not hear it learns by what it sends next.
 void TcpEnd::send_reset(const SharedPtr& shared, unsigned side) {
   const unsigned peer = 1 - side;
+  Direction& direction = shared->direction[side];
+  direction.unsent.clear();
+  if (direction.flight) {  // behind what is on its way
+    depart(shared, side, {.is_reset = true});
+    return;
+  }
   shared->world.after(tcp_delay(shared->place[side], shared->place[peer]),
                       [shared, side, peer](Instant) {
                         if (is_reachable(shared->place[side], shared->place[peer])) {
@@ -207,6 +328,7 @@ void TcpEnd::send_reset(const SharedPtr& shared, unsigned side) {
 
 void TcpEnd::break_side(const SharedPtr& shared, unsigned side) {
   if (std::exchange(shared->is_broken[side], true)) return;
+  shared->direction[side].unsent.clear();
   notify(shared, side);
 }
 

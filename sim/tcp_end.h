@@ -1,25 +1,32 @@
 // TCP between two machines, as applications see it: bytes arrive in order, after the delay of the
 // links between. While a link is down, or an address gone, they wait and are tried again as TCP
-// does, until it gives up. A machine that has forgotten the connection (vanish()) answers the next
+// does, until it gives up. Where a link of the way has a rate or loses some, when the connection is
+// made, its bytes share that rate with all else, in windows (tcp_flight.h), and what is lost holds
+// up what is behind it. A machine that has forgotten the connection (vanish()) answers the next
 // bytes by a reset: until then the other end is half-open.
 #pragma once
 
 #include "ports/ports.h"
 #include "sim/network.h"
+#include "sim/tcp_flight.h"
 #include "sim/world.h"
 
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace culvert::sim {
 
 struct TcpPlace {
   Machine* machine;
   SocketAddress address;
+  SocketAddress seen;  // by the other end: a NAT may be between
 };
 
 struct TcpConfig {
@@ -62,6 +69,17 @@ class TcpEnd final : public StreamPort {
     Bytes bytes;
     bool is_fin = false;
   };
+  // Of a direction that is shaped: on its way, from link to link.
+  struct Travel {
+    std::uint64_t number = 0;
+    Segment segment{};
+    bool is_reset = false;  // not numbered, and not sent again
+    unsigned tries = 1;
+    std::vector<Link*> links{};  // of this try
+    std::size_t hop = 0;
+    Instant first_left{};
+    Instant left{};
+  };
   // What one side sends.
   struct Direction {
     std::deque<std::uint8_t> arrived;
@@ -72,6 +90,11 @@ class TcpEnd final : public StreamPort {
     std::deque<Segment> held;  // could not arrive, and is tried again
     Duration retry{};
     Instant silent_since{};
+    // Where it is shaped:
+    std::optional<TcpFlight> flight;
+    std::deque<Segment> unsent;
+    std::map<std::uint64_t, Segment> early;  // arrived ahead of one that was lost
+    std::uint64_t next_due = 0;              // the number that is to be taken next
   };
   struct Shared {
     World& world;
@@ -80,6 +103,7 @@ class TcpEnd final : public StreamPort {
     std::array<Direction, 2> direction{};
     std::array<TcpEnd*, 2> end{};     // null: its program has closed it
     std::array<bool, 2> is_broken{};  // knows of no connection any more
+    SeededRng rng{0};                 // of what its links lose
   };
   using SharedPtr = std::shared_ptr<Shared>;  // the ends and the events between them
 
@@ -88,6 +112,12 @@ class TcpEnd final : public StreamPort {
   static void arrive(const SharedPtr& shared, unsigned side, Segment segment);
   static void take(const SharedPtr& shared, unsigned side, Segment segment);
   static void retry_later(const SharedPtr& shared, unsigned side);
+  static void send_some(const SharedPtr& shared, unsigned side);
+  static void depart(const SharedPtr& shared, unsigned side, Travel travel);
+  static void pass(const SharedPtr& shared, unsigned side, Travel travel);
+  static void lose(const SharedPtr& shared, unsigned side, Travel travel);
+  static void reach(const SharedPtr& shared, unsigned side, Travel travel);
+  static void acknowledge(const SharedPtr& shared, unsigned side, Duration after);
   static void send_reset(const SharedPtr& shared, unsigned side);
   static void break_side(const SharedPtr& shared, unsigned side);
   static void notify(const SharedPtr& shared, unsigned side);

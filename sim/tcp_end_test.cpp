@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -247,6 +249,240 @@ TEST_F(TcpTest, a_reset_that_is_lost_is_not_sent_again) {
   EXPECT_EQ(caller.write("x").bytes, 1U);
   world.run_for(milliseconds(30));
   EXPECT_EQ(caller.last, IoStatus::failed);
+}
+
+// --- over links with a rate, or with losses ----------------------------------------------------
+
+// Writes so many numbered bytes as fast as it may, and then the end.
+struct Bulk final : StreamHandler {
+  explicit Bulk(std::size_t the_bytes) : bytes(the_bytes) {}
+  void on_stream_connected(Instant) override { push(); }
+  void on_stream_failed(Instant, const Error& error) override { failure = error; }
+  void on_stream_readable(Instant) override {}
+  void on_stream_writable(Instant) override { push(); }
+  void push() {
+    while (written < bytes) {
+      Bytes block(std::min<std::size_t>(bytes - written, 10'000));
+      for (std::size_t i = 0; i < block.size(); ++i) block[i] = number(written + i);
+      const std::array from{ByteView(block)};
+      const IoResult result = port->try_write(from);
+      if (result.status == IoStatus::would_block) return port->want_writable();
+      if (result.status != IoStatus::ok) return;
+      written += result.bytes;
+    }
+    port->shutdown_write();
+  }
+  static std::uint8_t number(std::size_t at) {
+    return static_cast<std::uint8_t>(at * 7 + at / 251);
+  }
+
+  std::size_t bytes;
+  std::size_t written = 0;
+  std::unique_ptr<StreamPort> port;
+  std::optional<Error> failure;
+};
+
+// Takes them; notes the longest time without any.
+struct Sink final : StreamHandler, ListenerHandler {
+  explicit Sink(World& the_world) : world(the_world) {}
+  void on_accept(Instant now, std::unique_ptr<StreamPort> stream) override {
+    port = std::move(stream);
+    port->set_handler(*this);
+    port->want_readable();
+    last = now;
+  }
+  void on_stream_connected(Instant) override {}
+  void on_stream_failed(Instant, const Error&) override {}
+  void on_stream_writable(Instant) override {}
+  void on_stream_readable(Instant now) override {
+    longest = std::max(longest, now - last);
+    last = now;
+    std::array<std::uint8_t, 4'096> block;
+    const std::array into{ByteSpan(block)};
+    for (;;) {
+      const IoResult result = port->try_read(into);
+      for (std::size_t i = 0; i < result.bytes; ++i) {
+        are_right = are_right && block[i] == Bulk::number(received + i);
+      }
+      received += result.bytes;
+      if (result.status == IoStatus::would_block) return port->want_readable();
+      if (result.status != IoStatus::ok) {
+        has_ended = result.status == IoStatus::end;
+        return;
+      }
+    }
+  }
+  World& world;
+  std::unique_ptr<StreamPort> port;
+  std::size_t received = 0;
+  bool are_right = true;
+  bool has_ended = false;
+  Instant last{};
+  Duration longest{};
+};
+
+// Two machines 20 ms apart; what the client sends passes a link of 8 Mbit/s between two routers.
+struct ShapedTcpTest : testing::Test {
+  ShapedTcpTest() {
+    const Network::Joint joint = network.put_behind(
+        home, network.core(), {"192.0.2.0/24"},
+        LinkConfig{.bits_per_second = 8'000'000, .delay = milliseconds(10), .queue_bytes = 20'000},
+        LinkConfig{.delay = milliseconds(10)});
+    narrow = &*joint.first.link;
+    client.attach(home);
+    listener = *server_host.listen_stream(kAddress, Purpose::process, sink);
+  }
+  void start(Bulk& bulk) {
+    bulk.port = *client_host.connect_stream(kAddress, Purpose::process, bulk);
+  }
+  bool finish(Duration within) {
+    return world.run_until([&] { return sink.has_ended; }, world.now() + within);
+  }
+  const SocketAddress kAddress{*IpAddress::parse("198.51.100.1"), 80};
+  World world{1};
+  Network network{world};
+  Router& home = network.add_router({.name = "home"});
+  Machine& client = network.add_machine("client", {*IpAddress::parse("192.0.2.1")});
+  Machine& server = network.add_machine("server", {kAddress.ip});
+  SimHost client_host{client, {}};
+  SimHost server_host{server, {}};
+  Sink sink{world};
+  std::unique_ptr<ListenerPort> listener;
+  Link* narrow = nullptr;
+};
+
+TEST_F(ShapedTcpTest, gets_the_rate_of_the_narrowest_link) {
+  Bulk bulk(2'000'000);
+  const Instant start_time = world.now();
+  start(bulk);
+  ASSERT_TRUE(finish(seconds(10)));
+  EXPECT_EQ(sink.received, bulk.bytes);
+  EXPECT_TRUE(sink.are_right);
+  const double rate = 2'000'000 / in_seconds(world.now() - start_time);
+  EXPECT_LT(rate, 1'000'000);
+  EXPECT_GT(rate, 850'000);
+  EXPECT_GT(narrow->stats().queue_drops, 0U) << "it fills the queue, and learns by that";
+}
+
+TEST_F(ShapedTcpTest, leaves_others_their_part_of_the_link) {
+  Bulk bulk(2'000'000);
+  start(bulk);
+  // As much again in datagrams as the link has room for.
+  std::size_t sent = 0;
+  for (; sent < 800 && !sink.has_ended; ++sent) {
+    client.send({.from = {{}, 9}, .to = {kAddress.ip, 9}, .payload = Bytes(1'000 - kHeaderBytes)});
+    world.run_for(milliseconds(2));
+  }
+  EXPECT_LT(sink.received, 1'000'000U) << "half of 1.6 s, and not more";
+  EXPECT_GT(sink.received, 400'000U);
+}
+
+TEST_F(ShapedTcpTest, stalls_and_goes_on_where_segments_are_lost) {
+  narrow->config().loss = 0.02;
+  narrow->config().bits_per_second = 0;
+  Bulk bulk(1'000'000);
+  start(bulk);
+  ASSERT_TRUE(finish(seconds(60)));
+  EXPECT_EQ(sink.received, bulk.bytes);
+  EXPECT_TRUE(sink.are_right);
+  EXPECT_GT(narrow->stats().lost, 5U);
+  EXPECT_GE(sink.longest, milliseconds(20)) << "a round trip, at least, without anything";
+  EXPECT_LT(sink.longest, seconds(5));
+}
+
+TEST_F(ShapedTcpTest, waits_out_a_link_that_is_down_and_gives_up_in_the_end) {
+  Bulk bulk(1'000'000);
+  start(bulk);
+  world.run_for(milliseconds(500));
+  const std::size_t before = sink.received;
+  EXPECT_GT(before, 0U);
+  narrow->config().is_down = true;
+  world.run_for(seconds(20));
+  EXPECT_LE(sink.received, before + 40'000);
+  narrow->config().is_down = false;
+  ASSERT_TRUE(finish(seconds(60)));
+  EXPECT_TRUE(sink.are_right);
+
+  Bulk other(100'000);
+  start(other);
+  world.run_for(milliseconds(45));
+  narrow->config().is_down = true;
+  other.port->want_readable();
+  world.run_for(minutes(14));
+  EXPECT_EQ(other.port->try_write(std::array{as_bytes("x")}).status, IoStatus::failed)
+      << "it has sent its end";
+  world.run_for(minutes(6));
+  Bytes into(1);
+  EXPECT_EQ(other.port->try_read(std::array{ByteSpan(into)}).status, IoStatus::failed);
+}
+
+TEST_F(ShapedTcpTest, a_reset_comes_after_what_is_under_way) {
+  Bulk bulk(30'000);
+  start(bulk);
+  world.run_for(milliseconds(41));  // connected, and has written all
+  EXPECT_EQ(bulk.written, bulk.bytes);
+  bulk.port->reset();
+  world.run_for(seconds(1));
+  EXPECT_FALSE(sink.has_ended);
+  // The first window had left, of which one segment is the rest of a write.
+  EXPECT_EQ(sink.received, 9 * TcpFlight::kSegmentBytes + 10'000 % TcpFlight::kSegmentBytes);
+  EXPECT_TRUE(sink.are_right);
+}
+
+// --- through NATs and firewalls ----------------------------------------------------------------
+
+struct GuardedTcpTest : testing::Test {
+  GuardedTcpTest() {
+    network.put_behind(home, network.core());
+    network.put_behind(office, network.core(), {"198.51.100.0/24"});
+    client.attach(home);
+    server.attach(office);
+    listener = *server_host.listen_stream(kOpen, Purpose::process, acceptor);
+    closed = *server_host.listen_stream(SocketAddress{kOpen.ip, 81}, Purpose::process, unheard);
+  }
+  const SocketAddress kOpen{*IpAddress::parse("198.51.100.1"), 80};
+  World world{1};
+  Network network{world};
+  Router& home = network.add_router(
+      {.name = "home", .nat = NatConfig{.public_ip = *IpAddress::parse("192.0.2.1")}});
+  Router& office =
+      network.add_router({.name = "office", .firewall = FirewallConfig{.open_ports = {80}}});
+  Machine& client = network.add_machine("client", {*IpAddress::parse("10.0.0.2")},
+                                        {.delay = milliseconds(5)}, {});
+  Machine& server = network.add_machine("server", {kOpen.ip});
+  SimHost client_host{client, {}};
+  SimHost server_host{server, {}};
+  Acceptor acceptor;
+  Acceptor unheard;
+  Reader caller;
+  std::unique_ptr<ListenerPort> listener;
+  std::unique_ptr<ListenerPort> closed;
+};
+
+TEST_F(GuardedTcpTest, goes_by_the_address_that_the_nat_gives_it) {
+  caller.port = *client_host.connect_stream(kOpen, Purpose::process, caller);
+  world.run_for(milliseconds(20));
+  ASSERT_TRUE(caller.connected_at);
+  EXPECT_EQ(acceptor.reader.port->ends()->remote.ip.text(), "192.0.2.1");
+  EXPECT_EQ(caller.write("hello").bytes, 5U);
+  EXPECT_EQ(acceptor.reader.write("you").bytes, 3U);
+  world.run_for(milliseconds(20));
+  EXPECT_EQ(acceptor.reader.text, "hello");
+  EXPECT_EQ(caller.text, "you");
+  // The NAT has forgotten it: nothing passes, and nobody is told.
+  home.nat()->forget_mappings();
+  EXPECT_EQ(acceptor.reader.write("more").bytes, 4U);
+  world.run_for(minutes(1));
+  EXPECT_EQ(caller.text, "you");
+}
+
+TEST_F(GuardedTcpTest, is_let_in_at_open_ports_only) {
+  caller.port = *client_host.connect_stream(SocketAddress{kOpen.ip, 81}, Purpose::process, caller);
+  world.run_for(minutes(5));
+  EXPECT_FALSE(caller.connected_at);
+  ASSERT_TRUE(caller.failure);
+  EXPECT_EQ(caller.failure->what, "connection timed out");
+  EXPECT_FALSE(unheard.reader.port);
 }
 
 }  // namespace

@@ -326,6 +326,53 @@ TEST_F(HandTest, a_client_may_end_in_its_own_answer) {
   EXPECT_FALSE(client);
 }
 
+// A slow line that loses a packet in thirty, and that datagrams share: what is asked comes whole,
+// later than it could by the rate alone, and never in disorder.
+TEST(SimHttp, answers_come_whole_over_a_slow_link_that_loses_some) {
+  static const std::string much = admin::openapi_json();
+  constexpr std::uint64_t kRate = 256'000;
+  std::uint64_t lost = 0;
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    HttpWorld test(seed);
+    for (LinkConfig* link : {&test.client.uplink(), &test.client.downlink()}) {
+      link->bits_per_second = kRate;
+      link->loss = 0.03;
+      link->queue_bytes = 16'000;
+    }
+    const auto client = test.connect();
+    const Instant start = test.world.now();
+    Outcome outcome;
+    client->call({.target = "/v1/openapi.json"}, minutes(2), outcome.done());
+    while (!outcome.result && test.world.now() < start + minutes(2)) {
+      test.server.send(
+          {.from = {{}, 9}, .to = {test.client.addresses().front(), 9}, .payload = Bytes(1'000)});
+      test.world.run_for(milliseconds(100));
+    }
+    ASSERT_TRUE(outcome.result && *outcome.result) << outcome.error();
+    EXPECT_EQ((*outcome.result)->body, much) << seed;
+    lost += test.client.downlink_stats().lost;
+    const double least = static_cast<double>(much.size()) * 8 / kRate;
+    EXPECT_GT(in_seconds(outcome.at - start), 1.3 * least) << "a third is others'";
+    EXPECT_LT(in_seconds(outcome.at - start), 10 * least);
+  }
+  EXPECT_GT(lost, 10U);
+}
+
+// ... and where nothing comes through for longer than the caller waits, he is told in his time.
+TEST(SimHttp, says_in_time_that_a_link_loses_all) {
+  HttpWorld test(1);
+  test.client.uplink().loss = 0.01;
+  const auto client = test.connect();
+  test.world.run_for(seconds(1));
+  test.client.uplink().loss = 1;
+  Outcome outcome;
+  const Instant start = test.world.now();
+  client->call({.target = "/healthz"}, seconds(5), outcome.done());
+  test.world.run_for(seconds(10));
+  EXPECT_EQ(outcome.error(), "box: it does not answer");
+  EXPECT_EQ(outcome.at - start, seconds(5));
+}
+
 // A client that asks one thing after the other, over another connection when one has ended, while
 // the link goes down and comes back, and whoever asks may go away. Every call has one end,
 // within its patience, and a reply is the right one; when the faults are over all is well again.
