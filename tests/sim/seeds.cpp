@@ -11,6 +11,7 @@ namespace culvert::sim {
 namespace {
 
 constexpr int kMostFailures = 3;
+constexpr std::uint64_t kReplayed = 20;  // one in so many
 
 // Closed, and so writing nothing, unless the environment names a directory.
 std::ofstream trace_file() {
@@ -41,6 +42,11 @@ std::uint64_t try_seeds(std::uint64_t seeds, const std::function<SeedOutcome(std
   for (std::uint64_t seed = 1; seed <= seeds && failures < kMostFailures; ++seed) {
     const SeedOutcome outcome = run(seed);
     if (traces.is_open()) traces << seed << ' ' << outcome.trace_hash << '\n';
+    if (outcome.why.empty() && seed % kReplayed == 0 &&
+        run(seed).trace_hash != outcome.trace_hash) {
+      ++failures;
+      ADD_FAILURE() << "CULVERT_SIM_SEED=" << seed << ": another run of it is another one";
+    }
     if (outcome.why.empty()) continue;
     ++failures;
     ADD_FAILURE() << "CULVERT_SIM_SEED=" << seed << ": " << outcome.why;
