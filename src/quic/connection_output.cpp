@@ -144,8 +144,11 @@ bool ConnectionImpl::has_said_all(std::size_t bytes, std::size_t path_size) cons
          !loss_timer_.may_owe_probes() && gate_.has_ended_handshake() && !has_data_to_send();
 }
 
+// Not to an address that has not shown that it gets anything: ngtcp2 counts what it may be sent
+// (RFC 9000 9.3), and knows of no copies.
 bool ConnectionImpl::is_worth_repeating() const {
-  return scheduler_.has_ended_small_write() && is_established() && bbr_control_.is_attached();
+  return scheduler_.has_ended_small_write() && is_established() && bbr_control_.is_attached() &&
+         (is_client() || gate_.is_home(paths_.last_sent().remote));
 }
 
 bool ConnectionImpl::write_repeats(Instant now, TxBuilder& out) {

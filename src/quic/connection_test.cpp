@@ -1245,6 +1245,52 @@ TEST(Connection, rebinding_of_a_receiving_client_heals_with_its_keep_alive) {
   EXPECT_TRUE(pair.run_until([&] { return received == sender.data.size(); }, 25s));
 }
 
+// Whoever sends a copy of a client's packet from an address of somebody else has the server send
+// there three times as many bytes at most (RFC 9000 9.3), copies of small packets included.
+TEST(Connection, sends_three_times_what_came_from_an_address_that_shows_nothing) {
+  for (int requests = 1; requests <= 8; ++requests) {
+    LoopbackPair pair;
+    make_echo(pair.server);
+    std::uint16_t outside = 60'000;
+    std::size_t came = 0;
+    std::size_t went = 0;
+    pair.filter = [&](LoopbackPair::Packet& packet) {
+      SocketAddress& client = packet.to_server ? packet.path.remote : packet.path.local;
+      const bool is_elsewhere = outside != 60'000;
+      if (packet.to_server) {
+        client.port = outside;
+        if (is_elsewhere) came += packet.bytes.size();
+        return true;
+      }
+      if (is_elsewhere) went += packet.bytes.size();
+      client.port = 50'000;
+      return !is_elsewhere;
+    };
+    Connection& connection = pair.connect();
+    ASSERT_TRUE(pair.establish());
+    Stream* stream = connection.open_stream();
+    std::size_t received = 0;
+    pair.client.on_readable = [&](Connection& c, Stream& s) { received += take(c, s).size(); };
+    const auto send = [&] {
+      Sender sender{.data = pattern(64), .with_fin = false};
+      sender.pump(connection, *stream);
+    };
+    send();
+    ASSERT_TRUE(pair.run_until([&] { return received == 64; }));
+    pair.run_for(1s);
+    outside = 60'001;
+    for (int i = 0; i < requests; ++i) {
+      send();
+      pair.run_for(2ms);
+    }
+    for (int i = 0; i < 500; ++i) {
+      pair.run_for(10ms);
+      ASSERT_LE(went, 3 * came) << requests << " requests, " << 10 * i << " ms later";
+    }
+    EXPECT_GT(went, came);
+  }
+}
+
 // With its congestion state ngtcp2 1.11 drops its loss timer when the peer goes back to a known
 // address. What was under way must come all the same, though nothing is sent that would set a
 // new timer.

@@ -36,6 +36,7 @@ class InputGate {
 
   // The path on which the peer has proven to be, at first that of the handshake.
   void set_home(const PathId& home) { guard_.set_home(home); }
+  [[nodiscard]] bool is_home(const SocketAddress& remote) const { return guard_.is_home(remote); }
   // A client has written, a server read, the end of it.
   void end_handshake() { has_ended_handshake_ = true; }
   [[nodiscard]] bool has_ended_handshake() const { return has_ended_handshake_; }

@@ -34,6 +34,7 @@ class PathGuard {
 
   // The path on which the peer has proven to be, at first that of the handshake.
   void set_home(const PathId& home);
+  [[nodiscard]] bool is_home(const SocketAddress& remote) const { return remote == home_.remote; }
   // A datagram has come by `path`. What it is to be told to have come by; none: it waits.
   [[nodiscard]] std::optional<PathId> judge(Instant now, Duration round_trip, const PathId& path,
                                             Ecn ecn, ByteView bytes);
