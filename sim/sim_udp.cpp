@@ -21,6 +21,9 @@ SimUdpPort::SimUdpPort(SimHost& host, const UdpOptions& options, UdpHandler& han
 
 Result<std::unique_ptr<UdpPort>> SimUdpPort::open(SimHost& host, const UdpOptions& options,
                                                   UdpHandler& handler) {
+  if (const auto& on_dial = host.machine().network().on_dial; on_dial && options.remote) {
+    on_dial(host.machine(), *options.remote, Network::DialKind::datagrams);
+  }
   std::unique_ptr<SimUdpPort> port(new SimUdpPort(host, options, handler));
   CULVERT_TRY(port->port_, port->machine_.bind_udp(options.bind, options.is_shared, *port));
   return port;

@@ -16,7 +16,8 @@ std::uint64_t label_of(std::string_view text) {
 
 }  // namespace
 
-World::World(std::uint64_t seed) : root_(seed), now_(Instant{} + std::chrono::seconds(1)) {}
+World::World(std::uint64_t seed)
+    : seed_(seed), root_(seed), now_(Instant{} + std::chrono::seconds(1)) {}
 
 SeededRng World::rng_for(std::string_view component) const {
   return root_.split(label_of(component));
@@ -43,6 +44,11 @@ bool World::run_until(const std::function<bool()>& done, Instant deadline) {
     Event event = std::move(heap_.back());
     heap_.pop_back();
     now_ = event.when;
+    if (on_second && now_ >= next_second_) {
+      next_second_ = Instant{std::chrono::floor<std::chrono::seconds>(now_.time_since_epoch())} +
+                     std::chrono::seconds(1);
+      on_second(now_);
+    }
     event.action(now_);
   }
   return true;

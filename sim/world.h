@@ -21,6 +21,7 @@ class World {
   // Time starts at one second: a zero clock hides bugs.
   explicit World(std::uint64_t seed);
 
+  [[nodiscard]] std::uint64_t seed() const { return seed_; }
   [[nodiscard]] Instant now() const { return now_; }
   // A generator of its own for each component, by name: adding one does not shift another's.
   [[nodiscard]] SeededRng rng_for(std::string_view component) const;
@@ -33,6 +34,9 @@ class World {
   // Returns done(). More than `event_budget` events is a livelock: is_livelocked().
   bool run_until(const std::function<bool()>& done, Instant deadline);
   void run_for(Duration duration);
+  // Called between two events, before the first one of each second in which something happens. It
+  // changes nothing: for oracles.
+  std::function<void(Instant now)> on_second;
   void set_event_budget(std::uint64_t budget) { event_budget_ = budget; }
   [[nodiscard]] bool is_livelocked() const { return events_run_ >= event_budget_; }
   [[nodiscard]] std::uint64_t events_run() const { return events_run_; }
@@ -49,8 +53,10 @@ class World {
   };
   static bool is_later(const Event& a, const Event& b);
 
+  const std::uint64_t seed_;
   SeededRng root_;
   Instant now_;
+  Instant next_second_{};
   std::vector<Event> heap_;
   std::uint64_t next_sequence_ = 0;
   std::uint64_t events_run_ = 0;

@@ -104,6 +104,7 @@ class SessionBudget {
   [[nodiscard]] std::size_t grown_bytes() const { return grown_; }
   [[nodiscard]] std::size_t held_bytes() const { return held_; }
   [[nodiscard]] std::size_t library_bytes() const { return library_; }
+  [[nodiscard]] std::size_t used_bytes() const { return committed_ + held_ + library_; }
 
  private:
   [[nodiscard]] std::size_t receive_limit() const { return limit_ / 4 * 3; }

@@ -38,6 +38,7 @@ class Lanes final : public StripeHost {
   void share_budget(quic::Connection& connection);
   [[nodiscard]] buffers::SessionBudget& budget() override { return *shared_budget(); }
   [[nodiscard]] const std::shared_ptr<buffers::SessionBudget>& shared_budget();
+  [[nodiscard]] std::size_t buffered_bytes() const { return budget_ ? budget_->used_bytes() : 0; }
   // Client: flows that have begun get a leg on it.
   void add(Instant now, quic::Connection& connection);
   void remove(Instant now, quic::Connection& connection);

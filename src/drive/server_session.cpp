@@ -153,7 +153,8 @@ SessionSnapshot ServerSession::snapshot() const {
                            .comment = identity_.comment,
                            .address = remote_.text(),
                            .since = begun_at_,
-                           .flows = core_.flows().size()};
+                           .flows = core_.flows().size(),
+                           .buffered_bytes = core_.lanes().buffered_bytes()};
   if (const quic::Connection* connection = core_.connection()) {
     snapshot.path = connection->path();
     snapshot.connection = connection->stats();

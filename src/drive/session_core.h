@@ -78,6 +78,7 @@ class SessionCore {
   void on_writable(Instant now, quic::Stream& stream);
   void on_datagram(Instant now, ByteView datagram);
   [[nodiscard]] Lanes& lanes() { return lanes_; }
+  [[nodiscard]] const Lanes& lanes() const { return lanes_; }
 
   // --- flows ----------------------------------------------------------------------------------
   template <typename Flow>

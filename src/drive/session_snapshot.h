@@ -21,6 +21,7 @@ struct SessionSnapshot {
   std::string address{};  // the client's last
   Instant since{};
   std::size_t flows = 0;
+  std::size_t buffered_bytes = 0;  // as its buffers::SessionBudget counts
   // Of the connection that carries it; no path while the session waits for one.
   std::optional<PathId> path{};
   quic::ConnectionStats connection{};

@@ -250,8 +250,7 @@ TEST(SimHostileLanes, get_no_places_back_that_a_lower_limit_took) {
   HostileLine& lane = fixture.client.join(line);
   drive::ServerPolicy policy = *fixture.tunnel.shared.policy;
   policy.max_flows_per_session = 4;
-  fixture.tunnel.servers[0]->set_policy(fixture.tunnel.world.now(),
-                                        std::make_shared<const drive::ServerPolicy>(policy));
+  fixture.tunnel.set_policy(std::make_shared<const drive::ServerPolicy>(policy));
   static_cast<void>(lane.promote(line.key()));
   const auto open_all = [&] {
     std::vector<RawStream*> streams;

@@ -23,10 +23,7 @@ struct Served {
     config.client_down.delay = milliseconds(5);
     return config;
   }
-  void apply() {
-    const auto shared = std::make_shared<const drive::ServerPolicy>(policy);
-    for (const auto& server : world.servers) server->set_policy(world.world.now(), shared);
-  }
+  void apply() { world.set_policy(std::make_shared<const drive::ServerPolicy>(policy)); }
   void set_link_up(bool is_up) {
     world.client_machine->uplink().is_down = !is_up;
     world.client_machine->downlink().is_down = !is_up;
@@ -90,8 +87,7 @@ TEST(SimPolicy, without_a_credential_stops_a_client_that_is_just_logging_in) {
     tunnel.world.run_for(milliseconds(2) * step);
     drive::ServerPolicy policy = *tunnel.shared.policy;
     policy.auth.tokens = {};
-    tunnel.servers[0]->set_policy(tunnel.world.now(),
-                                  std::make_shared<const drive::ServerPolicy>(std::move(policy)));
+    tunnel.set_policy(std::make_shared<const drive::ServerPolicy>(std::move(policy)));
     tunnel.world.run_for(seconds(5));
     ASSERT_TRUE(tunnel.is_finished) << step;
     ASSERT_TRUE(tunnel.end_error) << step;

@@ -101,8 +101,7 @@ TEST(SimSessions, of_one_credential_leave_room_for_another) {
   const session::Token other = session::generate_token(rng);
   drive::ServerPolicy policy = *house.tunnel.shared.policy;
   ASSERT_TRUE(policy.auth.tokens.add(other));
-  const auto shared = std::make_shared<const drive::ServerPolicy>(policy);
-  house.tunnel.servers[0]->set_policy(house.tunnel.world.now(), shared);
+  house.tunnel.set_policy(std::make_shared<const drive::ServerPolicy>(policy));
 
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(house.lets_in(house.invite()));
   Guest& fourth = house.invite();

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 namespace culvert::sim {
@@ -53,7 +55,8 @@ TunnelWorld::TunnelWorld(std::uint64_t seed, TunnelWorldConfig config)
       sink(world),
       log(sink, LogLevel::debug),
       server_key(make_key(world, "server key")),
-      config_(std::move(config)) {
+      config_(std::move(config)),
+      quiet_(config_.transport.keep_alive) {
   client_machine = &network.add_machine("client", {config_.has_nat ? kClientPrivateIp : kClientIp},
                                         config_.client_up, config_.client_down);
   server_machine =
@@ -76,6 +79,8 @@ TunnelWorld::TunnelWorld(std::uint64_t seed, TunnelWorldConfig config)
     server_machine->set_addresses({kServerIp, kServerIp6});
     client_machine->add_interface(kClientIp6, config_.client_up, config_.client_down);
   }
+
+  if (config_.lay_out) config_.lay_out(network, *client_machine, *server_machine);
 
   SeededRng rng = world.rng_for("credentials");
   drive::ServerPolicy policy;
@@ -100,6 +105,7 @@ TunnelWorld::TunnelWorld(std::uint64_t seed, TunnelWorldConfig config)
   policy.max_flows_per_session = config_.max_flows;
   policy.udp_flow_idle = config_.udp_flow_idle;
   shared.policy = std::make_shared<const drive::ServerPolicy>(std::move(policy));
+  policy_ = shared.policy;
   shared.times.resume_grace = config_.resume_grace;
   shared.give_up_elsewhere = [this](std::uint8_t worker, std::uint64_t session) {
     server_hosts.at(worker)->run_after(Duration::zero(), [this, worker, session](Instant now) {
@@ -107,7 +113,95 @@ TunnelWorld::TunnelWorld(std::uint64_t seed, TunnelWorldConfig config)
     });
   };
 
+  watch();
   start_server();
+}
+
+// --- what holds in every world -----------------------------------------------------------------
+
+// As both programs have it, unless the scenario says otherwise.
+std::shared_ptr<buffers::ProcessBudget> TunnelWorld::make_process_budget() const {
+  if (config_.transport.process_buffers) return config_.transport.process_buffers;
+  return std::make_shared<buffers::ProcessBudget>(limits::kProcessBufferBytes);
+}
+
+void TunnelWorld::watch() {
+  process_bytes_ = make_process_budget()->free_bytes();
+  most_sessions_ = policy_->max_sessions;
+  most_flows_ = policy_->max_flows_per_session;
+  world.on_second = [this](Instant now) { check(now); };
+  watch_amplification(world, *server_machine, kServerPort, amplification_);
+  client_machine->set_watch([this](Instant, const Packet& packet, bool is_sent) {
+    const std::uint16_t port = is_sent ? packet.to.port : packet.from.port;
+    if (port != kServerPort || packet.payload.empty()) return;
+    client_bytes_ += packet.payload.size();
+    if ((packet.payload[0] & 0x80) != 0) ++client_handshakes_;
+  });
+  network.on_dial = [this](const Machine& from, const StreamAddress& to, Network::DialKind kind) {
+    if (&from != server_machine) return;
+    const auto protocol =
+        kind == Network::DialKind::stream ? tunnel::Protocol::tcp : tunnel::Protocol::udp;
+    const auto* path = std::get_if<UnixPath>(&to);
+    const bool is_allowed =
+        path != nullptr ? policy_->sources.unix_sockets.allows(path->path)
+                        : policy_->sources.list_for(protocol).allows(std::get<SocketAddress>(to));
+    if (!is_allowed) report_once("dial", "dialled what is not allowed: " + to_text(to));
+  };
+}
+
+void TunnelWorld::report_once(const char* kind, const std::string& what) {
+  if (!what.empty() && reported_.insert(kind).second) report_violation(world, what);
+}
+
+void TunnelWorld::set_policy(std::shared_ptr<const drive::ServerPolicy> policy) {
+  policy_ = std::move(policy);
+  most_sessions_ = std::max(most_sessions_, policy_->max_sessions);
+  most_flows_ = std::max(most_flows_, policy_->max_flows_per_session);
+  for (const auto& server : servers) server->set_policy(world.now(), policy_);
+}
+
+void TunnelWorld::check(Instant now) {
+  std::uint64_t sessions = 0;
+  std::uint64_t flows = 0;
+  std::uint64_t state = 0;
+  std::uint64_t moves = 0;
+  const auto most_buffered = static_cast<std::int64_t>(config_.transport.session_buffer_bytes);
+  for (const auto& server : servers) {
+    const drive::Counters stats = server->stats();
+    sessions += stats.sessions_active;
+    flows += stats.flows_active;
+    moves += stats.path_changes;
+    state += stats.sessions_accepted + stats.sessions_resumed + stats.path_changes +
+             stats.flows_opened + stats.flows_refused + stats.connections_active;
+    for (const drive::SessionSnapshot& session : server->sessions(limits::kMaxListedSessions)) {
+      const std::array bounded{
+          Bounded{"flows of a session", static_cast<std::int64_t>(session.flows), most_flows_},
+          Bounded{"buffers of a session", static_cast<std::int64_t>(session.buffered_bytes),
+                  most_buffered}};
+      report_once("session", beyond_its_limit(bounded));
+    }
+  }
+  const auto in_use = [&](const buffers::ProcessBudget& budget) {
+    return process_bytes_ - budget.free_bytes();
+  };
+  const std::array bounded{
+      Bounded{"sessions", static_cast<std::int64_t>(sessions), most_sessions_},
+      Bounded{"buffers of the server", in_use(*server_buffers_), process_bytes_},
+      Bounded{"buffers of the client", client_buffers_ ? in_use(*client_buffers_) : 0,
+              process_bytes_}};
+  report_once("process", beyond_its_limit(bounded));
+
+  if (!client) return;
+  const drive::ClientStats stats = client->stats();
+  const QuietWatch::Sample sample{
+      .is_quiet = stats.is_connected && sessions == 1 && flows + stats.flows_active == 0,
+      .state = state + client_handshakes_ + stats.sessions_opened + stats.sessions_resumed +
+               stats.path_changes + stats.reconnect_attempts + stats.flows_opened +
+               stats.flows_refused,
+      .has_moved = moves + stats.path_changes > 0,
+      .connections = client->paths().size(),
+      .bytes = client_bytes_};
+  report_once("quiet", quiet_.on_sample(now, sample));
 }
 
 void TunnelWorld::restart_server() {
@@ -125,6 +219,9 @@ void TunnelWorld::end_server() {
 
 void TunnelWorld::start_server() {
   SeededRng rng = world.rng_for(fmt::format("server start {}", server_starts_++));
+  server_buffers_ = make_process_budget();
+  quic::TransportConfig transport = config_.transport;
+  transport.process_buffers = server_buffers_;
   std::array<std::uint8_t, 32> static_secret{};
   rng.fill(static_secret);
   for (unsigned i = 0; i < config_.server_workers; ++i) {
@@ -133,7 +230,7 @@ void TunnelWorld::start_server() {
     drive::ServerConfig server{
         .endpoint = {.identity = server_key,
                      .alpns = {"culvert/1", "mf/4"},
-                     .transport = config_.transport,
+                     .transport = transport,
                      .accepts_connections = true,
                      .worker_index = static_cast<std::uint8_t>(i),
                      .worker_count = static_cast<std::uint8_t>(config_.server_workers),
@@ -149,11 +246,19 @@ void TunnelWorld::start_server() {
       *server_hosts[0], SocketAddress{IpAddress::loopback(Family::v4), kTargetPort});
 }
 
-TunnelWorld::~TunnelWorld() = default;
+// What ends with it is not watched.
+TunnelWorld::~TunnelWorld() {
+  world.on_second = nullptr;
+  network.on_dial = nullptr;
+  server_machine->set_watch(nullptr);
+  client_machine->set_watch(nullptr);
+}
 
 drive::ClientConfig TunnelWorld::client_config() const {
+  quic::TransportConfig transport = config_.transport;
+  transport.process_buffers = client_buffers_;
   drive::ClientConfig client_config{
-      .endpoint = {.identity = make_key(world, "client key"), .transport = config_.transport},
+      .endpoint = {.identity = make_key(world, "client key"), .transport = transport},
       .server = server_key.public_key(),
       .names = config_.server_names,
       .credentials = {.token = token_, .key = auth_key_},
@@ -176,6 +281,7 @@ drive::ClientConfig TunnelWorld::client_config() const {
 }
 
 void TunnelWorld::start_client() {
+  client_buffers_ = make_process_budget();
   client_host = std::make_unique<SimHost>(*client_machine, config_.client_knobs);
   client = must(drive::Client::create(*client_host, log, client_config(), *this));
   client->start(world.now());

@@ -1,16 +1,22 @@
 // A client machine and a server machine with a culvert between them, in simulation. The
-// scenario tests draw everything else from a seed.
+// scenario tests draw everything else from a seed. Whatever they do, the oracles watch (oracles.h):
+// the test fails when the server dials what its policy does not allow, sends too much to an address
+// that has shown nothing, or holds more than its limits, or when a world in which nothing happens
+// is not quiet.
 #pragma once
 
 #include "drive/client.h"
 #include "drive/server.h"
 #include "sim/network.h"
 #include "sim/sim_host.h"
+#include "tests/sim/oracles.h"
 #include "tests/sim/talker.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -64,6 +70,8 @@ struct TunnelWorldConfig {
   bool has_second_server_address = false;  // IPv6, for the client, too
   Multipath multipath = Multipath::fastest;
   drive::RoleEventSink* client_events = nullptr;  // outlives the world
+  // Puts routers between the machines, which hang on the core otherwise, before anything starts.
+  std::function<void(Network& network, Machine& client, Machine& server)> lay_out{};
 };
 
 class TunnelWorld : public drive::ClientObserver {
@@ -86,6 +94,8 @@ class TunnelWorld : public drive::ClientObserver {
   // nothing that it knew.
   void restart_server();
   void end_server();  // as killing it
+  // A live change at every worker.
+  void set_policy(std::shared_ptr<const drive::ServerPolicy> policy);
   // As SIGSTOP and, later, SIGCONT.
   void stop_client(Duration length) { client_host->stop_until(world.now() + length); }
   void stop_server(Duration length) {
@@ -128,11 +138,30 @@ class TunnelWorld : public drive::ClientObserver {
 
   [[nodiscard]] drive::ClientConfig client_config() const;
   [[nodiscard]] const session::Token& token() const { return *token_; }  // the server's
+  [[nodiscard]] const AmplificationWatch& amplification() const { return amplification_; }
+  [[nodiscard]] const QuietWatch& quiet() const { return quiet_; }
+  [[nodiscard]] buffers::ProcessBudget& server_buffers() { return *server_buffers_; }
 
  private:
   void start_server();
+  [[nodiscard]] std::shared_ptr<buffers::ProcessBudget> make_process_budget() const;
+  void watch();
+  void check(Instant now);
+  // Once for each kind of violation.
+  void report_once(const char* kind, const std::string& what);
 
   TunnelWorldConfig config_;
+  std::int64_t process_bytes_ = 0;  // the limit of either
+  std::shared_ptr<buffers::ProcessBudget> server_buffers_;
+  std::shared_ptr<buffers::ProcessBudget> client_buffers_;
+  std::shared_ptr<const drive::ServerPolicy> policy_;  // in force
+  std::uint32_t most_sessions_ = 0;                    // of all policies there were
+  std::uint32_t most_flows_ = 0;
+  AmplificationWatch amplification_;
+  QuietWatch quiet_;
+  std::uint64_t client_bytes_ = 0;       // to and from servers
+  std::uint64_t client_handshakes_ = 0;  // of these, datagrams of connections that begin
+  std::set<std::string> reported_;
   unsigned server_starts_ = 0;
   std::optional<session::Token> token_;
   std::optional<crypto::SecretKey> auth_key_;

@@ -3,6 +3,7 @@
 #include "drive/control_stream.h"
 #include "drive/stream_pump.h"
 #include "session/resume_talk.h"
+#include "tests/sim/oracles.h"
 #include "tests/sim/raw_peer.h"
 
 #include <gtest/gtest.h>
@@ -46,6 +47,7 @@ struct Peers {
                 .transport = {.initial_streams_bidi = 10},
                 .accepts_connections = true},
                kPort) {
+    watch_amplification(world, server_machine, kPort, amplification);
     for (std::uint8_t i = 0; i < clients; ++i) {
       Machine& machine =
           network.add_machine("client " + std::to_string(i), {IpAddress::v4(0xcb007101U + i)},
@@ -68,6 +70,7 @@ struct Peers {
   }
 
   World world{1};
+  AmplificationWatch amplification;
   Network network{world};
   Machine& server_machine;
   RawPeer server;
