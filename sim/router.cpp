@@ -15,7 +15,7 @@ Cidr cidr_of(std::string_view text) {
 
 }  // namespace
 
-Router::Router(RouterConfig config, SeededRng rng)
+Router::Router(RouterConfig config, const SeededRng& rng)
     : config_(std::move(config)), own_rng_(rng), rng_(&own_rng_) {
   if (config_.nat) nat_.emplace(*config_.nat);
   if (config_.firewall) firewall_.emplace(*config_.firewall);

@@ -44,7 +44,7 @@ class Router {
     std::optional<Link> link{};  // what leaves here; none: both routers are one device
   };
 
-  Router(RouterConfig config, SeededRng rng);
+  Router(RouterConfig config, const SeededRng& rng);
   Router(const Router&) = delete;
   Router& operator=(const Router&) = delete;
 

@@ -248,15 +248,15 @@ void TcpEnd::lose(const SharedPtr& shared, unsigned side, Travel travel) {
   const Duration wait =
       direction.flight->on_lost(travel.number, travel.tries, round_trip, are_some_behind);
   ++travel.tries;
-  shared->world.at(travel.left + wait,
-                   [shared, side, travel = std::move(travel)](Instant now) mutable {
-                     if (shared->is_broken[side]) return;
-                     if (now - travel.first_left >= shared->config.gives_up) {
-                       break_side(shared, side);
-                       return;
-                     }
-                     depart(shared, side, std::move(travel));
-                   });
+  const Instant again = travel.left + wait;
+  shared->world.at(again, [shared, side, travel = std::move(travel)](Instant now) mutable {
+    if (shared->is_broken[side]) return;
+    if (now - travel.first_left >= shared->config.gives_up) {
+      break_side(shared, side);
+      return;
+    }
+    depart(shared, side, std::move(travel));
+  });
 }
 
 void TcpEnd::reach(const SharedPtr& shared, unsigned side, Travel travel) {

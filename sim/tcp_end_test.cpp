@@ -330,20 +330,20 @@ struct ShapedTcpTest : testing::Test {
         LinkConfig{.delay = milliseconds(10)});
     narrow = &*joint.first.link;
     client.attach(home);
-    listener = *server_host.listen_stream(kAddress, Purpose::process, sink);
+    listener = *server_host.listen_stream(address, Purpose::process, sink);
   }
   void start(Bulk& bulk) {
-    bulk.port = *client_host.connect_stream(kAddress, Purpose::process, bulk);
+    bulk.port = *client_host.connect_stream(address, Purpose::process, bulk);
   }
   bool finish(Duration within) {
     return world.run_until([&] { return sink.has_ended; }, world.now() + within);
   }
-  const SocketAddress kAddress{*IpAddress::parse("198.51.100.1"), 80};
+  const SocketAddress address{*IpAddress::parse("198.51.100.1"), 80};
   World world{1};
   Network network{world};
   Router& home = network.add_router({.name = "home"});
   Machine& client = network.add_machine("client", {*IpAddress::parse("192.0.2.1")});
-  Machine& server = network.add_machine("server", {kAddress.ip});
+  Machine& server = network.add_machine("server", {address.ip});
   SimHost client_host{client, {}};
   SimHost server_host{server, {}};
   Sink sink{world};
@@ -370,7 +370,7 @@ TEST_F(ShapedTcpTest, leaves_others_their_part_of_the_link) {
   // As much again in datagrams as the link has room for.
   std::size_t sent = 0;
   for (; sent < 800 && !sink.has_ended; ++sent) {
-    client.send({.from = {{}, 9}, .to = {kAddress.ip, 9}, .payload = Bytes(1'000 - kHeaderBytes)});
+    client.send({.from = {{}, 9}, .to = {address.ip, 9}, .payload = Bytes(1'000 - kHeaderBytes)});
     world.run_for(milliseconds(2));
   }
   EXPECT_LT(sink.received, 1'000'000U) << "half of 1.6 s, and not more";
@@ -437,10 +437,11 @@ struct GuardedTcpTest : testing::Test {
     network.put_behind(office, network.core(), {"198.51.100.0/24"});
     client.attach(home);
     server.attach(office);
-    listener = *server_host.listen_stream(kOpen, Purpose::process, acceptor);
-    closed = *server_host.listen_stream(SocketAddress{kOpen.ip, 81}, Purpose::process, unheard);
+    listener = *server_host.listen_stream(open_place, Purpose::process, acceptor);
+    closed =
+        *server_host.listen_stream(SocketAddress{open_place.ip, 81}, Purpose::process, unheard);
   }
-  const SocketAddress kOpen{*IpAddress::parse("198.51.100.1"), 80};
+  const SocketAddress open_place{*IpAddress::parse("198.51.100.1"), 80};
   World world{1};
   Network network{world};
   Router& home = network.add_router(
@@ -449,7 +450,7 @@ struct GuardedTcpTest : testing::Test {
       network.add_router({.name = "office", .firewall = FirewallConfig{.open_ports = {80}}});
   Machine& client = network.add_machine("client", {*IpAddress::parse("10.0.0.2")},
                                         {.delay = milliseconds(5)}, {});
-  Machine& server = network.add_machine("server", {kOpen.ip});
+  Machine& server = network.add_machine("server", {open_place.ip});
   SimHost client_host{client, {}};
   SimHost server_host{server, {}};
   Acceptor acceptor;
@@ -460,7 +461,7 @@ struct GuardedTcpTest : testing::Test {
 };
 
 TEST_F(GuardedTcpTest, goes_by_the_address_that_the_nat_gives_it) {
-  caller.port = *client_host.connect_stream(kOpen, Purpose::process, caller);
+  caller.port = *client_host.connect_stream(open_place, Purpose::process, caller);
   world.run_for(milliseconds(20));
   ASSERT_TRUE(caller.connected_at);
   EXPECT_EQ(acceptor.reader.port->ends()->remote.ip.text(), "192.0.2.1");
@@ -477,7 +478,8 @@ TEST_F(GuardedTcpTest, goes_by_the_address_that_the_nat_gives_it) {
 }
 
 TEST_F(GuardedTcpTest, is_let_in_at_open_ports_only) {
-  caller.port = *client_host.connect_stream(SocketAddress{kOpen.ip, 81}, Purpose::process, caller);
+  caller.port =
+      *client_host.connect_stream(SocketAddress{open_place.ip, 81}, Purpose::process, caller);
   world.run_for(minutes(5));
   EXPECT_FALSE(caller.connected_at);
   ASSERT_TRUE(caller.failure);

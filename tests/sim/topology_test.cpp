@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace culvert::sim {
@@ -53,7 +55,8 @@ struct Nested {
 
 // A firewall in front of a machine.
 void guard(Network& network, Machine& machine, const std::string& prefix, FirewallConfig firewall) {
-  Router& router = network.add_router({.name = machine.name() + "'s", .firewall = firewall});
+  Router& router =
+      network.add_router({.name = machine.name() + "'s", .firewall = std::move(firewall)});
   network.put_behind(router, network.core(), {prefix});
   machine.attach(router);
 }
