@@ -355,7 +355,7 @@ TEST(SimHttp, answers_come_whole_over_a_slow_link_that_loses_some) {
     EXPECT_GT(in_seconds(outcome.at - start), 1.3 * least) << "a third is others'";
     EXPECT_LT(in_seconds(outcome.at - start), 10 * least);
   }
-  EXPECT_GT(lost, 10U);
+  EXPECT_GE(lost, 3U);
 }
 
 // ... and where nothing comes through for longer than the caller waits, he is told in his time.
