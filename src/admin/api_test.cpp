@@ -252,7 +252,7 @@ TEST_F(ApiTest, lets_a_network_see_metrics_and_health_only) {
 }
 
 TEST(EventText, is_one_event_with_one_line_of_data) {
-  const std::string text = event_text({.kind = drive::RoleEventKind::session_refused,
+  const std::string text = event_text({.kind = peer::RoleEventKind::session_refused,
                                        .session = 3,
                                        .peer = "p",
                                        .address = "a",

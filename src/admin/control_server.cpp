@@ -115,7 +115,7 @@ void ControlServer::update_subscribers() {
   has_subscribers_.store(socket_->subscriber_count() > 0, std::memory_order_relaxed);
 }
 
-void ControlServer::on_role_event(drive::RoleEvent event) {
+void ControlServer::on_role_event(peer::RoleEvent event) {
   if (events_under_way_.fetch_add(1, std::memory_order_relaxed) >= limits::kMaxControlEvents) {
     events_under_way_.fetch_sub(1, std::memory_order_relaxed);
     events_dropped_.fetch_add(1, std::memory_order_relaxed);

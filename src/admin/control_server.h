@@ -7,9 +7,9 @@
 #include "admin/target.h"
 #include "base/address.h"
 #include "base/result.h"
-#include "drive/role_event.h"
 #include "http/server.h"
 #include "net/kernel_host.h"
+#include "peer/role_event.h"
 
 #include <atomic>
 #include <memory>
@@ -27,7 +27,7 @@ struct ControlOptions {
   std::vector<std::string> metrics_hosts{};  // by which it is asked, beside addresses and our own
 };
 
-class ControlServer final : public drive::RoleEventSink {
+class ControlServer final : public peer::RoleEventSink {
  public:
   // Both outlive the server.
   ControlServer(net::KernelHost& host, ControlTarget& target);
@@ -44,7 +44,7 @@ class ControlServer final : public drive::RoleEventSink {
   [[nodiscard]] bool wants_events() const override {
     return has_subscribers_.load(std::memory_order_relaxed);
   }
-  void on_role_event(drive::RoleEvent event) override;
+  void on_role_event(peer::RoleEvent event) override;
 
   // On the loop.
   [[nodiscard]] ControlCounters counters() const;

@@ -212,7 +212,7 @@ TEST_F(ControlTest, keeps_places_for_questions_when_many_subscribe) {
   for (std::size_t i = 0; i < 2 * limits::kMaxControlConnections; ++i) {
     ASSERT_TRUE(ask(server_->socket_path(), "GET", "/v1/status"));
   }
-  server_->on_role_event({.kind = drive::RoleEventKind::session_opened, .session = 8});
+  server_->on_role_event({.kind = peer::RoleEventKind::session_opened, .session = 8});
   EXPECT_THAT(read_until(subscribers.front()->fd(), "\n\n"), HasSubstr("session_opened"));
 }
 
@@ -223,7 +223,7 @@ TEST_F(ControlTest, streams_events_to_subscribers) {
   subscriber.send(kSubscribe);
   EXPECT_THAT(read_until(subscriber.fd(), "\r\n\r\n"), HasSubstr("text/event-stream"));
   EXPECT_TRUE(server_->wants_events());
-  server_->on_role_event({.kind = drive::RoleEventKind::session_opened, .session = 8});
+  server_->on_role_event({.kind = peer::RoleEventKind::session_opened, .session = 8});
   const std::string event = read_until(subscriber.fd(), "\n\n");
   EXPECT_TRUE(event.starts_with("event: session_opened\ndata: {")) << event;
   EXPECT_THAT(event, HasSubstr("\"session\":8"));

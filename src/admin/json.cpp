@@ -226,12 +226,12 @@ std::string log_level_json(LogLevel level) {
   return dumped(json);
 }
 
-std::string event_text(const drive::RoleEvent& event, double unix_time_s) {
+std::string event_text(const peer::RoleEvent& event, double unix_time_s) {
   Json json;
   json["time"] = unix_time_s;
   if (!event.server.empty()) json["server"] = event.server;
   if (event.session != 0) json["session"] = event.session;
-  const bool is_tunnel = event.kind == drive::RoleEventKind::tunnel_changed;
+  const bool is_tunnel = event.kind == peer::RoleEventKind::tunnel_changed;
   if (!event.peer.empty()) json[is_tunnel ? "tunnel" : "peer"] = event.peer;
   if (!event.address.empty()) json["address"] = event.address;
   if (!event.detail.empty()) json["detail"] = event.detail;

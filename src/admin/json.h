@@ -6,8 +6,8 @@
 #include "admin/target.h"
 #include "base/log.h"
 #include "base/result.h"
-#include "drive/role_event.h"
 #include "http/message.h"
+#include "peer/role_event.h"
 
 #include <string>
 #include <string_view>
@@ -26,7 +26,7 @@ namespace culvert::admin {
 [[nodiscard]] std::string tunnels_json(const Snapshot& snapshot);
 [[nodiscard]] std::string log_level_json(LogLevel level);
 // In the event stream format, ready to send. `unix_time_s` is when it happened.
-[[nodiscard]] std::string event_text(const drive::RoleEvent& event, double unix_time_s);
+[[nodiscard]] std::string event_text(const peer::RoleEvent& event, double unix_time_s);
 
 // Bodies of requests. Members nobody knows are errors: a mistyped one must not pass silently.
 [[nodiscard]] Result<TunnelChange> parse_tunnel_change(TunnelAction action, std::string_view body);

@@ -1,5 +1,5 @@
 #include "admin/api.h"
-#include "drive/role_event.h"
+#include "peer/role_event.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -112,7 +112,7 @@ Json schemas() {
         {"description",
          fmt::format("event: {} or dropped; data: an object with time, and server, session, peer, "
                      "tunnel, address and detail where they apply",
-                     fmt::join(kWords<drive::RoleEventKind>, ", "))}}},
+                     fmt::join(kWords<peer::RoleEventKind>, ", "))}}},
       {"OpenApi", {{"type", "object"}}},
       {"Metrics", {{"type", "string"}}},
       {"Health", {{"type", "string"}}},

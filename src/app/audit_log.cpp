@@ -36,7 +36,7 @@ std::string_view text(session::ProofKind kind) {
 }
 
 Json head(std::chrono::system_clock::time_point time, std::string_view event,
-          const drive::AuditedClient& client) {
+          const peer::AuditedClient& client) {
   return {{"time", time_text(time)},
           {"event", event},
           {"client", client.id.text()},
@@ -114,7 +114,7 @@ bool AuditLog::wait_until_written(std::chrono::nanoseconds patience) const {
   return changed_.wait_for(lock, patience, [this] { return queue_.empty(); });
 }
 
-void AuditLog::on_auth(const drive::AuthRecord& record) {
+void AuditLog::on_auth(const peer::AuthRecord& record) {
   const auto line = [&] {
     Json json = head(options_.clock(), "auth", record.client);
     json["proof"] = text(record.proof);
@@ -135,7 +135,7 @@ void AuditLog::on_auth(const drive::AuthRecord& record) {
   }
 }
 
-void AuditLog::on_flow(const drive::FlowRecord& record) {
+void AuditLog::on_flow(const peer::FlowRecord& record) {
   const auto line = [&] {
     Json json = head(options_.clock(), "flow", record.client);
     json["source"] = session::bounded_reason(record.source);

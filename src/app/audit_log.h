@@ -18,8 +18,8 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/result.h"
-#include "drive/audit.h"
 #include "net/files.h"
+#include "peer/audit.h"
 
 #include <chrono>
 #include <condition_variable>
@@ -45,7 +45,7 @@ struct AuditOptions {
 
 // Owned by the server app; any thread may call it. Its end waits options.flush for what is
 // in the queue.
-class AuditLog final : public drive::AuditSink {
+class AuditLog final : public peer::AuditSink {
  public:
   // `log` outlives it.
   [[nodiscard]] static Result<std::unique_ptr<AuditLog>> open(const std::string& path, Logger& log,
@@ -56,8 +56,8 @@ class AuditLog final : public drive::AuditSink {
   // the old one. When that fails the old one stays; the log says what happened.
   void reopen();
 
-  void on_auth(const drive::AuthRecord& record) override;
-  void on_flow(const drive::FlowRecord& record) override;
+  void on_auth(const peer::AuthRecord& record) override;
+  void on_flow(const peer::FlowRecord& record) override;
   [[nodiscard]] bool takes_flows() const override;
 
   [[nodiscard]] admin::AuditInfo stats() const;

@@ -67,7 +67,7 @@ struct AuditLogTest : testing::Test {
   std::atomic<std::int64_t> now_ms = 1'000'000'007;
   AuditOptions options;
   std::unique_ptr<AuditLog> log;
-  drive::AuditedClient client{.id = {}, .address = SocketAddress::parse("[2001:db8::1]:7").value()};
+  peer::AuditedClient client{.id = {}, .address = SocketAddress::parse("[2001:db8::1]:7").value()};
 };
 
 TEST_F(AuditLogTest, writes_a_line_of_json_for_every_decision) {

@@ -12,13 +12,13 @@
 namespace culvert::app {
 namespace {
 
-admin::TunnelInfo tunnel_info(Instant now, const drive::TunnelStatus& tunnel) {
+admin::TunnelInfo tunnel_info(Instant now, const flow::TunnelStatus& tunnel) {
   admin::TunnelInfo info{.label = tunnel.spec.label(),
                          .name = tunnel.spec.name,
                          .server = tunnel.spec.server,
                          .source = tunnel.spec.source.text(),
                          .target = tunnel.spec.target.text(),
-                         .state = std::string(drive::to_string(tunnel.state)),
+                         .state = std::string(flow::to_string(tunnel.state)),
                          .reason = tunnel.reason,
                          .is_added_live = tunnel.spec.is_added_live,
                          .options = tunnel.spec.options,
@@ -70,7 +70,7 @@ admin::Snapshot ClientControl::snapshot(Instant now, const std::vector<ServerVie
     admin::add<drive::Counters>(server.counters, view.link.stats);
     admin::add(snapshot.counters, server.counters);
     if (view.next_try) server.retry_in = std::max(Duration{}, *view.next_try - now);
-    for (const drive::ClientPath& path : view.link.paths) {
+    for (const peer::ClientPath& path : view.link.paths) {
       if (server.address.empty()) server.address = path.path.remote.text();
       admin::PathInfo& info = snapshot.paths.emplace_back(path_info(path.path, path.connection));
       info.server = view.name;
@@ -84,7 +84,7 @@ admin::Snapshot ClientControl::snapshot(Instant now, const std::vector<ServerVie
                                       .local_addresses = view.link.proxy->local_addresses};
     }
     if (!view.link.local_address.empty()) snapshot.listening.push_back(view.link.local_address);
-    for (const drive::TunnelStatus& tunnel : view.link.tunnels) {
+    for (const flow::TunnelStatus& tunnel : view.link.tunnels) {
       snapshot.tunnels.push_back(tunnel_info(now, tunnel));
     }
   }

@@ -14,10 +14,10 @@ constexpr Duration kPostRetry = std::chrono::milliseconds(100);
 }  // namespace
 
 // Everything on the link's own thread, but for its making and its end.
-class ClientLink::Worker final : private drive::ClientObserver, private drive::RoleEventSink {
+class ClientLink::Worker final : private peer::ClientObserver, private peer::RoleEventSink {
  public:
   Worker(ClientLink& link, const ClientOptions& options, ClientServer server,
-         tunnel::TunnelSet tunnels, drive::RoleEventSink& events, ClientLinkOwner& owner,
+         tunnel::TunnelSet tunnels, peer::RoleEventSink& events, ClientLinkOwner& owner,
          Logger& log)
       : link_(link),
         options_(options),
@@ -43,7 +43,7 @@ class ClientLink::Worker final : private drive::ClientObserver, private drive::R
                     const std::string& local_address) override;
   void on_finished(Instant now, std::optional<Error> error) override;
   [[nodiscard]] bool wants_events() const override { return events_.wants_events(); }
-  void on_role_event(drive::RoleEvent event) override {
+  void on_role_event(peer::RoleEvent event) override {
     event.server = server_.name;
     events_.on_role_event(std::move(event));
   }
@@ -52,10 +52,10 @@ class ClientLink::Worker final : private drive::ClientObserver, private drive::R
   const ClientOptions& options_;
   const ClientServer server_;
   tunnel::TunnelSet tunnels_;  // for the client, until there is one
-  drive::RoleEventSink& events_;
+  peer::RoleEventSink& events_;
   ClientLinkOwner& owner_;
   Logger log_;
-  std::unique_ptr<drive::Client> client_;
+  std::unique_ptr<role::Client> client_;
   std::optional<Error> error_;
   std::unique_ptr<TimerPort> backstop_;  // of a polite stop
   std::unique_ptr<TimerPort> post_retry_;
@@ -80,25 +80,25 @@ Status ClientLink::Worker::connect(Instant now) {
   CULVERT_TRY(DebugSinks sinks, DebugSinks::open(options_.debug, log_));
   std::array<std::uint8_t, 32> secret{};
   host().rng().fill(secret);
-  drive::ClientConfig config{.endpoint = {.identity = link_.node_.identity(),
-                                          .alpns = {},
-                                          .transport = options_.transport,
-                                          .protection = options_.protection,
-                                          .static_secret = Secret(secret),
-                                          .key_log = std::move(sinks.key_log),
-                                          .qlog = std::move(sinks.qlog)},
-                             .server = server_.id,
-                             .addresses = std::move(addresses),
-                             .names = std::move(names),
-                             .finder = &link_.finder_,
-                             .credentials = server_.credentials,
-                             .dialect = server_.dialect,
-                             .tunnels = std::move(tunnels_),
-                             .socks5 = server_.socks5,
-                             .stdio = options_.stdio,
-                             .policy = options_.policy,
-                             .events = this};
-  CULVERT_TRY(client_, drive::Client::create(host(), log_, std::move(config), *this));
+  peer::ClientConfig config{.endpoint = {.identity = link_.node_.identity(),
+                                         .alpns = {},
+                                         .transport = options_.transport,
+                                         .protection = options_.protection,
+                                         .static_secret = Secret(secret),
+                                         .key_log = std::move(sinks.key_log),
+                                         .qlog = std::move(sinks.qlog)},
+                            .server = server_.id,
+                            .addresses = std::move(addresses),
+                            .names = std::move(names),
+                            .finder = &link_.finder_,
+                            .credentials = server_.credentials,
+                            .dialect = server_.dialect,
+                            .tunnels = std::move(tunnels_),
+                            .socks5 = server_.socks5,
+                            .stdio = options_.stdio,
+                            .policy = options_.policy,
+                            .events = this};
+  CULVERT_TRY(client_, role::Client::create(host(), log_, std::move(config), *this));
   client_->start(now);
   return {};
 }
@@ -133,9 +133,9 @@ LinkView ClientLink::Worker::view() const {
   for (const tunnel::TunnelSpec& spec : tunnels_.tunnels()) {
     view.tunnels.push_back(
         {.spec = spec,
-         .state = spec.is_enabled ? drive::TunnelState::waiting : drive::TunnelState::disabled});
+         .state = spec.is_enabled ? flow::TunnelState::waiting : flow::TunnelState::disabled});
   }
-  if (server_.socks5) view.proxy = drive::ProxyStatus{.target = server_.socks5->text()};
+  if (server_.socks5) view.proxy = flow::ProxyStatus{.target = server_.socks5->text()};
   return view;
 }
 
@@ -148,7 +148,7 @@ void ClientLink::Worker::end(std::optional<Error> error) {
 void ClientLink::Worker::tell_end() {
   const bool is_posted = link_.node_.main().post(
       [&link = link_, &owner = owner_, error = error_,
-       stats = client_ ? client_->stats() : drive::ClientStats{}](Instant now) mutable {
+       stats = client_ ? client_->stats() : peer::ClientStats{}](Instant now) mutable {
         owner.on_link_ended(now, link, std::move(error), stats);
       });
   if (!is_posted) post_retry_ = host().after(kPostRetry, [this](Instant) { tell_end(); });
@@ -174,7 +174,7 @@ void ClientLink::Worker::on_finished(Instant, std::optional<Error> error) {
 // --- the main loop's side ------------------------------------------------------------------------
 
 ClientLink::ClientLink(Node& node, const ClientOptions& options, const ClientServer& server,
-                       tunnel::TunnelSet tunnels, drive::RoleEventSink& events,
+                       tunnel::TunnelSet tunnels, peer::RoleEventSink& events,
                        ClientLinkOwner& owner, Logger& log)
     : node_(node),
       group_(log, node.options().udp, 1, node.options().interfaces),

@@ -7,9 +7,9 @@
 #include "app/options.h"
 #include "base/log.h"
 #include "base/result.h"
-#include "drive/client.h"
-#include "drive/role_event.h"
 #include "net/kernel_host.h"
+#include "peer/role_event.h"
+#include "role/client.h"
 #include "tunnel/tunnel_set.h"
 
 #include <functional>
@@ -31,7 +31,7 @@ class ClientLinkOwner {
                                  const std::string& local) = 0;
   // The last call. A clean end has no error.
   virtual void on_link_ended(Instant now, ClientLink& link, std::optional<Error> error,
-                             const drive::ClientStats& stats) = 0;
+                             const peer::ClientStats& stats) = 0;
 
  protected:
   ~ClientLinkOwner() = default;
@@ -39,10 +39,10 @@ class ClientLinkOwner {
 
 // How a link is, copied from its worker.
 struct LinkView {
-  drive::ClientStats stats{};
-  std::vector<drive::ClientPath> paths{};
-  std::vector<drive::TunnelStatus> tunnels{};
-  std::optional<drive::ProxyStatus> proxy{};
+  peer::ClientStats stats{};
+  std::vector<peer::ClientPath> paths{};
+  std::vector<flow::TunnelStatus> tunnels{};
+  std::optional<flow::ProxyStatus> proxy{};
   std::string local_address{};  // empty where the client could not begin
 };
 
@@ -52,7 +52,7 @@ class ClientLink {
  public:
   // All outlive the link. Begins to connect at once.
   ClientLink(Node& node, const ClientOptions& options, const ClientServer& server,
-             tunnel::TunnelSet tunnels, drive::RoleEventSink& events, ClientLinkOwner& owner,
+             tunnel::TunnelSet tunnels, peer::RoleEventSink& events, ClientLinkOwner& owner,
              Logger& log);
   // At once, without a goodbye when it has not ended.
   ~ClientLink();

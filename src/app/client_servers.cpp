@@ -51,7 +51,7 @@ struct ClientServers::Server {
   std::optional<ClientServer> successor;
 };
 
-ClientServers::ClientServers(Node& node, const ClientOptions& options, drive::RoleEventSink& events,
+ClientServers::ClientServers(Node& node, const ClientOptions& options, peer::RoleEventSink& events,
                              ClientServersOwner& owner, Logger& log)
     : node_(node),
       options_(options),
@@ -116,7 +116,7 @@ void ClientServers::on_link_listening(ClientLink&, const tunnel::TunnelSpec& tun
 }
 
 void ClientServers::on_link_ended(Instant now, ClientLink& link, std::optional<Error> error,
-                                  const drive::ClientStats& stats) {
+                                  const peer::ClientStats& stats) {
   Server& server = *find(link);
   server.link.reset();
   admin::add<drive::Counters>(ended_, stats);
@@ -285,9 +285,9 @@ void ClientServers::look(Instant now, OnViews done) {
       view.next_try = server->next_try;
       const tunnel::TunnelSet its_tunnels = tunnels_.of_server(view.name);
       for (const tunnel::TunnelSpec& spec : its_tunnels.tunnels()) {
-        view.link.tunnels.push_back({.spec = spec,
-                                     .state = spec.is_enabled ? drive::TunnelState::waiting
-                                                              : drive::TunnelState::disabled});
+        view.link.tunnels.push_back(
+            {.spec = spec,
+             .state = spec.is_enabled ? flow::TunnelState::waiting : flow::TunnelState::disabled});
       }
       continue;
     }

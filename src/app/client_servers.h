@@ -44,7 +44,7 @@ struct ServerView {
 class ClientServers final : private ClientLinkOwner {
  public:
   // All outlive it; `options` does not change.
-  ClientServers(Node& node, const ClientOptions& options, drive::RoleEventSink& events,
+  ClientServers(Node& node, const ClientOptions& options, peer::RoleEventSink& events,
                 ClientServersOwner& owner, Logger& log);
   ~ClientServers();
 
@@ -70,7 +70,7 @@ class ClientServers final : private ClientLinkOwner {
   void on_link_listening(ClientLink& link, const tunnel::TunnelSpec& tunnel,
                          const std::string& local) override;
   void on_link_ended(Instant now, ClientLink& link, std::optional<Error> error,
-                     const drive::ClientStats& stats) override;
+                     const peer::ClientStats& stats) override;
   void begin(Server& server);
   void fail_server(Instant now, Server& server, std::optional<Error> error);
   void finish_if_over();
@@ -78,7 +78,7 @@ class ClientServers final : private ClientLinkOwner {
 
   Node& node_;
   const ClientOptions& options_;
-  drive::RoleEventSink& events_;
+  peer::RoleEventSink& events_;
   ClientServersOwner& owner_;
   Logger& log_;
   tunnel::TunnelSet tunnels_;

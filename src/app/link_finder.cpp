@@ -6,10 +6,10 @@
 namespace culvert::app {
 
 // Sees to it that a wish is followed, and tells what comes of it.
-class LinkFinder::Errand final : private drive::FinderSink {
+class LinkFinder::Errand final : private peer::FinderSink {
  public:
   Errand(LinkFinder& link, std::uint64_t id) : link_(link), id_(id) {}
-  void begin(Instant now, drive::PeerFinder& finder, const drive::PeerQuery& query) {
+  void begin(Instant now, peer::PeerFinder& finder, const peer::PeerQuery& query) {
     subscription_ = finder.subscribe(now, query, *this);
   }
   void search(Instant now) {
@@ -26,17 +26,17 @@ class LinkFinder::Errand final : private drive::FinderSink {
 
   LinkFinder& link_;
   const std::uint64_t id_;
-  std::unique_ptr<drive::PeerSubscription> subscription_;
+  std::unique_ptr<peer::PeerSubscription> subscription_;
 };
 
 struct LinkFinder::Desk {
-  drive::PeerFinder& finder;
+  peer::PeerFinder& finder;
   std::map<std::uint64_t, Errand> errands;
 };
 
-class LinkFinder::Asker final : public drive::PeerSubscription {
+class LinkFinder::Asker final : public peer::PeerSubscription {
  public:
-  Asker(LinkFinder& link, const drive::PeerQuery& query, drive::FinderSink& sink)
+  Asker(LinkFinder& link, const peer::PeerQuery& query, peer::FinderSink& sink)
       : link_(link), id_(link.next_id_++), query_(query), sink_(sink) {
     link_.asking_.emplace(id_, this);
     begin();
@@ -64,7 +64,7 @@ class LinkFinder::Asker final : public drive::PeerSubscription {
   [[nodiscard]] bool is_searching() const override { return is_searching_; }
   [[nodiscard]] std::vector<Error> failures() const override { return failures_; }
 
-  [[nodiscard]] drive::FinderSink& sink() { return sink_; }
+  [[nodiscard]] peer::FinderSink& sink() { return sink_; }
   void on_searched(Instant now, std::vector<Error> failures) {
     is_searching_ = false;
     failures_ = std::move(failures);
@@ -82,8 +82,8 @@ class LinkFinder::Asker final : public drive::PeerSubscription {
 
   LinkFinder& link_;
   const std::uint64_t id_;
-  const drive::PeerQuery query_;
-  drive::FinderSink& sink_;
+  const peer::PeerQuery query_;
+  peer::FinderSink& sink_;
   bool has_begun_ = false;
   bool is_searching_ = false;
   std::vector<Error> failures_;
@@ -113,16 +113,15 @@ void LinkFinder::Errand::on_searched(Instant) {
   });
 }
 
-LinkFinder::LinkFinder(net::KernelHost& main, drive::PeerFinder& finder, net::KernelHost& own)
+LinkFinder::LinkFinder(net::KernelHost& main, peer::PeerFinder& finder, net::KernelHost& own)
     : main_(main),
       own_(own),
       desk_(std::make_shared<Desk>(Desk{.finder = finder, .errands = {}})) {}
 
 LinkFinder::~LinkFinder() = default;
 
-std::unique_ptr<drive::PeerSubscription> LinkFinder::subscribe(Instant,
-                                                               const drive::PeerQuery& query,
-                                                               drive::FinderSink& sink) {
+std::unique_ptr<peer::PeerSubscription> LinkFinder::subscribe(Instant, const peer::PeerQuery& query,
+                                                              peer::FinderSink& sink) {
   return std::make_unique<Asker>(*this, query, sink);
 }
 

@@ -2,8 +2,8 @@
 // loop, and what is found comes back, as tasks. Private to app/.
 #pragma once
 
-#include "drive/peer_finder.h"
 #include "net/kernel_host.h"
+#include "peer/peer_finder.h"
 
 #include <cstdint>
 #include <functional>
@@ -15,15 +15,16 @@ namespace culvert::app {
 
 // Made and destroyed on the main loop's thread, destroyed once nothing runs on the own loop any
 // more: then all that was asked for by it is over, whatever is still on its way.
-class LinkFinder final : public drive::PeerFinder {
+class LinkFinder final : public peer::PeerFinder {
  public:
   // All outlive it; `finder` is the main loop's.
-  LinkFinder(net::KernelHost& main, drive::PeerFinder& finder, net::KernelHost& own);
+  LinkFinder(net::KernelHost& main, peer::PeerFinder& finder, net::KernelHost& own);
   ~LinkFinder() override;
 
   // On the own loop.
-  [[nodiscard]] std::unique_ptr<drive::PeerSubscription> subscribe(
-      Instant now, const drive::PeerQuery& query, drive::FinderSink& sink) override;
+  [[nodiscard]] std::unique_ptr<peer::PeerSubscription> subscribe(Instant now,
+                                                                  const peer::PeerQuery& query,
+                                                                  peer::FinderSink& sink) override;
 
  private:
   class Asker;   // a subscription, on the own loop

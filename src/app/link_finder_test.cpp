@@ -20,10 +20,10 @@ namespace culvert::app {
 namespace {
 
 // A finder on the main loop that knows what a test tells it.
-class Clerk final : public drive::PeerFinder {
+class Clerk final : public peer::PeerFinder {
  public:
-  std::unique_ptr<drive::PeerSubscription> subscribe(Instant, const drive::PeerQuery& query,
-                                                     drive::FinderSink& sink) override {
+  std::unique_ptr<peer::PeerSubscription> subscribe(Instant, const peer::PeerQuery& query,
+                                                    peer::FinderSink& sink) override {
     threads.insert(std::this_thread::get_id());
     ++subscribed;
     return std::make_unique<Visitor>(*this, query, sink);
@@ -46,8 +46,8 @@ class Clerk final : public drive::PeerFinder {
     }
   }
 
-  struct Visitor final : drive::PeerSubscription {
-    Visitor(Clerk& its_clerk, drive::PeerQuery its_query, drive::FinderSink& its_sink)
+  struct Visitor final : peer::PeerSubscription {
+    Visitor(Clerk& its_clerk, peer::PeerQuery its_query, peer::FinderSink& its_sink)
         : clerk(its_clerk), query(std::move(its_query)), sink(its_sink) {
       clerk.visitors.insert(this);
     }
@@ -66,8 +66,8 @@ class Clerk final : public drive::PeerFinder {
     [[nodiscard]] bool is_searching() const override { return is_busy; }
     [[nodiscard]] std::vector<Error> failures() const override { return why; }
     Clerk& clerk;
-    drive::PeerQuery query;
-    drive::FinderSink& sink;
+    peer::PeerQuery query;
+    peer::FinderSink& sink;
     bool is_busy = false;
     std::vector<Error> why;
   };
@@ -80,9 +80,9 @@ class Clerk final : public drive::PeerFinder {
 };
 
 // A loop with a thread, and what asks there.
-class Link final : private drive::FinderSink {
+class Link final : private peer::FinderSink {
  public:
-  Link(net::KernelHost& main, drive::PeerFinder& finder)
+  Link(net::KernelHost& main, peer::PeerFinder& finder)
       : main_(main), finder_(main, finder, host()), thread_([this] { host().run(); }) {}
   ~Link() {
     do_there([this](Instant) { host().stop(); });
@@ -145,7 +145,7 @@ class Link final : private drive::FinderSink {
   net::KernelHost& main_;
   net::HostGroup group_{null_logger(), {}, 1};
   LinkFinder finder_;
-  std::unique_ptr<drive::PeerSubscription> subscription_;
+  std::unique_ptr<peer::PeerSubscription> subscription_;
   std::string heard_;
   std::jthread thread_;
 };

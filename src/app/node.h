@@ -6,11 +6,11 @@
 
 #include "base/log.h"
 #include "crypto/keys.h"
-#include "drive/name_finder.h"
-#include "drive/peer_finder.h"
 #include "net/features.h"
 #include "net/interfaces.h"
 #include "net/kernel_host.h"
+#include "peer/name_finder.h"
+#include "peer/peer_finder.h"
 
 #include <utility>
 #include <vector>
@@ -39,22 +39,22 @@ class Node {
   // Whose thread has everything that there is once.
   [[nodiscard]] net::KernelHost& main() { return group_.host(0); }
   // On the main loop.
-  [[nodiscard]] drive::PeerFinder& finder() { return names_; }
+  [[nodiscard]] peer::PeerFinder& finder() { return names_; }
   // Is told of all that is published, and lives as long. Before anything is.
-  void add_publisher(drive::PeerPublisher& publisher) { publishers_.push_back(&publisher); }
+  void add_publisher(peer::PeerPublisher& publisher) { publishers_.push_back(&publisher); }
   // Where others can reach us now. On the main loop; what has not changed is not told again.
   void publish(std::vector<path::Candidate> own) {
     if (own == published_) return;
     published_ = std::move(own);
-    for (drive::PeerPublisher* publisher : publishers_) publisher->publish(published_);
+    for (peer::PeerPublisher* publisher : publishers_) publisher->publish(published_);
   }
 
  private:
   const crypto::SecretKey identity_;
   const NodeOptions options_;
   net::HostGroup group_;
-  drive::NameFinder names_;
-  std::vector<drive::PeerPublisher*> publishers_;
+  peer::NameFinder names_;
+  std::vector<peer::PeerPublisher*> publishers_;
   std::vector<path::Candidate> published_;
 };
 

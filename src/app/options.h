@@ -5,11 +5,11 @@
 #include "admin/control_server.h"
 #include "base/address.h"
 #include "crypto/keys.h"
-#include "drive/client.h"
-#include "drive/server.h"
 #include "net/features.h"
 #include "net/interfaces.h"
 #include "quic/config.h"
+#include "role/client.h"
+#include "role/server.h"
 #include "session/auth_limiter.h"
 #include "session/auth_policy.h"
 #include "session/dialect.h"
@@ -37,7 +37,7 @@ struct ReloadNotes {
 };
 
 struct ServerReload {
-  drive::ServerPolicy policy;
+  peer::ServerPolicy policy;
   session::AuthLimits auth_limits;
   ReloadNotes notes;
 };
@@ -63,7 +63,7 @@ struct ClientReload {
 
 struct ServerOptions {
   crypto::SecretKey identity;
-  drive::ServerPolicy policy{};
+  peer::ServerPolicy policy{};
   // [::]:port carries IPv4 too. Port 0: any; the first worker picks, the others share it.
   SocketAddress bind{IpAddress::any(Family::v6), 0};
   // Where a router or load balancer forwards to us from: first in the ticket.
@@ -75,7 +75,7 @@ struct ServerOptions {
   session::AuthLimits auth_limits{};
   std::string audit_log{};      // a file of JSON lines (audit_log.h); empty: none
   bool audit_required = false;  // no flows while it cannot be written
-  drive::ServerTimes times{};
+  peer::ServerTimes times{};
   unsigned workers = 0;         // 0: default_worker_count()
   bool handles_signals = true;  // SIGINT, SIGTERM: polite stop, the second one immediate
   // SIGHUP: read the settings again. On the loop's thread; an error changes nothing.
@@ -95,7 +95,7 @@ struct ClientOptions {
   std::optional<tunnel::Source> stdio{};  // -W: stdin and stdout carry one flow, then end
   quic::TransportConfig transport{};
   std::optional<quic::ProtectionBackend> protection{};
-  drive::ClientPolicy policy{};
+  peer::ClientPolicy policy{};
   bool handles_signals = true;
   // SIGHUP: read the settings again. On the loop's thread; an error changes nothing. Empty:
   // SIGHUP ends the client, as ssh expects of its ProxyCommand.

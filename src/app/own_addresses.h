@@ -3,8 +3,8 @@
 
 #include "app/ticket.h"
 #include "base/log.h"
-#include "drive/peer_finder.h"
 #include "path/candidate.h"
+#include "peer/peer_finder.h"
 #include "ports/ports.h"
 
 #include <span>
@@ -22,7 +22,7 @@ namespace culvert::app {
     const std::vector<LocalAddress>& interfaces);
 
 // Makes the ticket: the word that people copy from the server to its clients.
-class TicketPublisher final : public drive::PeerPublisher {
+class TicketPublisher final : public peer::PeerPublisher {
  public:
   TicketPublisher(const crypto::EndpointId& id, Logger& log) : log_(log), ticket_{.id = id} {}
   void publish(std::span<const path::Candidate> own) override;

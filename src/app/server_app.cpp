@@ -81,7 +81,7 @@ class ServerAppImpl final : public ServerApp {
   ServerOptions options_;
   ServerReporter& reporter_;
   Logger& log_;
-  drive::ServerShared shared_;
+  peer::ServerShared shared_;
   Node node_;
   net::HostGroup& group_ = node_.group();
   TicketPublisher ticket_;
@@ -89,10 +89,10 @@ class ServerAppImpl final : public ServerApp {
   admin::ControlServer control_;  // the servers tell it what happens
   SharedAuthLimiter auth_limiter_;
   SharedSessionPlaces places_;
-  std::unique_ptr<AuditLog> audit_log_;                // null: none
-  ServerControl::Servers servers_;                     // by worker; die before their hosts
-  std::shared_ptr<const drive::ServerPolicy> policy_;  // the newest; shared with the workers
-  std::vector<bool> has_policy_;                       // by worker: it is in its mailbox
+  std::unique_ptr<AuditLog> audit_log_;               // null: none
+  ServerControl::Servers servers_;                    // by worker; die before their hosts
+  std::shared_ptr<const peer::ServerPolicy> policy_;  // the newest; shared with the workers
+  std::vector<bool> has_policy_;                      // by worker: it is in its mailbox
   std::unique_ptr<TimerPort> policy_retry_;
   std::unique_ptr<TimerPort> watchdog_;
   std::unique_ptr<TimerPort> backstop_;  // of a polite stop
@@ -103,7 +103,7 @@ class ServerAppImpl final : public ServerApp {
 };
 
 Status ServerAppImpl::open() {
-  shared_.policy = std::make_shared<const drive::ServerPolicy>(std::move(options_.policy));
+  shared_.policy = std::make_shared<const peer::ServerPolicy>(std::move(options_.policy));
   shared_.times = options_.times;
   shared_.events = &control_;
   shared_.log_sample_interval = options_.auth_limits.log_sample_interval;
@@ -131,21 +131,20 @@ Status ServerAppImpl::open() {
   SocketAddress bind = options_.bind;
   for (unsigned i = 0; i < group_.size(); ++i) {
     CULVERT_TRY(DebugSinks sinks, DebugSinks::open(options_.debug, log_));
-    drive::ServerConfig config{
-        .endpoint = {.identity = node_.identity(),
-                     .alpns = alpns_of(options_.dialects),
-                     .transport = options_.transport,
-                     .protection = options_.protection,
-                     .accepts_connections = true,
-                     .worker_index = static_cast<std::uint8_t>(i),
-                     .worker_count = static_cast<std::uint8_t>(group_.size()),
-                     .static_secret = Secret(secret),
-                     .key_log = std::move(sinks.key_log),
-                     .qlog = std::move(sinks.qlog)},
-        .bind = bind,
-        .is_shared = group_.size() > 1};
+    role::ServerConfig config{.endpoint = {.identity = node_.identity(),
+                                           .alpns = alpns_of(options_.dialects),
+                                           .transport = options_.transport,
+                                           .protection = options_.protection,
+                                           .accepts_connections = true,
+                                           .worker_index = static_cast<std::uint8_t>(i),
+                                           .worker_count = static_cast<std::uint8_t>(group_.size()),
+                                           .static_secret = Secret(secret),
+                                           .key_log = std::move(sinks.key_log),
+                                           .qlog = std::move(sinks.qlog)},
+                              .bind = bind,
+                              .is_shared = group_.size() > 1};
     CULVERT_TRY(auto server,
-                drive::Server::create(group_.host(i), log_, std::move(config), shared_));
+                role::Server::create(group_.host(i), log_, std::move(config), shared_));
     bind.port = server->local_address().port;  // the first one's choice is everybody's
     servers_.push_back(std::move(server));
   }
@@ -211,7 +210,7 @@ void ServerAppImpl::on_reloaded(Result<ServerReload> loaded) {
     log_unchanged(log_, loaded.error());
     return;
   }
-  policy_ = std::make_shared<const drive::ServerPolicy>(std::move(loaded->policy));
+  policy_ = std::make_shared<const peer::ServerPolicy>(std::move(loaded->policy));
   has_policy_.assign(group_.size(), false);
   distribute_policy();
   auth_limiter_.set_limits(loaded->auth_limits);

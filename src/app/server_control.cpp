@@ -15,14 +15,14 @@ admin::PathInfo path_info(const PathId& path, const quic::ConnectionStats& stats
 
 struct ServerControl::Part {
   drive::Counters counters{};
-  std::vector<drive::SessionSnapshot> sessions{};
+  std::vector<peer::SessionSnapshot> sessions{};
 };
 
 struct ServerControl::Gather {
   std::size_t missing;
   OnSnapshot done;
   drive::Counters counters{};
-  std::vector<drive::SessionSnapshot> sessions{};
+  std::vector<peer::SessionSnapshot> sessions{};
 };
 
 struct ServerControl::Kick {
@@ -84,12 +84,12 @@ void ServerControl::add(Instant now, Gather& gather, Part part) {
                            .counters = gather.counters};
   snapshot.auth = auth_limiter_.metrics(now);
   if (audit_log_) snapshot.audit = audit_log_->stats();
-  std::ranges::sort(gather.sessions, {}, &drive::SessionSnapshot::id);
+  std::ranges::sort(gather.sessions, {}, &peer::SessionSnapshot::id);
   if (gather.sessions.size() > limits::kMaxListedSessions) {
     gather.sessions.erase(gather.sessions.begin() + limits::kMaxListedSessions,
                           gather.sessions.end());
   }
-  for (drive::SessionSnapshot& session : gather.sessions) {
+  for (peer::SessionSnapshot& session : gather.sessions) {
     if (session.path) {
       snapshot.paths.push_back(path_info(*session.path, session.connection));
       snapshot.paths.back().session = session.id;

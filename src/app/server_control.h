@@ -6,8 +6,8 @@
 #include "app/audit_log.h"
 #include "app/options.h"
 #include "app/shared_auth_limiter.h"
-#include "drive/server.h"
 #include "net/kernel_host.h"
+#include "role/server.h"
 
 #include <memory>
 #include <vector>
@@ -17,7 +17,7 @@ namespace culvert::app {
 // Owned by the server app, whose hosts and servers outlive it.
 class ServerControl final : public admin::ControlTarget {
  public:
-  using Servers = std::vector<std::unique_ptr<drive::Server>>;
+  using Servers = std::vector<std::unique_ptr<role::Server>>;
   ServerControl(net::HostGroup& group, const Servers& servers, const ServerOptions& options,
                 const SharedAuthLimiter& auth_limiter, const std::unique_ptr<AuditLog>& audit_log,
                 Logger& log);

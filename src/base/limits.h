@@ -122,7 +122,7 @@ inline constexpr Duration kWaitingFlowTimeout = std::chrono::seconds(30);
 // long, no longer: a tunnel-rs server allows 100. Covers the round trip of a grant by satellite.
 inline constexpr Duration kStreamPatience = std::chrono::seconds(2);
 inline constexpr Duration kDrainTimeout = std::chrono::seconds(5);  // polite shutdown
-// Beyond the drain timeout, within which drive::Client and Server end by themselves.
+// Beyond the drain timeout, within which role::Client and Server end by themselves.
 inline constexpr Duration kStopBackstop = std::chrono::seconds(2);
 
 // --- failed authentication (session/auth_limiter.h) ------------------------------------------

@@ -1,6 +1,6 @@
 // Bytes in both directions, as whoever uses them sees it: two buffers, how each direction stands,
 // and five verbs. Behind it is a stream of one connection (quic/stream.h), or several of them that
-// a driver makes into one (drive/stripe.h).
+// a driver makes into one (peer/stripe.h).
 #pragma once
 
 #include "buffers/stream_buffer.h"

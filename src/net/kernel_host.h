@@ -3,7 +3,7 @@
 //
 //   HostGroup group(log, features, 4);
 //   KernelHost& host = group.host(0);       // one per thread
-//   auto server = drive::Server::create(host, ...);
+//   auto server = role::Server::create(host, ...);
 //   host.run();                             // until host.stop()
 #pragma once
 

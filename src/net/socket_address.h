@@ -64,7 +64,7 @@ void to_raw(const SocketAddress& address, bool as_v6, RawAddress& out);
 // "what: strerror(error)" with a fitting kind: limit for exhaustion, io otherwise.
 [[nodiscard]] Error system_error(int error, std::string what, std::string offender);
 // Of socket() and bind(). An address that this machine does not have is unreachable
-// (drive/listen_places.h); of ports that need a right the kernel says only "Permission denied".
+// (flow/listen_places.h); of ports that need a right the kernel says only "Permission denied".
 [[nodiscard]] Error listen_error(int error, std::string what, const SocketAddress& address);
 
 // False when the kernel does not know or refuses it.

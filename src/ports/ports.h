@@ -48,7 +48,7 @@ class UdpHandler {
 enum class AddressUse : std::uint8_t {
   any,
   // Of a VPN or a bridge of containers: what leaves there may come back to us to be carried, and
-  // others cannot reach it. A client may try it while it carries nothing (drive/client_session.h).
+  // others cannot reach it. A client may try it while it carries nothing (peer/client_session.h).
   inner,
   never,  // the user excludes it
 };

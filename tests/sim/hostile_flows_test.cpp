@@ -1,6 +1,6 @@
 // Clients that break the rules of flows and of resuming (docs/protocol/culvert-1.md 5 to 7).
 // What each rule's test is: the table at the end of that document.
-#include "drive/flow_codes.h"
+#include "peer/flow_codes.h"
 #include "tests/sim/hostile_client.h"
 
 #include <gtest/gtest.h>
@@ -102,13 +102,13 @@ TEST(SimHostileFlows, are_reset_when_their_head_cannot_be_read) {
     RawStream& stream = *line.wire.open_stream();
     line.wire.send(stream, bytes);
     fixture.client.wait([&] { return stream.reset_code.has_value(); });
-    EXPECT_EQ(stream.reset_code, drive::kProtocolError) << name;
+    EXPECT_EQ(stream.reset_code, peer::kProtocolError) << name;
   }
   RawStream& half = *line.wire.open_stream();
   line.wire.send(half, ByteView(heads[0].second).first(1));
   line.wire.finish(half);
   fixture.client.wait([&] { return half.reset_code.has_value(); });
-  EXPECT_EQ(half.reset_code, drive::kProtocolError) << "the end in the middle";
+  EXPECT_EQ(half.reset_code, peer::kProtocolError) << "the end in the middle";
   EXPECT_EQ(fixture.calls(), 0U);
   EXPECT_FALSE(line.wire.is_closed());
   EXPECT_EQ(fixture.stats().flows_active, 0U);
@@ -384,11 +384,11 @@ TEST(SimHostileResume, opens_no_flow_again_that_is_over) {
   const auto ask_again = [&](HostileLine& where) {
     RawStream& again = *where.open(resumed(5, 0, 0), plan(10));
     fixture.client.wait([&] { return again.reset_code.has_value(); });
-    EXPECT_EQ(again.reset_code, drive::kUnknown);
+    EXPECT_EQ(again.reset_code, peer::kUnknown);
     EXPECT_FALSE(again.stop_code);
     RawStream& leg = *where.open(striped, plan(10));
     fixture.client.wait([&] { return leg.reset_code.has_value(); });
-    EXPECT_EQ(leg.reset_code, drive::kUnknown);
+    EXPECT_EQ(leg.reset_code, peer::kUnknown);
     EXPECT_EQ(refusal_of(fixture.client, *where.open(tcp(5), plan(10))), RefusalCode::malformed);
   };
   ask_again(line);
@@ -406,7 +406,7 @@ TEST(SimHostileResume, leaves_flows_alone_that_wait_for_nobody) {
   RawStream& running = fixture.running_flow(line, 1);
   RawStream& again = *line.open(resumed(1, 0, 0));
   EXPECT_TRUE(fixture.client.wait([&] { return again.reset_code.has_value(); }));
-  EXPECT_EQ(again.reset_code, drive::kUnknown);
+  EXPECT_EQ(again.reset_code, peer::kUnknown);
   line.gone({1});  // of a flow that is on this very connection
   line.wire.finish(running);
   EXPECT_TRUE(fixture.client.wait([&] { return running.is_over(); }));
@@ -422,7 +422,7 @@ TEST(SimHostileResume, gives_a_flow_to_one_stream_only) {
   RawStream& flow = *next.open(resumed(1, received, FlowPlan::kHeaderBytes));
   RawStream& again = *next.open(resumed(1, received, FlowPlan::kHeaderBytes));
   EXPECT_TRUE(fixture.client.wait([&] { return again.reset_code.has_value(); }));
-  EXPECT_EQ(again.reset_code, drive::kUnknown);
+  EXPECT_EQ(again.reset_code, peer::kUnknown);
   next.done(1);
   next.wire.finish(flow);
   EXPECT_TRUE(fixture.client.wait([&] { return flow.is_over(); }));
@@ -441,7 +441,7 @@ TEST(SimHostileResume, resets_a_flow_that_goes_on_where_it_never_was) {
     RawStream& wrong =
         *next.open(is_start ? resumed(1, received, kSent + 1) : resumed(1, received + 1, kSent));
     EXPECT_TRUE(fixture.client.wait([&] { return wrong.reset_code.has_value(); }));
-    EXPECT_EQ(wrong.reset_code, drive::kProtocolError);
+    EXPECT_EQ(wrong.reset_code, peer::kProtocolError);
     RawStream& right = *next.open(resumed(2, received, kSent));
     next.done(2);
     fixture.client.run_for(milliseconds(100));
@@ -460,7 +460,7 @@ TEST(SimHostileResume, sends_nothing_again_that_was_acknowledged) {
   HostileLine& next = fixture.client.resume(line);
   RawStream& flow = *next.open(resumed(1, 0, 0));
   EXPECT_TRUE(fixture.client.wait([&] { return flow.reset_code.has_value(); }));
-  EXPECT_EQ(flow.reset_code, drive::kProtocolError);
+  EXPECT_EQ(flow.reset_code, peer::kProtocolError);
   EXPECT_EQ(fixture.calls(), 1U);
 }
 

@@ -1,6 +1,6 @@
 // Clients that break the rules of several paths (docs/protocol/culvert-1.md 8). What each rule's
 // test is: the table at the end of that document.
-#include "drive/flow_codes.h"
+#include "peer/flow_codes.h"
 #include "session/chunk_frames.h"
 #include "session/reassembly.h"
 #include "session/stripe_scheduler.h"
@@ -146,7 +146,7 @@ TEST(SimHostileLanes, carry_no_flow_that_is_not_striped) {
         FlowOpen{
             .source = "udp://127.0.0.1:53", .flow_id = 3, .multipath = Multipath::redundant}}) {
     RawStream& flow = *lane.open(open);
-    fixture.expect_reset(flow, drive::kProtocolError, open.source);
+    fixture.expect_reset(flow, peer::kProtocolError, open.source);
   }
   EXPECT_EQ(fixture.calls(), 0U);
   EXPECT_EQ(fixture.tunnel.servers[0]->stats().flows_opened, 0U);
@@ -248,9 +248,9 @@ TEST(SimHostileLanes, get_no_places_back_that_a_lower_limit_took) {
   LanesFixture fixture(config);
   HostileLine& line = fixture.client.log_in();
   HostileLine& lane = fixture.client.join(line);
-  drive::ServerPolicy policy = *fixture.tunnel.shared.policy;
+  peer::ServerPolicy policy = *fixture.tunnel.shared.policy;
   policy.max_flows_per_session = 4;
-  fixture.tunnel.set_policy(std::make_shared<const drive::ServerPolicy>(policy));
+  fixture.tunnel.set_policy(std::make_shared<const peer::ServerPolicy>(policy));
   static_cast<void>(lane.promote(line.key()));
   const auto open_all = [&] {
     std::vector<RawStream*> streams;
@@ -278,7 +278,7 @@ TEST(SimHostileLanes, have_only_so_many_legs_a_flow) {
     legs.push_back(line.open(striped(1)));
   }
   RawStream& more = *line.open(striped(1));
-  fixture.expect_reset(more, drive::kNone, "one too many");
+  fixture.expect_reset(more, peer::kNone, "one too many");
   EXPECT_EQ(
       std::ranges::count_if(legs, [](const RawStream* leg) { return leg->reset_code.has_value(); }),
       0);
@@ -311,7 +311,7 @@ TEST(SimHostileLanes, need_the_feature_for_striped_flows) {
   HostileLine& line = fixture.client.connect();
   ASSERT_TRUE(line.log_in(session::kFeatureResume));
   fixture.client.run_for(milliseconds(20));
-  fixture.expect_reset(*line.open(striped(1)), drive::kUnknown, "no such flows");
+  fixture.expect_reset(*line.open(striped(1)), peer::kUnknown, "no such flows");
   EXPECT_EQ(fixture.calls(), 0U);
 }
 
@@ -342,8 +342,8 @@ TEST(SimHostileLanes, break_a_flow_off_by_chunks_that_break_the_rules) {
     RawStream& second = *line.open(striped(1));
     fixture.client.run_for(milliseconds(50));
     line.wire.send(second, bytes);
-    fixture.expect_reset(leg, drive::kProtocolError, name);
-    fixture.expect_reset(second, drive::kProtocolError, name);
+    fixture.expect_reset(leg, peer::kProtocolError, name);
+    fixture.expect_reset(second, peer::kProtocolError, name);
     fixture.client.run_for(milliseconds(50));
     ASSERT_EQ(fixture.calls(), 1U) << name;
     EXPECT_EQ(fixture.tunnel.talkers->talkers()[0]->state(), Talker::State::reset) << name;
@@ -372,7 +372,7 @@ TEST(SimHostileLanes, hold_only_so_many_pieces) {
   fixture.client.run_for(seconds(1));
   EXPECT_FALSE(leg.reset_code);
   line.wire.send(leg, piece(session::Reassembly::kMaxPieces));
-  fixture.expect_reset(leg, drive::kProtocolError, "one piece too many");
+  fixture.expect_reset(leg, peer::kProtocolError, "one piece too many");
 }
 
 // A receiver that grants nothing, takes back what it granted, or grants everything.

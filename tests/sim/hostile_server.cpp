@@ -56,14 +56,14 @@ void HostileServerWorld::start_client() {
   tunnels.push_back(*tunnel::TunnelSpec::make({}, *tunnel::Source::parse("udp://127.0.0.1:9053"),
                                               *tunnel::Target::parse("127.0.0.1:7053")));
   SeededRng rng = world.rng_for("token");
-  drive::ClientConfig config{.endpoint = {.identity = key_of(world, "client")},
-                             .server = key_.public_key(),
-                             .addresses = {{kHostileServerIp, kPort}},
-                             .credentials = {.token = session::generate_token(rng)},
-                             .tunnels = *tunnel::TunnelSet::make(std::move(tunnels)),
-                             .policy = {.multipath = multipath},
-                             .events = this};
-  auto created = drive::Client::create(*client_host_, null_logger(), std::move(config), *this);
+  peer::ClientConfig config{.endpoint = {.identity = key_of(world, "client")},
+                            .server = key_.public_key(),
+                            .addresses = {{kHostileServerIp, kPort}},
+                            .credentials = {.token = session::generate_token(rng)},
+                            .tunnels = *tunnel::TunnelSet::make(std::move(tunnels)),
+                            .policy = {.multipath = multipath},
+                            .events = this};
+  auto created = role::Client::create(*client_host_, null_logger(), std::move(config), *this);
   CULVERT_ASSERT(created.has_value());
   client = std::move(*created);
   client->start(world.now());
@@ -80,8 +80,8 @@ Talker& HostileServerWorld::call(const FlowPlan& plan) {
   return *callers.back();
 }
 
-std::size_t HostileServerWorld::count(drive::RoleEventKind kind) const {
-  return static_cast<std::size_t>(std::ranges::count(events, kind, &drive::RoleEvent::kind));
+std::size_t HostileServerWorld::count(peer::RoleEventKind kind) const {
+  return static_cast<std::size_t>(std::ranges::count(events, kind, &peer::RoleEvent::kind));
 }
 
 // --- the server ---------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 // replaces the answers that it wants to be wrong.
 #pragma once
 
-#include "drive/client.h"
+#include "role/client.h"
 #include "session/flow_open.h"
 #include "session/message.h"
 #include "session/resume.h"
@@ -50,7 +50,7 @@ struct ServedLine {
 };
 
 // Our client, with a tunnel from port 7000, and that server.
-class HostileServerWorld final : private drive::ClientObserver, private drive::RoleEventSink {
+class HostileServerWorld final : private peer::ClientObserver, private peer::RoleEventSink {
  public:
   HostileServerWorld();
   ~HostileServerWorld() override;
@@ -65,7 +65,7 @@ class HostileServerWorld final : private drive::ClientObserver, private drive::R
     return world.run_until(done, world.now() + within);
   }
   [[nodiscard]] ServedLine& line() { return *lines.back(); }  // the latest
-  [[nodiscard]] std::size_t count(drive::RoleEventKind kind) const;
+  [[nodiscard]] std::size_t count(peer::RoleEventKind kind) const;
 
   World world;
   Network network;
@@ -75,7 +75,7 @@ class HostileServerWorld final : private drive::ClientObserver, private drive::R
   Multipath multipath = Multipath::fastest;
   bool reads_flows = true;  // otherwise nothing of them but their heads
   std::deque<std::unique_ptr<ServedLine>> lines;
-  std::vector<drive::RoleEvent> events;
+  std::vector<peer::RoleEvent> events;
   std::optional<Error> end_error;
   bool is_connected = false;
   bool is_finished = false;
@@ -91,7 +91,7 @@ class HostileServerWorld final : private drive::ClientObserver, private drive::R
   static session::MessageBuilder resumed();
   static session::SessionId session_id() { return {3, 3, 3}; }
 
-  std::unique_ptr<drive::Client> client;
+  std::unique_ptr<role::Client> client;
   std::vector<std::unique_ptr<Talker>> callers;
 
  private:
@@ -107,7 +107,7 @@ class HostileServerWorld final : private drive::ClientObserver, private drive::R
     end_error = std::move(error);
   }
   bool wants_events() const override { return true; }
-  void on_role_event(drive::RoleEvent event) override { events.push_back(std::move(event)); }
+  void on_role_event(peer::RoleEvent event) override { events.push_back(std::move(event)); }
 
   crypto::SecretKey key_;
   RawPeer server_;

@@ -2,7 +2,7 @@
 // rule's test is: the table at the end of that document.
 #include "tests/sim/hostile_server.h"
 
-#include "drive/flow_codes.h"
+#include "peer/flow_codes.h"
 #include "session/chunk_frames.h"
 
 #include <gtest/gtest.h>
@@ -131,9 +131,9 @@ TEST(SimHostileServer, has_its_words_cut_and_cleaned) {
   EXPECT_TRUE(world.wait([&] { return caller.state() != Talker::State::running; }));
   world.line().wire.close(4, kNasty.substr(0, 800));
   world.world.run_for(milliseconds(100));
-  EXPECT_EQ(world.count(drive::RoleEventKind::flow_refused), 1U);
-  EXPECT_EQ(world.count(drive::RoleEventKind::session_lost), 1U);
-  for (const drive::RoleEvent& event : world.events) expect_harmless(event.detail);
+  EXPECT_EQ(world.count(peer::RoleEventKind::flow_refused), 1U);
+  EXPECT_EQ(world.count(peer::RoleEventKind::session_lost), 1U);
+  for (const peer::RoleEvent& event : world.events) expect_harmless(event.detail);
 }
 
 TEST(SimHostileServer, is_not_asked_again_before_it_said) {
@@ -383,7 +383,7 @@ struct HalfDone {
     world.on_flow = [this](ServedLine& line, ServedLine::Flow& flow) {
       if (flow.open.resume) {
         ++resumed;
-        line.wire.reset(*flow.stream, drive::kUnknown);
+        line.wire.reset(*flow.stream, peer::kUnknown);
         return true;
       }
       line.reply(*flow.stream, session::FlowAccepted{"127.0.0.1:9"});
@@ -458,7 +458,7 @@ TEST(SimHostileServer, may_have_forgotten_striped_flows_that_were_over_in_order)
                                  .read_pause_us = 20'000});
     world.world.run_for(milliseconds(500));
     ASSERT_EQ(caller.state(), Talker::State::running);
-    world.line().wire.reset(*world.line().flows.front().stream, drive::kUnknown);
+    world.line().wire.reset(*world.line().flows.front().stream, peer::kUnknown);
     EXPECT_TRUE(world.wait([&] { return caller.state() != Talker::State::running; }, seconds(30)));
     EXPECT_EQ(caller.state(), has_ended ? Talker::State::finished : Talker::State::reset);
     EXPECT_EQ(caller.received() == HalfDone::kDownload, has_ended);
@@ -523,7 +523,7 @@ TEST(SimHostileServer, costs_a_striped_flow_by_chunks_that_break_the_rules) {
   EXPECT_TRUE(world.wait([&] { return caller.state() == Talker::State::reset; }));
   RawStream* leg = world.line().flows.front().stream;
   EXPECT_TRUE(world.wait([&] { return leg->reset_code.has_value(); }));
-  EXPECT_EQ(leg->reset_code, drive::kProtocolError);
+  EXPECT_EQ(leg->reset_code, peer::kProtocolError);
   EXPECT_FALSE(world.line().wire.is_closed());
 }
 

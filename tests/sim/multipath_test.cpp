@@ -299,7 +299,7 @@ TEST(SimMultipath, datagrams_use_the_paths_as_the_mode_says) {
     EXPECT_LE(pinger.answers, pinger.sent);
     EXPECT_GE(pinger.answers + 10, pinger.sent) << word_of(mode);
     EXPECT_LE(echo.received, pinger.sent);
-    for (const drive::ClientPath& each : tunnel.client->paths()) {
+    for (const peer::ClientPath& each : tunnel.client->paths()) {
       EXPECT_GT(each.connection.packets_sent, pinger.sent / 3) << word_of(mode);
     }
     if (mode == Multipath::aggregate) continue;
@@ -356,7 +356,7 @@ TEST(SimMultipath, uses_both_address_families) {
   Talker& talker = tunnel.call({.seed = 3, .upload_bytes = 10'000'000});
   ASSERT_TRUE(run_until_over(tunnel, talker, seconds(60)));
   EXPECT_EQ(talker.state(), Talker::State::finished) << tunnel.report();
-  for (const drive::ClientPath& path : tunnel.client->paths()) {
+  for (const peer::ClientPath& path : tunnel.client->paths()) {
     EXPECT_GT(path.connection.bytes_sent, 3'000'000U) << path.path.remote.text();
   }
 }

@@ -1,6 +1,6 @@
 // A server that is known by a name, which may stand for another address tomorrow; and clients
 // whose users do not want to wait for the next try.
-#include "drive/peer_finder.h"
+#include "peer/peer_finder.h"
 #include "tests/sim/tunnel_world.h"
 
 #include <gtest/gtest.h>
@@ -103,21 +103,21 @@ TEST(SimNames, that_nobody_has_are_the_reason) {
 }
 
 // Knows more of a server when a test says so.
-class Informer final : public drive::PeerFinder {
+class Informer final : public peer::PeerFinder {
  public:
-  std::unique_ptr<drive::PeerSubscription> subscribe(Instant, const drive::PeerQuery&,
-                                                     drive::FinderSink& its_sink) override {
+  std::unique_ptr<peer::PeerSubscription> subscribe(Instant, const peer::PeerQuery&,
+                                                    peer::FinderSink& its_sink) override {
     sink = &its_sink;
     return std::make_unique<Line>(*this);
   }
   void say(Instant now, const SocketAddress& address) const {
     sink->on_candidate(now, {.remote = address, .origin = path::Origin::discovered});
   }
-  drive::FinderSink* sink = nullptr;
+  peer::FinderSink* sink = nullptr;
   bool answers = true;
 
  private:
-  struct Line final : drive::PeerSubscription {
+  struct Line final : peer::PeerSubscription {
     explicit Line(const Informer& its_informer) : informer(its_informer) {}
     void search(Instant) override {}
     [[nodiscard]] bool is_searching() const override { return !informer.answers; }
@@ -129,11 +129,11 @@ class Informer final : public drive::PeerFinder {
 // A client that knows an address where nobody is, and has somebody to ask.
 void start_client_with(TunnelWorld& world, Informer& informer,
                        std::vector<SocketAddress> addresses) {
-  drive::ClientConfig config = world.client_config();
+  peer::ClientConfig config = world.client_config();
   config.addresses = std::move(addresses);
   config.finder = &informer;
   world.client_host = std::make_unique<SimHost>(*world.client_machine, HostKnobs{});
-  auto client = drive::Client::create(*world.client_host, world.log, std::move(config), world);
+  auto client = role::Client::create(*world.client_host, world.log, std::move(config), world);
   ASSERT_TRUE(client);
   world.client = std::move(*client);
   world.client->start(world.world.now());

@@ -54,9 +54,9 @@ TEST(SimOracles, see_a_server_that_dials_what_it_may_not) {
 TEST(SimOracles, hold_a_server_to_the_policy_of_now) {
   for (const bool is_udp : {false, true}) {
     const auto tunnel = connected_world(1);
-    drive::ServerPolicy policy = *tunnel->shared.policy;
+    peer::ServerPolicy policy = *tunnel->shared.policy;
     (is_udp ? policy.sources.udp : policy.sources.tcp) = {};
-    tunnel->set_policy(std::make_shared<const drive::ServerPolicy>(policy));
+    tunnel->set_policy(std::make_shared<const peer::ServerPolicy>(policy));
     DeafStream stream;
     DeafUdp udp;
     SimHost& server = *tunnel->server_hosts.front();

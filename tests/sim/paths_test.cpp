@@ -61,7 +61,7 @@ bool run_until_at(TunnelWorld& world, const IpAddress& server, Duration within) 
 }
 
 void expect_same_session(const TunnelWorld& world, std::uint64_t flows) {
-  const drive::ClientStats stats = world.client->stats();
+  const peer::ClientStats stats = world.client->stats();
   EXPECT_EQ(stats.sessions_opened, 1U) << world.report();
   EXPECT_EQ(stats.sessions_resumed, 0U) << world.report();
   EXPECT_EQ(stats.reconnect_attempts, 0U);

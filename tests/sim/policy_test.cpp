@@ -23,7 +23,7 @@ struct Served {
     config.client_down.delay = milliseconds(5);
     return config;
   }
-  void apply() { world.set_policy(std::make_shared<const drive::ServerPolicy>(policy)); }
+  void apply() { world.set_policy(std::make_shared<const peer::ServerPolicy>(policy)); }
   void set_link_up(bool is_up) {
     world.client_machine->uplink().is_down = !is_up;
     world.client_machine->downlink().is_down = !is_up;
@@ -40,7 +40,7 @@ struct Served {
 
   TunnelWorld world;
   Talker* caller = nullptr;
-  drive::ServerPolicy policy;
+  peer::ServerPolicy policy;
 };
 
 TEST(SimPolicy, that_still_allows_all_disturbs_nothing) {
@@ -85,9 +85,9 @@ TEST(SimPolicy, without_a_credential_stops_a_client_that_is_just_logging_in) {
     TunnelWorld tunnel(1, config);
     tunnel.start_client();
     tunnel.world.run_for(milliseconds(2) * step);
-    drive::ServerPolicy policy = *tunnel.shared.policy;
+    peer::ServerPolicy policy = *tunnel.shared.policy;
     policy.auth.tokens = {};
-    tunnel.set_policy(std::make_shared<const drive::ServerPolicy>(std::move(policy)));
+    tunnel.set_policy(std::make_shared<const peer::ServerPolicy>(std::move(policy)));
     tunnel.world.run_for(seconds(5));
     ASSERT_TRUE(tunnel.is_finished) << step;
     ASSERT_TRUE(tunnel.end_error) << step;

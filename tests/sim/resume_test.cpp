@@ -312,9 +312,9 @@ TEST(SimResume, does_not_retry_when_its_credentials_are_refused_meanwhile) {
   ASSERT_TRUE(tunnel.connect());
   set_link_down(tunnel, true);
   tunnel.world.run_for(seconds(120));  // beyond the grace: resuming needs no credentials
-  drive::ServerPolicy policy = *tunnel.shared.policy;
+  peer::ServerPolicy policy = *tunnel.shared.policy;
   policy.auth.tokens = {};
-  tunnel.set_policy(std::make_shared<const drive::ServerPolicy>(std::move(policy)));
+  tunnel.set_policy(std::make_shared<const peer::ServerPolicy>(std::move(policy)));
   set_link_down(tunnel, false);
   tunnel.world.run_for(seconds(40));
   ASSERT_TRUE(tunnel.is_finished);

@@ -1,9 +1,9 @@
 // Two machines of which each is a client and a server of the other, on one worker and one UDP port:
 // what becomes of one role is nothing to the other.
 #include "base/assert.h"
-#include "drive/client.h"
-#include "drive/server.h"
 #include "drive/worker.h"
+#include "role/client.h"
+#include "role/server.h"
 #include "sim/network.h"
 #include "sim/sim_host.h"
 #include "tests/sim/talker.h"
@@ -35,7 +35,7 @@ drive::Worker& opened(drive::Worker& worker, const crypto::SecretKey& key) {
   return worker;
 }
 
-class Node final : public drive::ClientObserver {
+class Node final : public peer::ClientObserver {
  public:
   Node(Network& network, const std::string& name, const IpAddress& ip, std::uint8_t number)
       : machine(network.add_machine(name, {ip}, kLink, kLink)),
@@ -49,20 +49,20 @@ class Node final : public drive::ClientObserver {
     CULVERT_ASSERT(policy.sources.tcp.add("127.0.0.0/8").has_value());
   }
   void serve() {
-    shared.policy = std::make_shared<const drive::ServerPolicy>(policy);
-    auto made = drive::Server::create(worker, {"culvert/1"}, shared);
+    shared.policy = std::make_shared<const peer::ServerPolicy>(policy);
+    auto made = role::Server::create(worker, {"culvert/1"}, shared);
     CULVERT_ASSERT(made.has_value());
     server = std::move(*made);
     server->start(host.now());
   }
   void use(const Node& other, std::vector<HostPort> names = {}) {
-    drive::ClientConfig config{.endpoint = {.identity = key},
-                               .server = other.key.public_key(),
-                               .credentials = {.token = other.token}};
+    peer::ClientConfig config{.endpoint = {.identity = key},
+                              .server = other.key.public_key(),
+                              .credentials = {.token = other.token}};
     if (names.empty()) config.addresses = {{other.machine.addresses().front(), kPort}};
     config.names = std::move(names);
     config.tunnels = tunnels_to(kTunnelPort);
-    auto made = drive::Client::create(worker, std::move(config), *this);
+    auto made = role::Client::create(worker, std::move(config), *this);
     CULVERT_ASSERT(made.has_value());
     client = std::move(*made);
     client->start(host.now());
@@ -90,13 +90,13 @@ class Node final : public drive::ClientObserver {
   Machine& machine;
   SimHost host;
   crypto::SecretKey key;
-  drive::ServerPolicy policy;
+  peer::ServerPolicy policy;
   std::optional<session::Token> token;
-  drive::ServerShared shared;
+  peer::ServerShared shared;
   drive::Worker worker;
   TalkerListener targets;
-  std::unique_ptr<drive::Server> server;
-  std::unique_ptr<drive::Client> client;
+  std::unique_ptr<role::Server> server;
+  std::unique_ptr<role::Client> client;
   std::vector<std::unique_ptr<Talker>> callers;
   bool is_connected = false;
   bool is_finished = false;
@@ -203,10 +203,10 @@ TEST(SimRoles, are_reloaded_each_for_itself) {
   Talker& through_the_other = mesh.first.call({.seed = 6, .upload_bytes = 5'000'000}, kOtherPort);
   mesh.expect_whole(*mesh.to_first);
   // The server's credentials: who has one that is revoked is out.
-  drive::ServerPolicy policy = mesh.first.policy;
+  peer::ServerPolicy policy = mesh.first.policy;
   policy.auth.tokens = {};
   mesh.first.server->set_policy(mesh.world.now(),
-                                std::make_shared<const drive::ServerPolicy>(policy));
+                                std::make_shared<const peer::ServerPolicy>(policy));
   EXPECT_TRUE(mesh.run([&] { return mesh.second.is_finished; }));
   mesh.expect_whole(through_the_other);
 }

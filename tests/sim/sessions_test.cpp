@@ -14,17 +14,17 @@ using std::chrono::seconds;
 constexpr LinkConfig kGuestLink{.delay = milliseconds(10)};
 
 // A client on a machine of its own.
-class Guest final : public drive::ClientObserver {
+class Guest final : public peer::ClientObserver {
  public:
   Guest(TunnelWorld& tunnel, std::uint32_t number, const std::optional<session::Token>& token)
       : machine_(tunnel.network.add_machine(
             std::to_string(number), {IpAddress::v4(0xC0000400U + number)}, kGuestLink, kGuestLink)),
         host_(machine_, {}) {
-    drive::ClientConfig config = tunnel.client_config();
+    peer::ClientConfig config = tunnel.client_config();
     SeededRng rng = tunnel.world.rng_for("guest " + std::to_string(number));
     config.endpoint.identity = crypto::SecretKey::generate(rng);
     if (token) config.credentials.token = token;
-    auto client = drive::Client::create(host_, tunnel.log, std::move(config), *this);
+    auto client = role::Client::create(host_, tunnel.log, std::move(config), *this);
     client_ = std::move(*client);
     client_->start(tunnel.world.now());
   }
@@ -41,7 +41,7 @@ class Guest final : public drive::ClientObserver {
  private:
   Machine& machine_;
   SimHost host_;
-  std::unique_ptr<drive::Client> client_;
+  std::unique_ptr<role::Client> client_;
 };
 
 struct House {
@@ -99,9 +99,9 @@ TEST(SimSessions, of_one_credential_leave_room_for_another) {
   House house({.max_sessions = 4});
   SeededRng rng(5);
   const session::Token other = session::generate_token(rng);
-  drive::ServerPolicy policy = *house.tunnel.shared.policy;
+  peer::ServerPolicy policy = *house.tunnel.shared.policy;
   ASSERT_TRUE(policy.auth.tokens.add(other));
-  house.tunnel.set_policy(std::make_shared<const drive::ServerPolicy>(policy));
+  house.tunnel.set_policy(std::make_shared<const peer::ServerPolicy>(policy));
 
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(house.lets_in(house.invite()));
   Guest& fourth = house.invite();
@@ -165,12 +165,12 @@ TEST(SimNobody, at_the_servers_port_is_told_soon_where_the_network_says_so) {
 TEST(SimNobody, at_one_of_the_servers_addresses_costs_nothing) {
   TunnelWorld tunnel(1, {.client_up = kGuestLink, .client_down = kGuestLink});
   tunnel.server_machine->set_refuses_closed_ports(true);
-  drive::ClientConfig config = tunnel.client_config();
+  peer::ClientConfig config = tunnel.client_config();
   SocketAddress closed = TunnelWorld::server_address();
   ++closed.port;
   config.addresses.insert(config.addresses.begin(), closed);
   SimHost host(*tunnel.client_machine, {});
-  auto client = drive::Client::create(host, tunnel.log, std::move(config), tunnel);
+  auto client = role::Client::create(host, tunnel.log, std::move(config), tunnel);
   (*client)->start(tunnel.world.now());
   EXPECT_TRUE(
       tunnel.world.run_until([&] { return tunnel.is_connected; }, tunnel.world.now() + seconds(1)));
@@ -267,12 +267,12 @@ TEST(SimCredentials, that_were_not_given_or_are_not_taken_are_named) {
   const auto refusal = [](bool server_wants_keys, auto change) {
     TunnelWorld tunnel(
         1, {.client_up = kGuestLink, .client_down = kGuestLink, .uses_key = server_wants_keys});
-    drive::ClientConfig config = tunnel.client_config();
+    peer::ClientConfig config = tunnel.client_config();
     SeededRng rng(7);
     config.credentials = {};
     change(config.credentials, session::generate_token(rng));
     SimHost host(*tunnel.client_machine, {});
-    auto client = drive::Client::create(host, tunnel.log, std::move(config), tunnel);
+    auto client = role::Client::create(host, tunnel.log, std::move(config), tunnel);
     (*client)->start(tunnel.world.now());
     tunnel.world.run_for(seconds(5));
     EXPECT_TRUE(tunnel.is_finished && tunnel.end_error);

@@ -174,16 +174,16 @@ TEST(SimTopology, an_idle_session_survives_a_nat_with_a_short_memory) {
 // --- bottlenecks and routes --------------------------------------------------------------------
 
 // Another client of the same server, on a machine of its own.
-class SecondClient final : public drive::ClientObserver {
+class SecondClient final : public peer::ClientObserver {
  public:
   SecondClient(TunnelWorld& tunnel, Router& router)
       : machine_(tunnel.network.add_machine("second", {IpAddress::v4(0xc0000202)})),
         host_(machine_, {}) {
     machine_.attach(router);
-    drive::ClientConfig config = tunnel.client_config();
+    peer::ClientConfig config = tunnel.client_config();
     SeededRng rng = tunnel.world.rng_for("second client");
     config.endpoint.identity = crypto::SecretKey::generate(rng);
-    client_ = std::move(*drive::Client::create(host_, tunnel.log, std::move(config), *this));
+    client_ = std::move(*role::Client::create(host_, tunnel.log, std::move(config), *this));
     client_->start(tunnel.world.now());
   }
   void on_connected(Instant, const SocketAddress&) override { is_connected = true; }
@@ -198,7 +198,7 @@ class SecondClient final : public drive::ClientObserver {
  private:
   Machine& machine_;
   SimHost host_;
-  std::unique_ptr<drive::Client> client_;
+  std::unique_ptr<role::Client> client_;
 };
 
 TEST(SimTopologyFigures, two_sessions_share_a_link_in_the_middle) {

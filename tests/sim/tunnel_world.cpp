@@ -83,7 +83,7 @@ TunnelWorld::TunnelWorld(std::uint64_t seed, TunnelWorldConfig config)
   if (config_.lay_out) config_.lay_out(network, *client_machine, *server_machine);
 
   SeededRng rng = world.rng_for("credentials");
-  drive::ServerPolicy policy;
+  peer::ServerPolicy policy;
   if (config_.uses_key) {
     auth_key_ = crypto::SecretKey::generate(rng);
     policy.auth.keys.add(auth_key_->public_key(), "sim user");
@@ -104,7 +104,7 @@ TunnelWorld::TunnelWorld(std::uint64_t seed, TunnelWorldConfig config)
   policy.max_sessions = config_.max_sessions;
   policy.max_flows_per_session = config_.max_flows;
   policy.udp_flow_idle = config_.udp_flow_idle;
-  shared.policy = std::make_shared<const drive::ServerPolicy>(std::move(policy));
+  shared.policy = std::make_shared<const peer::ServerPolicy>(std::move(policy));
   policy_ = shared.policy;
   shared.times.resume_grace = config_.resume_grace;
   shared.give_up_elsewhere = [this](std::uint8_t worker, std::uint64_t session) {
@@ -153,7 +153,7 @@ void TunnelWorld::report_once(const char* kind, const std::string& what) {
   if (!what.empty() && reported_.insert(kind).second) report_violation(world, what);
 }
 
-void TunnelWorld::set_policy(std::shared_ptr<const drive::ServerPolicy> policy) {
+void TunnelWorld::set_policy(std::shared_ptr<const peer::ServerPolicy> policy) {
   policy_ = std::move(policy);
   most_sessions_ = std::max(most_sessions_, policy_->max_sessions);
   most_flows_ = std::max(most_flows_, policy_->max_flows_per_session);
@@ -173,7 +173,7 @@ void TunnelWorld::check(Instant now) {
     moves += stats.path_changes;
     state += stats.sessions_accepted + stats.sessions_resumed + stats.path_changes +
              stats.flows_opened + stats.flows_refused + stats.connections_active;
-    for (const drive::SessionSnapshot& session : server->sessions(limits::kMaxListedSessions)) {
+    for (const peer::SessionSnapshot& session : server->sessions(limits::kMaxListedSessions)) {
       const std::array bounded{
           Bounded{"flows of a session", static_cast<std::int64_t>(session.flows), most_flows_},
           Bounded{"buffers of a session", static_cast<std::int64_t>(session.buffered_bytes),
@@ -192,7 +192,7 @@ void TunnelWorld::check(Instant now) {
   report_once("process", beyond_its_limit(bounded));
 
   if (!client) return;
-  const drive::ClientStats stats = client->stats();
+  const peer::ClientStats stats = client->stats();
   const QuietWatch::Sample sample{
       .is_quiet = stats.is_connected && sessions == 1 && flows + stats.flows_active == 0,
       .state = state + client_handshakes_ + stats.sessions_opened + stats.sessions_resumed +
@@ -227,7 +227,7 @@ void TunnelWorld::start_server() {
   for (unsigned i = 0; i < config_.server_workers; ++i) {
     server_hosts.push_back(
         std::make_unique<SimHost>(*server_machine, config_.server_knobs, &server_process));
-    drive::ServerConfig server{
+    role::ServerConfig server{
         .endpoint = {.identity = server_key,
                      .alpns = {"culvert/1", "mf/4"},
                      .transport = transport,
@@ -239,7 +239,7 @@ void TunnelWorld::start_server() {
                  kServerPort},
         .is_shared = config_.server_workers > 1};
     servers.push_back(
-        must(drive::Server::create(*server_hosts.back(), log, std::move(server), shared)));
+        must(role::Server::create(*server_hosts.back(), log, std::move(server), shared)));
     servers.back()->start(world.now());
   }
   talkers = std::make_unique<TalkerListener>(
@@ -254,10 +254,10 @@ TunnelWorld::~TunnelWorld() {
   client_machine->set_watch(nullptr);
 }
 
-drive::ClientConfig TunnelWorld::client_config() const {
+peer::ClientConfig TunnelWorld::client_config() const {
   quic::TransportConfig transport = config_.transport;
   transport.process_buffers = client_buffers_;
-  drive::ClientConfig client_config{
+  peer::ClientConfig client_config{
       .endpoint = {.identity = make_key(world, "client key"), .transport = transport},
       .server = server_key.public_key(),
       .names = config_.server_names,
@@ -283,7 +283,7 @@ drive::ClientConfig TunnelWorld::client_config() const {
 void TunnelWorld::start_client() {
   client_buffers_ = make_process_budget();
   client_host = std::make_unique<SimHost>(*client_machine, config_.client_knobs);
-  client = must(drive::Client::create(*client_host, log, client_config(), *this));
+  client = must(role::Client::create(*client_host, log, client_config(), *this));
   client->start(world.now());
 }
 

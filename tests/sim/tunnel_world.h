@@ -5,8 +5,8 @@
 // is not quiet.
 #pragma once
 
-#include "drive/client.h"
-#include "drive/server.h"
+#include "role/client.h"
+#include "role/server.h"
 #include "sim/network.h"
 #include "sim/sim_host.h"
 #include "tests/sim/oracles.h"
@@ -69,12 +69,12 @@ struct TunnelWorldConfig {
   bool has_server_address = true;          // ... and by address
   bool has_second_server_address = false;  // IPv6, for the client, too
   Multipath multipath = Multipath::fastest;
-  drive::RoleEventSink* client_events = nullptr;  // outlives the world
+  peer::RoleEventSink* client_events = nullptr;  // outlives the world
   // Puts routers between the machines, which hang on the core otherwise, before anything starts.
   std::function<void(Network& network, Machine& client, Machine& server)> lay_out{};
 };
 
-class TunnelWorld : public drive::ClientObserver {
+class TunnelWorld : public peer::ClientObserver {
  public:
   static constexpr std::uint16_t kServerPort = 4433;
   static constexpr std::uint16_t kTargetPort = 9000;  // where the talkers listen
@@ -95,7 +95,7 @@ class TunnelWorld : public drive::ClientObserver {
   void restart_server();
   void end_server();  // as killing it
   // A live change at every worker.
-  void set_policy(std::shared_ptr<const drive::ServerPolicy> policy);
+  void set_policy(std::shared_ptr<const peer::ServerPolicy> policy);
   // As SIGSTOP and, later, SIGCONT.
   void stop_client(Duration length) { client_host->stop_until(world.now() + length); }
   void stop_server(Duration length) {
@@ -126,9 +126,9 @@ class TunnelWorld : public drive::ClientObserver {
   SimProcess server_process;
   std::vector<std::unique_ptr<SimHost>> server_hosts;
   std::unique_ptr<SimHost> client_host;
-  drive::ServerShared shared;
-  std::vector<std::unique_ptr<drive::Server>> servers;
-  std::unique_ptr<drive::Client> client;
+  peer::ServerShared shared;
+  std::vector<std::unique_ptr<role::Server>> servers;
+  std::unique_ptr<role::Client> client;
   std::unique_ptr<TalkerListener> talkers;
   std::vector<std::unique_ptr<Talker>> callers;
   std::vector<std::string> listening;
@@ -136,7 +136,7 @@ class TunnelWorld : public drive::ClientObserver {
   bool is_finished = false;
   std::optional<Error> end_error;
 
-  [[nodiscard]] drive::ClientConfig client_config() const;
+  [[nodiscard]] peer::ClientConfig client_config() const;
   [[nodiscard]] const session::Token& token() const { return *token_; }  // the server's
   [[nodiscard]] const AmplificationWatch& amplification() const { return amplification_; }
   [[nodiscard]] const QuietWatch& quiet() const { return quiet_; }
@@ -154,8 +154,8 @@ class TunnelWorld : public drive::ClientObserver {
   std::int64_t process_bytes_ = 0;  // the limit of either
   std::shared_ptr<buffers::ProcessBudget> server_buffers_;
   std::shared_ptr<buffers::ProcessBudget> client_buffers_;
-  std::shared_ptr<const drive::ServerPolicy> policy_;  // in force
-  std::uint32_t most_sessions_ = 0;                    // of all policies there were
+  std::shared_ptr<const peer::ServerPolicy> policy_;  // in force
+  std::uint32_t most_sessions_ = 0;                   // of all policies there were
   std::uint32_t most_flows_ = 0;
   AmplificationWatch amplification_;
   QuietWatch quiet_;

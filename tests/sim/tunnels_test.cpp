@@ -24,8 +24,8 @@ tunnel::TunnelSpec spec(std::string name, std::uint16_t target_port,
       *tunnel::Target::parse("127.0.0.1:" + std::to_string(target_port)));
 }
 
-drive::TunnelStatus status_of(TunnelWorld& world, std::string_view label) {
-  for (drive::TunnelStatus& status : world.client->tunnels()) {
+flow::TunnelStatus status_of(TunnelWorld& world, std::string_view label) {
+  for (flow::TunnelStatus& status : world.client->tunnels()) {
     if (status.spec.label() == label) return std::move(status);
   }
   ADD_FAILURE() << "no tunnel " << label;
@@ -110,7 +110,7 @@ TEST(SimTunnels, come_and_go_while_another_tunnels_bytes_stay_exact) {
     world.world.run_for(seconds(2));
     EXPECT_EQ(world.client->stats().flows_active, 0U);
     for (const auto& server : world.servers) EXPECT_EQ(server->stats().flows_active, 0U);
-    for (const drive::TunnelStatus& status : world.client->tunnels()) {
+    for (const flow::TunnelStatus& status : world.client->tunnels()) {
       EXPECT_EQ(status.counters.flows_active, 0U) << status.spec.label();
     }
   }
@@ -159,7 +159,7 @@ TEST(SimTunnels, of_udp_end_with_their_tunnel) {
   world.world.run_for(seconds(1));
   EXPECT_EQ(world.client->stats().flows_active, 0U);
   EXPECT_EQ(world.servers[0]->stats().flows_active, 0U);
-  EXPECT_EQ(status_of(world, "dns").state, drive::TunnelState::disabled);
+  EXPECT_EQ(status_of(world, "dns").state, flow::TunnelState::disabled);
   EXPECT_EQ(status_of(world, "dns").counters.flows_opened, 1U) << "counters outlive a pause";
 }
 
@@ -267,19 +267,19 @@ TEST(SimTunnels, that_open_all_at_once_get_no_more_than_that_share) {
   EXPECT_EQ(world.servers[0]->stats().flows_refused, 17U) << world.report();
 }
 
-struct EventList final : drive::RoleEventSink {
+struct EventList final : peer::RoleEventSink {
   [[nodiscard]] bool wants_events() const override { return true; }
-  void on_role_event(drive::RoleEvent event) override { events.push_back(std::move(event)); }
+  void on_role_event(peer::RoleEvent event) override { events.push_back(std::move(event)); }
   // Of the tunnel, since the last time.
   std::vector<std::string> take_changes(std::string_view label) {
     std::vector<std::string> details;
-    for (const drive::RoleEvent& event : std::exchange(events, {})) {
-      const bool is_change = event.kind == drive::RoleEventKind::tunnel_changed;
+    for (const peer::RoleEvent& event : std::exchange(events, {})) {
+      const bool is_change = event.kind == peer::RoleEventKind::tunnel_changed;
       if (is_change && event.peer == label) details.push_back(event.detail);
     }
     return details;
   }
-  std::vector<drive::RoleEvent> events;
+  std::vector<peer::RoleEvent> events;
 };
 
 TEST(SimTunnels, wait_for_a_port_that_is_taken) {
@@ -294,8 +294,8 @@ TEST(SimTunnels, wait_for_a_port_that_is_taken) {
   const std::string label = "tcp://127.0.0.1:9000 -> 127.0.0.1:7001";
   world.world.run_for(seconds(10));
   ASSERT_FALSE(world.is_finished) << "the other tunnel can listen";
-  drive::TunnelStatus status = status_of(world, label);
-  EXPECT_EQ(status.state, drive::TunnelState::failed);
+  flow::TunnelStatus status = status_of(world, label);
+  EXPECT_EQ(status.state, flow::TunnelState::failed);
   EXPECT_NE(status.reason.find("in use"), std::string::npos) << status.reason;
   ASSERT_TRUE(status.next_retry);
   EXPECT_LE(*status.next_retry, world.world.now() + limits::kTunnelRetryMax);
@@ -303,7 +303,7 @@ TEST(SimTunnels, wait_for_a_port_that_is_taken) {
   squatter.reset();
   world.world.run_for(limits::kTunnelRetryMax);
   status = status_of(world, label);
-  EXPECT_EQ(status.state, drive::TunnelState::listening);
+  EXPECT_EQ(status.state, flow::TunnelState::listening);
   EXPECT_EQ(status.local_addresses, std::vector<std::string>{"127.0.0.1:7001"});
   Talker& caller = call(world, 7001, {.seed = 5, .download_bytes = 1000});
   world.world.run_until([&] { return is_over(caller); }, world.world.now() + seconds(10));
@@ -324,8 +324,8 @@ TEST(SimTunnels, of_a_range_are_one_tunnel_of_many_ports) {
   world.world.run_for(seconds(5));
   ASSERT_FALSE(world.is_finished) << "the other ports can be had";
   const std::string label = "tcp://127.0.0.1:8998-9001 -> 127.0.0.1:7000-7003";
-  drive::TunnelStatus status = status_of(world, label);
-  EXPECT_EQ(status.state, drive::TunnelState::listening);
+  flow::TunnelStatus status = status_of(world, label);
+  EXPECT_EQ(status.state, flow::TunnelState::listening);
   EXPECT_EQ(status.local_addresses,
             (std::vector<std::string>{"127.0.0.1:7000", "127.0.0.1:7002-7003"}));
   EXPECT_NE(status.reason.find("127.0.0.1:7001"), std::string::npos) << status.reason;
@@ -427,8 +427,8 @@ TEST(SimTunnels, swap_their_ports) {
   };
   EXPECT_EQ(apply({spec("a", 7001), spec("b", 7002)}).added.size(), 2U);
   EXPECT_EQ(apply({spec("a", 7002), spec("b", 7001)}).changed.size(), 2U);
-  for (const drive::TunnelStatus& status : world.client->tunnels()) {
-    EXPECT_EQ(status.state, drive::TunnelState::listening) << status.reason;
+  for (const flow::TunnelStatus& status : world.client->tunnels()) {
+    EXPECT_EQ(status.state, flow::TunnelState::listening) << status.reason;
     EXPECT_EQ(status.local_addresses.at(0), status.spec.target.text());
   }
 }
@@ -459,15 +459,15 @@ TEST(SimTunnels, say_when_the_server_refuses_their_source) {
     call(world, 7001, {.seed = 5, .download_bytes = 1000});
     world.world.run_for(seconds(2));
   }
-  const drive::TunnelStatus status = status_of(world, "forbidden");
-  EXPECT_EQ(status.state, drive::TunnelState::source_refused);
+  const flow::TunnelStatus status = status_of(world, "forbidden");
+  EXPECT_EQ(status.state, flow::TunnelState::source_refused);
   EXPECT_NE(status.reason.find("not in allowed"), std::string::npos) << status.reason;
   EXPECT_EQ(status.counters.flows_refused, 2U);
   // Told once, not for each flow.
   EXPECT_EQ(events.take_changes("forbidden"),
             std::vector<std::string>{"source_refused: " + status.reason});
   EXPECT_EQ(status_of(world, "tcp://127.0.0.1:9000 -> 127.0.0.1:7000").state,
-            drive::TunnelState::listening);
+            flow::TunnelState::listening);
 }
 
 TEST(SimTunnels, say_when_a_source_is_refused_no_more) {
@@ -489,7 +489,7 @@ TEST(SimTunnels, say_when_a_source_is_refused_no_more) {
       world.world.run_until([&] { return is_over(first); }, world.world.now() + seconds(60)));
   call(world, 7001, {.seed = 7, .download_bytes = 1000});
   world.world.run_for(seconds(2));
-  EXPECT_EQ(status_of(world, "second").state, drive::TunnelState::listening);
+  EXPECT_EQ(status_of(world, "second").state, flow::TunnelState::listening);
   EXPECT_EQ(events.take_changes("second"),
             (std::vector<std::string>{"listening", "source_refused: " + refusal, "listening"}));
 }

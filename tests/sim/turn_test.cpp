@@ -1,7 +1,7 @@
 // What one turn of a worker does: nobody sends or reads for ever, no packet leaves that another
 // one could have taken along, and a control stream holds what its peer does not read.
-#include "drive/control_stream.h"
-#include "drive/stream_pump.h"
+#include "flow/stream_pump.h"
+#include "peer/control_stream.h"
 #include "session/resume_talk.h"
 #include "tests/sim/oracles.h"
 #include "tests/sim/raw_peer.h"
@@ -139,7 +139,7 @@ class Fountain final : public StreamPort {
   int wishes = 0;
 };
 
-struct NoPumpOwner final : drive::PumpOwner {
+struct NoPumpOwner final : flow::PumpOwner {
   void on_pump_finished(Instant) override {}
   void on_pump_broken(Instant) override {}
 };
@@ -150,7 +150,7 @@ TEST(SimTurn, lets_the_next_flow_read_before_one_has_read_all) {
   quic::Stream stream(0, worker.chunks(), 16 * limits::kReadBytesPerTurn);
   drive::TrafficCounters counters;
   NoPumpOwner owner;
-  drive::StreamPump pump(worker, stream, counters, owner);
+  flow::StreamPump pump(worker, stream, counters, owner);
   auto port = std::make_unique<Fountain>();
   Fountain& fountain = *port;
   pump.attach(std::move(port));
@@ -199,7 +199,7 @@ std::vector<std::uint64_t> many_ids(std::uint64_t first) {
 }
 
 // A control stream in the place of a raw one, towards a peer who reads when it likes.
-struct Talk final : drive::ConnectionHandler, drive::ControlHandler {
+struct Talk final : drive::ConnectionHandler, peer::ControlHandler {
   explicit Talk(Peers& its_peers)
       : peers(its_peers),
         connection(&peers.lines[0]->quic()),
@@ -228,10 +228,10 @@ struct Talk final : drive::ConnectionHandler, drive::ControlHandler {
   }
   void on_event(Instant, quic::Event&) override {}
   void on_readable(Instant now, quic::Stream& stream) override {
-    drive::user_of(stream)->on_quic_readable(now);
+    peer::user_of(stream)->on_quic_readable(now);
   }
   void on_writable(Instant now, quic::Stream& stream) override {
-    if (auto* user = drive::user_of(stream)) user->on_quic_writable(now);
+    if (auto* user = peer::user_of(stream)) user->on_quic_writable(now);
   }
   void on_datagram(Instant, ByteView) override {}
   void on_control(Instant) override { ++news; }
@@ -242,7 +242,7 @@ struct Talk final : drive::ConnectionHandler, drive::ControlHandler {
 
   Peers& peers;
   quic::Connection* connection;
-  drive::ControlStream control;
+  peer::ControlStream control;
   std::optional<session::ClientResumeTalk> talk;
   RawStream* there = nullptr;
   std::uint64_t said = 0;
