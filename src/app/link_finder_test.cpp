@@ -39,7 +39,7 @@ class Clerk final : public peer::PeerFinder {
       visitor->sink.on_candidate_gone(now, {IpAddress::loopback(Family::v4), port});
     }
   }
-  void end_searches(Instant now, std::vector<Error> failures = {}) {
+  void end_searches(Instant now, const std::vector<Error>& failures = {}) {
     for (Visitor* visitor : visitors) {
       visitor->why = failures;
       if (std::exchange(visitor->is_busy, false)) visitor->sink.on_searched(now);

@@ -56,8 +56,9 @@ class QuietWatch {
   // Per connection and keep-alive interval, both directions together: a PING and its answer from
   // either end, with what they may carry along.
   static constexpr std::uint64_t kMostBytes = 250;
-  // One that has moved may ping five times a second for as long as ngtcp2 1.11 has not measured the
-  // new path (quic/ngtcp2_quirks.h).
+  // One that has moved may be given other connection ids again and again: where a challenge came by
+  // a path on which a server may send nothing yet, ngtcp2 1.11 sets an id aside for the answer,
+  // retires it after three probe timeouts, and begins anew.
   static constexpr std::uint64_t kMostBytesMoved = 1'000;
   // After a change the path MTU is looked for, and acknowledgements end what was.
   static constexpr Duration kSettled = std::chrono::seconds(10);
