@@ -122,6 +122,7 @@ struct BbrHooks {
     BbrControl& control = *self->ours;
     if (control.decoys_.has(packet->pkt_num)) control.was_lied_to_ = true;
     if (packet->space != kApplicationSpace) return;
+    control.black_hole_.on_acked(packet->pktlen);
     ++control.acked_;
     if (control.repeated_.has(packet->pkt_num)) ++control.acked_repeated_;
     if (!control.late_packets_.on_acked(to_instant(now), packet->pkt_num,
@@ -146,6 +147,7 @@ struct BbrHooks {
     }
     control.path_loss_.on_lost();
     if (packet->space == kApplicationSpace) {
+      control.black_hole_.on_lost(to_instant(now), to_instant(packet->sent_ts), packet->pktlen);
       control.late_packets_.on_lost(packet->pkt_num);
     }
   }
@@ -201,6 +203,7 @@ struct BbrHooks {
     self->ours->begin(statistics->max_tx_udp_payload_size);
     self->ours->path_loss_ = {};
     self->ours->late_packets_ = {};
+    self->ours->black_hole_ = {};
     apply(*self->ours, *statistics);
   }
 };
@@ -229,6 +232,12 @@ void BbrControl::note_delivered(double full_packets) {
   acked_ = acked_repeated_ = 0;
 }
 
+void BbrControl::note_timeouts(Instant now) {
+  if (connection_statistics_ == nullptr) return;
+  const auto& statistics = *static_cast<const ConnectionStatistics*>(connection_statistics_);
+  black_hole_.on_probe_timeouts(now, statistics.pto_count);
+}
+
 std::uint64_t BbrControl::app_limited_until() const {
   return static_cast<const RateSampler*>(rate_sampler_)->app_limited;
 }
@@ -249,6 +258,7 @@ std::uint64_t BbrControl::app_limited_until() const {
   return 0;
 }
 void BbrControl::note_end_of_data(bool, std::uint64_t) {}
+void BbrControl::note_timeouts(Instant) {}
 
 #endif
 

@@ -13,6 +13,7 @@
 #include "congestion/decoys.h"
 #include "congestion/late_packets.h"
 #include "congestion/repeats.h"
+#include "quic/black_hole.h"
 #include "quic/config.h"
 
 #include <ngtcp2/ngtcp2.h>
@@ -64,6 +65,10 @@ class BbrControl {
   // `before` is what app_limited_until() was before it wrote.
   void note_end_of_data(bool is_app_limited, std::uint64_t before);
   [[nodiscard]] std::uint64_t app_limited_until() const;
+  // A timer of loss may have run out.
+  void note_timeouts(Instant now);
+  [[nodiscard]] BlackHole& black_hole() { return black_hole_; }
+  [[nodiscard]] const BlackHole& black_hole() const { return black_hole_; }
   // The packet that was numbered last goes out more than once.
   void note_repeated() { repeated_.add(last_number_); }
   [[nodiscard]] congestion::Decoys& decoys() { return decoys_; }
@@ -92,6 +97,7 @@ class BbrControl {
   unsigned acked_ = 0;  // packets, of the acknowledgement that is being read
   unsigned acked_repeated_ = 0;
   congestion::Decoys decoys_;
+  BlackHole black_hole_;
   bool was_lied_to_ = false;
   void* connection_statistics_ = nullptr;  // ngtcp2's
   void* rate_sampler_ = nullptr;

@@ -260,7 +260,10 @@ void ConnectionImpl::handle_timeout(Instant now) {
   if (!life_.is_open()) return;
   if (credit_.next_timeout() <= clock_.last()) extend_connection();
   loss_timer_.note_timer_ran_out();
-  if (const int rv = ngtcp2_conn_handle_expiry(connection_, library_now()); rv != 0) fail_with(rv);
+  if (const int rv = ngtcp2_conn_handle_expiry(connection_, library_now()); rv != 0) {
+    return fail_with(rv);
+  }
+  bbr_control_.note_timeouts(clock_.last());
 }
 
 Instant ConnectionImpl::next_timeout() const {

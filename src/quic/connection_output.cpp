@@ -38,6 +38,7 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
       fail_with(rv);
       return life_.must_close() && write_close_packet(out);
     }
+    bbr_control_.note_timeouts(clock_.last());
   }
   update_allowances(clock_.last());
   const std::size_t quantum = allowance_.is_paced_here()
@@ -51,11 +52,13 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
       bbr_control_.is_attached() ? bbr_control_.app_limited_until() : 0;
   bool may_probe = true;
   for (;;) {
-    const std::size_t path_size = ngtcp2_conn_get_path_max_tx_udp_payload_size(connection_);
+    const std::size_t path_size = bbr_control_.black_hole().limit(
+        clock_.last(), ngtcp2_conn_get_path_max_tx_udp_payload_size(connection_));
     ByteSpan tail;
     // A path MTU probe is larger than what the path is known to carry; room for one in the
     // first packet of each call is enough.
-    if (may_probe) tail = out.tail(ngtcp2_conn_get_max_tx_udp_payload_size(connection_));
+    if (may_probe && !bbr_control_.black_hole().is_suspected())
+      tail = out.tail(ngtcp2_conn_get_max_tx_udp_payload_size(connection_));
     if (tail.empty()) tail = out.tail(path_size);
     may_probe = false;
     ngtcp2_pkt_info info{};
@@ -82,6 +85,7 @@ bool ConnectionImpl::poll_transmit(Instant now, std::size_t budget_bytes, TxBuil
                         bbr_control_.path_loss().copies())) {
         bbr_control_.note_repeated();
       }
+      if (!is_probe) bbr_control_.black_hole().on_sent(clock_.last(), bytes);
       spent += bytes;
       unpaced += bytes;
     }

@@ -382,8 +382,11 @@ std::size_t ConnectionImpl::max_datagram_payload() const {
   if (!is_established() || !life_.is_open()) return 0;
   const ngtcp2_transport_params* peer = ngtcp2_conn_get_remote_transport_params(connection_);
   if (peer == nullptr || peer->max_datagram_frame_size == 0) return 0;
-  const std::uint64_t packet = std::min<std::uint64_t>(
+  std::uint64_t packet = std::min<std::uint64_t>(
       ngtcp2_conn_get_path_max_tx_udp_payload_size(connection_), peer->max_udp_payload_size);
+  if (bbr_control_.black_hole().is_suspected()) {
+    packet = std::min<std::uint64_t>(packet, BlackHole::kSafeBytes);
+  }
   const std::size_t overhead =
       kShortHeaderBytes + ngtcp2_conn_get_dcid(connection_)->datalen + kAeadTagBytes;
   return payload_of_frame(

@@ -629,6 +629,64 @@ TEST(Connection, a_ping_after_silence_measures_the_whole_round_trip) {
   }
 }
 
+// A route with a tunnel on it: what is small arrives, what is large does not, and nobody says so.
+TEST(Connection, gets_on_when_its_path_carries_less_in_the_middle) {
+  if (!BbrControl::kIsBuiltIn) GTEST_SKIP() << "this ngtcp2 is not the one it is made for";
+  for (const bool is_upload : {false, true}) {
+    LoopbackPair pair;
+    Connection& connection = pair.connect();
+    ASSERT_TRUE(pair.establish());
+    std::size_t received = 0;
+    const auto take_all = [&](Connection& c, Stream& s) {
+      received += s.input.size();
+      c.consume(s, s.input.size());
+    };
+    (is_upload ? pair.server : pair.client).on_readable = take_all;
+    pair.run_for(5s);  // the path's MTU is known
+    Stream* there = connection.open_stream();
+    there->output.append(Bytes(1, 'x'));
+    connection.submit(*there);
+    Connection* sender = &connection;
+    Stream* stream = there;
+    if (!is_upload) {
+      pair.server.on_readable = [&](Connection& c, Stream& s) {
+        c.consume(s, s.input.size());
+        sender = &c;
+        stream = &s;
+      };
+      pair.run_for(100ms);
+    }
+    const Bytes chunk(64 << 10, 7);
+    const auto send_for = [&](Duration span) {
+      const Instant end = pair.now + span;
+      while (pair.now < end) {
+        while (stream->output.space() > 0) {
+          stream->output.append(
+              ByteView(chunk).first(std::min(chunk.size(), stream->output.space())));
+        }
+        sender->submit(*stream);
+        pair.run_for(5ms);
+      }
+    };
+    send_for(1s);
+    EXPECT_GT(sender->stats().max_udp_payload_bytes, 1'300U);
+    pair.mtu = 1'250;
+    send_for(3s);
+    const std::size_t before = received;
+    send_for(1s);
+    EXPECT_GT(received - before, 1'000'000U) << (is_upload ? "up" : "down");
+    EXPECT_EQ(connection.max_datagram_payload() > 1'200, !is_upload);
+    pair.mtu = 65'527;
+    send_for(10s);
+    const std::uint64_t packets = sender->stats().packets_sent;
+    const std::uint64_t bytes = sender->stats().bytes_sent;
+    send_for(1s);
+    EXPECT_GT((sender->stats().bytes_sent - bytes) / (sender->stats().packets_sent - packets),
+              1'250U)
+        << "it carries more again";
+  }
+}
+
 // After it ngtcp2 is not asked what else there is to say.
 TEST(Connection, a_small_packet_leaves_nothing_behind) {
   LoopbackPair pair;
