@@ -294,6 +294,19 @@ TEST(SimTopology, a_transfer_goes_on_when_its_route_changes) {
   }
 }
 
+// The other way leads through a tunnel: it carries less, and says nothing of it.
+TEST(SimTopology, a_transfer_goes_on_where_its_new_route_carries_less) {
+  TwoWays ways;
+  ways.far_link.mtu = 1'300;
+  TunnelWorld tunnel(1, ways.config());
+  ASSERT_TRUE(tunnel.connect());
+  tunnel.world.after(seconds(1), [&](Instant) { ways.turn(*ways.far, true); });
+  EXPECT_EQ(outlive(tunnel, some_flows(10, 1'000'000, seconds(10)), false), "") << tunnel.report();
+  EXPECT_EQ(tunnel.client->stats().sessions_opened, 1U);
+  EXPECT_EQ(tunnel.client->stats().sessions_resumed, 0U) << "the connection is the same";
+  EXPECT_GT(ways.far->first.link->stats().delivered, 1'000U);
+}
+
 // --- any of them -------------------------------------------------------------------------------
 
 NatConfig draw_nat(SeededRng& rng, const IpAddress& public_ip) {
