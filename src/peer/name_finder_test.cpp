@@ -28,9 +28,9 @@ class NamingHost final : public NullHost {
   void answer(const std::string& host, Result<std::vector<IpAddress>> ips) {
     const auto found = std::ranges::find(asked, host, &Question::host);
     ASSERT_NE(found, asked.end()) << host;
-    const Question question = *found;
+    ResolveHandler* handler = found->handler;
     asked.erase(found);
-    question.handler->on_resolved(Instant{}, std::move(ips));
+    handler->on_resolved(Instant{}, std::move(ips));
   }
 
   struct Asked final : ResolvePort {

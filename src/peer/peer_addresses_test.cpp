@@ -4,11 +4,9 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cstddef>
+#include <array>
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 namespace culvert::peer {
 namespace {
@@ -23,10 +21,8 @@ TEST(PeerAddresses, tell_their_owner_nothing_while_they_begin) {
   NullHost host;
   CountingOwner owner;
   const SocketAddress address{IpAddress::v4(0xC0000201), 4433};
-  std::vector<std::max_align_t> memory(sizeof(PeerAddresses) / sizeof(std::max_align_t) + 1);
-  const ByteSpan bytes(reinterpret_cast<std::uint8_t*>(memory.data()),
-                       memory.size() * sizeof(std::max_align_t));
-  std::ranges::fill(bytes, std::uint8_t{0xFF});
+  alignas(PeerAddresses) std::array<std::uint8_t, sizeof(PeerAddresses)> memory;
+  memory.fill(0xFF);
   auto* addresses =
       std::construct_at(reinterpret_cast<PeerAddresses*>(memory.data()), host, null_logger(),
                         nullptr, PeerQuery{.peer = {}, .addresses = {address, address}}, owner);
