@@ -329,8 +329,8 @@ SeedOutcome cross_a_network(std::uint64_t seed) {
   SeededRng rng = SeededRng(seed).split(1);
   Nested nested{.home = draw_nat(rng, kHomeIp), .carrier = draw_nat(rng, kCarrierIp)};
   nested.home.pool.clear();  // a home has one address
-  nested.link = line(rng.below(2) == 0 ? 0 : 5'000'000 + rng.below(50'000'000),
-                     microseconds(rng.below(30'000)));
+  const std::uint64_t rate = rng.below(2) == 0 ? 0 : 5'000'000 + rng.below(50'000'000);
+  nested.link = line(rate, microseconds(rng.below(30'000)));
   if (rng.below(3) == 0) nested.link.loss = 0.05 * rng.unit();
   if (rng.below(3) == 0) nested.link.mtu = 1'228 + rng.below(300);
   const bool is_guarded = rng.below(2) == 0;
