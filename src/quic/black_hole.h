@@ -1,5 +1,5 @@
 // Notices that a path no longer carries packets as large as it did: its MTU has become smaller
-// somewhere in the middle, and nobody says so (RFC 8899 4.4). Then everything small arrives, so the
+// somewhere in the middle, and nobody says so (RFC 8899 4.3). Then everything small arrives, so the
 // connection lives, and no flow gets on. Until a large packet has arrived again packets are as
 // small as every path must carry; one that is not tries that now and then. Sans-I/O, O(1).
 #pragma once
